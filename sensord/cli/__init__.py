@@ -1,0 +1,6 @@
+"""The `sensord` command."""
+
+
+def main() -> int:
+    """Run one command."""
+    return 0

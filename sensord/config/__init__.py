@@ -1,0 +1,1 @@
+"""The configuration: one typed tree from TOML, all its faults reported together."""

@@ -1,0 +1,228 @@
+"""Turn a table of TOML into a frozen dataclass, collecting every fault on the way.
+
+A configuration class is a frozen dataclass; its annotations are the schema. Beyond the plain types
+(``bool``, ``int``, ``float``, ``str``, enums, ``Literal``, ``X | None``, ``tuple[X, ...]``,
+``dict[str, X]`` and other dataclasses) these say what a number or text means:
+
+* `Duration`: seconds, written ``"500ms"``, ``"10s"``, ``"5m"``, ``"1h"``, ``"7d"`` or a number;
+* `Size`: bytes, written ``"64KiB"``, ``"16MiB"``, ``"1GiB"`` or a number;
+* ``Annotated[int, Within(1, 65535)]``: a range, both ends included.
+
+A class may define ``faults()``, which yields ``(key, message)`` for what one field cannot know.
+Nothing here touches a file, a device or the network.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import enum
+import functools
+import re
+import types
+import typing
+from collections.abc import Callable, Hashable, Iterator, Mapping
+from typing import Annotated, Any, Literal, TypeVar
+
+__all__ = ["Duration", "Faults", "Path", "Size", "Within", "structure"]
+
+T = TypeVar("T")
+
+Path = tuple[str | int, ...]
+"""Where in the tree: keys and list indexes from the root."""
+
+
+class Faults:
+    """Collects what is wrong, each with its path."""
+
+    def __init__(self) -> None:
+        self.found: list[tuple[Path, str]] = []
+
+    def add(self, path: Path, message: str) -> None:
+        """Note one fault."""
+        self.found.append((path, message))
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Within:
+    """Both ends of the range that a number must lie in."""
+
+    low: float
+    high: float
+
+
+class _Unit(enum.Enum):
+    DURATION = enum.auto()
+    SIZE = enum.auto()
+
+
+Duration = Annotated[float, _Unit.DURATION]
+"""Seconds."""
+
+Size = Annotated[int, _Unit.SIZE]
+"""Bytes."""
+
+_SECONDS = {"us": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+_BYTES = {"": 1, "B": 1, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30, "kB": 10**3, "MB": 10**6}
+_BYTES |= {"GB": 10**9}
+_AMOUNT = re.compile(r"\s*(\d+(?:\.\d+)?)\s*([A-Za-z]*)\s*")
+
+
+def structure(cls: type[T], table: Mapping[str, object], path: Path, faults: Faults) -> T | None:
+    """Build ``cls`` from ``table``; every fault goes to ``faults``, and then the answer is None."""
+    fields = {f.name: f for f in dataclasses.fields(cls)}  # type: ignore[arg-type]  # cls is a dataclass
+    hints = _hints(typing.cast("Hashable", cls))
+    before = len(faults.found)
+    values: dict[str, object] = {}
+    for key, raw in table.items():
+        if key not in fields:
+            faults.add((*path, key), unknown_key(key, fields))
+        else:
+            value = _convert(hints[key], raw, (*path, key), faults)
+            if value is not _FAULTY:
+                values[key] = value
+    for name, field in fields.items():
+        if name not in table and not _has_default(field):
+            faults.add((*path, name), "is missing and has no default")
+    if len(faults.found) > before:
+        return None
+    built = cls(**values)
+    own_faults: Callable[[], Iterator[tuple[str, str]]] | None = getattr(built, "faults", None)
+    if own_faults is not None:
+        for key, message in own_faults():
+            faults.add((*path, key) if key else path, message)
+    return built if len(faults.found) == before else None
+
+
+def unknown_key(key: str, known: typing.Iterable[str]) -> str:
+    """Word the refusal of a key, with the nearest known one."""
+    known = sorted(known)
+    near = difflib.get_close_matches(key, known, n=1)
+    if near:
+        return f"unknown key; did you mean {near[0]}?"
+    return f"unknown key; known are {', '.join(known)}"
+
+
+@functools.cache
+def _hints(cls: Hashable) -> dict[str, Any]:
+    return typing.get_type_hints(cls, include_extras=True)
+
+
+def _has_default(field: dataclasses.Field[Any]) -> bool:
+    missing = dataclasses.MISSING
+    return field.default is not missing or field.default_factory is not missing
+
+
+class _Faulty(enum.Enum):
+    FAULTY = enum.auto()
+
+
+_FAULTY = _Faulty.FAULTY
+
+
+def _convert(hint: Any, raw: object, path: Path, faults: Faults) -> object:
+    origin = typing.get_origin(hint)
+    if origin is Annotated:
+        return _annotated(hint, raw, path, faults)
+    if origin is Literal:
+        return _choice(typing.get_args(hint), raw, path, faults)
+    if origin in {typing.Union, types.UnionType}:
+        (inner,) = (arg for arg in typing.get_args(hint) if arg is not type(None))
+        return _convert(inner, raw, path, faults)
+    if origin is tuple:
+        return _sequence(typing.get_args(hint)[0], raw, path, faults)
+    if origin is dict:
+        return _mapping(typing.get_args(hint)[1], raw, path, faults)
+    if dataclasses.is_dataclass(hint):
+        if not isinstance(raw, dict):
+            return _refuse("a table", raw, path, faults)
+        built = structure(typing.cast("type[object]", hint), raw, path, faults)
+        return _FAULTY if built is None else built
+    if issubclass(hint, enum.Enum):
+        value = _choice(tuple(member.value for member in hint), raw, path, faults)
+        return value if value is _FAULTY else hint(value)
+    return _scalar(hint, raw, path, faults)
+
+
+_NAMES = {bool: "true or false", int: "an integer", float: "a number", str: "a text"}
+
+
+def _scalar(hint: Any, raw: object, path: Path, faults: Faults) -> object:
+    if hint is float and type(raw) is int:
+        return float(raw)
+    # `type(...) is` and not isinstance: True is an int to Python, not to an operator.
+    if type(raw) is not hint:
+        return _refuse(_NAMES[hint], raw, path, faults)
+    if hint is float and raw not in (raw, float("inf")):  # nan
+        return _refuse("a finite number", raw, path, faults)
+    return raw
+
+
+def _annotated(hint: Any, raw: object, path: Path, faults: Faults) -> object:
+    inner, *notes = typing.get_args(hint)
+    if _Unit.DURATION in notes:
+        return _amount(_SECONDS, 'a duration such as "500ms", "10s" or "1h"', raw, path, faults)
+    if _Unit.SIZE in notes:
+        value = _amount(_BYTES, 'a size such as "64KiB" or "16MiB"', raw, path, faults)
+        return int(value) if isinstance(value, float) else value
+    value = _convert(inner, raw, path, faults)
+    for note in notes:
+        if isinstance(note, Within) and isinstance(value, int | float):
+            if note.low <= value <= note.high:
+                continue
+            low, high = f"{note.low:g}", f"{note.high:g}"
+            return _refuse(f"a value from {low} to {high}", raw, path, faults)
+    return value
+
+
+def _amount(units: dict[str, Any], wanted: str, raw: object, path: Path, faults: Faults) -> object:
+    if type(raw) in {int, float}:
+        number = typing.cast("float", raw)
+        if 0 <= number < float("inf"):
+            return float(number)
+    elif isinstance(raw, str) and (found := _AMOUNT.fullmatch(raw)) and found[2] in units:
+        return float(found[1]) * units[found[2]]
+    return _refuse(wanted, raw, path, faults)
+
+
+def _choice(allowed: tuple[Any, ...], raw: object, path: Path, faults: Faults) -> object:
+    if raw in allowed and type(raw) in {type(one) for one in allowed}:
+        return raw
+    listed = ", ".join(show(one) for one in allowed)
+    near = difflib.get_close_matches(str(raw), [str(one) for one in allowed], n=1)
+    hint = f"; did you mean {near[0]}?" if near else ""
+    return _refuse(f"one of {listed}", raw, path, faults, hint)
+
+
+def _sequence(inner: Any, raw: object, path: Path, faults: Faults) -> object:
+    if not isinstance(raw, list):
+        return _refuse("a list", raw, path, faults)
+    items = [_convert(inner, item, (*path, i), faults) for i, item in enumerate(raw)]
+    return _FAULTY if _FAULTY in items else tuple(items)
+
+
+def _mapping(inner: Any, raw: object, path: Path, faults: Faults) -> object:
+    if not isinstance(raw, dict):
+        return _refuse("a table", raw, path, faults)
+    items = {key: _convert(inner, item, (*path, key), faults) for key, item in raw.items()}
+    return _FAULTY if _FAULTY in items.values() else items
+
+
+def _refuse(wanted: str, raw: object, path: Path, faults: Faults, hint: str = "") -> _Faulty:
+    faults.add(path, f"expected {wanted}, got {show(raw)}{hint}")
+    return _FAULTY
+
+
+def show(raw: object) -> str:
+    """Write a value as TOML would, for a message."""
+    match raw:
+        case bool():
+            return "true" if raw else "false"
+        case str():
+            return f'"{raw}"'
+        case dict():
+            return "a table"
+        case list():
+            return "a list"
+        case _:
+            return str(raw)

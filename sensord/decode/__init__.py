@@ -1,0 +1,1 @@
+"""Decoders: pure; bytes in, samples out. Any cut of the stream gives the same samples."""

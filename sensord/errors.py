@@ -1,0 +1,86 @@
+"""The tree of errors, branched by who must act.
+
+    SensordError
+    ├── ConfigError         the operator: mend the configuration
+    ├── DeviceError         time: the supervisor tries again
+    ├── ProtocolError       the peer: it sent what `docs/protocol.md` does not allow
+    └── JournalError        the disk: recording stops, streaming goes on
+
+Errors carry fields; the text is made in ``__str__``.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+__all__ = [
+    "ConfigError",
+    "ConfigFault",
+    "DeviceError",
+    "JournalError",
+    "ProtocolError",
+    "SensordError",
+]
+
+
+class SensordError(Exception):
+    """Anything that sensord itself says went wrong."""
+
+
+@dataclass(frozen=True, slots=True)
+class ConfigFault:
+    """One fault in a configuration: where it stands and what to do about it."""
+
+    file: str
+    line: int
+    path: str
+    message: str
+
+    def __str__(self) -> str:
+        where = f"{self.file}:{self.line}"
+        return f"{where} {self.path}: {self.message}" if self.path else f"{where} {self.message}"
+
+
+class ConfigError(SensordError):
+    """The configuration has faults; all of them are in ``faults``, in file order."""
+
+    def __init__(self, faults: list[ConfigFault]) -> None:
+        super().__init__(faults)
+        self.faults = faults
+
+    def __str__(self) -> str:
+        return "\n".join(str(fault) for fault in self.faults)
+
+
+class DeviceError(SensordError):
+    """A device or its line failed; trying again later may help.
+
+    ``reason`` is a short constant text that can be counted and rate-limited, ``detail`` varies.
+    """
+
+    def __init__(self, reason: str, detail: str = "") -> None:
+        super().__init__(reason, detail)
+        self.reason = reason
+        self.detail = detail
+
+    def __str__(self) -> str:
+        return f"{self.reason}: {self.detail}" if self.detail else self.reason
+
+
+class ProtocolError(SensordError):
+    """A request that cannot be answered as asked.
+
+    ``code`` is one of the codes in `docs/protocol.md`; ``message`` says what to do.
+    """
+
+    def __init__(self, code: str, message: str) -> None:
+        super().__init__(code, message)
+        self.code = code
+        self.message = message
+
+    def __str__(self) -> str:
+        return f"{self.code}: {self.message}"
+
+
+class JournalError(SensordError):
+    """The journal could not be read or written."""

@@ -1,0 +1,147 @@
+"""The values that everything else passes on: readings, qualities, channels, records.
+
+Owns what a reading *is*. Must never know where readings come from or who receives them.
+
+A *reading* is a value, its source timestamp and its quality. A reading that *restates* says again
+what was said before: a heartbeat that confirms an unchanged value, or a change of quality alone.
+It keeps the source time of the value, so an old value is never passed off as a new one.
+
+These are named tuples because one is made for every reading: 0.2 µs against 0.5 µs for a frozen
+slotted dataclass (CPython 3.11).
+"""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass
+from typing import NamedTuple
+
+__all__ = [
+    "GOOD",
+    "Channel",
+    "Kind",
+    "Level",
+    "Metadata",
+    "Position",
+    "Quality",
+    "Reading",
+    "Reason",
+    "Record",
+    "Value",
+    "ValueType",
+]
+
+Value = bool | int | float | str | list["Value"] | dict[str, "Value"] | None
+"""What a reading may hold. Floats are finite; None stands under a bad quality or inside JSON."""
+
+
+class Level(enum.IntEnum):
+    """How far a value may be trusted."""
+
+    GOOD = 0
+    UNCERTAIN = 1
+    BAD = 2
+
+
+class Reason(enum.StrEnum):
+    """Why a value is not good. Devices may add reasons of their own; these are sensord's."""
+
+    STALE = "stale"
+    DISCONNECTED = "disconnected"
+    OUT_OF_RANGE = "out_of_range"
+    DECODE_ERROR = "decode_error"
+    WRONG_TYPE = "wrong_type"
+    NOT_FINITE = "not_finite"
+    NO_FIX = "no_fix"
+
+
+class Quality(NamedTuple):
+    """A level and, unless it is good, the reason for it."""
+
+    level: Level
+    reason: str = ""
+
+
+GOOD = Quality(Level.GOOD)
+
+
+class Reading(NamedTuple):
+    """A value with its source timestamp and quality.
+
+    Units: ``time_us`` counts microseconds since 1970-01-01 UTC.
+    """
+
+    time_us: int
+    value: Value
+    quality: Quality = GOOD
+    restates: bool = False
+    """True when the value is not new: a heartbeat, or a change of quality alone."""
+
+
+class Kind(enum.StrEnum):
+    """Whether a newer value replaces an older one, or each one counts."""
+
+    STATE = "state"
+    EVENT = "event"
+
+
+class ValueType(enum.StrEnum):
+    """The declared type of a channel's values."""
+
+    FLOAT = "float"
+    INT = "int"
+    BOOL = "bool"
+    STRING = "string"
+    JSON = "json"
+
+
+@dataclass(frozen=True, slots=True)
+class Metadata:
+    """What is known of a channel beside its topic.
+
+    Units: ``unit`` is a UCUM code (``Cel``, ``m/s``, ``deg``), empty for none.
+    """
+
+    type: ValueType = ValueType.FLOAT
+    unit: str = ""
+    decimals: int | None = None
+    kind: Kind = Kind.STATE
+    description: str = ""
+    device: str = ""
+
+
+class Channel:
+    """A topic with the number it has on the wire and its metadata.
+
+    Identity counts: there is one object a topic for the life of the daemon.
+    """
+
+    __slots__ = ("metadata", "number", "topic")
+
+    def __init__(self, number: int, topic: str, metadata: Metadata) -> None:
+        self.number = number
+        self.topic = topic
+        self.metadata = metadata
+
+    def __repr__(self) -> str:
+        return f"Channel({self.number}, {self.topic!r})"
+
+
+class Record(NamedTuple):
+    """A reading as it stands in the log.
+
+    Units: ``log_us`` is when the bus accepted it, in microseconds since 1970-01-01 UTC.
+    For a reading that restates, ``log_us`` is when the old value was said again.
+    """
+
+    offset: int
+    log_us: int
+    channel: Channel
+    reading: Reading
+
+
+class Position(NamedTuple):
+    """A place in one unbroken log: the epoch names the log, the offset the next reading in it."""
+
+    epoch: str
+    offset: int

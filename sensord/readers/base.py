@@ -1,0 +1,74 @@
+"""What every reader is, and the little it sees of the daemon.
+
+A reader connects, hands on what arrives and *raises* when the connection fails. It never retries,
+never swallows a fault and never sleeps before connecting: the supervisor does all that, for every
+reader alike.
+
+Adding a reader: copy `template.py`, which names each step.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import NamedTuple, Protocol
+
+from sensord.decode.base import Sample
+
+__all__ = ["Link", "Reader", "Route"]
+
+
+class Route(NamedTuple):
+    """Where a message came from and how its topic is made.
+
+    ``source`` names the place it came from (an MQTT topic); messages of one source have one route.
+    ``pattern`` is the topic pattern for this source, or None for the device's own. ``captures``
+    fill ``{1}``, ``{2}``, ... in the pattern: what the wildcards stood for.
+    """
+
+    source: str
+    pattern: str | None = None
+    captures: tuple[str, ...] = ()
+
+
+class Link(Protocol):
+    """A reader's way into the daemon. None of these waits, and none raises."""
+
+    def opened(self, detail: str) -> None:
+        """Say that the device is there now, and how it was reached (``/dev/ttyUSB0 at 9600``).
+
+        Call it once a run, before anything is handed on. What the device told before is not
+        continued: an incomplete message is forgotten.
+        """
+        ...
+
+    def data(self, data: bytes) -> None:
+        """Hand on the next bytes of a stream, cut anyhow."""
+        ...
+
+    def message(self, route: Route, payload: bytes) -> None:
+        """Hand on one whole message and where it came from."""
+        ...
+
+    def samples(self, samples: Iterable[Sample]) -> None:
+        """Hand on values that need no decoding."""
+        ...
+
+    def fault(self, reason: str, detail: str) -> None:
+        """Count and report something wrong that does not end the connection.
+
+        ``reason`` is one of a few constant texts, such as ``no answer``.
+        """
+        ...
+
+
+class Reader(Protocol):
+    """One device's connection; built from its config alone, opens nothing until it runs."""
+
+    async def run(self, link: Link) -> None:
+        """Connect and hand on what arrives, for as long as the connection holds.
+
+        Raises:
+            DeviceError: The connection could not be made or was lost. Returning means the same:
+                the source has ended.
+        """
+        ...

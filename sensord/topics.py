@@ -1,0 +1,177 @@
+"""Topics, filters with MQTT's wildcards, and two trees that match one against many.
+
+A topic is levels joined by ``/``: ``plant/boiler/temperature``. In a filter ``+`` stands for
+exactly one level and a final ``#`` for the level before it and everything below. As in MQTT, a
+wildcard in the first place does not match topics that begin with ``$``.
+
+Matching is needed both ways, and each way has its tree, so that 10,000 topics and 1,000 filters
+cost a walk of a few levels instead of 10,000,000 comparisons:
+
+* `FilterTree` holds filters; `match` finds those that a new topic satisfies.
+* `TopicTree` holds topics; `match` finds those that a new filter selects.
+
+Source: MQTT 5.0 (OASIS Standard, 2019-03-07), section 4.7.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Generic, TypeVar
+
+__all__ = ["FilterTree", "TopicTree", "filter_fault", "matches", "topic_fault"]
+
+T = TypeVar("T")
+
+MAX_TOPIC_CHARACTERS = 256
+"""Long enough for any real tree; keeps an announcement and an error message readable."""
+
+MAX_LEVELS = 16
+"""Bounds the depth of the trees, whatever a client sends."""
+
+
+def topic_fault(topic: str) -> str | None:
+    """Say what is wrong with a topic, or None if it is well formed."""
+    if "+" in topic or "#" in topic:
+        return "a topic may not contain the wildcards + and #"
+    return _shape_fault(topic)
+
+
+def filter_fault(pattern: str) -> str | None:
+    """Say what is wrong with a filter, or None if it is well formed."""
+    levels = pattern.split("/")
+    if "#" in levels[:-1]:
+        return "# may only be the last level of a filter"
+    if any(("+" in level or "#" in level) and len(level) > 1 for level in levels):
+        return "a wildcard must stand alone in its level, as in a/+/b or a/#"
+    return _shape_fault(pattern)
+
+
+def _shape_fault(text: str) -> str | None:
+    levels = text.split("/")
+    if not all(levels):
+        return "no level may be empty"
+    if len(text) > MAX_TOPIC_CHARACTERS:
+        return f"at most {MAX_TOPIC_CHARACTERS} characters"
+    if len(levels) > MAX_LEVELS:
+        return f"at most {MAX_LEVELS} levels"
+    if not text.isprintable():
+        return "control characters and line breaks are not allowed"
+    return None
+
+
+def matches(pattern: str, topic: str) -> bool:
+    """Tell whether a well-formed filter selects a well-formed topic."""
+    wanted, levels = pattern.split("/"), topic.split("/")
+    if topic.startswith("$") and wanted[0] in {"+", "#"}:
+        return False
+    if wanted[-1] == "#":
+        wanted.pop()
+        # `a/#` selects `a` too: MQTT 5.0, 4.7.1.2.
+        if len(levels) < len(wanted):
+            return False
+        levels = levels[: len(wanted)]
+    return len(wanted) == len(levels) and all(
+        want in {"+", level} for want, level in zip(wanted, levels, strict=True)
+    )
+
+
+class _Node(Generic[T]):
+    __slots__ = ("children", "items")
+
+    def __init__(self) -> None:
+        self.children: dict[str, _Node[T]] = {}
+        self.items: list[T] = []
+
+
+def _add(root: _Node[T], path: str, item: T) -> None:
+    node = root
+    for level in path.split("/"):
+        node = node.children.setdefault(level, _Node())
+    node.items.append(item)
+
+
+def _remove(root: _Node[T], path: str, item: T) -> None:
+    trail: list[tuple[_Node[T], str]] = []
+    node = root
+    for level in path.split("/"):
+        trail.append((node, level))
+        node = node.children[level]
+    node.items.remove(item)
+    for parent, level in reversed(trail):
+        child = parent.children[level]
+        if child.items or child.children:
+            break
+        del parent.children[level]
+
+
+class FilterTree(Generic[T]):
+    """Filters, each with an item; finds the items whose filter selects a topic."""
+
+    def __init__(self) -> None:
+        self._root: _Node[T] = _Node()
+
+    def add(self, pattern: str, item: T) -> None:
+        """Hold ``item`` under ``pattern``; the same pair may be added more than once."""
+        _add(self._root, pattern, item)
+
+    def remove(self, pattern: str, item: T) -> None:
+        """Take back one `add` of the same pair.
+
+        Raises:
+            KeyError, ValueError: The pair was not added.
+        """
+        _remove(self._root, pattern, item)
+
+    def match(self, topic: str) -> Iterator[T]:
+        """Yield the item of every filter that selects ``topic``; one item may come twice."""
+        levels = topic.split("/")
+        yield from self._walk(self._root, levels, 0, wild=not topic.startswith("$"))
+
+    def _walk(self, node: _Node[T], levels: list[str], depth: int, *, wild: bool) -> Iterator[T]:
+        if wild and (rest := node.children.get("#")) is not None:
+            yield from rest.items
+        if depth == len(levels):
+            yield from node.items
+            return
+        if (exact := node.children.get(levels[depth])) is not None:
+            yield from self._walk(exact, levels, depth + 1, wild=True)
+        if wild and (any_one := node.children.get("+")) is not None:
+            yield from self._walk(any_one, levels, depth + 1, wild=True)
+
+
+class TopicTree(Generic[T]):
+    """Topics, each with an item; finds the items whose topic a filter selects."""
+
+    def __init__(self) -> None:
+        self._root: _Node[T] = _Node()
+
+    def add(self, topic: str, item: T) -> None:
+        """Hold ``item`` under ``topic``."""
+        _add(self._root, topic, item)
+
+    def match(self, pattern: str) -> Iterator[T]:
+        """Yield the item of every topic that ``pattern`` selects, each once."""
+        yield from self._walk(self._root, pattern.split("/"), 0)
+
+    def _walk(self, node: _Node[T], wanted: list[str], depth: int) -> Iterator[T]:
+        if depth == len(wanted):
+            yield from node.items
+            return
+        level = wanted[depth]
+        if level == "#":
+            if depth:
+                yield from node.items
+            for name, child in node.children.items():
+                if depth or not name.startswith("$"):
+                    yield from self._below(child)
+        elif level == "+":
+            for name, child in node.children.items():
+                if depth or not name.startswith("$"):
+                    yield from self._walk(child, wanted, depth + 1)
+        elif (child := node.children.get(level)) is not None:  # type: ignore[assignment]  # optional here, plain above
+            yield from self._walk(child, wanted, depth + 1)
+
+    def _below(self, node: _Node[T]) -> Iterator[T]:
+        yield from node.items
+        for child in node.children.values():
+            yield from self._below(child)
