@@ -10,24 +10,12 @@ Adding a reader: copy `template.py`, which names each step.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import NamedTuple, Protocol
+from typing import Protocol
 
 from sensord.decode.base import Sample
+from sensord.intake import Route
 
 __all__ = ["Link", "Reader", "Route"]
-
-
-class Route(NamedTuple):
-    """Where a message came from and how its topic is made.
-
-    ``source`` names the place it came from (an MQTT topic); messages of one source have one route.
-    ``pattern`` is the topic pattern for this source, or None for the device's own. ``captures``
-    fill ``{1}``, ``{2}``, ... in the pattern: what the wildcards stood for.
-    """
-
-    source: str
-    pattern: str | None = None
-    captures: tuple[str, ...] = ()
 
 
 class Link(Protocol):

@@ -1,0 +1,135 @@
+"""Connect to what blocks while it connects, and say in an operator's words why it failed.
+
+Opening a serial port, resolving a name and a TLS handshake may each block for seconds. They run in
+a thread of their own, named after what it opens. A thread cannot be cancelled, so one whose caller
+has gone closes what it opened, whenever that comes: nothing leaks. Such a thread is a daemon
+thread, for a name server that does not answer must not hold up the end of the process.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import socket
+import ssl
+import threading
+from collections.abc import Callable
+from contextlib import suppress
+from typing import TypeVar
+
+from sensord.errors import DeviceError
+
+__all__ = ["Ending", "in_thread", "network_error"]
+
+T = TypeVar("T")
+
+
+class Ending:
+    """How a run ends: callbacks say what went wrong, the coroutine that waits raises it.
+
+    Only the first fault counts; what follows from it would hide it.
+    """
+
+    __slots__ = ("_future",)
+
+    def __init__(self) -> None:
+        self._future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+    def fail(self, error: Exception) -> None:
+        """End the run with ``error``, unless it has ended already."""
+        if not self._future.done():
+            self._future.set_exception(error)
+            self._future.exception()  # seen: nobody may be waiting, while the run is being closed
+
+    def is_reached(self) -> bool:
+        """Tell whether the run has ended."""
+        return self._future.done()
+
+    async def wait(self, *, until: asyncio.Future[None] | None = None, timeout_s: float) -> bool:
+        """Wait for ``until`` and tell whether it came in time; raise if the run ends first."""
+        futures = (self._future,) if until is None else (self._future, until)
+        await asyncio.wait(futures, timeout=timeout_s, return_when=asyncio.FIRST_COMPLETED)
+        if self._future.done():
+            self._future.result()
+        return until is not None and until.done()
+
+    async def reached(self) -> None:
+        """Wait for the end of the run and raise it."""
+        await self._future
+
+
+async def in_thread(
+    name: str, call: Callable[[], T], discard: Callable[[T], object] | None = None
+) -> T:
+    """Run ``call`` in a thread of its own and return its result, or raise what it raised.
+
+    If the caller is cancelled meanwhile, ``discard`` gets the result once it is there.
+    """
+    loop = asyncio.get_running_loop()
+    done: asyncio.Future[T] = loop.create_future()
+
+    def unwanted(result: T) -> None:
+        # In a thread again: what blocks while it opens may block while it closes.
+        if discard is not None:
+            threading.Thread(target=discard, args=(result,), name=name, daemon=True).start()
+
+    def deliver(result: T) -> None:
+        if done.cancelled():
+            unwanted(result)
+        else:
+            done.set_result(result)
+
+    def fail(error: BaseException) -> None:
+        if not done.cancelled():
+            done.set_exception(error)
+
+    def work() -> None:
+        try:
+            result = call()
+        except BaseException as error:  # noqa: BLE001  # carried to the caller, who judges it
+            with suppress(RuntimeError):  # the loop is closed, and with it the caller gone
+                loop.call_soon_threadsafe(fail, error)
+            return
+        try:
+            loop.call_soon_threadsafe(deliver, result)
+        except RuntimeError:  # as above
+            unwanted(result)
+
+    threading.Thread(target=work, name=name, daemon=True).start()
+    try:
+        return await done
+    except asyncio.CancelledError:
+        # Cancelled between the delivery and our turn: nobody else will see the result.
+        if not done.cancelled() and done.exception() is None:
+            unwanted(done.result())
+        raise
+
+
+_BY_ERRNO = {
+    errno.ECONNREFUSED: ("connection refused", "nothing listens there; is the service running?"),
+    errno.EHOSTUNREACH: ("host unreachable", "check the cable, the route and the host"),
+    errno.ENETUNREACH: ("network unreachable", "check the cable and the route"),
+    errno.ECONNRESET: ("connection lost", "the other side reset it"),
+    errno.EPIPE: ("connection lost", "the other side closed it"),
+    errno.ETIMEDOUT: ("connection timed out", "check the address and the firewalls on the way"),
+}
+
+
+def network_error(error: OSError, where: str) -> DeviceError:
+    """Translate what went wrong on the way to ``where`` (``host:port``)."""
+    match error:
+        case socket.gaierror():
+            return DeviceError("host not found", f"{where}: {error.strerror}; check the name")
+        case ssl.SSLCertVerificationError():
+            detail = f"{where}: {error.verify_message}; check tls.ca_file and the host name"
+            return DeviceError("certificate not trusted", detail)
+        case ssl.SSLError():
+            text = error.reason or str(error)
+            return DeviceError("TLS failed", f"{where}: {text}; does this port speak TLS?")
+        case TimeoutError():
+            reason, hint = _BY_ERRNO[errno.ETIMEDOUT]
+            return DeviceError(reason, f"{where}: {hint}")
+    if error.errno in _BY_ERRNO:
+        reason, hint = _BY_ERRNO[error.errno]
+        return DeviceError(reason, f"{where}: {hint}")
+    return DeviceError("connection failed", f"{where}: {error.strerror or error}")
