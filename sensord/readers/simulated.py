@@ -177,10 +177,10 @@ class Reader:
     async def run(self, link: Link) -> NoReturn:
         """Hand on all signals at every tick; never ends by itself."""
         config = self._config
-        sources = [
-            _Source(name, signal, config.copies, config.interval)
-            for name, signal in config.signals.items()
-        ]
+        sources = []
+        for name, signal in config.signals.items():
+            sources.append(_Source(name, signal, config.copies, config.interval))
+            await asyncio.sleep(0)  # a table takes a millisecond; two hundred must not stall others
         names = [name for source in sources for name in source.names]
         good, no_time = [GOOD] * len(names), [None] * len(names)
         link.opened(f"{len(names)} simulated signals every {config.interval:g} s")

@@ -1,0 +1,478 @@
+"""Read what devices publish to an MQTT broker, 5 or 3.1.1; or ask them by publishing a request.
+
+One message is handed on once. A broker may send one message several times to a client whose
+filters overlap, once for each filter. With MQTT 5 such filters get identifiers, and of the copies
+the one of the first matching filter counts. With 3.1.1 nothing tells a copy from a new message,
+so all are handed on. Filters that do not overlap get no identifiers, for reading them costs more
+than all the rest.
+
+QoS 1 means at least once: what the broker sends again after a lost connection is handed on again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+import time
+import zlib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from itertools import combinations
+from pathlib import Path
+from typing import Annotated, Literal
+
+from paho.mqtt.client import Client as PahoClient
+from paho.mqtt.client import ConnectFlags, MQTTMessage
+from paho.mqtt.enums import MQTTErrorCode, MQTTProtocolVersion
+from paho.mqtt.packettypes import PacketTypes
+from paho.mqtt.properties import Properties
+from paho.mqtt.reasoncodes import ReasonCode
+from paho.mqtt.subscribeoptions import SubscribeOptions
+
+from sensord.config.schema import Duration, Within
+from sensord.errors import DeviceError
+from sensord.readers.backoff import REMOTE, Limits
+from sensord.readers.base import Link, Route
+from sensord.readers.connecting import Ending, in_thread
+from sensord.readers.mqtt_wire import Client, Target, Wire, connect
+from sensord.readers.ticks import next_tick
+from sensord.topics import filter_fault, matches, pattern_fault, topic_fault
+
+__all__ = ["Config", "Poll", "Reader", "Router", "Tls", "TopicMap", "do_overlap"]
+
+PORT = 1883
+TLS_PORT = 8883
+
+ANSWER_TIMEOUT_S = 10.0
+"""How long a broker may take to answer CONNECT and SUBSCRIBE."""
+
+MAX_ROUTES = 10_000
+"""Source topics remembered with their route; beyond, the oldest is worked out again."""
+
+MAX_KEEPALIVE_S = 65_535
+MAX_SESSION_EXPIRY_S = 0xFFFF_FFFF
+
+
+@dataclass(frozen=True, slots=True)
+class TopicMap:
+    """One subscription, and the topics its messages get.
+
+    ``topic`` is a pattern in which ``{1}``, ``{2}``, ... are what the wildcards stood for; empty
+    for the device's own pattern.
+    """
+
+    filter: str
+    qos: Literal[0, 1, 2] = 0
+    topic: str = ""
+
+    @property
+    def plain(self) -> str:
+        """The filter without the prefix of a shared subscription."""
+        if self.filter.startswith("$share/"):
+            return self.filter.split("/", 2)[-1]
+        return self.filter
+
+    def faults(self) -> Iterator[tuple[str, str]]:
+        """Yield a filter or pattern that cannot be.
+
+        MQTT allows empty levels (``/a``, ``a//b``) where sensord's own topics do not.
+        """
+        filled = "/".join(level or "x" for level in self.plain.split("/"))
+        if not self.plain:
+            yield "filter", "may not be empty; # selects everything"
+        elif message := filter_fault(filled):
+            yield "filter", message
+        if self.topic and (message := pattern_fault(self.topic)):
+            yield "topic", message
+        wildcards = sum(level in {"+", "#"} for level in self.plain.split("/"))
+        for number in range(wildcards + 1, 100):
+            if f"{{{number}}}" in self.topic:
+                yield "topic", f"{{{number}}}, but the filter has {wildcards} wildcards"
+
+
+@dataclass(frozen=True, slots=True)
+class Tls:
+    """Options of an encrypted connection; an empty table trusts the system's authorities."""
+
+    ca_file: str = ""
+    cert_file: str = ""
+    key_file: str = ""
+    insecure: bool = False
+
+    def faults(self) -> Iterator[tuple[str, str]]:
+        """Yield what the fields cannot know of each other."""
+        if self.key_file and not self.cert_file:
+            yield "key_file", "needs cert_file beside it"
+
+
+@dataclass(frozen=True, slots=True)
+class Poll:
+    """Ask by publishing ``payload`` to ``topic``; the answers come by the subscriptions."""
+
+    topic: str
+    payload: str = ""
+    interval: Duration = 1.0
+    qos: Literal[0, 1, 2] = 0
+
+    def faults(self) -> Iterator[tuple[str, str]]:
+        """Yield what cannot be published."""
+        filled = "/".join(level or "x" for level in self.topic.split("/"))
+        if not self.topic:
+            yield "topic", "may not be empty"
+        elif message := topic_fault(filled):
+            yield "topic", message
+        if not self.interval:
+            yield "interval", 'must be more than 0, such as "1s"'
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """Options of the reader ``mqtt``."""
+
+    host: str
+    topics: tuple[TopicMap, ...]
+    port: Annotated[int, Within(1, 65_535)] | None = None
+    protocol: Literal["5", "3.1.1"] = "5"
+    client_id: str = ""
+    username: str = ""
+    password_file: str = ""
+    tls: Tls | None = None
+    keepalive: Duration = 60.0
+    session_expiry: Duration = 0.0
+    retained: Literal["accept", "ignore"] = "accept"
+    poll: Poll | None = None
+
+    def faults(self) -> Iterator[tuple[str, str]]:
+        """Yield what the fields cannot know of each other."""
+        if not self.host:
+            yield "host", "may not be empty"
+        if not self.topics:
+            yield "topics", "at least one is needed, as a table [[devices.<name>.topics]]"
+        if len({one.filter for one in self.topics}) < len(self.topics):
+            yield "topics", "the same filter stands there twice"
+        if self.password_file and not self.username:
+            yield "password_file", "needs username beside it"
+        if self.session_expiry and not self.client_id:
+            yield "client_id", "is needed with session_expiry: the broker knows a session by it"
+        if self.session_expiry > MAX_SESSION_EXPIRY_S:
+            yield "session_expiry", "is too long"
+        if not 1 <= self.keepalive <= MAX_KEEPALIVE_S:
+            yield "keepalive", 'must be from "1s" to 65535 seconds'
+
+    def target(self) -> Target:
+        """Return where to connect to."""
+        port = self.port or (PORT if self.tls is None else TLS_PORT)
+        tls = self.tls or Tls()
+        return Target(
+            self.host,
+            port,
+            tls=self.tls is not None,
+            ca_file=tls.ca_file,
+            cert_file=tls.cert_file,
+            key_file=tls.key_file,
+            insecure=tls.insecure,
+        )
+
+
+def do_overlap(one: str, other: str) -> bool:
+    """Tell whether some topic satisfies both filters."""
+    left, right = one.split("/"), other.split("/")
+    first = {left[0], right[0]}
+    if first & {"+", "#"} and any(level.startswith("$") for level in first):
+        return False
+    for mine, theirs in zip(left, right, strict=False):
+        if "#" in {mine, theirs}:
+            return True
+        if mine != theirs and "+" not in {mine, theirs}:
+            return False
+    if len(left) == len(right):
+        return True
+    longer = max(left, right, key=len)
+    # `a/#` selects `a` too.
+    return longer[min(len(left), len(right)) :] == ["#"]
+
+
+class Router:
+    """Finds the route of a source topic: the first filter in the configuration's order wins."""
+
+    def __init__(self, topics: tuple[TopicMap, ...]) -> None:
+        self._topics = topics
+        self.routes: dict[str, Route] = {}
+        """Bounded by `MAX_ROUTES`; the reader looks here first."""
+
+    def find(self, topic: str) -> TopicMap | None:
+        """Return the first subscription that selects ``topic``."""
+        return next((one for one in self._topics if matches(one.plain, topic)), None)
+
+    def route(self, topic: str) -> Route | None:
+        """Work out the route of ``topic`` and remember it; None if no filter selects it."""
+        found = self.find(topic)
+        if found is None:
+            return None
+        while len(self.routes) >= MAX_ROUTES:
+            del self.routes[next(iter(self.routes))]
+        route = Route(topic, found.topic or None, tuple(_captures(found.plain, topic)))
+        self.routes[topic] = route
+        return route
+
+
+def _captures(pattern: str, topic: str) -> Iterator[str]:
+    levels = topic.split("/")
+    for depth, wanted in enumerate(pattern.split("/")):
+        if wanted == "+":
+            yield levels[depth]
+        elif wanted == "#":
+            yield "/".join(levels[depth:])
+
+
+def _identifiers(topics: tuple[TopicMap, ...]) -> dict[str, int]:
+    """Return an identifier for each filter, if any two overlap.
+
+    They are made from the filters, not counted: a session that outlives the daemon keeps them, and
+    the configuration may have changed meanwhile.
+    """
+    if not any(do_overlap(a.plain, b.plain) for a, b in combinations(topics, 2)):
+        return {}
+    largest = 268_435_455  # MQTT 5.0, 3.8.2.1.2
+    numbers: dict[str, int] = {}
+    for one in topics:
+        number = zlib.crc32(one.filter.encode()) % largest + 1
+        while number in numbers.values():
+            number = number % largest + 1
+        numbers[one.filter] = number
+    return numbers
+
+
+class Reader:
+    """Reads the messages of one or more subscriptions."""
+
+    limits: Limits = REMOTE
+
+    def __init__(self, config: Config) -> None:
+        self._config = config
+        self._router = Router(config.topics)
+        self._kept: Client | None = None
+
+    async def run(self, link: Link) -> None:
+        """Connect, subscribe and hand on messages until the connection fails.
+
+        Raises:
+            DeviceError: The broker could not be reached, refused, or was lost.
+        """
+        config, target = self._config, self._config.target()
+        password = _password(config.password_file)
+        connection = await in_thread(
+            f"connect:{target.where}", lambda: connect(target), lambda opened: opened.close()
+        )
+        client = self._client()
+        if config.username:
+            client.username_pw_set(config.username, password)
+        session = _Session(config, client, self._router, link)
+        wire = Wire(client, connection, session.ending)
+        try:
+            await session.run(wire)
+        finally:
+            wire.close()
+
+    def _client(self) -> Client:
+        """Return the client for the next run.
+
+        With a session that outlives the connection it is always the same one: it holds messages
+        of QoS 2 of which only the first half of the handshake is done.
+        """
+        config = self._config
+        if self._kept is not None:
+            return self._kept
+        five = config.protocol == "5"
+        client_id = config.client_id or f"sensord-{secrets.token_hex(4)}"
+        version = MQTTProtocolVersion.MQTTv5 if five else MQTTProtocolVersion.MQTTv311
+        client = Client(client_id, version, clean=not config.session_expiry)
+        if config.session_expiry:
+            self._kept = client
+        return client
+
+
+def _password(file: str) -> str | None:
+    """Read a password; again at each connection, so that a new one is used without a restart."""
+    if not file:
+        return None
+    try:
+        return Path(file).read_text(encoding="utf-8").rstrip("\r\n")
+    except OSError as error:
+        raise DeviceError("cannot read password_file", f"{file}: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise DeviceError("cannot read password_file", f"{file}: it is not UTF-8") from error
+
+
+_REFUSED = {
+    "bad user name or password": "check username and password_file",
+    "not authorized": "check username, password_file and the broker's access list",
+    "client identifier not valid": "choose another client_id",
+    "unsupported protocol version": 'try protocol = "3.1.1"',
+    "server busy": "the broker wants no more clients now",
+}
+
+
+class _Session:
+    """One run over one connection."""
+
+    def __init__(self, config: Config, client: Client, router: Router, link: Link) -> None:
+        self._config = config
+        self._client = client
+        self._router = router
+        self._link = link
+        self._is_opened = False
+        self._identifiers: dict[str, int] = {}
+        self._unanswered: dict[int, tuple[str, ...]] = {}
+        self._deliver = self._hand_on()
+        loop = asyncio.get_running_loop()
+        self.ending = Ending()
+        self._connected: asyncio.Future[None] = loop.create_future()
+        self._subscribed: asyncio.Future[None] = loop.create_future()
+
+    async def run(self, wire: Wire) -> None:
+        config, client = self._config, self._client
+        client.on_connect = self._on_connect
+        client.on_subscribe = self._on_subscribe
+        client.on_message = self._on_first_message
+        wire.start(config.target(), round(config.keepalive), **self._connect_options())
+        for answered, missing in (
+            (self._connected, "CONNECT; does an MQTT broker listen there?"),
+            (self._subscribed, "SUBSCRIBE"),
+        ):
+            if not await self.ending.wait(until=answered, timeout_s=ANSWER_TIMEOUT_S):
+                where = config.target().where
+                raise DeviceError("no answer from broker", f"{where}: none to {missing}")
+        if config.poll is not None:
+            await self._poll(config.poll)
+        await self.ending.reached()
+
+    def _connect_options(self) -> dict[str, object]:
+        config = self._config
+        if config.protocol != "5":
+            return {}
+        properties = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]  # paho's
+        if config.session_expiry:
+            properties.SessionExpiryInterval = round(config.session_expiry)
+        return {"clean_start": not config.session_expiry, "properties": properties}
+
+    def _on_connect(
+        self,
+        _client: PahoClient,
+        _userdata: object,
+        _flags: ConnectFlags,
+        reason: ReasonCode,
+        properties: Properties | None,
+    ) -> None:
+        if reason.is_failure:
+            name = str(reason).lower()
+            hint = _REFUSED.get(name, "the broker's log says more")
+            detail = f"{self._config.target().where}: {hint}"
+            self.ending.fail(DeviceError(f"broker refused: {name}", detail))
+            return
+        self._connected.set_result(None)
+        if self._config.protocol != "5":
+            pairs: list[tuple[str, int]] = [(one.filter, one.qos) for one in self._config.topics]
+            self._asked(self._client.subscribe(pairs), *(pattern for pattern, _ in pairs))
+            return
+        self._subscribe_5(can_identify=getattr(properties, "SubscriptionIdentifierAvailable", 1))
+
+    def _subscribe_5(self, *, can_identify: int) -> None:
+        config = self._config
+        # 2: send no retained messages. 1: only for a subscription that the session lacks, or each
+        # return would tell old values anew.
+        handling = 2 if config.retained == "ignore" else 1
+        options = {
+            one.filter: SubscribeOptions(qos=one.qos, retainHandling=handling)
+            for one in config.topics
+        }
+        self._identifiers = _identifiers(config.topics) if can_identify else {}
+        if not self._identifiers:
+            self._asked(self._client.subscribe(list(options.items())), *options)
+            return
+        for pattern, one in options.items():  # the identifier is of the packet: one packet each
+            properties = Properties(PacketTypes.SUBSCRIBE)  # type: ignore[no-untyped-call]  # paho's
+            properties.SubscriptionIdentifier = self._identifiers[pattern]
+            sent = self._client.subscribe([(pattern, one)], properties=properties)
+            self._asked(sent, pattern)
+
+    def _asked(self, sent: tuple[MQTTErrorCode, int | None], *filters: str) -> None:
+        _, number = sent
+        assert number is not None  # it was sent from a callback of the connection itself
+        self._unanswered[number] = filters
+
+    def _on_subscribe(
+        self,
+        _client: PahoClient,
+        _userdata: object,
+        number: int,
+        reasons: list[ReasonCode],
+        _properties: Properties | None,
+    ) -> None:
+        for pattern, reason in zip(self._unanswered.pop(number, ()), reasons, strict=False):
+            if reason.is_failure:
+                detail = f"{pattern}: {str(reason).lower()}; check the broker's access list"
+                self.ending.fail(DeviceError("subscription refused", detail))
+                return
+        if not self._unanswered and not self._subscribed.done():
+            self._open()
+            self._subscribed.set_result(None)
+
+    def _open(self) -> None:
+        if not self._is_opened:
+            self._is_opened = True
+            self._link.opened(f"{self._config.target().where} MQTT {self._config.protocol}")
+            careful = self._identifiers or self._config.retained == "ignore"
+            self._client.on_message = self._on_doubtful_message if careful else self._deliver
+
+    def _on_first_message(self, client: PahoClient, userdata: object, message: MQTTMessage) -> None:
+        """Take a message that overtook the answer to SUBSCRIBE; brokers may send it before."""
+        self._open()
+        assert client.on_message is not None
+        client.on_message(client, userdata, message)
+
+    def _on_doubtful_message(
+        self, client: PahoClient, userdata: object, message: MQTTMessage
+    ) -> None:
+        """Leave out retained messages that are not wanted, and copies."""
+        if message.retain and self._config.retained == "ignore":
+            return
+        if not self._is_copy(message):
+            self._deliver(client, userdata, message)
+
+    def _is_copy(self, message: MQTTMessage) -> bool:
+        told = set(getattr(message.properties, "SubscriptionIdentifier", ()))
+        if told.isdisjoint(self._identifiers.values()):
+            return False  # from before the configuration was changed: better double than lost
+        first = self._router.find(message.topic)
+        return first is not None and self._identifiers.get(first.filter) not in told
+
+    def _hand_on(self) -> Callable[[PahoClient, object, MQTTMessage], None]:
+        """Return the callback for messages: the hot path, with all it needs at hand."""
+        routes, work_out, link = self._router.routes, self._router.route, self._link
+        hand_on = link.message
+
+        def on_message(_client: PahoClient, _userdata: object, message: MQTTMessage) -> None:
+            try:
+                topic = message.topic
+            except UnicodeDecodeError:
+                link.fault("topic is not UTF-8", "")
+                return
+            route = routes.get(topic) or work_out(topic)
+            if route is None:
+                # A kept session may hold subscriptions that the configuration has no more.
+                link.fault("unexpected topic", topic)
+            else:
+                hand_on(route, bytes(message.payload))
+
+        return on_message
+
+    async def _poll(self, poll: Poll) -> None:
+        """Publish a request at every tick; ends only by raising."""
+        due = time.monotonic()
+        while True:
+            info = self._client.publish(poll.topic, poll.payload, poll.qos)
+            if info.rc == MQTTErrorCode.MQTT_ERR_QUEUE_SIZE:
+                self._link.fault("request not sent", "the broker acknowledges none")
+            due, _ = next_tick(due, poll.interval, time.monotonic())
+            await self.ending.wait(timeout_s=due - time.monotonic())

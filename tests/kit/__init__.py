@@ -1,0 +1,1 @@
+"""What the tests share: devices, brokers and links that are easy to watch."""
