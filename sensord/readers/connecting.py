@@ -121,10 +121,11 @@ def network_error(error: OSError, where: str) -> DeviceError:
         case socket.gaierror():
             return DeviceError("host not found", f"{where}: {error.strerror}; check the name")
         case ssl.SSLCertVerificationError():
-            detail = f"{where}: {error.verify_message}; check tls.ca_file and the host name"
+            text = getattr(error, "verify_message", None) or error
+            detail = f"{where}: {text}; check tls.ca_file and the host name"
             return DeviceError("certificate not trusted", detail)
         case ssl.SSLError():
-            text = error.reason or str(error)
+            text = getattr(error, "reason", None) or error
             return DeviceError("TLS failed", f"{where}: {text}; does this port speak TLS?")
         case TimeoutError():
             reason, hint = _BY_ERRNO[errno.ETIMEDOUT]

@@ -12,6 +12,7 @@ import pty
 import select
 import time
 import tty
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -29,6 +30,7 @@ class FakePort:
         self.path = path
         self._master: int | None = None
         self._held: list[int] = []
+        self._last = ""
 
     def __enter__(self) -> Self:
         self.plug()
@@ -52,28 +54,25 @@ class FakePort:
 
     def plug(self) -> None:
         """Put the port there, under a number that it did not have the last time."""
-        last = os.readlink(self.path.with_suffix(".last")) if self._was_plugged() else ""
         while True:
             master, slave = pty.openpty()
             name = os.ttyname(slave)
             tty.setraw(slave)
             os.close(slave)
-            if name != last:
+            if name != self._last:
                 break
             self._held.append(master)  # keeps the number taken
+        self._last = name
         os.set_blocking(master, False)
         self._master = master
         new = self.path.with_suffix(".new")
         new.symlink_to(name)
         new.replace(self.path)
 
-    def _was_plugged(self) -> bool:
-        return self.path.with_suffix(".last").is_symlink()
-
     def unplug(self) -> None:
         """Take the port away; whoever has it open is hung up."""
         assert self._master is not None
-        self.path.replace(self.path.with_suffix(".last"))
+        self.path.unlink()
         os.close(self._master)
         self._master = None
 
@@ -86,10 +85,8 @@ class FakePort:
         sent, due = 0, time.monotonic()
         for start in range(0, len(data), chunk):
             part = data[start : start + chunk]
-            try:
+            with suppress(BlockingIOError):
                 sent += os.write(self._master, part)
-            except BlockingIOError:
-                pass
             if baud:
                 due += len(part) * BITS_A_BYTE / baud
                 time.sleep(max(0.0, due - time.monotonic()))

@@ -47,4 +47,6 @@ def on_each_loop(test: Test) -> Callable[..., None]:
     parameters = [backend, *signature.parameters.values()]
     # pytest reads the fixtures it has to bring from here.
     on_loop.__signature__ = signature.replace(parameters=parameters)  # type: ignore[attr-defined]  # as documented in PEP 362
-    return pytest.mark.parametrize("backend", list(_FACTORIES))(on_loop)
+    mark = pytest.mark.parametrize("backend", list(_FACTORIES))
+    marked: Callable[..., None] = mark(on_loop)
+    return marked

@@ -1,0 +1,112 @@
+"""A template for a reader, and a working one: lines of text that arrive as UDP datagrams.
+
+To add a reader, copy this file and follow the steps marked below. The rules are few:
+
+* `Config` is a frozen dataclass. Its annotations are the schema (see `sensord.config.schema`);
+  its options stand flat in the device's table, beside ``topic``, ``decoder``, ``publish`` and the
+  other common keys, whose names it may not use.
+* `Reader` is built from its config alone and opens nothing until it runs.
+* `run` connects, calls ``link.opened`` once, hands on what arrives, and *raises* `DeviceError` when
+  the connection fails. It never retries and never sleeps before connecting: the supervisor does.
+* Whatever `run` opened is closed when it ends, however it ends: use ``try`` and ``finally``.
+* What blocks goes through `sensord.readers.connecting.in_thread`.
+
+After that:
+
+1. Name the module in ``_MODULES`` in `registry.py`; or, from another package, publish it under the
+   entry point group ``sensord.readers``.
+2. Write `tests/integration/readers/test_<name>.py`: real bytes, on both event loops, with
+   `tests.kit`; and `tests/unit/readers/test_<name>.py` for what is pure.
+3. Add a section to `docs/readers.md`: what it reads, its options, an example.
+4. Put recorded bytes of a real device under `tests/recordings/<device>/`.
+"""
+
+from __future__ import annotations
+
+# Step 1: import the few things that a reader sees of the daemon.
+import asyncio
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Annotated
+
+from sensord.config.schema import Within
+from sensord.errors import DeviceError
+from sensord.readers.backoff import LOCAL, Limits
+from sensord.readers.base import Link, Route
+from sensord.readers.connecting import Ending
+
+__all__ = ["Config", "Reader"]
+
+
+# Step 2: say what an operator may configure. Add an option only where the reader cannot find out
+# by itself. Ranges go into the annotation; `faults` says the rest, and does no I/O.
+@dataclass(frozen=True, slots=True)
+class Config:
+    """Options of this reader."""
+
+    port: Annotated[int, Within(1, 65_535)]
+    host: str = "127.0.0.1"
+
+    def faults(self) -> Iterator[tuple[str, str]]:
+        """Yield ``(key, message)`` for what one field cannot know."""
+        if not self.host:
+            yield "host", 'may not be empty; "0.0.0.0" listens on every interface'
+
+
+# Step 3: connect, hand on, raise.
+class Reader:
+    """Receives datagrams on one UDP port, each of them one message."""
+
+    # How patient the supervisor shall be: LOCAL looks again after at most 5 s, REMOTE after 30.
+    limits: Limits = LOCAL
+
+    def __init__(self, config: Config) -> None:
+        self._config = config
+
+    async def run(self, link: Link) -> None:
+        """Listen and hand on datagrams until the socket fails.
+
+        Raises:
+            DeviceError: The port could not be opened, or the socket failed.
+        """
+        where = f"{self._config.host}:{self._config.port}"
+        # `Ending` carries a fault from a callback to this coroutine, which raises it.
+        ending = Ending()
+        # A message has a route: where it came from. Here all come from one place. A reader of many
+        # sources keeps a bounded table of routes; see `mqtt.Router`.
+        route = Route(where)
+        loop = asyncio.get_running_loop()
+        try:
+            transport, _ = await loop.create_datagram_endpoint(
+                lambda: _Datagrams(link, route, ending),
+                local_addr=(self._config.host, self._config.port),
+            )
+        except OSError as error:
+            # Translate at the boundary: a short constant reason, which is counted, and a detail
+            # that says what to do.
+            hint = "another program may have this port; ss -ulnp names it"
+            raise DeviceError("cannot listen", f"{where}: {error.strerror}; {hint}") from error
+        try:
+            link.opened(f"udp {where}")
+            await ending.reached()
+        finally:
+            transport.close()
+
+
+class _Datagrams(asyncio.DatagramProtocol):
+    def __init__(self, link: Link, route: Route, ending: Ending) -> None:
+        self._link = link
+        self._route = route
+        self._ending = ending
+
+    def datagram_received(self, data: bytes, _addr: object) -> None:
+        try:
+            # One of: link.data(bytes) for a stream, which the framer cuts; link.message(route,
+            # bytes) for whole messages; link.samples([...]) for values that need no decoding.
+            # What is wrong but ends nothing goes to link.fault(reason, detail).
+            self._link.message(self._route, data)
+        except Exception as error:  # noqa: BLE001  # carried to run, which raises it
+            self._ending.fail(error)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._ending.fail(exc or DeviceError("socket closed"))
