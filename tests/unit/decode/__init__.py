@@ -1,0 +1,1 @@
+"""Framers and decoders."""
