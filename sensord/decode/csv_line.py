@@ -1,0 +1,117 @@
+"""Decode lines of separated columns: ``21.5,40,1013.2``."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from sensord.decode.base import Decoded, Fault, Sample, excerpt
+from sensord.decode.text import BAD_ENCODING, UNPRINTABLE, TextOptions, TextValues
+from sensord.model import Metadata
+from sensord.topics import topic_fault
+
+__all__ = ["BAD_QUOTING", "COLUMN_COUNT", "Config", "Decoder"]
+
+COLUMN_COUNT = "wrong number of columns"
+BAD_QUOTING = "bad quoting"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Config(TextOptions):
+    """What the columns are.
+
+    ``fields`` names them in order; an empty name skips a column. A ``separator`` of one space
+    stands for any run of spaces and tabs. Lines that begin with ``comment`` are skipped, and with
+    ``skip_header`` also those that hold no number in any named column. ``allow_extra`` ignores
+    columns after the named ones. ``text_fields`` stay text even where they look like numbers.
+    """
+
+    fields: tuple[str, ...]
+    separator: str = ","
+    comment: str = ""
+    skip_header: bool = False
+    allow_extra: bool = False
+    text_fields: tuple[str, ...] = ()
+
+    def faults(self) -> Iterator[tuple[str, str]]:
+        """Yield what the types cannot say."""
+        named = [field for field in self.fields if field]
+        if not named:
+            yield "fields", "name at least one column"
+        if len(set(named)) < len(named):
+            yield "fields", "each name may stand only once"
+        for field in named:
+            if (fault := topic_fault(field)) is not None:
+                yield "fields", f'"{field}": {fault}'
+        if len(self.separator) != 1 or self.separator in '"\r\n':
+            yield "separator", "must be one character, and no quote or line end"
+        if self.decimal_comma and self.separator == ",":
+            yield "decimal_comma", "needs a separator other than the comma"
+        for field in self.text_fields:
+            if field not in named:
+                yield "text_fields", f'"{field}" is not one of the fields'
+
+
+class Decoder:
+    """Turns one line into a sample for each named column that is not empty."""
+
+    def __init__(self, config: Config) -> None:
+        self._values = TextValues(config, config.text_fields)
+        self._fields = config.fields
+        self._separator = config.separator
+        self._comment = config.comment
+        self._skip_header = config.skip_header
+        self._allow_extra = config.allow_extra
+
+    def decode(self, message: bytes) -> Decoded:
+        """Decode one line.
+
+        A line with another number of columns is refused as a whole: one lost separator would put
+        every later value under the wrong name.
+        """
+        text = self._values.text(message)
+        if text is None:
+            return Decoded([], [Fault(BAD_ENCODING, excerpt(message))])
+        if self._comment and text.startswith(self._comment):
+            return Decoded([], [])
+        columns = self._split(text)
+        if columns is None:
+            return Decoded([], [Fault(BAD_QUOTING, excerpt(message))])
+        if self._skip_header and self._is_header(columns):
+            return Decoded([], [])
+        wanted = len(self._fields)
+        if len(columns) != wanted and (len(columns) < wanted or not self._allow_extra):
+            return Decoded([], [Fault(COLUMN_COUNT, excerpt(message))])
+        samples: list[Sample] = []
+        faults: list[Fault] = []
+        for field, raw in zip(self._fields, columns, strict=False):
+            column = raw.strip()
+            if not field or not column:
+                continue
+            sample = self._values.sample(field, column)
+            if sample is None:
+                faults.append(Fault(UNPRINTABLE, excerpt(message)))
+            else:
+                samples.append(sample)
+        return Decoded(samples, faults)
+
+    def metadata(self, field: str) -> Metadata | None:  # noqa: ARG002  # part of the protocol
+        """Return None: bare columns say nothing of themselves."""
+        return None
+
+    def _split(self, text: str) -> list[str] | None:
+        if self._separator == " ":
+            return text.split()
+        if '"' not in text:
+            return text.split(self._separator)
+        try:
+            return next(csv.reader([text], delimiter=self._separator, skipinitialspace=True), [])
+        except csv.Error:
+            return None
+
+    def _is_header(self, columns: list[str]) -> bool:
+        return not any(
+            field and self._values.number(column) is not None
+            for field, column in zip(self._fields, columns, strict=False)
+        )

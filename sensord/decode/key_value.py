@@ -1,0 +1,103 @@
+"""Decode lines of pairs: ``temp=21.5;hum=40``."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from sensord.decode.base import Decoded, Fault, Sample, excerpt
+from sensord.decode.naming import field_level
+from sensord.decode.text import (
+    BAD_ENCODING,
+    TOO_MANY_VALUES,
+    UNPRINTABLE,
+    TextOptions,
+    TextValues,
+)
+from sensord.model import Metadata
+from sensord.topics import topic_fault
+
+__all__ = ["BAD_PAIR", "Config", "Decoder"]
+
+BAD_PAIR = "bad pair"
+
+MAX_PAIRS = 256
+"""More than any device sends in a line; bounds the channels that one message can open."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Config(TextOptions):
+    """How pairs are written, and which are wanted.
+
+    A ``separator`` of one space stands for any run of spaces and tabs. ``fields`` says for each
+    field which of the device's keys it is; without it every key is a field. ``text_fields`` stay
+    text even where they look like numbers.
+    """
+
+    separator: str = ";"
+    assign: str = "="
+    fields: dict[str, str] = field(default_factory=dict)
+    text_fields: tuple[str, ...] = ()
+
+    def faults(self) -> Iterator[tuple[str, str]]:
+        """Yield what the types cannot say."""
+        if not self.separator:
+            yield "separator", "may not be empty"
+        if not self.assign:
+            yield "assign", "may not be empty"
+        elif self.assign == self.separator or (self.separator == " " and not self.assign.strip()):
+            yield "assign", "must differ from the separator"
+        if self.decimal_comma and "," in {self.separator, self.assign}:
+            yield "decimal_comma", "needs another separator than the comma"
+        for name in self.fields:
+            if (fault := topic_fault(name)) is not None:
+                yield "fields", f'"{name}": {fault}'
+        if len(set(self.fields.values())) < len(self.fields):
+            yield "fields", "two fields name the same key"
+        for name in self.text_fields:
+            if self.fields and name not in self.fields:
+                yield "text_fields", f'"{name}" is not one of the fields'
+
+
+class Decoder:
+    """Turns one line into a sample for each pair; a bad pair does not spoil the others."""
+
+    def __init__(self, config: Config) -> None:
+        self._values = TextValues(config, config.text_fields)
+        # str.split() without a separator splits at runs of whitespace.
+        self._separator = None if config.separator == " " else config.separator
+        self._assign = config.assign
+        self._names = {key: name for name, key in config.fields.items()}
+
+    def decode(self, message: bytes) -> Decoded:
+        """Decode one line."""
+        text = self._values.text(message)
+        if text is None:
+            return Decoded([], [Fault(BAD_ENCODING, excerpt(message))])
+        pairs = text.split(self._separator)
+        samples: list[Sample] = []
+        faults: list[Fault] = []
+        if len(pairs) > MAX_PAIRS:
+            faults.append(Fault(TOO_MANY_VALUES, excerpt(message)))
+            del pairs[MAX_PAIRS:]
+        for pair in pairs:
+            key, assigned, raw = pair.partition(self._assign)
+            key, value = key.strip(), raw.strip()
+            if not assigned or not key:
+                # A blank pair is what a trailing separator leaves.
+                if pair.strip():
+                    faults.append(Fault(BAD_PAIR, excerpt(pair.encode())))
+                continue
+            name = self._names.get(key) if self._names else field_level(key)
+            if name is None or not value:
+                continue
+            sample = self._values.sample(name, value)
+            if sample is None:
+                faults.append(Fault(UNPRINTABLE, excerpt(pair.encode())))
+            else:
+                samples.append(sample)
+        return Decoded(samples, faults)
+
+    def metadata(self, field: str) -> Metadata | None:  # noqa: ARG002  # part of the protocol
+        """Return None: bare pairs say nothing of their units."""
+        return None

@@ -1,0 +1,75 @@
+"""Decode lines by a regular expression with named groups."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from sensord.decode.base import Decoded, Fault, Sample, excerpt
+from sensord.decode.text import BAD_ENCODING, UNPRINTABLE, TextOptions, TextValues
+from sensord.model import Metadata
+
+__all__ = ["NO_MATCH", "Config", "Decoder"]
+
+NO_MATCH = "no match"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Config(TextOptions):
+    """The pattern; each named group is a field.
+
+    It is searched for: begin it with ``^`` and end it with ``$`` to describe the whole line. A
+    pattern with nested repetition can take very long on a line that nearly matches; what bounds
+    it is the length of a line (the framer's ``max_bytes``). ``text_fields`` stay text even where
+    they look like numbers.
+    """
+
+    pattern: str
+    text_fields: tuple[str, ...] = ()
+
+    def faults(self) -> Iterator[tuple[str, str]]:
+        """Yield what the types cannot say."""
+        try:
+            groups = re.compile(self.pattern).groupindex
+        except (re.error, OverflowError, RecursionError) as error:
+            yield "pattern", f"is not a regular expression: {error}"
+            return
+        if not groups:
+            yield "pattern", "must name a group, as in (?P<temperature>[-0-9.]+)"
+        for field in self.text_fields:
+            if field not in groups:
+                yield "text_fields", f'"{field}" is not a group of the pattern'
+
+
+class Decoder:
+    """Turns one line into a sample for each named group that matched something."""
+
+    def __init__(self, config: Config) -> None:
+        self._values = TextValues(config, config.text_fields)
+        self._search = re.compile(config.pattern).search
+
+    def decode(self, message: bytes) -> Decoded:
+        """Decode one line."""
+        text = self._values.text(message)
+        if text is None:
+            return Decoded([], [Fault(BAD_ENCODING, excerpt(message))])
+        match = self._search(text)
+        if match is None:
+            return Decoded([], [Fault(NO_MATCH, excerpt(message))])
+        samples: list[Sample] = []
+        faults: list[Fault] = []
+        for field, raw in match.groupdict("").items():
+            value = raw.strip()
+            if not value:
+                continue
+            sample = self._values.sample(field, value)
+            if sample is None:
+                faults.append(Fault(UNPRINTABLE, excerpt(message)))
+            else:
+                samples.append(sample)
+        return Decoded(samples, faults)
+
+    def metadata(self, field: str) -> Metadata | None:  # noqa: ARG002  # part of the protocol
+        """Return None: a pattern says nothing of units."""
+        return None

@@ -1,0 +1,89 @@
+"""A number is what a device means as one, and nothing else."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sensord.decode.base import Sample
+from sensord.decode.text import NOT_FINITE, TextOptions, TextValues, number
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("21.5", 21.5),
+        ("-0.5", -0.5),
+        ("+7", 7),
+        ("0042", 42),
+        (" 3 ", 3),
+        ("1e3", 1000.0),
+        (".5", 0.5),
+        ("123456789012345678901234567890", 123456789012345678901234567890),
+    ],
+)
+def test_numbers_are_read(text: str, value: float) -> None:
+    """Digits alone are an int, all else a float."""
+    found = number(text)
+    assert found == value
+    assert type(found) is type(value)
+
+
+@pytest.mark.parametrize("text", ["", "abc", "1_000", "٣", "0x1F", "1,5", "12:30", "1 2", "--1"])
+def test_what_no_device_means_as_a_number_is_none(text: str) -> None:
+    """Python's own liberties are not taken."""
+    assert number(text) is None
+
+
+@pytest.mark.parametrize("text", ["nan", "-inf", "Infinity", "9" * 400, "1e999"])
+def test_what_is_not_finite_is_a_bad_sample(text: str) -> None:
+    """A device that prints nan has a value to report: that there is none."""
+    assert TextValues(TextOptions()).sample("t", text) == Sample("t", None, NOT_FINITE)
+
+
+def test_words_stay_text() -> None:
+    """Also in other scripts, and with a no-break space."""
+    values = TextValues(TextOptions())
+    assert values.sample("state", "läuft\u00a0gut") == Sample("state", "läuft\u00a0gut")
+
+
+def test_control_characters_are_noise() -> None:
+    """They give no sample."""
+    assert TextValues(TextOptions()).sample("t", "21\x00.5") is None
+
+
+def test_text_fields_stay_text() -> None:
+    """A serial number keeps its zeros."""
+    values = TextValues(TextOptions(), ("serial",))
+    assert values.sample("serial", "0042") == Sample("serial", "0042")
+    assert values.sample("count", "0042") == Sample("count", 42)
+
+
+def test_a_decimal_comma_is_read_when_configured() -> None:
+    """A text that has a point as well is grouped, and no number here."""
+    values = TextValues(TextOptions(decimal_comma=True))
+    assert values.number("21,5") == 21.5
+    assert values.number("21.5") == 21.5
+    assert values.number("1.234,5") is None
+
+
+def test_the_encoding_decides_what_is_text() -> None:
+    """A lone degree sign is text in Latin-1 and noise in UTF-8."""
+    assert TextValues(TextOptions(encoding="latin-1")).text(b"21\xb0") == "21°"
+    assert TextValues(TextOptions()).text(b"21\xb0") is None
+
+
+@given(st.floats(allow_nan=False, allow_infinity=False))
+def test_a_printed_float_is_read_back(value: float) -> None:
+    """What repr writes is read as the same number."""
+    assert number(repr(value)) == value
+
+
+@given(st.text(max_size=20))
+def test_no_text_raises(text: str) -> None:
+    """Whatever it is, it is a number, infinite, or none."""
+    found = number(text)
+    assert found is None or isinstance(found, int) or math.isnan(found) or found == float(text)
