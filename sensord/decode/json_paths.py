@@ -1,0 +1,284 @@
+"""Decode messages that are JSON: every leaf, or the paths that the configuration names.
+
+Shape: one JSON value (RFC 8259) in UTF-8; of two equal keys the last one counts.
+"""
+
+from __future__ import annotations
+
+import enum
+import json
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+
+from sensord.decode.base import Decoded, Fault, Sample, excerpt
+from sensord.decode.naming import field_level
+from sensord.decode.text import NOT_FINITE, TOO_MANY_VALUES, number
+from sensord.model import GOOD, Level, Metadata, Quality, Reason, Value
+from sensord.topics import topic_fault
+
+__all__ = ["BAD_TIME", "NOT_JSON", "PATH_MISSING", "TOO_DEEP", "Config", "Decoder", "TimeUnit"]
+
+NOT_JSON = "not JSON"
+TOO_DEEP = "nested too deep"
+PATH_MISSING = "path missing"
+BAD_TIME = "bad time"
+
+MAX_DEPTH = 12
+"""A topic has 16 levels at most, and some of them are the device's place."""
+
+MAX_SAMPLES = 1000
+"""Bounds the channels that one message can open."""
+
+WHOLE = "."
+"""The path of the whole message."""
+
+BARE_FIELD = "value"
+"""What a message that is one bare value is called."""
+
+PARTLY_FINITE = Quality(Level.UNCERTAIN, Reason.NOT_FINITE)
+"""An array or object in which something was not finite: that is null, the rest stands."""
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_END_US = 253_402_300_800_000_000
+"""The year 10000. A later time is written in another unit."""
+
+_STEP = re.compile(r"\.?([^.\[\]\"]+)|\[(\d{1,9})\]|\[\"([^\"]*)\"\]")
+
+Step = str | int
+
+
+_INFINITY = float("inf")
+
+
+class TimeUnit(enum.StrEnum):
+    """How a message writes its time."""
+
+    SECONDS = "s"
+    MILLISECONDS = "ms"
+    MICROSECONDS = "us"
+    ISO8601 = "iso8601"
+
+
+_MICROSECONDS = {
+    TimeUnit.SECONDS: 1_000_000,
+    TimeUnit.MILLISECONDS: 1_000,
+    TimeUnit.MICROSECONDS: 1,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """Which values to take.
+
+    ``fields`` says where in the message each field stands: ``"env.temperature"``,
+    ``"probes[0].value"``, ``'["a.b"].c'`` for a key that holds a dot, ``"."`` for the whole
+    message. Without it every leaf is a field, named by its keys and indexes:
+    ``env/temperature``, ``probes/0/value``. ``time`` is the path of the source time. With
+    ``required`` a message that lacks one of these paths is a fault.
+    """
+
+    fields: dict[str, str] = field(default_factory=dict)
+    time: str = ""
+    time_unit: TimeUnit = TimeUnit.SECONDS
+    required: bool = False
+
+    def faults(self) -> Iterator[tuple[str, str]]:
+        """Yield what the types cannot say."""
+        for name, path in self.fields.items():
+            if (fault := topic_fault(name)) is not None:
+                yield "fields", f'"{name}": {fault}'
+            if parse_path(path) is None:
+                yield "fields", f'"{path}" is not a path such as env.temperature or probes[0].value'
+        if self.time and parse_path(self.time) is None:
+            yield "time", "is not a path such as meta.time"
+
+
+def parse_path(path: str) -> tuple[Step, ...] | None:
+    """Return the steps of a path, or None if it is not one."""
+    if path == WHOLE:
+        return ()
+    steps: list[Step] = []
+    position = 0
+    while position < len(path):
+        step = _STEP.match(path, position)
+        if step is None or (position == 0 and path.startswith(".")):
+            return None
+        key, index, quoted = step.groups()
+        # Two keys are parted by a dot; `[0]name` is a slip.
+        if key is not None and position and not step[0].startswith("."):
+            return None
+        steps.append(int(index) if index is not None else key if key is not None else quoted)
+        position = step.end()
+    return tuple(steps) or None
+
+
+class Decoder:
+    """Turns one JSON message into samples."""
+
+    def __init__(self, config: Config) -> None:
+        self._paths = [(name, parse_path(path) or ()) for name, path in config.fields.items()]
+        self._time = (parse_path(config.time) or ()) if config.time else None
+        self._time_unit = config.time_unit
+        # The source time is told by every sample; it is not a reading of its own.
+        self._time_field = "/".join(field_level(str(step)) for step in self._time or ())
+        self._required = config.required
+        self._parse = json.JSONDecoder().decode
+
+    def decode(self, message: bytes) -> Decoded:
+        """Decode one message.
+
+        Null is no value: it gives no sample.
+        """
+        try:
+            root = self._parse(message.decode())
+        # ValueError is bad UTF-8, bad JSON, or an integer with more digits than Python converts.
+        except ValueError:
+            return Decoded([], [Fault(NOT_JSON, excerpt(message))])
+        except RecursionError:
+            return Decoded([], [Fault(TOO_DEEP, excerpt(message))])
+        reasons: list[str] = []
+        time_us = self._source_time(root, reasons)
+        # A lone surrogate can only come from an escape; without one no text needs a look.
+        harvest = _Harvest(time_us, has_escapes=b"\\u" in message)
+        if self._paths:
+            for name, path in self._paths:
+                node = _find(root, path)
+                if node is not None:
+                    harvest.take(name, node)
+                elif self._required:
+                    reasons.append(PATH_MISSING)
+        else:
+            harvest.take_leaves("", root, 0, self._time_field)
+        reasons += harvest.reasons
+        return Decoded(harvest.samples, [Fault(reason, excerpt(message)) for reason in reasons])
+
+    def metadata(self, field: str) -> Metadata | None:  # noqa: ARG002  # part of the protocol
+        """Return None: JSON says nothing of its units."""
+        return None
+
+    def _source_time(self, root: Value, reasons: list[str]) -> int | None:
+        if self._time is None:
+            return None
+        node = _find(root, self._time)
+        time_us = None if node is None else _time_us(node, self._time_unit)
+        if time_us is None and (node is not None or self._required):
+            reasons.append(PATH_MISSING if node is None else BAD_TIME)
+        return time_us
+
+
+class _Harvest:
+    """The samples taken from one message so far."""
+
+    __slots__ = ("_has_escapes", "_is_whole", "_time_us", "reasons", "samples")
+
+    def __init__(self, time_us: int | None, *, has_escapes: bool) -> None:
+        self._time_us = time_us
+        self._has_escapes = has_escapes
+        self._is_whole = True
+        self.samples: list[Sample] = []
+        self.reasons: list[str] = []
+        """What went wrong, each reason once a message."""
+
+    def take_leaves(self, field: str, node: Value, depth: int, skipped: str) -> None:
+        """Take every leaf under ``node``, named by its keys and indexes."""
+        children: Iterable[tuple[str, Value]]
+        if isinstance(node, dict):
+            children = ((field_level(key), child) for key, child in node.items())
+        elif isinstance(node, list):
+            children = ((str(index), child) for index, child in enumerate(node))
+        else:
+            if node is not None and (not depth or field != skipped):
+                self.take(field or BARE_FIELD, node)
+            return
+        if depth == MAX_DEPTH:
+            self._note(TOO_DEEP)
+            return
+        prefix = f"{field}/" if depth else ""
+        for level, child in children:
+            self.take_leaves(prefix + level, child, depth + 1, skipped)
+
+    def take(self, field: str, node: Value) -> None:
+        """Take ``node`` whole, whatever it is."""
+        if len(self.samples) == MAX_SAMPLES:
+            self._note(TOO_MANY_VALUES)
+            return
+        quality = GOOD
+        if isinstance(node, float):
+            if not -_INFINITY < node < _INFINITY:
+                node, quality = None, NOT_FINITE
+        elif isinstance(node, str):
+            node = self._text(node)
+        elif isinstance(node, dict | list):
+            self._is_whole = True
+            node = self._cleaned(node, 0)
+            quality = GOOD if self._is_whole else PARTLY_FINITE
+        self.samples.append(Sample(field, node, quality, self._time_us))
+
+    def _cleaned(self, node: Value, depth: int) -> Value:
+        """Return ``node`` without what may not pass: the rest of it stands."""
+        if isinstance(node, float):
+            if -_INFINITY < node < _INFINITY:
+                return node
+            self._is_whole = False
+            return None
+        if isinstance(node, str):
+            return self._text(node)
+        if not isinstance(node, dict | list):
+            return node
+        if depth == MAX_DEPTH:
+            self._note(TOO_DEEP)
+            return None
+        if isinstance(node, list):
+            return [self._cleaned(child, depth + 1) for child in node]
+        return {self._text(key): self._cleaned(child, depth + 1) for key, child in node.items()}
+
+    def _text(self, text: str) -> str:
+        return _encodable(text) if self._has_escapes else text
+
+    def _note(self, reason: str) -> None:
+        if reason not in self.reasons:
+            self.reasons.append(reason)
+
+
+def _find(root: Value, path: tuple[Step, ...]) -> Value:
+    """Return what stands at ``path``; None when nothing does, or null."""
+    node = root
+    for step in path:
+        if isinstance(step, str) and isinstance(node, dict):
+            node = node.get(step)
+        elif isinstance(step, int) and isinstance(node, list) and step < len(node):
+            node = node[step]
+        else:
+            return None
+    return node
+
+
+def _encodable(text: str) -> str:
+    # UTF-16 knows which surrogates are pairs; the lone ones become U+FFFD.
+    return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+
+
+def _time_us(node: Value, unit: TimeUnit) -> int | None:
+    """Return microseconds since 1970, or None if ``node`` is not a time in that unit."""
+    if unit is TimeUnit.ISO8601:
+        return _iso8601_us(node) if isinstance(node, str) else None
+    amount = number(node) if isinstance(node, str) else node
+    if isinstance(amount, bool) or not isinstance(amount, int | float):
+        return None
+    scaled = amount * _MICROSECONDS[unit]
+    # Compared before it is rounded: round() refuses what is not finite.
+    return round(scaled) if 0 <= scaled < _END_US else None
+
+
+def _iso8601_us(text: str) -> int | None:
+    """Return microseconds since 1970; a time without a zone is UTC."""
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        return None
+    if moment.tzinfo is None:
+        moment = moment.replace(tzinfo=UTC)
+    time_us = (moment - _EPOCH) // timedelta(microseconds=1)
+    return time_us if time_us >= 0 else None
