@@ -109,19 +109,28 @@ class Metadata:
     description: str = ""
     device: str = ""
 
+    @property
+    def scale(self) -> int:
+        """What a value is multiplied by to travel as an integer; 0 if it never does."""
+        return 10 ** (self.decimals or 0) if self.type is ValueType.FLOAT else 0
+
 
 class Channel:
-    """A topic with the number it has on the wire and its metadata.
+    """A topic with the number it has on the wire and its metadata; never changes.
 
-    Identity counts: there is one object a topic for the life of the daemon.
+    Identity counts: other metadata for a topic is another channel, with another number, so that
+    old records keep their meaning.
     """
 
-    __slots__ = ("metadata", "number", "topic")
+    __slots__ = ("is_event", "metadata", "number", "scale", "topic")
 
     def __init__(self, number: int, topic: str, metadata: Metadata) -> None:
         self.number = number
         self.topic = topic
         self.metadata = metadata
+        # Asked for every record, so not looked up in the metadata each time.
+        self.scale = metadata.scale
+        self.is_event = metadata.kind is Kind.EVENT
 
     def __repr__(self) -> str:
         return f"Channel({self.number}, {self.topic!r})"

@@ -15,10 +15,19 @@ Source: MQTT 5.0 (OASIS Standard, 2019-03-07), section 4.7.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Mapping
 from typing import Generic, TypeVar
 
-__all__ = ["FilterTree", "TopicTree", "filter_fault", "matches", "topic_fault"]
+__all__ = [
+    "FilterTree",
+    "TopicTree",
+    "expand",
+    "filter_fault",
+    "matches",
+    "pattern_fault",
+    "topic_fault",
+]
 
 T = TypeVar("T")
 
@@ -73,6 +82,34 @@ def matches(pattern: str, topic: str) -> bool:
     return len(wanted) == len(levels) and all(
         want in {"+", level} for want, level in zip(wanted, levels, strict=True)
     )
+
+
+_PLACEHOLDER = re.compile(r"\{([^{}]*)\}")
+
+
+def expand(pattern: str, values: Mapping[str, str]) -> str:
+    """Make a topic from a pattern such as ``{device}/{field}``.
+
+    Raises:
+        KeyError: ``values`` lacks a placeholder of the pattern.
+    """
+    return _PLACEHOLDER.sub(lambda found: values[found[1]], pattern)
+
+
+def pattern_fault(pattern: str) -> str | None:
+    """Say what is wrong with a topic pattern, or None if it can make topics.
+
+    Placeholders are ``{device}``, ``{field}``, ``{source}`` and ``{1}``, ``{2}``, ... for what the
+    wildcards of a reader's own filter stood for.
+    """
+    names = _PLACEHOLDER.findall(pattern)
+    for name in names:
+        if name not in {"device", "field", "source"} and not name.isdecimal():
+            known = "{device}, {field}, {source}, {1}, {2}, ..."
+            return f"unknown placeholder {{{name}}}; known are {known}"
+    if (topic := expand(pattern, dict.fromkeys(names, "x"))).strip("{}") != topic:
+        return "a placeholder is written {field}"
+    return topic_fault(topic)
 
 
 class _Node(Generic[T]):
@@ -148,6 +185,14 @@ class TopicTree(Generic[T]):
     def add(self, topic: str, item: T) -> None:
         """Hold ``item`` under ``topic``."""
         _add(self._root, topic, item)
+
+    def remove(self, topic: str, item: T) -> None:
+        """Take back an `add`.
+
+        Raises:
+            KeyError, ValueError: The pair was not added.
+        """
+        _remove(self._root, topic, item)
 
     def match(self, pattern: str) -> Iterator[T]:
         """Yield the item of every topic that ``pattern`` selects, each once."""

@@ -1,0 +1,165 @@
+"""The application: builds every part, joins them, and stops them in order.
+
+The only place that does. Stopping is a written order with a deadline for each step: refuse new
+monitors, stop the readers, send what is pending, close the sessions with "going away".
+"""
+
+from __future__ import annotations
+
+import asyncio
+import faulthandler
+import logging
+import resource
+import secrets
+import signal
+from collections.abc import Callable
+from typing import Any
+
+import uvloop
+
+from sensord.bus import Bus
+from sensord.clock import Clock, SystemClock
+from sensord.config.tree import Config
+from sensord.config.tree import Device as DeviceConfig
+from sensord.decode import registry as decoders
+from sensord.decode.framing import LineFramer
+from sensord.device import Device
+from sensord.errors import SensordError
+from sensord.log import Log
+from sensord.notify import Notifier
+from sensord.readers import registry as readers
+from sensord.readers.supervisor import supervise
+from sensord.server.listener import Server
+from sensord.server.session import Limits
+
+__all__ = ["App", "StartError", "run"]
+
+log = logging.getLogger("sensord.app")
+
+READERS_STOP_S = 1.0
+SESSIONS_STOP_S = 0.7
+"""Together well under two seconds: nobody should have to wait, or to kill."""
+
+
+class StartError(SensordError):
+    """The daemon cannot start; the text says what to do."""
+
+
+class App:
+    """The daemon."""
+
+    def __init__(self, config: Config, notifier: Notifier, *, clock: Clock | None = None) -> None:
+        self.config = config
+        self._notifier = notifier
+        self._clock = clock or SystemClock()
+        self._stop = asyncio.Event()
+        self._failure: BaseException | None = None
+
+    async def run(self, on_ready: Callable[[list[str]], None] | None = None) -> None:
+        """Run until stopped; ``on_ready`` is told the addresses once it listens.
+
+        Raises:
+            StartError: It cannot start.
+        """
+        loop = asyncio.get_running_loop()
+        loop.set_exception_handler(self._surprised)
+        for name in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(name, self.stop)
+        bus = Bus(Log(secrets.token_hex(8), self.config.log.ring), self._clock)
+        server = Server(bus, loop, self._limits())
+        try:
+            await server.listen(self.config.server.listen)
+        except OSError as exc:
+            raise StartError(f"cannot listen: {exc}; is another sensord running?") from exc
+        devices = [self._device(device, bus, loop) for device in self.config.devices]
+        async with asyncio.TaskGroup() as group:
+            tasks: list[asyncio.Task[None]] = [
+                group.create_task(
+                    self._supervise(config, device),
+                    name=f"reader:{config.name}",
+                )
+                for config, device in zip(self.config.devices, devices, strict=True)
+            ]
+            tasks.append(group.create_task(self._watch(), name="watchdog"))
+            self._notifier.ready()
+            log.info("ready", extra={"devices": len(devices)})
+            if on_ready is not None:
+                on_ready(server.addresses)
+            await self._stop.wait()
+            self._notifier.stopping()
+            server.refuse()
+            for task in tasks:
+                task.cancel()
+            await asyncio.wait(tasks, timeout=READERS_STOP_S)
+            for device in devices:
+                device.close()
+            await server.close(SESSIONS_STOP_S)
+        log.info("stopped", extra={"readings": bus.log.tail})
+        if self._failure is not None:
+            raise self._failure
+
+    def stop(self) -> None:
+        """Begin to stop."""
+        self._stop.set()
+
+    def _limits(self) -> Limits:
+        server = self.config.server
+        return Limits(
+            sessions=server.max_sessions,
+            outbox_bytes=server.outbox,
+            lag_timeout_s=server.lag_timeout,
+        )
+
+    def _device(self, config: DeviceConfig, bus: Bus, loop: asyncio.AbstractEventLoop) -> Device:
+        framer = LineFramer(config.framing)
+        decoder = None
+        if config.decoder:
+            found = decoders.find(config.decoder)
+            assert found is not None, "checked with the configuration"
+            decoder = found.create(config.decoder_config)
+        return Device(config, framer, decoder, bus, self._clock, loop)
+
+    async def _watch(self) -> None:
+        """Tell the service manager that the loop still turns."""
+        interval_s = self._notifier.watchdog_interval_s
+        while interval_s is not None:
+            self._notifier.watchdog()
+            await asyncio.sleep(interval_s)
+
+    async def _supervise(self, config: DeviceConfig, device: Device) -> None:
+        found = readers.find(config.reader)
+        assert found is not None, "checked with the configuration"
+        await supervise(config.name, found.create(config.reader_config), device, device)
+
+    def _surprised(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        """Stop on what nobody caught: an unknown state must not go on serving."""
+        exception = context.get("exception")
+        if exception is None:
+            loop.default_exception_handler(context)
+            return
+        log.error(context["message"], exc_info=exception)
+        self._failure = exception
+        self.stop()
+
+
+def run(config: Config, notifier: Notifier, on_ready: Callable[[list[str]], None]) -> None:
+    """Run the daemon until a signal stops it.
+
+    Raises:
+        StartError: It cannot start.
+    """
+    # A loop that hangs is ended by the watchdog with SIGABRT: then its stack is in the journal.
+    faulthandler.enable()
+    _raise_descriptor_limit()
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(_run(config, notifier, on_ready))
+
+
+async def _run(config: Config, notifier: Notifier, on_ready: Callable[[list[str]], None]) -> None:
+    await App(config, notifier).run(on_ready)
+
+
+def _raise_descriptor_limit() -> None:
+    """Take as many descriptors as the system gives: uvloop drops connections beyond, silently."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))

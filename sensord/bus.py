@@ -1,0 +1,107 @@
+"""The bus: channels, their last values, and publishing into the log.
+
+Everything that has a topic goes through here: devices' readings, ``$sys`` states, audit events.
+`publish` never waits: a record goes into the log and to the sinks that selected its channel, and
+each of those must do no more than note it.
+
+The bus does not know who its sinks are. They are matched once a channel or sink, through the trees
+of `sensord.topics`; publishing walks a ready tuple.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Protocol
+
+from sensord.clock import Clock
+from sensord.log import Log
+from sensord.model import Channel, Metadata, Reading, Record
+from sensord.topics import FilterTree, TopicTree
+
+__all__ = ["Bus", "Sink"]
+
+
+class Sink(Protocol):
+    """Somebody who receives the records of the channels that its filters select."""
+
+    def push(self, record: Record) -> None:
+        """Take a record; may not wait and may not raise."""
+        ...
+
+    def selected(self, channel: Channel) -> None:
+        """Learn of a new channel before its records come."""
+        ...
+
+
+class Bus:
+    """Channels, last values and publishing."""
+
+    def __init__(self, log: Log, clock: Clock) -> None:
+        self.log = log
+        self._clock = clock
+        self._last: list[Record | None] = []  # by number
+        self._sinks: list[tuple[Sink, ...]] = []  # by number
+        self._by_topic: dict[str, Channel] = {}
+        self._topics: TopicTree[Channel] = TopicTree()
+        self._filters: FilterTree[Sink] = FilterTree()
+
+    def channel(self, topic: str, metadata: Metadata) -> Channel:
+        """Return the channel of a well-formed topic; makes one if topic or metadata are new."""
+        known = self._by_topic.get(topic)
+        if known is not None:
+            if known.metadata == metadata:
+                return known
+            self._topics.remove(topic, known)
+        channel = Channel(len(self._last), topic, metadata)
+        # A sink with several matching filters is matched several times, but served once.
+        sinks = tuple(dict.fromkeys(self._filters.match(topic)))
+        self._last.append(None)
+        self._sinks.append(sinks)
+        self._by_topic[topic] = channel
+        self._topics.add(topic, channel)
+        for sink in sinks:
+            sink.selected(channel)
+        return channel
+
+    def publish(self, channel: Channel, reading: Reading) -> Record:
+        """Write a reading into the log and hand its record to every sink of the channel."""
+        record = Record(self.log.tail, self._clock.wall_us(), channel, reading)
+        self.log.append(record)
+        self._last[channel.number] = record
+        for sink in self._sinks[channel.number]:
+            sink.push(record)
+        return record
+
+    def now_us(self) -> int:
+        """Return the wall clock that stamps the log."""
+        return self._clock.wall_us()
+
+    def last(self, channel: Channel) -> Record | None:
+        """Return the last record of a channel."""
+        return self._last[channel.number]
+
+    def select(self, filters: Iterable[str]) -> list[Channel]:
+        """Return the channels that any of the filters selects, each once, by number."""
+        found = {c.number: c for pattern in filters for c in self._topics.match(pattern)}
+        return [found[number] for number in sorted(found)]
+
+    def find(self, topic: str) -> Channel | None:
+        """Return the channel of exactly this topic, if there is one."""
+        return self._by_topic.get(topic)
+
+    def attach(self, filters: Sequence[str], sink: Sink) -> list[Channel]:
+        """Let ``sink`` have what the filters select from now on; return the channels known now."""
+        for pattern in filters:
+            self._filters.add(pattern, sink)
+        channels = self.select(filters)
+        for channel in channels:
+            self._sinks[channel.number] = (*self._sinks[channel.number], sink)
+        return channels
+
+    def detach(self, filters: Sequence[str], sink: Sink) -> None:
+        """Take back an `attach` with the same filters."""
+        for pattern in filters:
+            self._filters.remove(pattern, sink)
+        for channel in self.select(filters):
+            sinks = self._sinks[channel.number]
+            self._sinks[channel.number] = tuple(s for s in sinks if s is not sink)

@@ -1,0 +1,287 @@
+"""The typed tree: what a configuration may say.
+
+Readers and decoders bring their own options; they are found through the two functions handed to
+`build`, so this module knows none of them.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import fnmatch
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Annotated, Any, Literal, Protocol
+
+from sensord.config.schema import Duration, Faults, Path, Size, Within, structure, unknown_key
+from sensord.decode.framing import Config as Framing
+from sensord.model import Kind, ValueType
+from sensord.policy import Policy
+from sensord.topics import pattern_fault, topic_fault
+
+__all__ = ["ChannelRules", "Config", "Device", "Logging", "Memory", "Plugin", "Server", "build"]
+
+
+class Plugin(Protocol):
+    """A reader or decoder that a configuration may name."""
+
+    @property
+    def config(self) -> type[Any]:
+        """The frozen dataclass of its options."""
+        ...
+
+
+Find = Callable[[str], Plugin | None]
+"""Finds a reader or decoder by name."""
+
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    """Where monitors connect."""
+
+    listen: tuple[str, ...] = ("127.0.0.1:8765",)
+    insecure: bool = False
+    outbox: Size = 128 * 1024
+    lag_timeout: Duration = 30.0
+    max_sessions: Annotated[int, Within(1, 100_000)] = 10_000
+
+    def faults(self) -> Iterator[tuple[str, str]]:
+        """Yield addresses that cannot be, or may not be listened on."""
+        for address in self.listen:
+            host, _, port = address.rpartition(":")
+            if not host or not port.isdecimal() or int(port) > HIGHEST_PORT:
+                yield "listen", f'expected "host:port", such as "127.0.0.1:8765", got "{address}"'
+            elif not self.insecure and not is_loopback(host):
+                yield "listen", _EXPOSED.format(host)
+        if not self.outbox:
+            yield "outbox", 'must be more than 0, such as "128KiB"'
+
+
+_EXPOSED = (
+    "{} is reachable from other machines and there is no authentication yet;"
+    " listen on 127.0.0.1, or say insecure = true if everybody there may read"
+)
+
+HIGHEST_PORT = 65_535
+
+
+def is_loopback(host: str) -> bool:
+    """Tell whether only this machine can reach ``host``."""
+    return host in {"localhost", "[::1]", "::1"} or (
+        host.startswith("127.") and host.replace(".", "").isdecimal()
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Memory:
+    """The part of the log that is held in memory."""
+
+    ring: Annotated[int, Within(1024, 100_000_000)] = 65_536
+
+
+@dataclass(frozen=True, slots=True)
+class Logging:
+    """What the daemon writes to stderr."""
+
+    level: Literal["debug", "info", "warning", "error"] = "info"
+
+
+@dataclass(frozen=True, slots=True)
+class ChannelRules:
+    """What the configuration says of one field's channel."""
+
+    type: ValueType | None = None
+    unit: str | None = None
+    decimals: Annotated[int, Within(0, 15)] | None = None
+    kind: Kind = Kind.STATE
+    description: str | None = None
+    scale: float = 1.0
+    offset: float = 0.0
+    range: tuple[float, ...] = ()
+    topic: str = ""
+    publish: Policy = Policy()
+
+    def faults(self) -> Iterator[tuple[str, str]]:
+        """Yield what the fields cannot know of each other."""
+        if self.range and (len(self.range) != 2 or self.range[0] > self.range[1]):  # noqa: PLR2004  # a pair
+            yield "range", "expected [lowest, highest]"
+        if not self.scale:
+            yield "scale", "may not be 0: every value would be lost"
+        if self.topic and (message := pattern_fault(self.topic)):
+            yield "topic", message
+
+
+@dataclass(frozen=True, slots=True)
+class Device:
+    """One device: a reader, a decoder, a topic pattern and how its channels are published."""
+
+    name: str
+    reader: str
+    reader_config: object
+    decoder: str
+    decoder_config: object
+    framing: Framing
+    topic: str
+    description: str
+    publish: Policy
+    max_channels: int
+    channels: Mapping[str, ChannelRules] = field(default_factory=dict)
+
+    def rules(self, name: str) -> ChannelRules:
+        """Return what is said of a field: by its own name, else by the first pattern that fits."""
+        exact = self.channels.get(name)
+        if exact is not None:
+            return exact
+        for pattern, rules in self.channels.items():
+            if fnmatch.fnmatchcase(name, pattern):
+                return rules
+        return ChannelRules(publish=self.publish)
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """The whole configuration."""
+
+    server: Server = Server()
+    log: Memory = Memory()
+    logging: Logging = Logging()
+    devices: tuple[Device, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class _Root:
+    server: Server = Server()
+    log: Memory = Memory()
+    logging: Logging = Logging()
+    devices: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class _Common:
+    """The keys that every device may have, whatever its reader."""
+
+    topic: str = "{device}/{field}"
+    description: str = ""
+    publish: Policy = Policy()
+    framing: Framing = dataclasses.field(default_factory=Framing)
+    max_channels: Annotated[int, Within(1, 100_000)] = 1000
+
+    def faults(self) -> Iterator[tuple[str, str]]:
+        if message := pattern_fault(self.topic):
+            yield "topic", message
+
+
+_SEPARATE = {"reader", "decoder", "channels"}
+_COMMON = {f.name for f in dataclasses.fields(_Common)}
+
+
+def build(
+    raw: Mapping[str, Any], faults: Faults, find_reader: Find, find_decoder: Find
+) -> Config | None:
+    """Build the tree; every fault goes to ``faults``, and then the answer is None."""
+    before = len(faults.found)
+    devices = raw.get("devices", {})
+    plain = {key: value for key, value in raw.items() if key != "devices"}
+    root = structure(_Root, plain, (), faults)
+    built: list[Device | None] = []
+    if not isinstance(devices, dict):
+        faults.add(("devices",), "expected tables, such as [devices.boiler]")
+    else:
+        plugins = (find_reader, find_decoder)
+        built = [_device(name, table, faults, *plugins) for name, table in devices.items()]
+    if root is None or len(faults.found) > before:
+        return None
+    whole = tuple(device for device in built if device is not None)
+    return Config(root.server, root.log, root.logging, whole)
+
+
+def _device(
+    name: str, table: object, faults: Faults, find_reader: Find, find_decoder: Find
+) -> Device | None:
+    path: Path = ("devices", name)
+    if not isinstance(table, dict):
+        faults.add(path, f"expected a table, such as [devices.{name}]")
+        return None
+    if message := topic_fault(name):
+        faults.add(path, f"a device's name is part of topics: {message}")
+    elif "/" in name:
+        faults.add(path, "a device's name may not contain /")
+    before = len(faults.found)
+    common = {key: value for key, value in table.items() if key in _COMMON}
+    own = {key: v for key, v in table.items() if key not in _COMMON and key not in _SEPARATE}
+    shared = structure(_Common, common, path, faults)
+    reader, reader_config = _reader(table, own, path, faults, find_reader)
+    decoder, decoder_config = _decoder(table, path, faults, find_decoder)
+    base = common.get("publish", {})
+    channels = _channels(table.get("channels", {}), base, (*path, "channels"), faults)
+    if shared is None or len(faults.found) > before:
+        return None
+    return Device(
+        name=name,
+        reader=reader,
+        reader_config=reader_config,
+        decoder=decoder,
+        decoder_config=decoder_config,
+        framing=shared.framing,
+        topic=shared.topic,
+        description=shared.description,
+        publish=shared.publish,
+        max_channels=shared.max_channels,
+        channels=channels,
+    )
+
+
+def _reader(
+    table: Mapping[str, Any], own: Mapping[str, Any], path: Path, faults: Faults, find: Find
+) -> tuple[str, object]:
+    name = table.get("reader")
+    if name is None:
+        faults.add((*path, "reader"), 'is missing; say for example reader = "serial"')
+        return "", None
+    found = find(name) if isinstance(name, str) else None
+    if found is None:
+        faults.add((*path, "reader"), f'there is no reader "{name}"')
+        return "", None
+    # The reader's own keys are told apart here, so that a misspelt common key is recognised too.
+    options = {f.name for f in dataclasses.fields(found.config)}
+    known = {key: value for key, value in own.items() if key in options}
+    for key in own:
+        if key not in options:
+            faults.add((*path, key), unknown_key(key, options | _COMMON | _SEPARATE))
+    return name, structure(found.config, known, path, faults)
+
+
+def _decoder(
+    table: Mapping[str, Any], path: Path, faults: Faults, find: Find
+) -> tuple[str, object]:
+    raw = table.get("decoder")
+    if raw is None:
+        return "", None
+    path = (*path, "decoder")
+    options = {"type": raw} if isinstance(raw, str) else raw
+    if not isinstance(options, dict) or not isinstance(options.get("type"), str):
+        faults.add(path, 'expected a decoder\'s name, such as "json", or a table with a type')
+        return "", None
+    found = find(options["type"])
+    if found is None:
+        faults.add(path, f'there is no decoder "{options["type"]}"')
+        return "", None
+    rest = {key: value for key, value in options.items() if key != "type"}
+    return options["type"], structure(found.config, rest, path, faults)
+
+
+def _channels(raw: object, base: object, path: Path, faults: Faults) -> dict[str, ChannelRules]:
+    if not isinstance(raw, dict):
+        faults.add(path, "expected tables, such as [devices.boiler.channels.temperature]")
+        return {}
+    channels = {}
+    for name, table in raw.items():
+        if isinstance(table, dict) and isinstance(base, dict):
+            # A channel says only how it differs from its device.
+            table["publish"] = {**base, **table.get("publish", {})}
+        if not isinstance(table, dict):
+            faults.add((*path, name), "expected a table")
+            continue
+        rules = structure(ChannelRules, table, (*path, name), faults)
+        if rules is not None:
+            channels[name] = rules
+    return channels

@@ -1,0 +1,603 @@
+"""What each NMEA 0183 sentence holds.
+
+A function a sentence; `SENTENCES` finds it by its formatter, the three letters after the talker.
+Adding one: write it here, its new fields into `quantities.FIELDS` and `docs/decoders.md`.
+
+Three rules hold for all of them. An empty field is no value and gives no sample. A field that
+cannot be read makes the sentence faulty, once, and the others are still used. Numbers that the
+sentence itself calls void keep their value under a bad quality; those that were estimated, typed
+in or simulated are uncertain.
+
+Source: E. S. Raymond, "NMEA Revealed" 2.24; field numbers are counted as there, from 1.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from typing import NamedTuple
+
+from sensord.decode.base import Sample
+from sensord.decode.naming import field_level
+from sensord.decode.nmea0183.quantities import (
+    FIELDS,
+    KNOTS,
+    SPEED_UNITS,
+    TRANSDUCERS,
+    coordinate,
+    finite,
+    knots_in,
+    two_digit_year,
+    utc_text,
+)
+from sensord.model import GOOD, Level, Metadata, Quality, Reason, Value
+
+__all__ = ["SENTENCES", "Memory", "Sentence"]
+
+NO_FIX = Quality(Level.BAD, Reason.NO_FIX)
+INVALID = Quality(Level.BAD, "invalid")
+ESTIMATED = Quality(Level.UNCERTAIN, "estimated")
+MANUAL = Quality(Level.UNCERTAIN, "manual_input")
+SIMULATED = Quality(Level.UNCERTAIN, "simulated")
+
+_MODES = {"N": NO_FIX, "E": ESTIMATED, "M": MANUAL, "S": SIMULATED}
+"""The mode indicators that are not good; it says more than the status beside it, which is V for
+all but A and D (NMEA 2.3)."""
+
+_GGA_QUALITIES = {"": NO_FIX, "0": NO_FIX, "6": ESTIMATED, "7": MANUAL, "8": SIMULATED}
+
+# A receiver that corrects differentially may say D where A is meant.
+_VALID = {"A", "D"}
+
+_SYSTEMS = {
+    "GP": "gps",
+    "GL": "glonass",
+    "GA": "galileo",
+    "GB": "beidou",
+    "BD": "beidou",
+    "GQ": "qzss",
+    "QZ": "qzss",
+    "GI": "navic",
+}
+
+_METRES_IN_A_FOOT, _METRES_IN_A_FATHOM = 0.3048, 1.8288
+_BAR_IN_INCH_OF_MERCURY = 0.0338638866667
+_FULL_CIRCLE = 360.0
+
+_DERIVED_DECIMALS = 4
+"""Of values that are the sum, difference or conversion of what the device said: more digits than
+any device has, fewer than binary floating point makes up."""
+
+MAX_TRANSDUCERS = 256
+"""Bounds what is remembered, whatever names a device makes up."""
+
+MAX_GSV_SENTENCES = 16
+"""Of one group; 64 satellites are more than any system has in view."""
+
+_FIRST_SATELLITE, _SATELLITE_FIELDS = 4, 4
+_TRANSDUCER_FIELDS = 4
+_OLD_VTG_FIELDS = 4
+_YEAR_DIGITS = 4
+_DATE_DIGITS = 6
+
+
+class Group(NamedTuple):
+    """GSV sentences that belong together, as far as they have come."""
+
+    talker: str
+    total: int
+    following: int
+    satellites: list[Value]
+
+
+class Memory:
+    """What earlier sentences have taught: the device's units, its transducers, half a group."""
+
+    __slots__ = ("collects_satellites", "group", "speed_units", "transducers")
+
+    def __init__(self, *, collects_satellites: bool) -> None:
+        self.collects_satellites = collects_satellites
+        self.group: Group | None = None
+        self.speed_units: dict[str, str] = {}
+        self.transducers: dict[str, Metadata] = {}
+
+    def metadata(self, field: str) -> Metadata | None:
+        """Return what is known of a field by now."""
+        if (transducer := self.transducers.get(field)) is not None:
+            return transducer
+        # `satellites_in_view/gps` is what `satellites_in_view` is.
+        known = FIELDS.get(field.partition("/")[0])
+        if known is not None and (unit := self.speed_units.get(field)) is not None:
+            return dataclasses.replace(known, unit=unit)
+        return known
+
+
+class Sentence:
+    """One sentence being read: its fields, and what was found in them so far."""
+
+    __slots__ = ("_fields", "_prefix", "is_faulty", "memory", "samples", "talker")
+
+    def __init__(self, talker: str, fields: list[str], prefix: str, memory: Memory) -> None:
+        self.talker = talker
+        self.memory = memory
+        self.samples: list[Sample] = []
+        self.is_faulty = False
+        self._fields = fields
+        self._prefix = prefix
+
+    def __len__(self) -> int:
+        """Return how many fields follow the address."""
+        return len(self._fields) - 1
+
+    def text(self, at: int) -> str:
+        """Return field ``at``; one that an older version of the sentence lacks is empty."""
+        return self._fields[at] if at < len(self._fields) else ""
+
+    def take(self, field: str, value: Value, quality: Quality = GOOD) -> None:
+        """Add a sample."""
+        self.samples.append(Sample(self._prefix + field, value, quality))
+
+    def whole(self, at: int) -> int | None:
+        """Return the count in field ``at``; None if it is empty or, which is a fault, none."""
+        text = self.text(at)
+        if text.isascii() and text.isdigit():
+            return int(text)
+        self.is_faulty |= bool(text)
+        return None
+
+    def count(self, at: int, field: str) -> None:
+        """Take a whole number."""
+        if (value := self.whole(at)) is not None:
+            self.take(field, value)
+
+    def amount(self, at: int) -> float | None:
+        """Return the number in field ``at``; None if it is empty or, which is a fault, none."""
+        text = self.text(at)
+        value = finite(text) if text else None
+        self.is_faulty |= bool(text) and value is None
+        return value
+
+    def number(self, at: int, field: str, quality: Quality = GOOD) -> None:
+        """Take a number."""
+        if (value := self.amount(at)) is not None:
+            self.take(field, value, quality)
+
+    def measure(self, at: int, letter: str, field: str, quality: Quality = GOOD) -> None:
+        """Take a number that ``letter`` follows: its unit or reference.
+
+        Devices leave the letter out; another one means another quantity.
+        """
+        if not self.text(at):
+            return
+        if self.text(at + 1) in {letter, ""}:
+            self.number(at, field, quality)
+        else:
+            self.is_faulty = True
+
+    def signed_amount(self, at: int, positive: str, negative: str) -> float | None:
+        """Return a magnitude with the sign that the letter after it stands for."""
+        value = self.amount(at)
+        side = self.text(at + 1)
+        if value is None or side == positive:
+            return value
+        if side == negative:
+            return -value
+        self.is_faulty = True
+        return None
+
+    def signed(self, at: int, sides: tuple[str, str], field: str, quality: Quality = GOOD) -> None:
+        """Take a magnitude with the sign that the letter after it stands for."""
+        if (value := self.signed_amount(at, *sides)) is not None:
+            self.take(field, value, quality)
+
+    def speed(self, field: str, *places: int, quality: Quality = GOOD) -> None:
+        """Take a speed that stands at one or more places, each with its unit after it."""
+        given = [(at, SPEED_UNITS.get(self.text(at + 1))) for at in places if self.text(at)]
+        if not given:
+            return
+        known = self.memory.speed_units.get(field)
+        at, unit = next((one for one in given if one[1] == known), given[0])
+        if unit is None:
+            self.is_faulty = True
+        else:
+            self.speed_in(unit, field, at, quality)
+
+    def speed_in(self, unit: str, field: str, at: int, quality: Quality = GOOD) -> None:
+        """Take a speed of that unit.
+
+        A field keeps the unit it came in first; only where sentences differ is one converted.
+        """
+        value = self.amount(at)
+        if value is None:
+            return
+        known = self.memory.speed_units.setdefault(field, unit)
+        if known != unit:
+            value = round(value * knots_in(unit) / knots_in(known), _DERIVED_DECIMALS)
+        self.take(field, value, quality)
+
+    def position(self, at: int, quality: Quality) -> None:
+        """Take latitude and longitude, each with its hemisphere after it."""
+        for field, place in (("latitude", at), ("longitude", at + 2)):
+            if text := self.text(place):
+                degrees = coordinate(text, self.text(place + 1))
+                if degrees is None or (field == "latitude") != (self.text(place + 1) in {"N", "S"}):
+                    self.is_faulty = True
+                else:
+                    self.take(field, degrees, quality)
+
+
+def _fix_quality(status: str, mode: str) -> Quality:
+    """Return how good a fix is by its status and, where there is one, its mode indicator."""
+    if (quality := _MODES.get(mode)) is not None:
+        return quality
+    return GOOD if status in _VALID else NO_FIX
+
+
+def _validity(status: str) -> Quality:
+    return GOOD if status in _VALID else INVALID
+
+
+class Spec(NamedTuple):
+    """How a sentence is read, and how many fields it has at least.
+
+    Fewer than the oldest version of the sentence means that it was cut.
+    """
+
+    least: int
+    read: Callable[[Sentence], None]
+
+
+SENTENCES: dict[str, Spec] = {}
+"""By formatter: the three letters after the talker."""
+
+
+def _sentence(
+    formatter: str, least: int
+) -> Callable[[Callable[[Sentence], None]], Callable[[Sentence], None]]:
+    def register(read: Callable[[Sentence], None]) -> Callable[[Sentence], None]:
+        SENTENCES[formatter] = Spec(least, read)
+        return read
+
+    return register
+
+
+# Satellite receivers.
+
+
+@_sentence("GGA", 14)
+def _gga(one: Sentence) -> None:
+    """Fix data. Its time lacks the date, so it is not taken."""
+    quality = _GGA_QUALITIES.get(one.text(6), GOOD)
+    one.position(2, quality)
+    one.count(6, "fix_quality")
+    one.count(7, "satellites_used")
+    one.number(8, "hdop", quality)
+    one.measure(9, "M", "altitude", quality)
+    one.measure(11, "M", "geoid_separation", quality)
+    one.number(13, "differential_age", quality)
+
+
+@_sentence("GLL", 4)
+def _gll(one: Sentence) -> None:
+    """Position. Before NMEA 2.0 it ended after the longitude."""
+    has_status = len(one) > 5  # noqa: PLR2004  # the sixth field
+    one.position(1, _fix_quality(one.text(6), one.text(7)) if has_status else GOOD)
+
+
+@_sentence("GNS", 12)
+def _gns(one: Sentence) -> None:
+    """Fix data of several systems, with a mode indicator for each."""
+    modes = one.text(6).replace("N", "")
+    quality = NO_FIX if not modes else GOOD
+    if modes and all(mode in _MODES for mode in modes):
+        quality = _MODES[modes[0]]
+    one.position(2, quality)
+    one.count(7, "satellites_used")
+    one.number(8, "hdop", quality)
+    one.number(9, "altitude", quality)
+    one.number(10, "geoid_separation", quality)
+    one.number(11, "differential_age", quality)
+
+
+@_sentence("GSA", 17)
+def _gsa(one: Sentence) -> None:
+    """Dilution of precision."""
+    quality = NO_FIX if one.text(2) in {"", "1"} else GOOD
+    one.count(2, "fix_mode")
+    one.number(15, "pdop", quality)
+    one.number(16, "hdop", quality)
+    one.number(17, "vdop", quality)
+
+
+@_sentence("GSV", 3)
+def _gsv(one: Sentence) -> None:
+    """Satellites in view: four a sentence, up to the number of sentences in the first field.
+
+    Each system has groups of its own, so each has fields of its own.
+    """
+    total, number, in_view = one.whole(1), one.whole(2), one.whole(3)
+    system = _SYSTEMS.get(one.talker)
+    level = f"/{system}" if system else ""
+    # The number is repeated in every sentence of the group: once is enough.
+    if number == 1 and in_view is not None:
+        one.take(f"satellites_in_view{level}", in_view)
+    if one.memory.collects_satellites and total and number:
+        satellites = _grouped(one, total, number)
+        if satellites is not None:
+            one.take(f"satellites{level}", satellites)
+
+
+def _grouped(one: Sentence, total: int, number: int) -> list[Value] | None:
+    """Add a sentence to its group; return the satellites when it is complete.
+
+    A group with a part missing is given up: its list would be short without saying so.
+    """
+    group, one.memory.group = one.memory.group, None
+    if number == 1:
+        group = Group(one.talker, total, 1, [])
+    if group is None or (group.talker, group.total, group.following) != (one.talker, total, number):
+        return None
+    satellites = [*group.satellites, *_satellites(one)]
+    if number < min(total, MAX_GSV_SENTENCES):
+        one.memory.group = group._replace(following=number + 1, satellites=satellites)
+        return None
+    return satellites if number == total else None
+
+
+def _satellites(one: Sentence) -> list[Value]:
+    satellites: list[Value] = []
+    # NMEA 4.11 ends with a signal number, which makes one field more than whole satellites.
+    has_signal = (len(one) + 1 - _FIRST_SATELLITE) % _SATELLITE_FIELDS == 1
+    signal = one.text(len(one)) if has_signal else ""
+    for at in range(_FIRST_SATELLITE, len(one) + 1 - has_signal, _SATELLITE_FIELDS):
+        names = ("id", "elevation", "azimuth", "snr")
+        found = {name: one.whole(at + i) for i, name in enumerate(names)}
+        satellite: dict[str, Value] = {name: n for name, n in found.items() if n is not None}
+        if "id" in satellite:
+            satellites.append({**satellite, "signal": signal} if signal else satellite)
+    return satellites
+
+
+@_sentence("RMC", 11)
+def _rmc(one: Sentence) -> None:
+    """Position, speed, course, date and time."""
+    quality = _fix_quality(one.text(2), one.text(12))
+    day = one.text(9)
+    if one.text(1) and day:
+        parts = (day[4:], day[2:4], day[:2]) if len(day) == _DATE_DIGITS else ("", "", "")
+        _take_time(one, parts, quality)
+    one.position(3, quality)
+    one.speed_in(KNOTS, "speed_over_ground", 7, quality)
+    one.number(8, "course_over_ground", quality)
+    one.signed(10, ("E", "W"), "magnetic_variation", quality)
+
+
+@_sentence("VTG", 4)
+def _vtg(one: Sentence) -> None:
+    """Course and speed. Until NMEA 2.x it was four numbers without letters."""
+    if len(one) == _OLD_VTG_FIELDS:
+        one.number(1, "course_over_ground")
+        one.number(2, "course_over_ground_magnetic")
+        one.speed_in(KNOTS, "speed_over_ground", 3)
+        return
+    quality = _MODES.get(one.text(9), GOOD)
+    one.measure(1, "T", "course_over_ground", quality)
+    one.measure(3, "M", "course_over_ground_magnetic", quality)
+    one.speed("speed_over_ground", 5, 7, quality=quality)
+
+
+@_sentence("ZDA", 4)
+def _zda(one: Sentence) -> None:
+    """Date and time in UTC. The local zone is not taken."""
+    parts = (one.text(4), one.text(3), one.text(2))
+    if one.text(1) and all(parts):
+        _take_time(one, parts, GOOD)
+
+
+def _take_time(one: Sentence, parts: tuple[str, str, str], quality: Quality) -> None:
+    """Take a time from field 1 and a date from its year, month and day."""
+    text = None
+    if all(part.isascii() and part.isdigit() for part in parts):
+        year_text, month, day = parts
+        year = int(year_text) if len(year_text) == _YEAR_DIGITS else two_digit_year(year_text)
+        text = utc_text(one.text(1), year, int(month), int(day))
+    if text is None:
+        one.is_faulty = True
+    else:
+        one.take("time", text, quality)
+
+
+# Heading and motion.
+
+
+@_sentence("HDG", 5)
+def _hdg(one: Sentence) -> None:
+    """Heading of a magnetic sensor, its deviation and the variation.
+
+    The sensor's own heading plus the deviation is the magnetic heading that HDM and VHW tell.
+    """
+    deviation = one.signed_amount(2, "E", "W")
+    if (heading := one.amount(1)) is not None:
+        if deviation:
+            heading = round((heading + deviation) % _FULL_CIRCLE, _DERIVED_DECIMALS)
+        one.take("heading_magnetic", heading)
+    if deviation is not None:
+        one.take("magnetic_deviation", deviation)
+    one.signed(4, ("E", "W"), "magnetic_variation")
+
+
+@_sentence("HDM", 2)
+def _hdm(one: Sentence) -> None:
+    """Magnetic heading."""
+    one.measure(1, "M", "heading_magnetic")
+
+
+@_sentence("HDT", 2)
+def _hdt(one: Sentence) -> None:
+    """True heading."""
+    one.measure(1, "T", "heading_true")
+
+
+@_sentence("ROT", 2)
+def _rot(one: Sentence) -> None:
+    """Rate of turn."""
+    one.number(1, "rate_of_turn", _validity(one.text(2)))
+
+
+@_sentence("RSA", 2)
+def _rsa(one: Sentence) -> None:
+    """Rudder angles: a single or starboard one, and a port one."""
+    one.number(1, "rudder_angle", _validity(one.text(2)))
+    one.number(3, "rudder_angle_port", _validity(one.text(4)))
+
+
+@_sentence("VHW", 6)
+def _vhw(one: Sentence) -> None:
+    """Speed through the water and heading."""
+    one.measure(1, "T", "heading_true")
+    one.measure(3, "M", "heading_magnetic")
+    one.speed("speed_through_water", 5, 7)
+
+
+@_sentence("VLW", 4)
+def _vlw(one: Sentence) -> None:
+    """Distance through the water."""
+    one.measure(1, "N", "distance_through_water")
+    one.measure(3, "N", "distance_since_reset")
+
+
+@_sentence("VDR", 6)
+def _vdr(one: Sentence) -> None:
+    """Set and drift of the current."""
+    one.measure(1, "T", "current_direction_true")
+    one.measure(3, "M", "current_direction_magnetic")
+    one.speed("current_speed", 5)
+
+
+@_sentence("VPW", 2)
+def _vpw(one: Sentence) -> None:
+    """Speed parallel to the wind."""
+    one.speed("speed_parallel_to_wind", 1, 3)
+
+
+@_sentence("WCV", 2)
+def _wcv(one: Sentence) -> None:
+    """Speed towards the waypoint."""
+    one.speed("waypoint_closing_speed", 1, quality=_MODES.get(one.text(4), GOOD))
+
+
+@_sentence("XTE", 5)
+def _xte(one: Sentence) -> None:
+    """Cross-track error."""
+    valid = one.text(1) in _VALID and one.text(2) in _VALID
+    if one.text(3) and one.text(5) not in {"N", ""}:
+        one.is_faulty = True
+        return
+    one.signed(3, ("R", "L"), "cross_track_error", GOOD if valid else INVALID)
+
+
+# Depth and water.
+
+
+def _depth(field: str) -> Callable[[Sentence], None]:
+    def read(one: Sentence) -> None:
+        """Depth in feet, metres and fathoms, of which a device may leave out some."""
+        if one.text(3):
+            one.measure(3, "M", field)
+        elif (feet := one.amount(1)) is not None:
+            one.take(field, round(feet * _METRES_IN_A_FOOT, _DERIVED_DECIMALS))
+        elif (fathoms := one.amount(5)) is not None:
+            one.take(field, round(fathoms * _METRES_IN_A_FATHOM, _DERIVED_DECIMALS))
+
+    return read
+
+
+_sentence("DBK", 4)(_depth("depth_below_keel"))
+_sentence("DBS", 4)(_depth("depth_below_surface"))
+_sentence("DBT", 4)(_depth("depth_below_transducer"))
+
+
+@_sentence("DPT", 2)
+def _dpt(one: Sentence) -> None:
+    """Depth, and where the transducer is."""
+    one.number(1, "depth_below_transducer")
+    one.number(2, "transducer_offset")
+
+
+@_sentence("MTW", 2)
+def _mtw(one: Sentence) -> None:
+    """Water temperature."""
+    one.measure(1, "C", "water_temperature")
+
+
+# Wind and weather.
+
+
+@_sentence("MWV", 5)
+def _mwv(one: Sentence) -> None:
+    """Wind from the bow, apparent (R, relative) or true (T, theoretical)."""
+    kind = {"R": "apparent", "T": "true"}.get(one.text(2))
+    if kind is None:
+        one.is_faulty = bool(one.text(1) or one.text(3))
+        return
+    quality = _validity(one.text(5))
+    one.number(1, f"wind_angle_{kind}", quality)
+    one.speed(f"wind_speed_{kind}", 3, quality=quality)
+
+
+def _wind_by_side(kind: str) -> Callable[[Sentence], None]:
+    def read(one: Sentence) -> None:
+        """Wind from the bow, its angle counted to the left or right."""
+        angle = one.signed_amount(1, "R", "L")
+        if angle is not None:
+            # MWV tells the same angle clockwise.
+            clockwise = angle if angle >= 0 else round(angle + _FULL_CIRCLE, _DERIVED_DECIMALS)
+            one.take(f"wind_angle_{kind}", clockwise)
+        one.speed(f"wind_speed_{kind}", 3, 5, 7)
+
+    return read
+
+
+_sentence("VWR", 4)(_wind_by_side("apparent"))
+_sentence("VWT", 4)(_wind_by_side("true"))
+
+
+@_sentence("MWD", 6)
+def _mwd(one: Sentence) -> None:
+    """Direction and speed of the true wind."""
+    one.measure(1, "T", "wind_direction_true")
+    one.measure(3, "M", "wind_direction_magnetic")
+    one.speed("wind_speed_true", 5, 7)
+
+
+@_sentence("MDA", 4)
+def _mda(one: Sentence) -> None:
+    """Everything that a weather station knows."""
+    if one.text(3):
+        one.measure(3, "B", "air_pressure")
+    elif (inches := one.amount(1)) is not None:
+        one.take("air_pressure", round(inches * _BAR_IN_INCH_OF_MERCURY, _DERIVED_DECIMALS))
+    one.measure(5, "C", "air_temperature")
+    one.measure(7, "C", "water_temperature")
+    one.number(9, "relative_humidity")
+    one.number(10, "absolute_humidity")
+    one.measure(11, "C", "dew_point")
+    one.measure(13, "T", "wind_direction_true")
+    one.measure(15, "M", "wind_direction_magnetic")
+    one.speed("wind_speed_true", 17, 19)
+
+
+@_sentence("XDR", 4)
+def _xdr(one: Sentence) -> None:
+    """Any number of transducers: type, value, unit, name."""
+    for index, at in enumerate(range(1, len(one) + 1, _TRANSDUCER_FIELDS), start=1):
+        value = one.amount(at + 1)
+        if value is None:
+            continue
+        kind, units = TRANSDUCERS.get(one.text(at).upper(), ("transducer", {}))
+        letter, name = one.text(at + 2), one.text(at + 3)
+        field = f"xdr/{field_level(name) if name.strip() else f'{kind}_{index}'}"
+        known = one.memory.transducers
+        if field in known or len(known) < MAX_TRANSDUCERS:
+            known[field] = Metadata(unit=units.get(letter.upper(), ""), description=name.strip())
+        one.take(field, value)

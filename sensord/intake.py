@@ -1,0 +1,231 @@
+"""The intake: one device's bytes become readings on the bus.
+
+    bytes → framer → decoder → conform → publish policy → bus
+
+Pure but for the bus it publishes to: times are arguments, nothing is logged, nothing waits. The
+same intake serves a live device and a recording of its bytes, on the recording's own times.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from sensord.bus import Bus
+from sensord.config.tree import ChannelRules, Device
+from sensord.conform import Rules, conform, infer_type
+from sensord.decode.base import Decoder, Fault, Framer, Sample
+from sensord.model import Channel, Kind, Metadata, Quality, Reading, Value
+from sensord.policy import Policy, Publisher
+from sensord.topics import expand, topic_fault
+
+__all__ = ["DEVICE", "Intake", "Route", "Totals"]
+
+EVERY = Policy(policy="every")
+"""What `event` channels get, whatever is configured: each one counts."""
+
+
+class Route(NamedTuple):
+    """Where a message came from and how its topic is made.
+
+    ``source`` names the place it came from (an MQTT topic); messages of one source have one route.
+    ``pattern`` is the topic pattern for this source, or None for the device's own. ``captures``
+    fill ``{1}``, ``{2}``, ... in the pattern: what the wildcards stood for.
+    """
+
+    source: str
+    pattern: str | None = None
+    captures: tuple[str, ...] = ()
+
+
+DEVICE = Route("")
+"""The device itself: what a stream has for its source."""
+
+
+@dataclass(slots=True)
+class Totals:
+    """What went through an intake since it was made."""
+
+    messages: int = 0
+    samples: int = 0
+    readings: int = 0
+    faults: Counter[str] = field(default_factory=Counter)
+
+
+class _Tap:
+    """One field of one source: its channel, rules and policy."""
+
+    __slots__ = ("channel", "is_timed", "publisher", "rules")
+
+    def __init__(self, channel: Channel, rules: Rules, policy: Policy) -> None:
+        self.channel = channel
+        self.rules = rules
+        self.publisher = Publisher(policy)
+        self.is_timed = policy.needs_timer
+
+
+class Intake:
+    """Turns what one device sends into readings on the bus.
+
+    ``on_fault`` learns of each thing that could not be understood; it may not raise.
+    """
+
+    def __init__(
+        self,
+        device: Device,
+        framer: Framer,
+        decoder: Decoder | None,
+        bus: Bus,
+        on_fault: Callable[[Fault], None],
+    ) -> None:
+        self.totals = Totals()
+        self.due_us: int | None = None
+        """When `tick` may have something to do, or None; it may be early, never late."""
+        self._device = device
+        self._framer = framer
+        self._decoder = decoder
+        self._bus = bus
+        self._on_fault = on_fault
+        self._taps: dict[tuple[str, str], _Tap | None] = {}
+        self._timed: list[_Tap] = []
+
+    def reset(self) -> None:
+        """Forget an incomplete message: the stream was interrupted."""
+        self._framer.reset()
+
+    def data(self, data: bytes, now_us: int, wall_us: int) -> None:
+        """Take the next bytes of a stream."""
+        messages, faults = self._framer.feed(data)
+        for fault in faults:
+            self.fault(fault)
+        for message in messages:
+            self.message(DEVICE, message, now_us, wall_us)
+
+    def message(self, route: Route, message: bytes, now_us: int, wall_us: int) -> None:
+        """Take one whole message."""
+        self.totals.messages += 1
+        if self._decoder is None:
+            return
+        samples, faults = self._decoder.decode(message)
+        for fault in faults:
+            self.fault(fault)
+        self.samples(route, samples, now_us, wall_us)
+
+    def samples(self, route: Route, samples: Iterable[Sample], now_us: int, wall_us: int) -> None:
+        """Take decoded values."""
+        taps, publish = self._taps, self._bus.publish
+        count = published = 0
+        name = route.source
+        for field_, value, quality, time_us in samples:
+            count += 1
+            key = (name, field_)
+            tap = taps.get(key)
+            if tap is None:
+                if key in taps:
+                    continue  # refused before, and counted then
+                tap = self._open(key, route, value)
+                if tap is None:
+                    continue
+            value, quality = conform(tap.rules, value, quality)  # noqa: PLW2901  # it is the same value
+            reading = Reading(wall_us if time_us is None else time_us, value, quality)
+            due = tap.publisher.offer(now_us, reading)
+            if due is not None:
+                publish(tap.channel, due)
+                published += 1
+            if tap.is_timed:
+                self._note_due(tap)
+        self.totals.samples += count
+        self.totals.readings += published
+
+    def fault(self, fault: Fault) -> None:
+        """Count and report what could not be understood."""
+        self.totals.faults[fault.reason] += 1
+        self._on_fault(fault)
+
+    def _note_due(self, tap: _Tap) -> None:
+        due_us = tap.publisher.due_us
+        if due_us is not None and (self.due_us is None or due_us < self.due_us):
+            self.due_us = due_us
+
+    def tick(self, now_us: int) -> None:
+        """Publish what has become due by itself."""
+        self.due_us = None
+        for tap in self._timed:
+            self._publish(tap, tap.publisher.tick(now_us))
+            self._note_due(tap)
+
+    def spoil(self, now_us: int, quality: Quality) -> None:
+        """Say of every channel of this device that its last value now has ``quality``."""
+        for tap in self._taps.values():
+            if tap is not None:
+                self._publish(tap, tap.publisher.spoil(now_us, quality))
+
+    def _publish(self, tap: _Tap, reading: Reading | None) -> None:
+        if reading is not None:
+            self._bus.publish(tap.channel, reading)
+            self.totals.readings += 1
+
+    def _open(self, key: tuple[str, str], route: Route, value: Value) -> _Tap | None:
+        """Make the channel of a field that is seen for the first time.
+
+        A device that sends garbage must not fill the bus with channels, nor this table with
+        refusals: past the cap nothing is remembered.
+        """
+        if len(self._taps) >= self._device.max_channels:
+            self.fault(Fault("too many channels", "/".join(key).encode()[:80]))
+            return None
+        rules = self._device.rules(key[1])
+        topic = self._topic(rules.topic or route.pattern or self._device.topic, route, key[1])
+        known = None if topic is None else self._bus.find(topic)
+        if topic is None or (known is not None and self._taken(known)):
+            reason = "bad topic" if topic is None else "topic belongs to another field"
+            self.fault(Fault(reason, "/".join(key).encode()[:80]))
+            self._taps[key] = None
+            return None
+        metadata = self._metadata(key[1], rules, value)
+        policy = EVERY if metadata.kind is Kind.EVENT else rules.publish
+        channel = self._bus.channel(topic, metadata)
+        tap = self._taps[key] = _Tap(channel, _conform_rules(rules, metadata), policy)
+        if tap.is_timed:
+            self._timed.append(tap)
+        return tap
+
+    def _taken(self, channel: Channel) -> bool:
+        if channel.metadata.device != self._device.name:
+            return True
+        return any(tap is not None and tap.channel is channel for tap in self._taps.values())
+
+    def _topic(self, pattern: str, route: Route, field_: str) -> str | None:
+        values = {"device": self._device.name, "field": field_, "source": route.source}
+        values |= {str(i): text for i, text in enumerate(route.captures, 1)}
+        try:
+            topic = expand(pattern, values)
+        except KeyError:
+            return None
+        return None if topic_fault(topic) or topic.startswith("$") else topic
+
+    def _metadata(self, field_: str, rules: ChannelRules, value: Value) -> Metadata:
+        told = self._decoder.metadata(field_) if self._decoder else None
+        base = told or Metadata(type=infer_type(value))
+        return Metadata(
+            type=rules.type or base.type,
+            unit=base.unit if rules.unit is None else rules.unit,
+            decimals=base.decimals if rules.decimals is None else rules.decimals,
+            kind=rules.kind if rules.kind is not Kind.STATE else base.kind,
+            description=base.description if rules.description is None else rules.description,
+            device=self._device.name,
+        )
+
+
+def _conform_rules(rules: ChannelRules, metadata: Metadata) -> Rules:
+    low, high = rules.range or (None, None)
+    return Rules(
+        type=metadata.type,
+        scale=rules.scale,
+        offset=rules.offset,
+        low=low,
+        high=high,
+        decimals=metadata.decimals,
+    )

@@ -1,0 +1,214 @@
+"""The journal's facts, one a line: its epoch, its channels, its sealed segments and its holes.
+
+`Facts` is what the lines say; `Registry` is the file that they are appended to.
+
+Source: docs/journal.md, The registry.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import zlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from sensord.log.journal.channels import Described, described
+from sensord.log.journal.disk import Disk
+from sensord.model import Metadata
+
+__all__ = ["FORMAT", "NAME", "Facts", "Missing", "Registry", "Sealed", "read_facts"]
+
+NAME = "registry"
+FORMAT = 1
+_CRC_DIGITS = 8
+
+
+class Missing(NamedTuple):
+    """Offsets that no reading in the journal has, and why."""
+
+    first: int
+    count: int
+    reason: str
+
+    @property
+    def end(self) -> int:
+        """The offset behind them."""
+        return self.first + self.count
+
+
+class Sealed(NamedTuple):
+    """A sealed segment: what there is to know of it without opening it."""
+
+    first: int
+    count: int
+    start_us: int
+    end_us: int
+    until_us: int
+    """The wall clock when it was sealed."""
+    bytes: int
+
+    @property
+    def end(self) -> int:
+        """The offset behind its last reading."""
+        return self.first + self.count
+
+
+@dataclass(slots=True)
+class Facts:
+    """What the registry says."""
+
+    epoch: str = ""
+    channels: dict[int, Described] = field(default_factory=dict)
+    sealed: dict[int, Sealed] = field(default_factory=dict)
+    holes: list[Missing] = field(default_factory=list)
+    format: int = FORMAT
+    damaged_lines: int = 0
+
+    def lines(self) -> Iterator[bytes]:
+        """Yield the lines that say the same."""
+        yield epoch_line(self.epoch)
+        for number, channel in self.channels.items():
+            yield channel_line(number, channel)
+        for hole in self.holes:
+            yield hole_line(hole)
+        for segment in self.sealed.values():
+            yield sealed_line(segment)
+
+    def _take(self, found: dict[str, Any]) -> None:
+        match found:
+            case {"journal": int(version), "epoch": str(epoch)}:
+                self.format, self.epoch = version, epoch
+            case {"channel": int(number), "topic": str(topic)}:
+                texts = {key: str(value) for key, value in found.items()}
+                self.channels[number] = described(topic, texts)
+            case {"sealed": int(first), "count": int(count), "bytes": int(size)}:
+                times = (found["start_us"], found["end_us"], found["until_us"])
+                self.sealed[first] = Sealed(first, count, *map(int, times), size)
+            case {"hole": int(first), "count": int(count), "reason": str(reason)}:
+                self.holes.append(Missing(first, count, reason))
+            case _:
+                pass
+
+
+def read_facts(path: Path) -> Facts:
+    """Read the registry; lines that are damaged are counted and left out.
+
+    Raises:
+        OSError: The file cannot be read; one that is not there has no lines.
+    """
+    facts = Facts()
+    try:
+        lines = path.read_bytes().split(b"\n")
+    except FileNotFoundError:
+        return facts
+    for line in lines:
+        text = line[_CRC_DIGITS + 1 :]
+        if line[: _CRC_DIGITS + 1] == b"%08x " % zlib.crc32(text):
+            try:
+                facts._take(json.loads(text))
+            except (ValueError, KeyError, TypeError):
+                facts.damaged_lines += 1
+        elif line:
+            facts.damaged_lines += 1
+    return facts
+
+
+def _line(found: dict[str, object]) -> bytes:
+    text = json.dumps(found, separators=(",", ":")).encode()
+    return b"%08x %b\n" % (zlib.crc32(text), text)
+
+
+def epoch_line(epoch: str) -> bytes:
+    """Write the format and the epoch."""
+    return _line({"journal": FORMAT, "epoch": epoch})
+
+
+def channel_line(number: int, channel: Described) -> bytes:
+    """Write what a channel's number means."""
+    metadata: Metadata = channel.metadata
+    found: dict[str, object] = {"channel": number, "topic": channel.topic}
+    found |= {"type": metadata.type, "kind": metadata.kind, "unit": metadata.unit}
+    if metadata.decimals is not None:
+        found["decimals"] = metadata.decimals
+    return _line(found | {"description": metadata.description, "device": metadata.device})
+
+
+def sealed_line(segment: Sealed) -> bytes:
+    """Write what there is to know of a sealed segment."""
+    first, *rest = segment._asdict().items()
+    return _line({"sealed": first[1], **dict(rest)})
+
+
+def hole_line(hole: Missing) -> bytes:
+    """Write that offsets are missing, and why."""
+    return _line({"hole": hole.first, "count": hole.count, "reason": hole.reason})
+
+
+class Registry:
+    """The file of facts, open for appending."""
+
+    def __init__(self, disk: Disk, folder: Path) -> None:
+        self._disk = disk
+        self._folder = folder
+        self._descriptor: int | None = None
+        self._size = 0
+
+    def rewrite(self, facts: Facts) -> None:
+        """Replace the file by one that says just this; a crash leaves the old one or the new.
+
+        Raises:
+            OSError: There is no room; the old file still stands.
+        """
+        part = self._folder / f"{NAME}.part"
+        self._disk.remove(part)
+        data = b"".join(facts.lines())
+        descriptor = self._disk.create(part)
+        try:
+            self._disk.write(descriptor, data, 0)
+            self._disk.sync(descriptor)
+            self._disk.replace(part, self._folder / NAME)
+            self._disk.sync_folder(self._folder)
+        except OSError:
+            self._disk.close(descriptor)
+            self._disk.remove(part)
+            raise
+        self.close()
+        self._descriptor, self._size = descriptor, len(data)
+
+    def open(self) -> None:
+        """Append to the file as it is.
+
+        Raises:
+            OSError: It is not there or cannot be written.
+        """
+        self.close()
+        path = self._folder / NAME
+        self._descriptor, self._size = self._disk.open(path), path.stat().st_size
+
+    def append(self, lines: Sequence[bytes], *, sync: bool) -> None:
+        """Add facts; with ``sync`` they are on the device when this returns.
+
+        Raises:
+            OSError: They are not; the file ends where it ended before.
+        """
+        assert self._descriptor is not None
+        # The line feed in front ends a line that a crash cut off; readers skip empty lines.
+        data = b"\n" + b"".join(lines)
+        try:
+            self._disk.write(self._descriptor, data, self._size)
+            if sync:
+                self._disk.sync(self._descriptor)
+        except OSError:
+            with contextlib.suppress(OSError):
+                self._disk.truncate(self._descriptor, self._size)
+            raise
+        self._size += len(data)
+
+    def close(self) -> None:
+        """Give the file back."""
+        if self._descriptor is not None:
+            self._disk.close(self._descriptor)
+            self._descriptor = None

@@ -1,0 +1,194 @@
+"""A segment being written: chunks are appended and synced, and at the end it is sealed.
+
+Nothing changes in memory before it is on the device, so a write that failed may be tried again.
+
+Source: docs/journal.md, Segments.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections import Counter
+from collections.abc import Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+from sensord import __version__
+from sensord.log.journal import mcap
+from sensord.log.journal.channels import SCHEMA_IDS, Described, definition, schema_record
+from sensord.log.journal.chunk import EncodedChunk
+from sensord.log.journal.disk import Disk
+from sensord.log.journal.mcap import ChannelRecord, ChunkEntry, Opcode
+from sensord.model import ValueType
+
+__all__ = ["METADATA", "Located", "SegmentWriter", "open_path", "sealed_path"]
+
+METADATA = "sensord"
+"""The name of the metadata record."""
+_SCHEMAS = {number: schema_record(kind) for kind, number in SCHEMA_IDS.items()}
+
+
+def sealed_path(folder: Path, first: int) -> Path:
+    """Say where the sealed segment that begins at an offset is."""
+    return folder / f"{first:020}.mcap"
+
+
+def open_path(folder: Path, first: int) -> Path:
+    """Say where the segment that begins at an offset is while it is written."""
+    return folder / f"{first:020}.mcap.open"
+
+
+class Located(NamedTuple):
+    """A chunk in a file and the offsets of its readings."""
+
+    first: int
+    count: int
+    entry: ChunkEntry
+
+    @property
+    def end(self) -> int:
+        """The offset behind its last reading."""
+        return self.first + self.count
+
+
+class SegmentWriter:
+    """Writes one MCAP file; it is made on the disk with its first chunk."""
+
+    def __init__(self, disk: Disk, path: Path, first: int, facts: Mapping[str, str]) -> None:
+        self.path = path
+        self.first = first
+        self.size = 0
+        self.chunks: list[Located] = []
+        self._disk = disk
+        self._facts = dict(facts)
+        self._descriptor: int | None = None
+        self._channels: dict[int, ChannelRecord] = {}
+        self._schemas: dict[int, bytes] = {}
+        self._counts: Counter[int] = Counter()
+        start = mcap.MAGIC + mcap.header(f"sensord {__version__}")
+        self._metadata_at = len(start)
+        self._metadata = mcap.metadata(METADATA, self._facts)
+        self._unwritten = start + self._metadata
+
+    @property
+    def end(self) -> int:
+        """The offset behind the last reading."""
+        return self.chunks[-1].end if self.chunks else self.first
+
+    @property
+    def start_ns(self) -> int:
+        """The first log time."""
+        return min((chunk.entry.start_ns for chunk in self.chunks), default=0)
+
+    @property
+    def end_ns(self) -> int:
+        """The last log time."""
+        return max((chunk.entry.end_ns for chunk in self.chunks), default=0)
+
+    def knows(self, number: int) -> bool:
+        """Tell whether the file says what the channel is."""
+        return number in self._channels
+
+    def define(self, number: int, channel: Described) -> None:
+        """Say what a channel is; goes to the disk with the next chunk."""
+        self.define_record(definition(number, channel.topic, channel.metadata))
+
+    def define_record(self, record: ChannelRecord, schema: bytes = b"") -> None:
+        """Say what a channel is in MCAP's terms, with a schema that is not one of sensord's."""
+        if record.schema_id not in self._schemas:
+            schema = schema or _SCHEMAS.get(record.schema_id, _SCHEMAS[SCHEMA_IDS[ValueType.JSON]])
+            self._schemas[record.schema_id] = schema
+            self._unwritten += schema
+        self._channels[record.id] = record
+        self._unwritten += mcap.channel(record)
+
+    def append(self, chunk: EncodedChunk, *, sync: bool = True) -> None:
+        """Write a chunk behind the others.
+
+        Raises:
+            OSError: It is not in the segment; what part of it was written will be written over.
+        """
+        if self._descriptor is None:
+            self._descriptor = self._disk.create(self.path)
+        data = self._unwritten + chunk.record + chunk.indexes
+        self._write(data, sync=sync)
+        at = self.size + len(self._unwritten)
+        count = sum(chunk.counts.values())
+        self.chunks.append(Located(chunk.first, count, chunk.entry_at(at)))
+        self._counts.update(chunk.counts)
+        self.size += len(data)
+        self._unwritten = b""
+
+    def resume(self, size: int, chunks: list[Located], counts: Mapping[int, int]) -> None:
+        """Go on behind the first ``size`` bytes of a file that was left unsealed.
+
+        Channels that stand in it are defined again: twice the same does no harm.
+
+        Raises:
+            OSError: It cannot be opened or cut there.
+        """
+        self._descriptor = self._disk.open(self.path)
+        self._disk.truncate(self._descriptor, size)
+        self.size, self.chunks = size, chunks
+        self._counts.update(counts)
+        self._unwritten = self._unwritten[self._metadata_at + len(self._metadata) :]
+
+    def seal(self, path: Path) -> int:
+        """Write summary and footer, give the file its final name, and return its size.
+
+        Raises:
+            OSError: It is as it was, unsealed.
+        """
+        end = self._unwritten + mcap.data_end()
+        start = self.size + len(end)
+        summary, offsets_at = self._summary(start)
+        data = end + summary + mcap.footer(summary, start, start + offsets_at)
+        if self._descriptor is None:
+            self._descriptor = self._disk.create(self.path)
+        self._write(data, sync=True)
+        self._disk.replace(self.path, path)
+        self._disk.sync_folder(path.parent)
+        self.close()
+        return self.size + len(data)
+
+    def close(self) -> None:
+        """Give the file back."""
+        if self._descriptor is not None:
+            self._disk.close(self._descriptor)
+            self._descriptor = None
+
+    def _write(self, data: bytes, *, sync: bool) -> None:
+        assert self._descriptor is not None
+        try:
+            self._disk.write(self._descriptor, data, self.size)
+            if sync:
+                self._disk.sync(self._descriptor)
+        except OSError:
+            # On a full disk the part that was written would keep others from their room.
+            with contextlib.suppress(OSError):
+                self._disk.truncate(self._descriptor, self.size)
+            raise
+
+    def _summary(self, start: int) -> tuple[bytes, int]:
+        """Encode the summary that will stand at ``start``; also where its offsets begin in it."""
+        count = sum(self._counts.values())
+        totals = mcap.Totals(count, self.start_ns, self.end_ns, dict(self._counts))
+        counts = {"schemas": len(self._schemas), "channels": len(self._channels)}
+        statistics = mcap.statistics(totals, metadata=1, chunks=len(self.chunks), **counts)
+        metadata_index = mcap.metadata_index(self._metadata_at, len(self._metadata), METADATA)
+        groups = {
+            Opcode.SCHEMA: list(self._schemas.values()),
+            Opcode.CHANNEL: [mcap.channel(record) for record in self._channels.values()],
+            Opcode.CHUNK_INDEX: [mcap.chunk_index(chunk.entry) for chunk in self.chunks],
+            Opcode.METADATA_INDEX: [metadata_index],
+            Opcode.STATISTICS: [statistics],
+        }
+        parts, offsets, at = [], [], start
+        for opcode, records in groups.items():
+            group = b"".join(records)
+            if group:
+                parts.append(group)
+                offsets.append(mcap.summary_offset(opcode, at, len(group)))
+                at += len(group)
+        summary = b"".join(parts)
+        return summary + b"".join(offsets), len(summary)

@@ -1,0 +1,117 @@
+"""The log in memory: offsets, a bounded ring of records, and what is known of those that left it.
+
+Theory of operation. Records stand in blocks of `BLOCK` records; the ring drops whole blocks from
+its old end, so appending stays a list append and any range is a few slices. Of a dropped block the
+channel numbers are kept for a while (four bytes a record instead of some 200), so that a gap can
+name its topics and their counts.
+"""
+
+from __future__ import annotations
+
+from array import array
+from bisect import bisect_left
+from collections import Counter, deque
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from sensord.model import Position, Record
+
+__all__ = ["BLOCK", "Log", "Lost"]
+
+BLOCK = 1024
+"""Records in a block: appending amortises to nothing, dropping frees about 200 KiB at a time."""
+
+REMEMBERED = 16
+"""Channel numbers are remembered for this many times as many records as the ring holds."""
+
+
+class Lost(NamedTuple):
+    """Records that the ring no longer holds: from ``start`` up to, not including, ``stop``.
+
+    ``counts`` is by channel number, or None where it is no longer known.
+    """
+
+    start: int
+    stop: int
+    counts: Counter[int] | None
+
+
+class Log:
+    """The tail of the log, in memory.
+
+    Overflow policy: the oldest block is dropped; whoever still needed it learns of it as `Lost`.
+    """
+
+    def __init__(self, epoch: str, capacity: int, first: int = 0) -> None:
+        self.epoch = epoch
+        self.first = first
+        """Offset of the oldest record held."""
+        self.tail = first
+        """Offset that the next record will get."""
+        self._blocks: deque[list[Record]] = deque([[]])
+        self._starts: deque[int] = deque([first])
+        self._max_blocks = max(2, -(-capacity // BLOCK))
+        self._dropped: deque[array[int]] = deque(maxlen=self._max_blocks * REMEMBERED)
+        self._dropped_first = first  # offset of the first remembered channel number
+
+    @property
+    def position(self) -> Position:
+        """The position after the newest record."""
+        return Position(self.epoch, self.tail)
+
+    def append(self, record: Record) -> None:
+        """Add the record that was made for offset ``tail``."""
+        block = self._blocks[-1]
+        block.append(record)
+        self.tail += 1
+        if len(block) >= BLOCK:
+            self._blocks.append([])
+            self._starts.append(self.tail)
+            if len(self._blocks) > self._max_blocks:
+                self._drop()
+
+    def _drop(self) -> None:
+        block = self._blocks.popleft()
+        self._starts.popleft()
+        if len(self._dropped) == self._dropped.maxlen:
+            self._dropped_first += len(self._dropped[0])
+        self._dropped.append(array("I", [record.channel.number for record in block]))
+        self.first = self._starts[0]
+
+    def read(self, start: int, stop: int) -> Iterator[list[Record]]:
+        """Yield the records held with ``start <= offset < stop``, in order, in pieces.
+
+        A piece has at most `BLOCK` records. What is no longer held is left out: see `lost`.
+        """
+        start, stop = max(start, self.first), min(stop, self.tail)
+        while start < stop:
+            # Recomputed each time: blocks may be dropped between two pieces.
+            index = (start - self._starts[0]) // BLOCK
+            begin = self._starts[index]
+            piece = self._blocks[index][start - begin : stop - begin]
+            yield piece
+            start = max(start + len(piece), self.first)
+
+    def lost(self, start: int) -> Lost | None:
+        """Say what a cursor at ``start`` can no longer read, or None if nothing."""
+        if start >= self.first:
+            return None
+        if start < self._dropped_first:
+            return Lost(start, self.first, None)
+        counts: Counter[int] = Counter()
+        offset = self._dropped_first
+        for numbers in self._dropped:
+            if offset + len(numbers) > start:
+                counts.update(numbers[max(0, start - offset) :])
+            offset += len(numbers)
+        return Lost(start, self.first, counts)
+
+    def offset_at(self, log_us: int) -> int:
+        """Return the offset of the first record logged at or after ``log_us``.
+
+        A clock that stepped back leaves times out of order; then it is one such record.
+        """
+        for begin, block in zip(self._starts, self._blocks, strict=True):
+            if block and block[-1].log_us >= log_us:
+                return begin + bisect_left(block, log_us, key=lambda record: record.log_us)
+        return self.tail

@@ -1,0 +1,1 @@
+"""The server: connections, sessions, groups and flow control."""

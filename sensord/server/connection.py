@@ -1,0 +1,305 @@
+"""A connection: one client's socket, from its first byte to its last.
+
+The WebSocket protocol itself is the library's sans-I/O `ServerProtocol`; this class moves its
+bytes. Data frames do not pass through it: without extensions a server's frame is the same for
+every client, so groups write ready bytes straight to the transport (see `group.packet`), which
+costs little more than the system call.
+
+Flow control: the transport tells when its unsent bytes pass the mark. Then the session's
+subscriptions leave their groups, and requests are neither read nor served until the client has
+read enough; so a client that does not read costs at most the mark, one frame and what one answer
+takes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import Callable, Sequence
+from typing import Protocol, cast
+
+from websockets.datastructures import Headers
+from websockets.exceptions import NegotiationError
+from websockets.frames import Frame, Opcode
+from websockets.http11 import Request, Response
+from websockets.protocol import State
+from websockets.server import ServerProtocol
+from websockets.typing import Subprotocol
+
+from sensord.server.group import Write
+from sensord.server.session import Session, Shared
+from sensord.wire.frames import CODECS, Codec
+
+__all__ = ["Connection", "Host"]
+
+log = logging.getLogger("sensord.server")
+
+quiet = logging.getLogger("sensord.websockets")
+quiet.setLevel(logging.ERROR)  # the library tells the story of each connection; so do we
+
+CLOSE_TIMEOUT_S = 5.0
+"""How long a client may take to answer a good-bye before its socket is cut."""
+
+PATHS = {"/", "/v1"}
+
+
+class Host(Protocol):
+    """The server, as its connections see it."""
+
+    shared: Shared
+
+    def connected(self, connection: Connection) -> None:
+        """Learn of a connection."""
+        ...
+
+    def opened(self, connection: Connection, codec: Codec) -> Session | None:
+        """Make a session, or None if there are too many."""
+        ...
+
+    def ended(self, session: Session) -> None:
+        """End a session."""
+        ...
+
+    def failed(self) -> None:
+        """Count a fault of ours."""
+        ...
+
+    def disconnected(self, connection: Connection) -> None:
+        """Learn that a connection is over."""
+        ...
+
+    def http(self, path: str) -> tuple[int, str, bytes]:
+        """Answer a plain HTTP request: status, content type, body."""
+        ...
+
+
+class Connection(asyncio.Protocol):
+    """One client's socket."""
+
+    def __init__(self, host: Host) -> None:
+        self.session: Session | None = None
+        self.address = ""
+        self.is_clogged = False
+        self.clogged_at = 0.0
+        """Loop time since when the unsent bytes are above the mark."""
+        self.made_at = 0.0
+        """Loop time when it was made."""
+        self.heard_at = 0.0
+        """Loop time when the client last sent anything."""
+        self.is_pinged = False
+        self.write: Write = _unconnected
+        self._host = host
+        self._ws = ServerProtocol(
+            subprotocols=[Subprotocol(name) for name in CODECS],
+            select_subprotocol=_select_subprotocol,
+            max_size=host.shared.limits.message_bytes,
+            logger=quiet,
+        )
+        self._transport: asyncio.Transport | None = None
+        self._parts: list[bytes] = []
+        self._is_text = False
+        self._inbox: deque[tuple[bytes, bool]] = deque()
+        self._cut: asyncio.Handle | None = None
+
+    # -- what the transport tells ------------------------------------------------------------------
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Begin."""
+        # A stream's transport, as every create_server makes; uvloop's is no subclass of asyncio's.
+        self._transport = transport = cast("asyncio.Transport", transport)
+        self.write = transport.write
+        mark = self._host.shared.limits.outbox_bytes
+        transport.set_write_buffer_limits(high=mark, low=mark // 4)
+        peer = transport.get_extra_info("peername")
+        self.address = f"{peer[0]}:{peer[1]}" if peer else "?"
+        self.made_at = self.heard_at = self._host.shared.loop.time()
+        self._host.connected(self)
+
+    def data_received(self, data: bytes) -> None:
+        """Take bytes of the client."""
+        self.heard_at = self._host.shared.loop.time()
+        self.is_pinged = False
+        self.guard(self._receive, data)
+
+    def _receive(self, data: bytes) -> None:
+        self._ws.receive_data(data)
+        self._after_receiving()
+
+    def eof_received(self) -> bool:
+        """Take the end of the client's bytes."""
+        self._ws.receive_eof()
+        self.guard(self._after_receiving)
+        return False
+
+    def connection_lost(self, _exc: Exception | None) -> None:
+        """End."""
+        if self._cut is not None:
+            self._cut.cancel()
+        self._end_session()
+        self._host.disconnected(self)
+
+    def pause_writing(self) -> None:
+        """Learn that the unsent bytes are above the mark."""
+        self.is_clogged = True
+        self.clogged_at = self._host.shared.loop.time()
+        if self._transport is not None and not self._transport.is_closing():
+            self._transport.pause_reading()
+        if self.session is not None:
+            self.guard(self.session.clogged)
+
+    def resume_writing(self) -> None:
+        """Learn that the client has read enough."""
+        self.is_clogged = False
+        self.guard(self._go_on)
+
+    def _go_on(self) -> None:
+        if self.session is not None:
+            self.session.unclogged()
+        self._serve_inbox()
+        if self._transport is not None and not self.is_clogged and not self._transport.is_closing():
+            self._transport.resume_reading()
+
+    # -- WebSocket ---------------------------------------------------------------------------------
+
+    def _after_receiving(self) -> None:
+        for event in self._ws.events_received():
+            if isinstance(event, Request):
+                self._handshake(event)
+            elif isinstance(event, Frame):
+                self._frame(event)
+        self._flush()
+        self._serve_inbox()
+
+    def _flush(self) -> None:
+        """Write what the WebSocket protocol has to say."""
+        transport = self._transport
+        if transport is None:
+            return
+        for data in self._ws.data_to_send():
+            if data:
+                self.write(data)
+            else:
+                # The end of the stream: what was written before is still sent.
+                transport.close()
+        if self._cut is None and self._ws.close_expected():
+            self._cut = self._host.shared.loop.call_later(CLOSE_TIMEOUT_S, transport.abort)
+
+    def _frame(self, frame: Frame) -> None:
+        if frame.opcode in {Opcode.TEXT, Opcode.BINARY}:
+            self._is_text = frame.opcode is Opcode.TEXT
+        elif frame.opcode is Opcode.CLOSE:
+            self._end_session()
+            return
+        elif frame.opcode is not Opcode.CONT:
+            return
+        self._parts.append(bytes(frame.data))
+        if frame.fin:
+            self._inbox.append((b"".join(self._parts), self._is_text))
+            self._parts.clear()
+
+    def _serve_inbox(self) -> None:
+        while self._inbox and not self.is_clogged and self.session is not None:
+            payload, is_text = self._inbox.popleft()
+            self.guard(self._serve, self.session, payload, is_text)
+
+    def _serve(self, session: Session, payload: bytes, is_text: bool) -> None:  # noqa: FBT001  # passed on
+        session.received(payload, is_text=is_text)
+
+    def guard(self, act: Callable[..., None], *args: object) -> bool:
+        """Call ``act``; whatever it raises ends this session and no other.
+
+        This is one of the program's two catch-alls: a fault of ours in serving one monitor must
+        not stop the readings of the others.
+        """
+        try:
+            act(*args)
+        except Exception:
+            name = self.session.name if self.session else "-"
+            log.exception("session failed", extra={"session": name, "address": self.address})
+            self._host.failed()
+            self.close(1011, "internal error")
+            return False
+        return True
+
+    def ping(self) -> None:
+        """Ask the client whether it is still there."""
+        if self._ws.state is State.OPEN:
+            self._ws.send_ping(b"")
+            self.is_pinged = True
+            self._flush()
+
+    def close(self, code: int, reason: str) -> None:
+        """Say good-bye and end the connection."""
+        self._end_session()
+        if self._transport is None or self._transport.is_closing():
+            return
+        if self._ws.state is not State.OPEN:
+            self._transport.close()
+            return
+        self._ws.send_close(code, reason)
+        self._flush()
+        # The client's own good-bye must be heard, however much it has left unread.
+        self._transport.resume_reading()
+
+    def abort(self) -> None:
+        """Cut the connection."""
+        if self._transport is not None:
+            self._transport.abort()
+
+    def _end_session(self) -> None:
+        # Before the close frame: nothing may be written after it.
+        if self.session is not None:
+            self._host.ended(self.session)
+            self.session = None
+        self._inbox.clear()
+
+    # -- the first request -------------------------------------------------------------------------
+
+    def _handshake(self, request: Request) -> None:
+        if "Upgrade" not in request.headers:
+            self._answer_http(request)
+            return
+        path = request.path.partition("?")[0]
+        if path in PATHS:
+            response = self._ws.accept(request)
+        else:
+            response = self._ws.reject(404, f"No WebSocket at {path}; connect to /v1.\n")
+        if response.status_code == 101:  # noqa: PLR2004  # switching protocols
+            assert self._ws.subprotocol is not None
+            self._ws.send_response(response)
+            self._flush()
+            self.session = self._host.opened(self, CODECS[self._ws.subprotocol])
+            if self.session is None:
+                self.close(4101, "too many sessions; come back later")
+            return
+        self._ws.send_response(response)
+        self._flush()
+
+    def _answer_http(self, request: Request) -> None:
+        if request.method != "GET":
+            status, kind, body = 405, "text/plain", b"Only GET is served here.\n"
+        else:
+            status, kind, body = self._host.http(request.path)
+        headers = Headers(
+            {
+                "Connection": "close",
+                "Content-Type": f"{kind}; charset=utf-8",
+                "Content-Length": str(len(body)),
+                "Cache-Control": "no-store",
+            }
+        )
+        phrase = {200: "OK", 404: "Not Found", 405: "Method Not Allowed"}.get(status, "Error")
+        self._ws.send_response(Response(status, phrase, headers, body))
+        self._flush()
+
+
+def _unconnected(_data: bytes, /) -> None:
+    raise AssertionError("written to before it was connected")
+
+
+def _select_subprotocol(_protocol: ServerProtocol, offered: Sequence[Subprotocol]) -> Subprotocol:
+    for name in offered:
+        if name in CODECS:
+            return name
+    raise NegotiationError(f"offer one of the subprotocols {' and '.join(CODECS)}")

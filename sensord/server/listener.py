@@ -1,0 +1,231 @@
+"""The listener: takes connections, counts sessions, and looks after those that fall silent.
+
+One sweep a second looks at all connections: who did not say hello in time, who must be pinged, who
+has lagged for too long. One timer for all costs less than one for each, and a second is exact
+enough for time-outs of ten and more.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import heapq
+import logging
+import socket
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from sensord.bus import Bus
+from sensord.model import Channel, Kind, Metadata, Reading, Value, ValueType
+from sensord.server.connection import Connection
+from sensord.server.group import Groups
+from sensord.server.http import Answer, Pages
+from sensord.server.session import Limits, Session, Shared
+from sensord.wire.frames import Codec
+
+__all__ = ["Server", "Statistics"]
+
+log = logging.getLogger("sensord.server")
+
+SWEEP_S = 1.0
+
+BACKLOG = 4096
+"""A whole plant's monitors come back at once after a restart."""
+
+
+@dataclass(frozen=True, slots=True)
+class Statistics:
+    """What the server has done since it started."""
+
+    connections: int
+    sessions: int
+    sessions_total: int
+    lagging: int
+    groups: int
+    failures: int
+
+
+class Server:
+    """Everything that listens, and what its connections share."""
+
+    def __init__(self, bus: Bus, loop: asyncio.AbstractEventLoop, limits: Limits) -> None:
+        self.shared = Shared(bus, Groups(bus, loop), loop, limits)
+        self.addresses: list[str] = []
+        """Where it listens, once it does."""
+        self._pages = Pages(bus, self._health)
+        self._listeners: list[asyncio.Server] = []
+        self._connections: set[Connection] = set()
+        self._sessions: dict[Session, Connection] = {}
+        self._names: list[int] = []  # given back, smallest first
+        self._sessions_total = 0
+        self._failures = 0
+        self._lagging: dict[Session, Channel] = {}
+        self._sweeper: asyncio.Handle | None = None
+        self._is_stopping = False
+        self._emptied = asyncio.Event()
+
+    async def listen(self, addresses: Sequence[str]) -> None:
+        """Begin to take connections.
+
+        Raises:
+            OSError: An address cannot be listened on.
+        """
+        for address in addresses:
+            host, _, port = address.rpartition(":")
+            listener = await self.shared.loop.create_server(
+                lambda: Connection(self),
+                host.strip("[]"),
+                int(port),
+                backlog=BACKLOG,
+                family=socket.AF_UNSPEC,
+            )
+            self._listeners.append(listener)
+            for listening in listener.sockets:
+                # Inherited by each connection. Otherwise the kernel would hold megabytes for a
+                # client that does not read, on top of the bytes that we count.
+                listening.setsockopt(
+                    socket.SOL_SOCKET, socket.SO_SNDBUF, self.shared.limits.outbox_bytes
+                )
+                name = listening.getsockname()
+                self.addresses.append(f"{name[0]}:{name[1]}")
+        log.info("listening", extra={"addresses": " ".join(self.addresses)})
+
+    def refuse(self) -> None:
+        """Take no more connections."""
+        self._is_stopping = True
+        for listener in self._listeners:
+            listener.close()
+
+    async def close(self, deadline_s: float) -> None:
+        """Say good-bye to everybody and wait until they are gone, or the deadline is over."""
+        self.refuse()
+        self.shared.groups.flush()
+        for connection in tuple(self._connections):
+            connection.close(1001, "going away")
+        try:
+            async with asyncio.timeout(deadline_s):
+                while self._connections:
+                    self._emptied.clear()
+                    await self._emptied.wait()
+        except TimeoutError:
+            log.warning("sessions cut", extra={"count": len(self._connections)})
+            for connection in tuple(self._connections):
+                connection.abort()
+        if self._sweeper is not None:
+            self._sweeper.cancel()
+
+    def statistics(self) -> Statistics:
+        """Tell what the server has done since it started."""
+        return Statistics(
+            connections=len(self._connections),
+            sessions=len(self._sessions),
+            sessions_total=self._sessions_total,
+            lagging=len(self._lagging),
+            groups=len(self.shared.groups),
+            failures=self._failures,
+        )
+
+    def _health(self) -> dict[str, object]:
+        bus_log = self.shared.bus.log
+        return {"epoch": bus_log.epoch, "offset": bus_log.tail, "sessions": len(self._sessions)}
+
+    # -- what connections tell ---------------------------------------------------------------------
+
+    def connected(self, connection: Connection) -> None:
+        """Learn of a connection."""
+        self._connections.add(connection)
+        if self._is_stopping:
+            connection.abort()
+        elif self._sweeper is None:
+            self._sweeper = self.shared.loop.call_later(SWEEP_S, self._sweep)
+
+    def opened(self, connection: Connection, codec: Codec) -> Session | None:
+        """Make a session, or None if there are too many."""
+        if len(self._sessions) >= self.shared.limits.sessions:
+            log.warning("too many sessions", extra={"address": connection.address})
+            return None
+        # Names are used again: each one stands for a topic under $sys/sessions, and topics stay.
+        name = heapq.heappop(self._names) if self._names else len(self._sessions) + 1
+        session = Session(str(name), connection.address, codec, connection, self.shared)
+        self._sessions[session] = connection
+        self._sessions_total += 1
+        return session
+
+    def ended(self, session: Session) -> None:
+        """End a session."""
+        session.ended()
+        del self._sessions[session]
+        heapq.heappush(self._names, int(session.name))
+        if session in self._lagging:
+            self._tell_lag(session, "ended")
+            del self._lagging[session]
+        if session.client or session.lost:
+            log.info("session ended", extra=_identity(session) | {"lost": session.lost.total()})
+
+    def failed(self) -> None:
+        """Count a fault of ours."""
+        self._failures += 1
+
+    def disconnected(self, connection: Connection) -> None:
+        """Learn that a connection is over."""
+        self._connections.discard(connection)
+        if not self._connections:
+            self._emptied.set()
+
+    def http(self, path: str) -> Answer:
+        """Answer a plain HTTP request."""
+        return self._pages.get(path)
+
+    # -- looking after them ------------------------------------------------------------------------
+
+    def _sweep(self) -> None:
+        self._sweeper = None
+        now, limits = self.shared.loop.time(), self.shared.limits
+        for connection in tuple(self._connections):
+            session = connection.session
+            if connection.is_clogged:
+                if now - connection.clogged_at > limits.lag_timeout_s:
+                    self._close_lagging(connection)
+                continue
+            silent_s = now - connection.heard_at
+            if session is None or not session.is_ready:
+                if now - connection.made_at > limits.hello_timeout_s:
+                    connection.close(4202, "no hello in time")
+            elif silent_s > 2 * limits.silence_s:
+                connection.close(4001, "no answer to a ping")
+            elif silent_s > limits.silence_s and not connection.is_pinged:
+                connection.ping()
+        self._tell_lags()
+        if self._connections:
+            self._sweeper = self.shared.loop.call_later(SWEEP_S, self._sweep)
+
+    def _close_lagging(self, connection: Connection) -> None:
+        if connection.session is not None:
+            log.warning("monitor too slow, closed", extra=_identity(connection.session))
+        connection.close(4002, "lagged for too long; reconnect and resume")
+
+    def _tell_lags(self) -> None:
+        """Name under $sys/sessions who lags, and who no longer does: at most once a sweep."""
+        for session, connection in tuple(self._sessions.items()):
+            if connection.is_clogged is not (session in self._lagging):
+                if connection.is_clogged:
+                    log.warning("monitor lags", extra=_identity(session))
+                    self._tell_lag(session, "lagging")
+                else:
+                    self._tell_lag(session, "live")
+                    del self._lagging[session]
+
+    def _tell_lag(self, session: Session, state: str) -> None:
+        bus = self.shared.bus
+        channel = self._lagging.get(session)
+        if channel is None:
+            metadata = Metadata(
+                ValueType.JSON, kind=Kind.STATE, description="a monitor that lags, or did"
+            )
+            channel = bus.channel(f"$sys/sessions/{session.name}", metadata)
+            self._lagging[session] = channel
+        value: Value = {**_identity(session), "state": state, "lost": {**session.lost}}
+        bus.publish(channel, Reading(bus.now_us(), value))
+
+
+def _identity(session: Session) -> dict[str, str]:
+    return {"session": session.name, "client": session.client, "address": session.address}

@@ -1,0 +1,334 @@
+"""A subscription: one client's cursor on the log.
+
+Theory of operation. Wherever a subscription begins, it is a cursor with a phase. Behind its
+group's boundary it reads the log in bounded pieces and sends them on a private stream; at the
+boundary it joins the group and costs nothing more. When its client clogs it leaves the group with
+the cursor it had; when the client reads again it goes on from there. `advance` is all of that:
+
+    cursor < boundary   send one piece of the log, come back in the loop's next turn
+    cursor > boundary   a snapshot was taken inside the group's window: wait for its flush
+    cursor = boundary   join
+
+The readings sent plus those named in gaps are exactly those asked for, in order, once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import enum
+import itertools
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from typing import Protocol
+
+from sensord.bus import Bus
+from sensord.log import Lost
+from sensord.model import Channel, Position, Record
+from sensord.server.group import Group, Groups, Key, Write, announcements, frames
+from sensord.server.thinning import Thinning, conflate
+from sensord.wire.frames import Codec, Message
+from sensord.wire.messages import Ago, Since, Start
+
+__all__ = ["Client", "Phase", "Subscription"]
+
+PIECE_READINGS = 4096
+"""Records read from the log in one turn of the loop: about a millisecond."""
+
+
+class Phase(enum.StrEnum):
+    """Where a subscription stands."""
+
+    SNAPSHOT = "snapshot"
+    CATCHING_UP = "catching_up"
+    LAGGING = "lagging"
+    LIVE = "live"
+
+
+class Client(Protocol):
+    """The session, as its subscriptions see it."""
+
+    codec: Codec
+
+    @property
+    def write(self) -> Write:
+        """Write bytes to the client."""
+        ...
+
+    @property
+    def is_clogged(self) -> bool:
+        """Whether the unsent bytes are above the mark."""
+        ...
+
+    def tell(self, message: Message) -> None:
+        """Send a control message."""
+        ...
+
+    def guard(self, act: Callable[..., None], *args: object) -> None:
+        """Call ``act``; what it raises ends this client's session and nothing else."""
+        ...
+
+
+class Subscription:
+    """One client's cursor on the log."""
+
+    def __init__(
+        self,
+        number: int,
+        client: Client,
+        bus: Bus,
+        groups: Groups,
+        loop: asyncio.AbstractEventLoop,
+    ) -> None:
+        self.number = number
+        """The id of the request that opened it."""
+        self.lost: Counter[str] = Counter()
+        """The loss ledger: by topic, the readings named in gaps."""
+        self._client = client
+        self._bus = bus
+        self._groups = groups
+        self._loop = loop
+        self._group: Group | None = None
+        self._phase = Phase.CATCHING_UP
+        self._cursor = 0
+        self._stream = 0
+        self._told: tuple[Phase, int] | None = None  # phase and stream, as told to the client
+        self._told_channels = 0
+        self._steps: Iterator[bytes] = iter(())  # what must be sent before the log goes on
+        self._thinning: Thinning | None = None
+        self._turn: asyncio.Handle | None = None
+
+    @property
+    def group(self) -> Group:
+        """The group that serves it, or will."""
+        assert self._group is not None, "used after close"
+        return self._group
+
+    @property
+    def write(self) -> Write:
+        """Write bytes to the client."""
+        return self._client.write
+
+    # -- beginning and ending ----------------------------------------------------------------------
+
+    def open(self, key: Key) -> int:
+        """Enter the group; return the number of the first stream. `begin` comes next."""
+        self._group = self._groups.enter(key)
+        self._thinning = Thinning.of(key.options)
+        self._stream = self._groups.next_stream()
+        return self._stream
+
+    def begin(self, start: Start) -> None:
+        """Send what comes first; the request has been answered."""
+        log = self._bus.log
+        self._cursor = log.tail
+        if isinstance(start, Since):
+            self._cursor = log.offset_at(start.time_us)
+        elif isinstance(start, Ago):
+            self._cursor = log.offset_at(self._bus.now_us() - start.us)
+        elif isinstance(start, Position):
+            if start.epoch != log.epoch:
+                self._restart("epoch_changed")
+            elif start.offset > log.tail:
+                self._restart("ahead")
+            else:
+                self._cursor = start.offset
+        elif start == "snapshot":
+            self._snapshot(self.group.channels)
+        self.advance()
+
+    def _restart(self, reason: str) -> None:
+        self._tell_gap(None, None, reason, None)
+        self._snapshot(self.group.channels)
+
+    def change(self, key: Key) -> None:
+        """Go on under another key from the present cursor; nothing is lost or doubled."""
+        before = set(self.group.numbers)
+        self._leave()
+        old, self._group = self.group, self._groups.enter(key)
+        self._groups.release(old)
+        self._thinning = Thinning.of(key.options)
+        self._told_channels = 0
+        self._phase = Phase.CATCHING_UP
+        self._stream = self._groups.next_stream()
+        # What the new filters add begins with its last value before the cursor; what came after
+        # the cursor is read from the log like everything else.
+        added = [channel for channel in self.group.channels if channel.number not in before]
+        if added:
+            self._snapshot(added)
+        self.advance()
+
+    def close(self) -> None:
+        """End; nothing more is sent."""
+        if self._turn is not None:
+            self._turn.cancel()
+            self._turn = None
+        if self._group is not None:
+            self._group.leave(self)
+            self._groups.release(self._group)
+            self._group = None
+
+    # -- going on ----------------------------------------------------------------------------------
+
+    def clogged(self) -> None:
+        """Leave the group: the client does not read fast enough."""
+        if self._phase is Phase.LIVE:
+            self._leave()
+            self._phase = Phase.LAGGING
+            self._stream = self._groups.next_stream()
+            self._thinning = Thinning.of(self.group.key.options)
+
+    def _leave(self) -> None:
+        served, told = self.group.leave(self)
+        if self._phase is Phase.LIVE:
+            self._cursor, self._told_channels = served, told
+
+    def advance(self) -> None:
+        """Send the next piece, or wait for a boundary, or join the group."""
+        self._turn = None
+        if self._group is None or self._phase is Phase.LIVE or self._must_wait():
+            return
+        for data in self._steps:
+            self.write(data)
+            if self._must_wait():
+                return
+        boundary = self._group.boundary
+        if self._cursor < boundary:
+            self._send_piece(boundary)
+            self._turn = self._loop.call_soon(self._client.guard, self.advance)
+        elif self._cursor > boundary:
+            self._group.wait(self)
+        else:
+            self._join()
+
+    def boundary(self, records: Sequence[Record]) -> None:
+        """Go on after the flush that this subscription waited for."""
+        self._client.guard(self._flushed, records)
+
+    def _must_wait(self) -> bool:
+        return self._client.is_clogged
+
+    def _flushed(self, records: Sequence[Record]) -> None:
+        mine = [record for record in records if record.offset >= self._cursor]
+        if mine:
+            self._tell_phase()
+        self._cursor = self.group.boundary
+        if mine:
+            self._send(mine, self._cursor)
+        self.advance()
+
+    def _join(self) -> None:
+        self._announce()
+        self._phase = Phase.LIVE
+        self._stream = self.group.stream
+        self._tell_phase()
+        self.group.join(self)
+
+    def _send_piece(self, boundary: int) -> None:
+        self._tell_phase()
+        log = self._bus.log
+        if (gap := log.lost(self._cursor)) is not None:
+            self._skip(gap)
+        start = self._cursor
+        stop = min(boundary, start + PIECE_READINGS)
+        numbers = self.group.numbers
+        records = [
+            record
+            for part in log.read(start, stop)
+            for record in part
+            if record.channel.number in numbers
+        ]
+        if self._thinning is not None:
+            records = self._thinning.thin_past(records)
+        elif self._phase is Phase.LAGGING and self.group.key.options.mode == "latest":
+            records, gave_way = conflate(records)
+            if gave_way:
+                self._tell_gap(start, stop, "conflated", gave_way)
+        self._cursor = stop
+        if records:
+            self._send(records, stop)
+
+    def _skip(self, gap: Lost) -> None:
+        """Step over what the log no longer holds: name it, and send the last values inside it."""
+        last = [
+            record
+            for channel in self.group.channels
+            if (record := self._bus.last(channel)) is not None
+            and gap.start <= record.offset < gap.stop
+        ]
+        last.sort(key=lambda record: record.offset)
+        lost: Counter[str] | None = None
+        if gap.counts is not None:
+            lost = Counter({c.topic: gap.counts[c.number] for c in self.group.channels})
+            lost.subtract(record.channel.topic for record in last)
+            lost = +lost
+        if lost is None or lost:
+            self._tell_gap(gap.start, gap.stop, "expired", lost)
+        self._cursor = gap.stop
+        if last:
+            self._send(last, gap.stop)
+
+    # -- sending -----------------------------------------------------------------------------------
+
+    def _snapshot(self, channels: Sequence[Channel]) -> None:
+        """Send the last values from before the cursor first."""
+        records = [
+            record
+            for channel in channels
+            if (record := self._bus.last(channel)) is not None and record.offset < self._cursor
+        ]
+        records.sort(key=lambda record: record.offset)
+        self._phase = Phase.SNAPSHOT
+        self._tell_phase()
+        self._phase = Phase.CATCHING_UP
+        codec = self._client.codec
+        everything = self.group.channels
+        self._steps = itertools.chain(
+            self._steps,
+            announcements(codec, everything[self._told_channels :]),
+            (data for _, data in frames(codec, self._stream, None, records)),
+        )
+        self._told_channels = len(everything)
+
+    def _send(self, records: Sequence[Record], cursor: int) -> None:
+        self._announce()
+        for _, data in frames(self._client.codec, self._stream, cursor, records):
+            self.write(data)
+
+    def _announce(self) -> None:
+        channels = self.group.channels
+        if self._told_channels < len(channels):
+            for data in announcements(self._client.codec, channels[self._told_channels :]):
+                self.write(data)
+            self._told_channels = len(channels)
+
+    def _tell_phase(self) -> None:
+        if self._told == (self._phase, self._stream):
+            return
+        self._told = (self._phase, self._stream)
+        self._client.tell(
+            {
+                "op": "stream",
+                "id": self.number,
+                "stream": self._stream,
+                "phase": self._phase.value,
+                "cursor": None if self._phase is Phase.SNAPSHOT else self._cursor,
+            }
+        )
+
+    def _tell_gap(
+        self, start: int | None, stop: int | None, reason: str, lost: Counter[str] | None
+    ) -> None:
+        if lost is not None:
+            self.lost.update(lost)
+        self._client.tell(
+            {
+                "op": "gap",
+                "id": self.number,
+                "stream": self._stream,
+                "from": start,
+                "to": stop,
+                "reason": reason,
+                "count": None if lost is None else lost.total(),
+                "lost": None if lost is None else dict(lost),
+            }
+        )

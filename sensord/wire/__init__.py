@@ -1,0 +1,1 @@
+"""The wire: messages and frames of `docs/protocol.md`, pure."""

@@ -1,0 +1,274 @@
+"""Data frames and message encodings: records in, payload bytes out, and back.
+
+One codec each for the two subprotocols; `docs/protocol.md`, sections 4 and 5, says what they write.
+Encoding is a hot path: one loop builds a flat list of plain values and the C packer does the rest.
+`docs/performance.md` has its profile.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from math import copysign
+from typing import Any, NamedTuple, Protocol
+
+import msgpack
+
+from sensord.errors import ProtocolError
+from sensord.model import GOOD, Level, Metadata, Quality, Reading, Record, Value
+
+__all__ = ["CODECS", "JSON", "MSGPACK", "Codec", "DecodedFrame", "FrameReading", "Message"]
+
+WRAPPED = 1
+"""Number of the msgpack extension type of a wrapped value."""
+
+EXACT = 2**53
+"""Integers below this are exact in a float64, and so in JavaScript."""
+
+Message = dict[str, Any]
+"""A control message as it travels; `sensord.wire.messages` makes and reads them."""
+
+
+class FrameReading(NamedTuple):
+    """One reading of a decoded frame.
+
+    ``told_us`` is the time in the frame: for a reading that restates it is later than the value's.
+    """
+
+    channel: int
+    told_us: int
+    reading: Reading
+
+
+class DecodedFrame(NamedTuple):
+    """A data frame as a client sees it."""
+
+    stream: int
+    cursor: int | None
+    readings: list[FrameReading]
+
+
+Announced = Callable[[int], Metadata]
+"""Gives the metadata announced for a channel number; raises KeyError if there is none."""
+
+
+class Codec(Protocol):
+    """One of the two encodings."""
+
+    @property
+    def subprotocol(self) -> str:
+        """The WebSocket subprotocol that means this encoding."""
+        ...
+
+    @property
+    def is_text(self) -> bool:
+        """Whether messages are text messages."""
+        ...
+
+    def message(self, message: Message) -> bytes:
+        """Encode a control message."""
+        ...
+
+    def frame(self, stream: int, cursor: int | None, records: Sequence[Record]) -> bytes:
+        """Encode a data frame."""
+        ...
+
+    def decode(self, payload: bytes) -> object:
+        """Decode any message to plain values.
+
+        Raises:
+            ProtocolError: The bytes are not one message of this encoding.
+        """
+        ...
+
+    def read_frame(self, frame: Sequence[object], announced: Announced) -> DecodedFrame:
+        """Turn a decoded array into readings.
+
+        Raises:
+            ProtocolError: The array is not a frame of `docs/protocol.md`, section 4.
+        """
+        ...
+
+
+class _Wrapped(NamedTuple):
+    """The parts of a wrapped value."""
+
+    level: int
+    reason: str
+    value: Value
+    age_us: int | None
+
+    def reading(self, told_us: int) -> Reading:
+        quality = Quality(Level(self.level), self.reason) if self.level else GOOD
+        if self.age_us is None:
+            return Reading(told_us, self.value, quality)
+        return Reading(told_us - self.age_us, self.value, quality, restates=True)
+
+
+class _Msgpack:
+    subprotocol = "sensord.v1.msgpack"
+    is_text = False
+
+    def __init__(self) -> None:
+        # One packer for all: it keeps its buffer, and the daemon encodes in one thread.
+        self._pack: Callable[[object], bytes] = msgpack.Packer(unicode_errors="replace").pack
+
+    def message(self, message: Message) -> bytes:
+        return self._pack(message)
+
+    def frame(self, stream: int, cursor: int | None, records: Sequence[Record]) -> bytes:
+        flat: list[object] = []
+        start = before = _told_us(records[0]) if records else 0
+        for record in records:
+            _, log_us, channel, (told_us, value, quality, restates) = record
+            bare: object = value
+            if restates or quality is not GOOD:
+                bare = self._wrap(record)
+                if restates:
+                    told_us = log_us  # told when it was restated
+            elif type(value) is float:
+                scale = channel.scale
+                scaled = value * scale
+                if scale and -EXACT < scaled < EXACT:
+                    # The check makes it exact, whatever the product was rounded to; -0.0 is not 0.
+                    integer = round(scaled)
+                    if integer / scale == value and (integer or copysign(1.0, value) > 0):
+                        bare = integer
+                    elif value.is_integer():
+                        bare = self._wrap(record)
+                elif scale and -EXACT < value < EXACT and value.is_integer():
+                    bare = self._wrap(record)
+            flat += (channel.number, told_us - before, bare)
+            before = told_us
+        return self._pack((stream, cursor, start, flat))
+
+    def _wrap(self, record: Record) -> msgpack.ExtType:
+        reading = record.reading
+        parts: list[object] = [int(reading.quality.level), reading.quality.reason, reading.value]
+        if reading.restates:
+            parts.append(record.log_us - reading.time_us)
+        return msgpack.ExtType(WRAPPED, msgpack.packb(parts, unicode_errors="replace"))
+
+    def decode(self, payload: bytes) -> object:
+        try:
+            return msgpack.unpackb(payload, ext_hook=_unpack_extension)
+        # What the library raises for bytes that are not one whole object; TypeError for a map
+        # whose keys cannot be hashed.
+        except (ValueError, TypeError, RecursionError, msgpack.UnpackException) as exc:
+            raise ProtocolError("bad_message", f"not one msgpack object: {exc}") from exc
+
+    def read_frame(self, frame: Sequence[object], announced: Announced) -> DecodedFrame:
+        def value_of(told_us: int, value: Any, metadata: Metadata) -> Reading:  # noqa: ANN401  # off the wire
+            if type(value) is _Wrapped:
+                return value.reading(told_us)
+            if type(value) is int and (scale := metadata.scale):
+                return Reading(told_us, value / scale)
+            return Reading(told_us, value)
+
+        return _read_frame(frame, announced, value_of)
+
+
+def _unpack_extension(code: int, data: bytes) -> object:
+    if code != WRAPPED:
+        return None
+    parts = msgpack.unpackb(data)
+    if not isinstance(parts, list) or len(parts) not in {3, 4}:
+        raise ValueError("a wrapped value has three or four parts")
+    level, reason, value, *age = parts
+    return _Wrapped(level, reason, value, age[0] if age else None)
+
+
+class _Json:
+    subprotocol = "sensord.v1.json"
+    is_text = True
+
+    def __init__(self) -> None:
+        self._encode = json.JSONEncoder(
+            ensure_ascii=False, separators=(",", ":"), allow_nan=False
+        ).encode
+        self._decode = json.JSONDecoder(parse_constant=_no_constant).decode
+
+    def message(self, message: Message) -> bytes:
+        return self._encode(message).encode("utf-8", "replace")
+
+    def frame(self, stream: int, cursor: int | None, records: Sequence[Record]) -> bytes:
+        flat: list[object] = []
+        start = before = _told_us(records[0]) if records else 0
+        for record in records:
+            told_us = _told_us(record)
+            reading = record.reading
+            value: object = reading.value
+            if reading.restates or reading.quality.level:
+                value = _wrap_json(record)
+            elif isinstance(value, dict):
+                value = {"j": value}
+            flat += (record.channel.number, told_us - before, value)
+            before = told_us
+        return self._encode([stream, cursor, start, flat]).encode("utf-8", "replace")
+
+    def decode(self, payload: bytes) -> object:
+        try:
+            return self._decode(payload.decode("utf-8"))
+        except (ValueError, RecursionError) as exc:
+            raise ProtocolError("bad_message", f"not one JSON text: {exc}") from exc
+
+    def read_frame(self, frame: Sequence[object], announced: Announced) -> DecodedFrame:
+        def value_of(told_us: int, value: Any, metadata: Metadata) -> Reading:  # noqa: ANN401  # off the wire
+            if isinstance(value, dict) and "j" not in value:
+                q, r, v, age = (value.get(key) for key in ("q", "r", "v", "age"))
+                return _Wrapped(q or 0, r or "", _floated(v, metadata), age).reading(told_us)
+            if isinstance(value, dict):
+                value = value["j"]
+            return Reading(told_us, _floated(value, metadata))
+
+        return _read_frame(frame, announced, value_of)
+
+
+def _no_constant(name: str) -> object:
+    raise ValueError(f"{name} is not JSON")
+
+
+def _floated(value: Value, metadata: Metadata) -> Value:
+    """Give a float channel floats: some JSON writers say 5 for 5.0."""
+    return float(value) if metadata.scale and type(value) is int else value
+
+
+def _wrap_json(record: Record) -> dict[str, object]:
+    reading = record.reading
+    wrapped: dict[str, object] = {"v": reading.value}
+    if reading.quality.level:
+        wrapped["q"] = int(reading.quality.level)
+        wrapped["r"] = reading.quality.reason
+    if reading.restates:
+        wrapped["age"] = record.log_us - reading.time_us
+    return wrapped
+
+
+def _told_us(record: Record) -> int:
+    """Return the time that the frame tells: a reading that restates is told when it did."""
+    return record.log_us if record.reading.restates else record.reading.time_us
+
+
+def _read_frame(
+    frame: Sequence[object], announced: Announced, value_of: Callable[[int, Any, Metadata], Reading]
+) -> DecodedFrame:
+    try:
+        stream, cursor, told_us, flat = frame
+        if not isinstance(stream, int) or not isinstance(told_us, int):
+            raise TypeError("stream and t0 are integers")
+        if not isinstance(flat, list) or not isinstance(cursor, int | None):
+            raise TypeError("cursor is an integer or null, and a list of readings follows")
+        readings = []
+        for channel, dt, value in zip(*[iter(flat)] * 3, strict=True):
+            told_us += dt
+            readings.append(
+                FrameReading(channel, told_us, value_of(told_us, value, announced(channel)))
+            )
+    except (KeyError, TypeError, ValueError) as exc:
+        raise ProtocolError("bad_message", f"not a data frame: {exc!r}") from exc
+    return DecodedFrame(stream, cursor, readings)
+
+
+MSGPACK: Codec = _Msgpack()
+JSON: Codec = _Json()
+CODECS = {codec.subprotocol: codec for codec in (MSGPACK, JSON)}

@@ -1,0 +1,440 @@
+"""The serial reader on ptys, sockets and a terminal server: real bytes through real drivers."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import random
+import subprocess
+import threading
+import time
+from pathlib import Path
+
+import pytest
+import serial
+
+from sensord.errors import DeviceError
+from sensord.readers.line import Settings, open_line
+from sensord.readers.serial import Config, Poll, Reader
+from tests.kit.broker import free_port, needed
+from tests.kit.fakeport import FakePort
+from tests.kit.link import RecordingLink
+from tests.kit.loops import on_each_loop
+from tests.kit.running import open_descriptors, running, supervised
+
+LINES = b"".join(b"T=%d.%d RH=%d\r\n" % (20 + i % 9, i % 10, 40 + i % 20) for i in range(100))
+
+
+async def failure(reader: Reader) -> DeviceError:
+    """Run a reader that must fail, and return how."""
+    with pytest.raises(DeviceError) as caught:
+        await reader.run(RecordingLink())
+    return caught.value
+
+
+@on_each_loop
+async def test_bytes_are_handed_on_as_they_came(port: FakePort) -> None:
+    """A paced stream of lines arrives whole, and the link was told first."""
+    async with running(Reader(Config(str(port.path), baud=115200))) as link:
+        assert link.details == [f"{port.path} at 115200"]
+        await asyncio.to_thread(port.feed, LINES, 115200)
+        await link.until(lambda link: len(link.stream) >= len(LINES))
+    assert link.stream == LINES
+
+
+@on_each_loop
+async def test_every_byte_value_passes(port: FakePort) -> None:
+    """Nothing on the way takes a byte for a control character."""
+    data = bytes(range(256)) * 8
+    async with running(Reader(Config(str(port.path)))) as link:
+        port.feed(data, chunk=len(data))
+        await link.until(lambda link: len(link.stream) >= len(data))
+    assert link.stream == data
+
+
+@on_each_loop
+async def test_an_unplugged_port_ends_the_run(port: FakePort) -> None:
+    """A hang-up is an error at once, on both loops."""
+    reader = Reader(Config(str(port.path)))
+    link = RecordingLink()
+    task = asyncio.ensure_future(reader.run(link))
+    await link.until(lambda link: link.details)
+    port.feed(b"last words")
+    await link.until(lambda link: link.stream)
+    port.unplug()
+    with pytest.raises(DeviceError, match="unplugged"):
+        await task
+
+
+@on_each_loop
+async def test_a_port_that_comes_back_under_another_number_is_found(port: FakePort) -> None:
+    """Ten times unplugged and plugged in; no descriptor is left behind."""
+    async with supervised(Reader(Config(str(port.path)))) as (link, watch):
+        await watch.until(lambda watch: watch.count("up") == 1)
+        before = open_descriptors()
+        numbers = {port.device}
+        for round_ in range(10):
+            port.unplug()
+            await watch.until(lambda watch, n=round_: watch.count("down") > n)  # type: ignore[misc]  # bound now
+            port.plug()
+            numbers.add(port.device)
+            await watch.until(lambda watch, n=round_: watch.count("up") > n + 1)  # type: ignore[misc]  # as above
+            port.feed(b"%d\n" % round_)
+            await link.until(lambda link, n=round_: len(link.stream) == 2 * (n + 1))  # type: ignore[misc]  # as above
+        assert link.stream == b"".join(b"%d\n" % round_ for round_ in range(10))
+        assert len(numbers) > 1
+        # Descriptors that the port itself holds to make the numbers change.
+        assert open_descriptors() - len(port._held) <= before
+
+
+@on_each_loop
+async def test_a_missing_port_costs_next_to_nothing(port: FakePort) -> None:
+    """While a port is away the loop sleeps between looks."""
+    async with supervised(Reader(Config(str(port.path)))) as (_link, watch):
+        await watch.until(lambda watch: watch.count("up"))
+        port.unplug()
+        await watch.until(lambda watch: watch.count("down"))
+        began, used = time.monotonic(), time.process_time()
+        await watch.until(lambda watch: watch.count("down") >= 11)
+        used = time.process_time() - used
+        assert time.monotonic() - began >= 10 * 0.02
+        # 10 looks; a spinning loop would have used all of the time.
+        assert used / 10 < 0.01
+        assert watch.told[-1][:2] == ("down", "no such port") or watch.told[-1] == ("connecting",)
+
+
+@on_each_loop
+async def test_a_missing_port_is_said(tmp_path: Path) -> None:
+    """The detail says what to do."""
+    error = await failure(Reader(Config(str(tmp_path / "ttyUSB9"))))
+    assert error.reason == "no such port"
+    assert "plug" in error.detail
+
+
+@on_each_loop
+async def test_a_file_is_not_a_port(tmp_path: Path) -> None:
+    """A path that is no terminal is told apart from a missing one."""
+    (tmp_path / "file").touch()
+    error = await failure(Reader(Config(str(tmp_path / "file"))))
+    assert error.reason == "not a serial port"
+
+
+@on_each_loop
+async def test_a_port_that_another_holds_is_busy(port: FakePort) -> None:
+    """Two readers of one port would each get half of the bytes."""
+    with serial.Serial(str(port.path), exclusive=True):
+        error = await failure(Reader(Config(str(port.path))))
+    assert error.reason == "port is busy"
+
+
+@on_each_loop
+async def test_a_port_may_be_shared_on_demand(port: FakePort) -> None:
+    """With exclusive = false a second program may listen too."""
+    with serial.Serial(str(port.path)):
+        async with running(Reader(Config(str(port.path), exclusive=False))) as link:
+            assert link.details
+
+
+def test_a_forbidden_port_says_which_group(tmp_path: Path, port: FakePort) -> None:
+    """The most frequent of all beginners' errors is answered with its cure."""
+    os.chmod(port.device, 0o600)
+    settings = Config(str(port.path)).settings()
+    script = (
+        "import os, sys; os.setgid(65534); os.setuid(65534)\n"
+        "from sensord.readers.line import Settings, open_line\n"
+        "from sensord.errors import DeviceError\n"
+        f"settings = {settings!r}\n"
+        "try: open_line(settings)\n"
+        "except DeviceError as error: print(error)\n"
+    )
+    if os.getuid() != 0:  # then the port is made ours to be refused
+        os.chmod(port.device, 0)
+        with pytest.raises(DeviceError, match="dialout"):
+            open_line(settings)
+        return
+    tmp_path.chmod(0o755)
+    _open_way_to(tmp_path)
+    done = subprocess.run(
+        [os.sys.executable, "-c", script],  # type: ignore[attr-defined]
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert "permission denied" in done.stdout
+    assert "dialout" in done.stdout
+
+
+def _open_way_to(folder: Path) -> None:
+    for parent in folder.parents:
+        if "pytest" in parent.name:
+            parent.chmod(0o755)
+
+
+@on_each_loop
+async def test_a_silent_port_is_given_up(port: FakePort) -> None:
+    """It is open, but nothing came within the stall time."""
+    link = RecordingLink()
+    task = asyncio.ensure_future(Reader(Config(str(port.path), stall=0.05)).run(link))
+    with pytest.raises(DeviceError, match="silent"):
+        await task
+    assert link.details
+
+
+@on_each_loop
+async def test_a_talking_port_is_not_given_up(port: FakePort) -> None:
+    """Every arrival starts the stall time anew."""
+    stall_s = 0.3
+    async with supervised(Reader(Config(str(port.path), stall=stall_s))) as (link, watch):
+        await watch.until(lambda watch: watch.count("up"))
+        began = time.monotonic()
+        await asyncio.to_thread(port.feed, b"x" * 40, 400, 1)  # a byte every 25 ms, for 1 s
+        await link.until(lambda link: len(link.stream) == 40)
+        assert time.monotonic() - began > 2 * stall_s
+        assert watch.count("down") == 0
+        await watch.until(lambda watch: watch.count("down"))
+        assert watch.told[-1][1] == "silent"
+
+
+def polled(port: FakePort, **options: object) -> Reader:
+    poll = Poll(**{"command": "T?\r\n", "interval": 0.05, "timeout": 0.05, **options})  # type: ignore[arg-type]  # tests know the types
+    return Reader(Config(str(port.path), poll=poll))
+
+
+@on_each_loop
+async def test_a_polled_device_answers(port: FakePort) -> None:
+    """Each poll is sent whole, and its answer handed on."""
+    async with running(polled(port, interval=0.5, timeout=0.5)) as link:
+        for count in range(1, 3):
+            assert await asyncio.to_thread(port.read, 4) == b"T?\r\n"
+            port.feed(b"21.5\r\n", chunk=2)
+            await link.until(lambda link, n=count: len(link.stream) == 6 * n)  # type: ignore[misc]  # bound now
+    assert link.stream == b"21.5\r\n" * 2
+    assert link.faults == []
+
+
+@on_each_loop
+async def test_polls_keep_their_interval(port: FakePort) -> None:
+    """The time an answer takes is not added to the interval."""
+    times: list[float] = []
+
+    def answer() -> None:
+        for _ in range(11):
+            assert port.read(4) == b"T?\r\n"
+            times.append(time.monotonic())
+            time.sleep(0.02)  # the device's own slowness
+            port.feed(b"21.5\n")
+
+    async with running(polled(port)):
+        await asyncio.to_thread(answer)
+    mean = (times[-1] - times[0]) / 10
+    assert mean == pytest.approx(0.05, rel=0.15)
+
+
+@on_each_loop
+async def test_a_device_that_does_not_answer_is_given_up_in_the_end(port: FakePort) -> None:
+    """Each unanswered poll is a fault; after the configured number the line is opened anew."""
+    link = RecordingLink()
+    task = asyncio.ensure_future(polled(port, retries_before_reopen=3).run(link))
+    with pytest.raises(DeviceError, match="no answer"):
+        await task
+    assert [reason for reason, _ in link.faults] == ["no answer"] * 3
+    assert port.read(12) == b"T?\r\n" * 3
+
+
+@on_each_loop
+async def test_half_an_answer_is_a_fault_of_its_own(port: FakePort) -> None:
+    """Bytes came, but not their end."""
+    async with running(polled(port, retries_before_reopen=0)) as link:
+        await asyncio.to_thread(port.read, 4)
+        port.feed(b"21.")
+        await link.until(lambda link: link.faults)
+    assert link.faults[0][0] == "incomplete answer"
+    assert link.stream == b"21."
+
+
+@on_each_loop
+async def test_a_late_answer_is_handed_on(port: FakePort) -> None:
+    """It missed its poll, but it is a reading."""
+    async with running(polled(port, interval=10, timeout=0.02)) as link:
+        await asyncio.to_thread(port.read, 4)
+        await link.until(lambda link: link.faults)
+        port.feed(b"21.5\n")
+        await link.until(lambda link: link.stream)
+    assert link.stream == b"21.5\n"
+    assert [reason for reason, _ in link.faults] == ["no answer"]
+
+
+@on_each_loop
+async def test_a_binary_answer_is_complete_with_its_bytes(port: FakePort) -> None:
+    """Without a line's end, the count of bytes tells."""
+    async with running(
+        polled(port, command="", command_hex="01 03", answer_bytes=3, interval=0.1, timeout=0.1)
+    ) as link:
+        for count in range(1, 3):
+            assert await asyncio.to_thread(port.read, 2) == b"\x01\x03"
+            port.feed(b"\x01\n\x00")
+            await link.until(lambda link, n=count: len(link.stream) == 3 * n)  # type: ignore[misc]  # bound now
+    assert link.faults == []
+
+
+@on_each_loop
+async def test_a_port_unplugged_while_polled_ends_the_run(port: FakePort) -> None:
+    """It is found by the hang-up, not by unanswered polls."""
+    link = RecordingLink()
+    task = asyncio.ensure_future(polled(port, interval=10, timeout=10).run(link))
+    await asyncio.to_thread(port.read, 4)
+    port.unplug()
+    with pytest.raises(DeviceError, match="unplugged"):
+        await task
+
+
+@on_each_loop
+async def test_a_device_that_takes_no_bytes_does_not_block(port: FakePort) -> None:
+    """When the line's buffer is full a poll fails by its timeout, and closing is quick."""
+    link = RecordingLink()
+    reader = polled(port, command="x" * 65_000, retries_before_reopen=2)
+    task = asyncio.ensure_future(reader.run(link))
+    with pytest.raises(DeviceError, match="cannot send"):
+        await task
+    assert [reason for reason, _ in link.faults] == ["cannot send"] * 2
+
+
+@on_each_loop
+async def test_what_the_link_raises_ends_the_run(port: FakePort) -> None:
+    """A fault of ours is not lost in a callback of the loop."""
+
+    class Broken(RecordingLink):
+        def data(self, data: bytes) -> None:
+            raise ZeroDivisionError
+
+    link = Broken()
+    task = asyncio.ensure_future(Reader(Config(str(port.path))).run(link))
+    await link.until(lambda link: link.details)
+    port.feed(b"x")
+    with pytest.raises(ZeroDivisionError):
+        await task
+
+
+@on_each_loop
+async def test_a_cancelled_reader_closes_its_port(port: FakePort) -> None:
+    """Whether it was opening, reading or polling."""
+    before = open_descriptors()
+    chance = random.Random(1)
+    for _ in range(30):
+        link = RecordingLink()
+        task = asyncio.ensure_future(polled(port, interval=0.1, timeout=0.1).run(link))
+        for _ in range(chance.randrange(20)):
+            await asyncio.sleep(0)
+        task.cancel()
+        await asyncio.wait((task,))
+    await _threads_end()
+    assert open_descriptors() <= before
+
+
+async def _threads_end() -> None:
+    for thread in threading.enumerate():
+        if thread.name.startswith(("open:", "close:", "read:")):
+            await asyncio.to_thread(thread.join)
+
+
+@on_each_loop
+async def test_a_socket_is_read_like_a_port() -> None:
+    """A terminal server in raw mode."""
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        assert await reader.readline() == b"T?\r\n"
+        writer.write(LINES)
+        await reader.read()
+        writer.close()
+
+    async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
+        where = "socket://127.0.0.1:%d" % server.sockets[0].getsockname()[1]
+        poll = Poll(command="T?\r\n", interval=10, timeout=1)
+        async with running(Reader(Config(where, poll=poll))) as link:
+            await link.until(lambda link: len(link.stream) >= len(LINES))
+    assert link.stream == LINES
+
+
+@on_each_loop
+async def test_a_socket_closed_by_its_server_ends_the_run() -> None:
+    """The end of the stream is the loss of the connection."""
+
+    async def serve(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"bye\n")
+        writer.close()
+
+    async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
+        where = "socket://127.0.0.1:%d" % server.sockets[0].getsockname()[1]
+        link = RecordingLink()
+        with pytest.raises(DeviceError, match="connection lost"):
+            await Reader(Config(where)).run(link)
+    assert link.stream == b"bye\n"
+
+
+@on_each_loop
+async def test_a_refused_socket_is_said() -> None:
+    """Nothing listens there."""
+    error = await failure(Reader(Config(f"socket://127.0.0.1:{free_port()}")))
+    assert error.reason == "connection refused"
+
+
+@on_each_loop
+@pytest.mark.filterwarnings("ignore:setDaemon:DeprecationWarning")  # pyserial's rfc2217
+async def test_a_refused_terminal_server_is_said() -> None:
+    """Pyserial hides the error number in its context; it is found there."""
+    error = await failure(Reader(Config(f"rfc2217://127.0.0.1:{free_port()}")))
+    assert error.reason == "connection refused"
+
+
+@on_each_loop
+@pytest.mark.filterwarnings("ignore:setDaemon:DeprecationWarning")  # pyserial's rfc2217
+async def test_a_terminal_server_is_read_by_a_thread(port: FakePort, tmp_path: Path) -> None:
+    """Debian's ser2net over RFC 2217: bytes pass both ways, and its death ends the run."""
+    number = free_port()
+    config = tmp_path / "ser2net.yaml"
+    config.write_text(
+        "connection: &one\n"
+        f"  accepter: telnet(rfc2217),tcp,127.0.0.1,{number}\n"
+        f"  connector: serialdev,{port.path},9600n81,local\n"
+    )
+    program = needed("ser2net", "ser2net")
+    server = subprocess.Popen(
+        [program, "-n", "-d", "-c", str(config)], stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+    )
+    try:
+        poll = Poll(command="T?\r\n", interval=20, timeout=5)
+        where = f"rfc2217://127.0.0.1:{number}?ign_set_control"
+        reader = Reader(Config(where, poll=poll))
+        async with supervised(reader) as (link, watch):
+            await watch.until(lambda watch: watch.count("up"))
+            assert await asyncio.to_thread(port.read, 4) == b"T?\r\n"
+            port.feed(LINES)
+            await link.until(lambda link: len(link.stream) >= len(LINES))
+            assert link.stream == LINES
+            server.kill()
+            await watch.until(lambda watch: watch.told[-1][:2] == ("down", "connection lost"))
+        await _threads_end()
+        names = [thread.name for thread in threading.enumerate()]
+        assert not [name for name in names if "RFC 2217" in name or name.startswith("read:")]
+    finally:
+        server.kill()
+        server.communicate()
+
+
+@on_each_loop
+async def test_a_line_without_descriptor_stops_promptly() -> None:
+    """Its thread ends with the run, not at the next byte."""
+    reader = Reader(Config("loop://"))
+    began = time.monotonic()
+    async with running(reader) as link:
+        assert link.details
+    assert time.monotonic() - began < 0.9
+    assert not [thread for thread in threading.enumerate() if thread.name.startswith("read:")]
+
+
+def test_settings_hold_what_the_line_needs() -> None:
+    """Every option that concerns the line reaches it."""
+    config = Config("/dev/x", 4800, 7, "even", 2, rtscts=True, xonxoff=True, exclusive=False)
+    assert config.settings() == Settings(
+        "/dev/x", 4800, 7, "even", 2, rtscts=True, xonxoff=True, exclusive=False
+    )
