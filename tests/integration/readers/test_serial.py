@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import random
 import subprocess
+import sys
 import threading
 import time
 from pathlib import Path
@@ -14,7 +14,7 @@ import pytest
 import serial
 
 from sensord.errors import DeviceError
-from sensord.readers.line import Settings, open_line
+from sensord.readers.line import Settings
 from sensord.readers.serial import Config, Poll, Reader
 from tests.kit.broker import free_port, needed
 from tests.kit.fakeport import FakePort
@@ -135,39 +135,20 @@ async def test_a_port_may_be_shared_on_demand(port: FakePort) -> None:
             assert link.details
 
 
-def test_a_forbidden_port_says_which_group(tmp_path: Path, port: FakePort) -> None:
+def test_a_forbidden_port_says_which_group(port: FakePort) -> None:
     """The most frequent of all beginners' errors is answered with its cure."""
-    os.chmod(port.device, 0o600)
-    settings = Config(str(port.path)).settings()
+    port.device.chmod(0)
+    # Root may open everything, so a process of its own becomes nobody.
     script = (
-        "import os, sys; os.setgid(65534); os.setuid(65534)\n"
-        "from sensord.readers.line import Settings, open_line\n"
-        "from sensord.errors import DeviceError\n"
-        f"settings = {settings!r}\n"
-        "try: open_line(settings)\n"
+        "import os; from sensord.readers.line import *; from sensord.errors import DeviceError\n"
+        "if os.getuid() == 0: os.setgid(65534); os.setuid(65534)\n"
+        f"try: open_line({Config(str(port.device)).settings()!r})\n"
         "except DeviceError as error: print(error)\n"
     )
-    if os.getuid() != 0:  # then the port is made ours to be refused
-        os.chmod(port.device, 0)
-        with pytest.raises(DeviceError, match="dialout"):
-            open_line(settings)
-        return
-    tmp_path.chmod(0o755)
-    _open_way_to(tmp_path)
-    done = subprocess.run(
-        [os.sys.executable, "-c", script],  # type: ignore[attr-defined]
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert "permission denied" in done.stdout
-    assert "dialout" in done.stdout
-
-
-def _open_way_to(folder: Path) -> None:
-    for parent in folder.parents:
-        if "pytest" in parent.name:
-            parent.chmod(0o755)
+    command = [sys.executable, "-c", script]
+    said = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    assert said.startswith("permission denied")
+    assert "dialout" in said
 
 
 @on_each_loop
@@ -282,6 +263,7 @@ async def test_a_port_unplugged_while_polled_ends_the_run(port: FakePort) -> Non
     """It is found by the hang-up, not by unanswered polls."""
     link = RecordingLink()
     task = asyncio.ensure_future(polled(port, interval=10, timeout=10).run(link))
+    await link.until(lambda link: link.details)
     await asyncio.to_thread(port.read, 4)
     port.unplug()
     with pytest.raises(DeviceError, match="unplugged"):
@@ -305,7 +287,7 @@ async def test_what_the_link_raises_ends_the_run(port: FakePort) -> None:
 
     class Broken(RecordingLink):
         def data(self, data: bytes) -> None:
-            raise ZeroDivisionError
+            raise ZeroDivisionError(data)
 
     link = Broken()
     task = asyncio.ensure_future(Reader(Config(str(port.path))).run(link))
@@ -348,7 +330,7 @@ async def test_a_socket_is_read_like_a_port() -> None:
         writer.close()
 
     async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
-        where = "socket://127.0.0.1:%d" % server.sockets[0].getsockname()[1]
+        where = f"socket://127.0.0.1:{server.sockets[0].getsockname()[1]}"
         poll = Poll(command="T?\r\n", interval=10, timeout=1)
         async with running(Reader(Config(where, poll=poll))) as link:
             await link.until(lambda link: len(link.stream) >= len(LINES))
@@ -364,7 +346,7 @@ async def test_a_socket_closed_by_its_server_ends_the_run() -> None:
         writer.close()
 
     async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
-        where = "socket://127.0.0.1:%d" % server.sockets[0].getsockname()[1]
+        where = f"socket://127.0.0.1:{server.sockets[0].getsockname()[1]}"
         link = RecordingLink()
         with pytest.raises(DeviceError, match="connection lost"):
             await Reader(Config(where)).run(link)
@@ -379,7 +361,7 @@ async def test_a_refused_socket_is_said() -> None:
 
 
 @on_each_loop
-@pytest.mark.filterwarnings("ignore:setDaemon:DeprecationWarning")  # pyserial's rfc2217
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # pyserial's rfc2217 sets up a thread
 async def test_a_refused_terminal_server_is_said() -> None:
     """Pyserial hides the error number in its context; it is found there."""
     error = await failure(Reader(Config(f"rfc2217://127.0.0.1:{free_port()}")))
@@ -387,23 +369,13 @@ async def test_a_refused_terminal_server_is_said() -> None:
 
 
 @on_each_loop
-@pytest.mark.filterwarnings("ignore:setDaemon:DeprecationWarning")  # pyserial's rfc2217
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # pyserial's rfc2217 sets up a thread
 async def test_a_terminal_server_is_read_by_a_thread(port: FakePort, tmp_path: Path) -> None:
     """Debian's ser2net over RFC 2217: bytes pass both ways, and its death ends the run."""
-    number = free_port()
-    config = tmp_path / "ser2net.yaml"
-    config.write_text(
-        "connection: &one\n"
-        f"  accepter: telnet(rfc2217),tcp,127.0.0.1,{number}\n"
-        f"  connector: serialdev,{port.path},9600n81,local\n"
-    )
-    program = needed("ser2net", "ser2net")
-    server = subprocess.Popen(
-        [program, "-n", "-d", "-c", str(config)], stdout=subprocess.PIPE, stderr=subprocess.STDOUT
-    )
+    server = TerminalServer(tmp_path, port.path)
     try:
         poll = Poll(command="T?\r\n", interval=20, timeout=5)
-        where = f"rfc2217://127.0.0.1:{number}?ign_set_control"
+        where = f"rfc2217://127.0.0.1:{server.number}?ign_set_control"
         reader = Reader(Config(where, poll=poll))
         async with supervised(reader) as (link, watch):
             await watch.until(lambda watch: watch.count("up"))
@@ -418,7 +390,27 @@ async def test_a_terminal_server_is_read_by_a_thread(port: FakePort, tmp_path: P
         assert not [name for name in names if "RFC 2217" in name or name.startswith("read:")]
     finally:
         server.kill()
-        server.communicate()
+
+
+class TerminalServer:
+    """Debian's ser2net with one port; listens soon after it is made."""
+
+    def __init__(self, folder: Path, port: Path) -> None:
+        self.number = free_port()
+        config = folder / "ser2net.yaml"
+        config.write_text(
+            "connection: &one\n"
+            f"  accepter: telnet(rfc2217),tcp,127.0.0.1,{self.number}\n"
+            f"  connector: serialdev,{port},9600n81,local\n"
+        )
+        command = [needed("ser2net", "ser2net"), "-n", "-d", "-c", str(config)]
+        self._process = subprocess.Popen(
+            command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        )
+
+    def kill(self) -> None:
+        self._process.kill()
+        self._process.wait()
 
 
 @on_each_loop
