@@ -28,6 +28,8 @@ TOO_MANY_VALUES = "too many values"
 NOT_FINITE = Quality(Level.BAD, Reason.NOT_FINITE)
 
 _INFINITY = float("inf")
+_MAX_EXACT = 2.0**53
+"""Below it every integer is a float of its own."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,8 +86,12 @@ def number(text: str) -> int | float | None:
     if "_" in text or not text.isascii():
         return None
     # An is_integer() that is true for 21.0 as well is still the cheapest way to rule out 21.5.
-    if value.is_integer() and text.strip().lstrip("+-").isdigit():
-        return int(text)
+    if value.is_integer() and (digits := text.strip().lstrip("+-")).isdigit():
+        if abs(value) < _MAX_EXACT:
+            return int(value)
+        # Python refuses to read thousands of digits, and counts leading zeros.
+        magnitude = int(digits.lstrip("0"))
+        return magnitude if value > 0 else -magnitude
     return value
 
 
