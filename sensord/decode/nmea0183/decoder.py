@@ -30,6 +30,7 @@ __all__ = [
     "NO_CHECKSUM",
     "NO_SENTENCE",
     "TOO_FEW_FIELDS",
+    "TOO_LONG",
     "TOO_MANY_SENTENCES",
     "Config",
     "Decoder",
@@ -43,10 +44,12 @@ NO_CHECKSUM = "no checksum"
 BAD_ADDRESS = "bad address"
 TOO_FEW_FIELDS = "too few fields"
 BAD_FIELD = "bad field"
+TOO_LONG = "sentence too long"
 TOO_MANY_SENTENCES = "too many sentences"
 
 MAX_SENTENCE_BYTES = 512
-"""The standard says 82; proprietary ones are longer. Bounds the search for a checksum."""
+"""The standard says 82; proprietary ones are longer. Bounds the search for a checksum, and the
+numbers that Python is asked to read."""
 
 MAX_SENTENCES = 32
 """In one message; more are noise."""
@@ -115,6 +118,8 @@ class Decoder:
                     faults.append(Fault(CUT_SHORT, excerpt(sentence)))
                 elif star >= 0:
                     faults.append(Fault(BAD_CHECKSUM, excerpt(sentence)))
+                elif len(sentence) > MAX_SENTENCE_BYTES:
+                    faults.append(Fault(TOO_LONG, excerpt(sentence)))
                 else:
                     self._read(sentence, samples, faults, is_proven=False)
             if at is None:

@@ -26,7 +26,6 @@ __all__ = [
     "coordinate",
     "finite",
     "knots_in",
-    "two_digit_year",
     "utc_text",
 ]
 
@@ -133,8 +132,10 @@ _MINUTE_DIGITS = 2
 _CLOCK_DIGITS = 6
 _LAST_HOUR, _LAST_MINUTE = 23, 59
 _LEAP_SECOND = 60
-
+_YEAR_DIGITS = (2, 4)
+_DATE_DIGITS = 4
 _FIRST_GPS_YEAR = 80
+
 _INFINITY = float("inf")
 
 
@@ -168,33 +169,29 @@ def coordinate(text: str, hemisphere: str) -> float | None:
     return degrees if limit > 0 else -degrees
 
 
-def two_digit_year(text: str) -> int:
-    """Return the year that two digits mean: 80 to 99 are 1980 to 1999, 00 to 79 are 2000 to 2079.
-
-    GPS began in 1980. Nothing else is mended: a receiver with an old firmware may be 1024 weeks
-    behind, and that is what it says.
-
-    Raises:
-        ValueError: These are no digits.
-    """
-    year = int(text)
-    return year + (1900 if year >= _FIRST_GPS_YEAR else 2000)
-
-
-def utc_text(clock: str, year: int, month: int, day: int) -> str | None:
+def utc_text(clock: str, year: str, month: str, day: str) -> str | None:
     """Return an ISO 8601 text such as ``2008-07-05T10:00:00.000Z``, or None if it is no time.
 
-    Shape: ``hhmmss`` or ``hhmmss.sss``. The fraction is cut to milliseconds. A leap second, 60, is
-    written as the device says it.
+    A year of two digits is one of 1980 to 2079, for GPS began in 1980. Nothing else is mended: a
+    receiver with an old firmware may be 1024 weeks behind, and that is what it says.
+
+    Shape: ``clock`` is ``hhmmss`` or ``hhmmss.sss``. The fraction is cut to milliseconds. A leap
+    second, 60, is written as the device says it.
     """
     whole, _, fraction = clock.partition(".")
-    if len(whole) != _CLOCK_DIGITS or not (whole + fraction).isdecimal() or not clock.isascii():
+    digits = whole + fraction + year + month + day
+    if not (digits.isascii() and digits.isdigit()) or len(whole) != _CLOCK_DIGITS:
         return None
     hour, minute, second = whole[:2], whole[2:4], whole[4:]
     if int(hour) > _LAST_HOUR or int(minute) > _LAST_MINUTE or int(second) > _LEAP_SECOND:
         return None
+    if not (len(year) in _YEAR_DIGITS and month and day and len(month + day) <= _DATE_DIGITS):
+        return None
+    full_year = int(year)
+    if len(year) == min(_YEAR_DIGITS):
+        full_year += 1900 if full_year >= _FIRST_GPS_YEAR else 2000
     try:
-        day_text = date(year, month, day).isoformat()
+        date_text = date(full_year, int(month), int(day)).isoformat()
     except ValueError:
         return None
-    return f"{day_text}T{hour}:{minute}:{second}.{fraction[:3]:0<3}Z"
+    return f"{date_text}T{hour}:{minute}:{second}.{fraction[:3]:0<3}Z"

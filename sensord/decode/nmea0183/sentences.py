@@ -27,7 +27,6 @@ from sensord.decode.nmea0183.quantities import (
     coordinate,
     finite,
     knots_in,
-    two_digit_year,
     utc_text,
 )
 from sensord.model import GOOD, Level, Metadata, Quality, Reason, Value
@@ -77,8 +76,6 @@ MAX_GSV_SENTENCES = 16
 _FIRST_SATELLITE, _SATELLITE_FIELDS = 4, 4
 _TRANSDUCER_FIELDS = 4
 _OLD_VTG_FIELDS = 4
-_YEAR_DIGITS = 4
-_DATE_DIGITS = 6
 
 
 class Group(NamedTuple):
@@ -364,8 +361,7 @@ def _rmc(one: Sentence) -> None:
     quality = _fix_quality(one.text(2), one.text(12))
     day = one.text(9)
     if one.text(1) and day:
-        parts = (day[4:], day[2:4], day[:2]) if len(day) == _DATE_DIGITS else ("", "", "")
-        _take_time(one, parts, quality)
+        _take_time(one, (day[4:], day[2:4], day[:2]), quality)
     one.position(3, quality)
     one.speed_in(KNOTS, "speed_over_ground", 7, quality)
     one.number(8, "course_over_ground", quality)
@@ -389,18 +385,14 @@ def _vtg(one: Sentence) -> None:
 @_sentence("ZDA", 4)
 def _zda(one: Sentence) -> None:
     """Date and time in UTC. The local zone is not taken."""
-    parts = (one.text(4), one.text(3), one.text(2))
-    if one.text(1) and all(parts):
-        _take_time(one, parts, GOOD)
+    date = (one.text(4), one.text(3), one.text(2))
+    if one.text(1) and all(date):
+        _take_time(one, date, GOOD)
 
 
-def _take_time(one: Sentence, parts: tuple[str, str, str], quality: Quality) -> None:
-    """Take a time from field 1 and a date from its year, month and day."""
-    text = None
-    if all(part.isascii() and part.isdigit() for part in parts):
-        year_text, month, day = parts
-        year = int(year_text) if len(year_text) == _YEAR_DIGITS else two_digit_year(year_text)
-        text = utc_text(one.text(1), year, int(month), int(day))
+def _take_time(one: Sentence, date: tuple[str, str, str], quality: Quality) -> None:
+    """Take a time from the clock in field 1 and a date's year, month and day."""
+    text = utc_text(one.text(1), *date)
     if text is None:
         one.is_faulty = True
     else:
