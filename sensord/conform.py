@@ -24,6 +24,8 @@ _MIN_INT, _MAX_INT = -(2**63), 2**63 - 1
 """What a 64-bit integer holds; msgpack and most clients know no more."""
 
 _INFINITY = float("inf")
+_MIN_INVERTED = 1e-15
+"""The inverse of a smaller scale is beyond the integers that a float tells apart."""
 
 _OUT_OF_RANGE = Quality(Level.BAD, Reason.OUT_OF_RANGE)
 _WRONG_TYPE = Quality(Level.BAD, Reason.WRONG_TYPE)
@@ -67,7 +69,7 @@ class Rules:
         object.__setattr__(self, "is_numeric", numeric)
         object.__setattr__(self, "makes_fractions", altered)
         object.__setattr__(self, "passes_floats", may_be_float and not ruled)
-        if 0 < abs(self.scale) < 1:
+        if _MIN_INVERTED <= abs(self.scale) < 1:
             divisor = round(1 / self.scale)
             if 1 / divisor == self.scale:
                 object.__setattr__(self, "divisor", float(divisor))
@@ -122,7 +124,9 @@ def _number(rules: Rules, value: object, quality: Quality) -> tuple[Value, Quali
         return _refused(_WRONG_TYPE, quality)
     try:
         result = _scaled(rules, value)
-    # An int with hundreds of digits.
+        if rules.type is ValueType.FLOAT:
+            result = float(result)
+    # An int with hundreds of digits has no float.
     except OverflowError:
         return _refused(_OUT_OF_RANGE, quality)
     if not -_INFINITY < result < _INFINITY:
@@ -133,8 +137,6 @@ def _number(rules: Rules, value: object, quality: Quality) -> tuple[Value, Quali
         if result != whole and not rules.makes_fractions:
             return _refused(_WRONG_TYPE, quality)
         result = whole
-    elif rules.type is ValueType.FLOAT:
-        result = float(result)
     if type(result) is int and not _MIN_INT <= result <= _MAX_INT:
         return _refused(_OUT_OF_RANGE, quality)
     low, high = rules.low, rules.high
@@ -167,12 +169,13 @@ def _bool(value: object, quality: Quality) -> tuple[Value, Quality]:
 
 
 def _string(value: object, quality: Quality) -> tuple[Value, Quality]:
+    fault = _json_fault(value, 0)
+    if fault is not None:
+        return _refused(fault, quality)
     if isinstance(value, bool):
         return ("true" if value else "false"), quality
-    if isinstance(value, int | float):
+    if isinstance(value, int | float | str):
         return str(value), quality
-    if isinstance(value, str) and _is_encodable(value):
-        return value, quality
     return _refused(_WRONG_TYPE, quality)
 
 
