@@ -142,7 +142,11 @@ class App:
         self.stop()
 
 
-def run(config: Config, notifier: Notifier, on_ready: Callable[[list[str]], None]) -> None:
+def run(
+    config: Config,
+    notifier: Notifier,
+    on_ready: Callable[[list[str]], None] | None = None,
+) -> None:
     """Run the daemon until a signal stops it.
 
     Raises:
@@ -155,7 +159,9 @@ def run(config: Config, notifier: Notifier, on_ready: Callable[[list[str]], None
         runner.run(_run(config, notifier, on_ready))
 
 
-async def _run(config: Config, notifier: Notifier, on_ready: Callable[[list[str]], None]) -> None:
+async def _run(
+    config: Config, notifier: Notifier, on_ready: Callable[[list[str]], None] | None
+) -> None:
     await App(config, notifier).run(on_ready)
 
 

@@ -302,9 +302,14 @@ class Wire:
         reason: ReasonCode,
         _properties: Properties | None,
     ) -> None:
+        name = str(reason).lower()
         if flags.is_disconnect_packet_from_server:
-            self._ending.fail(DeviceError(f"broker closed: {str(reason).lower()}"))
-        elif reason == "Keep alive timeout":
+            self._ending.fail(DeviceError(f"broker closed: {name}"))
+        elif name == "keep alive timeout":
             self._ending.fail(DeviceError("broker silent", "it did not answer a ping"))
+        elif name == "protocol error":
+            detail = "what it sent is no MQTT; is this the broker's port?"
+            self._ending.fail(DeviceError("protocol error", detail))
         else:
-            self._ending.fail(DeviceError("connection lost"))
+            hint = "if this repeats, another client may be using the same client_id"
+            self._ending.fail(DeviceError("connection lost", hint))

@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
 from urllib.parse import parse_qs, urlsplit
 
 from sensord.bus import Bus
 from sensord.model import Record
 from sensord.topics import filter_fault
+from sensord.wallclock import iso
 
 __all__ = ["Answer", "Pages"]
 
@@ -64,16 +64,6 @@ def describe(record: Record) -> dict[str, object]:
     if metadata.device:
         told["device"] = metadata.device
     return told
-
-
-def iso(time_us: int) -> str | None:
-    """Write a time as ISO 8601 with microseconds, or None if no calendar has it."""
-    try:
-        seconds, rest = divmod(time_us, 1_000_000)
-        whole = datetime.fromtimestamp(seconds, UTC)
-    except (ValueError, OverflowError, OSError):
-        return None
-    return f"{whole:%Y-%m-%dT%H:%M:%S}.{rest:06d}Z"
 
 
 def _json(status: int, body: Mapping[str, object]) -> Answer:

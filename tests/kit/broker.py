@@ -76,6 +76,11 @@ class Broker:
         if self._process is not None:
             self.kill()
 
+    @property
+    def pid(self) -> int | None:
+        """Its process, while it runs."""
+        return None if self._process is None else self._process.pid
+
     def start(self) -> None:
         """Start it and return when it listens."""
         self._config.write_text("\n".join(self._options) + "\n")

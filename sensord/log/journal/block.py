@@ -49,11 +49,19 @@ class Block(NamedTuple):
 
     def split(self) -> Iterator[Block]:
         """Yield two halves."""
-        middle, texts = self.count // 2, self.texts.split(b"\n")
-        for part in (slice(0, middle), slice(middle, None)):
-            first = self.first + (part.start or 0)
-            columns = (self.ids[part], self.log_us[part], self.time_us[part])
-            yield Block(first, *columns, b"\n".join(texts[part]))
+        middle = self.count // 2
+        yield self._part(0, middle)
+        yield self._part(middle, self.count)
+
+    def since(self, offset: int) -> Block:
+        """Return the readings from an offset on."""
+        return self if offset <= self.first else self._part(offset - self.first, self.count)
+
+    def _part(self, begin: int, end: int) -> Block:
+        part = slice(begin, end)
+        texts = b"\n".join(self.texts.split(b"\n")[part])
+        columns = (self.ids[part], self.log_us[part], self.time_us[part])
+        return Block(self.first + begin, *columns, texts)
 
 
 def is_rising(numbers: Sequence[int]) -> bool:
@@ -61,8 +69,10 @@ def is_rising(numbers: Sequence[int]) -> bool:
     return all(map(le, numbers, islice(numbers, 1, None)))
 
 
-def make_block(records: Sequence[Record], ids: Mapping[Channel, int]) -> Block:
-    """Turn records with consecutive offsets and rising log times into columns."""
+def make_block(
+    records: Sequence[Record], logged: Sequence[int], ids: Mapping[Channel, int]
+) -> Block:
+    """Turn records with consecutive offsets into columns; ``logged`` are their log times."""
     readings = list(map(itemgetter(3), records))
     try:
         texts = _texts(readings)
@@ -72,7 +82,6 @@ def make_block(records: Sequence[Record], ids: Mapping[Channel, int]) -> Block:
     times: list[int] = list(map(itemgetter(0), readings))
     if min(times) < 0 or max(times) > MAX_TIME_US:
         times = [min(max(time_us, 0), MAX_TIME_US) for time_us in times]
-    logged: list[int] = list(map(itemgetter(1), records))
     numbers = list(map(ids.__getitem__, map(itemgetter(2), records)))
     return Block(records[0].offset, numbers, logged, times, texts)
 

@@ -1,0 +1,193 @@
+"""`sensord demo`: the whole chain at work, without hardware or broker.
+
+Two devices are really serial: this process holds the far ends of two pseudo-terminals and writes
+what a boiler controller (JSON lines) and a satellite receiver with a depth sounder (NMEA 0183)
+would. A third is simulated. Then a monitor of its own subscribes, and shows what arrives.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import functools
+import json
+import math
+import operator
+import os
+import sys
+import time
+import tty
+from collections.abc import Callable, Iterator
+
+import uvloop
+
+from sensord import logs
+from sensord.app import App
+from sensord.cli.tail import DEFAULT_URL, as_line
+from sensord.client import Client, Update
+from sensord.config.load import parse
+from sensord.decode import registry as decoders
+from sensord.notify import Notifier
+from sensord.readers import registry as readers
+
+__all__ = ["configure", "run"]
+
+SHOWN = 16
+"""Readings shown before the demo falls silent: a screen, with the text around them."""
+
+CONFIG = """
+[server]
+listen = ["{listen}"]
+
+[devices.boiler]
+reader = "serial"
+port = "{boiler}"
+baud = 9600
+topic = "plant/boiler/{{field}}"
+description = "boiler controller, JSON lines on a serial line"
+decoder = "json"
+publish = {{ deadband = 0.05, max_period = "10s" }}
+channels.temperature = {{ unit = "Cel", decimals = 2, range = [0, 120] }}
+channels.pressure = {{ unit = "bar", decimals = 3, publish = {{ deadband = 0.005 }} }}
+channels.burner = {{ type = "bool" }}
+
+[devices.boat]
+reader = "serial"
+port = "{boat}"
+baud = 4800
+topic = "boat/{{field}}"
+description = "satellite receiver and depth sounder, NMEA 0183"
+decoder = "nmea0183"
+
+[devices.weather]
+reader = "simulated"
+interval = "1s"
+topic = "weather/{{field}}"
+signals.wind_speed = {{ low = 2, high = 14, period = "40s", noise = 0.4, decimals = 1 }}
+signals.humidity = {{ shape = "random_walk", low = 40, high = 90, decimals = 1 }}
+channels.wind_speed = {{ unit = "m/s", decimals = 1 }}
+channels.humidity = {{ unit = "%", decimals = 1 }}
+"""
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Declare the options."""
+    default = DEFAULT_URL.removeprefix("ws://")
+    parser.add_argument("--listen", default=default, help="host:port (default: %(default)s)")
+    parser.add_argument("--for", dest="seconds", type=float, help="stop after so many seconds")
+
+
+def run(options: argparse.Namespace) -> int:
+    """Run until interrupted, or for the time given."""
+    logs.setup("warning")
+    with _far_end() as (boiler, boiler_port), _far_end() as (boat, boat_port):
+        text = CONFIG.format(listen=options.listen, boiler=boiler_port, boat=boat_port)
+        config = parse(text, "the demo's configuration", readers.find, decoders.find)
+        app = App(config, Notifier(os.environ))
+        print(
+            f"sensord demo: a boiler on {boiler_port}, a boat on {boat_port}, and simulated weather"
+        )
+        uvloop.run(_demonstrate(app, {boiler: _boiler, boat: _boat}, options.seconds))
+    return 0
+
+
+@contextlib.contextmanager
+def _far_end() -> Iterator[tuple[int, str]]:
+    """Make a serial line; yield the descriptor of the device's end and the path of ours."""
+    device, ours = os.openpty()
+    try:
+        tty.setraw(ours)
+        os.set_blocking(device, False)
+        yield device, os.ttyname(ours)
+    finally:
+        # Ours was kept open, so that the line stays up while sensord is not there yet.
+        os.close(device)
+        os.close(ours)
+
+
+Speaker = Callable[[float], bytes]
+"""What a device says at a time."""
+
+
+async def _demonstrate(app: App, devices: dict[int, Speaker], seconds: float | None) -> None:
+    listening: asyncio.Future[list[str]] = asyncio.get_running_loop().create_future()
+    async with asyncio.TaskGroup() as group:
+        tasks = [
+            group.create_task(_speak(device, speaker), name=f"demo:{device}")
+            for device, speaker in devices.items()
+        ]
+        tasks.append(group.create_task(_watch(listening), name="demo:monitor"))
+        if seconds is not None:
+            asyncio.get_running_loop().call_later(seconds, app.stop)
+        try:
+            await app.run(listening.set_result)
+        finally:
+            for task in tasks:
+                task.cancel()
+
+
+async def _speak(device: int, speaker: Speaker) -> None:
+    while True:
+        # A full line is a device nobody listens to: what it says is gone, as on a wire.
+        with contextlib.suppress(BlockingIOError):
+            os.write(device, speaker(time.time()))
+        await asyncio.sleep(0.5)
+
+
+async def _watch(listening: asyncio.Future[list[str]]) -> None:
+    """Be a monitor: subscribe over the WebSocket and show what arrives."""
+    address = (await listening)[0]
+    print(f"listening on ws://{address}; this is what a monitor sees:\n")
+    async with Client(f"ws://{address}", name="demo monitor") as client:
+        shown = 0
+        async for item in client.subscribe("#"):
+            if isinstance(item, Update):
+                print("  " + (as_line(item) or ""))
+                shown += 1
+                if shown == SHOWN:
+                    break
+    url = "" if f"ws://{address}" == DEFAULT_URL else f" --url ws://{address}"
+    command = sys.argv[0]
+    print(
+        f"""
+... and so on; it goes on streaming. Try in another terminal:
+
+  {command} tail{url}                         everything, as it happens
+  {command} tail{url} 'plant/#' --json        one JSON object a line, for programs
+  {command} tail{url} '$sys/devices/+'        how the devices fare
+  curl http://{address}/api/readings
+
+Ctrl-C stops it. Next: config.toml, a commented example for your own devices.""",
+        flush=True,
+    )
+
+
+def _boiler(now: float) -> bytes:
+    swing = math.sin(now / 20)
+    told = {
+        "temperature": round(61.5 + 6 * swing + 0.1 * math.sin(now * 3), 2),
+        "pressure": round(1.52 + 0.04 * swing, 3),
+        "burner": swing < 0,
+    }
+    return json.dumps(told).encode() + b"\r\n"
+
+
+def _boat(now: float) -> bytes:
+    clock = time.gmtime(now)
+    at, on = time.strftime("%H%M%S.00", clock), time.strftime("%d%m%y", clock)
+    latitude = 2706.12 + 3 * math.sin(now / 900)
+    longitude = 1523.40 + 3 * math.cos(now / 900)
+    depth = 8.4 + 1.5 * math.sin(now / 30)
+    return b"".join(
+        _sentence(body)
+        for body in (
+            f"GPRMC,{at},A,{latitude:.3f},N,0{longitude:.3f},E,5.8,{now / 9 % 360:.1f},{on},,,A",
+            f"SDDPT,{depth:.1f},0.3",
+        )
+    )
+
+
+def _sentence(body: str) -> bytes:
+    checksum = functools.reduce(operator.xor, body.encode())
+    return f"${body}*{checksum:02X}\r\n".encode()

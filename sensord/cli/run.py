@@ -1,0 +1,26 @@
+"""`sensord run`: the daemon itself."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from pathlib import Path
+
+from sensord import app, logs
+from sensord.cli import check
+from sensord.notify import Notifier
+
+__all__ = ["configure", "run"]
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Declare the options."""
+    parser.add_argument("file", type=Path, help="the configuration, such as config.toml")
+
+
+def run(options: argparse.Namespace) -> int:
+    """Run until a signal stops it."""
+    config = check.read(options.file)
+    logs.setup(config.logging.level)
+    app.run(config, Notifier(os.environ))
+    return 0

@@ -1,0 +1,149 @@
+"""`sensord tail`: follow readings as lines for people, or as JSON lines for programs."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import re
+import sys
+from datetime import datetime
+
+import uvloop
+
+from sensord.client import Client, Gap, Item, PhaseChange, Update
+from sensord.errors import SensordError
+from sensord.model import Position, Value
+from sensord.topics import filter_fault
+from sensord.wallclock import iso
+
+__all__ = ["DEFAULT_URL", "as_line", "configure", "run"]
+
+DEFAULT_URL = "ws://127.0.0.1:8765"
+
+
+class StartError(SensordError):
+    """The text given to --from means nothing."""
+
+    def __str__(self) -> str:
+        return (
+            f"--from {self.args[0]}: expected snapshot, now, -10m, EPOCH:OFFSET"
+            " or a time such as 2026-11-22T17:00:00Z"
+        )
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Declare the options."""
+    add = parser.add_argument
+    add("topics", nargs="*", default=["#"], help="filters, + and # as in MQTT (default: #)")
+    add("--url", default=DEFAULT_URL, help="the daemon (default: %(default)s)")
+    add("--json", action="store_true", help="one JSON object a line")
+    add("--count", type=int, metavar="N", help="stop after N readings")
+    add(
+        "--from",
+        dest="start",
+        default="snapshot",
+        metavar="WHERE",
+        help="snapshot (default), now, -10m, EPOCH:OFFSET, or a time (ISO 8601)",
+    )
+    add("--latest", action="store_true", help="skip older values when this end is too slow")
+    add("--period", type=float, default=0.0, metavar="S", help="at most one value every S seconds")
+
+
+def run(options: argparse.Namespace) -> int:
+    """Follow until interrupted, or until enough was shown."""
+    for topic in options.topics:
+        if fault := filter_fault(topic):
+            raise SensordError(f"{topic}: {fault}")
+    uvloop.run(_follow(options))
+    return 0
+
+
+def start_of(text: str) -> str | Position | int:
+    """Read the option --from.
+
+    Raises:
+        StartError: It means nothing.
+    """
+    if text in {"snapshot", "now"} or re.fullmatch(r"-\d+(\.\d+)?[smhd]", text):
+        return text
+    if found := re.fullmatch(r"([0-9a-z]+):(\d+)", text):
+        return Position(found[1], int(found[2]))
+    try:
+        return int(datetime.fromisoformat(text).astimezone().timestamp() * 1e6)
+    except ValueError:
+        raise StartError(text) from None
+
+
+async def _follow(options: argparse.Namespace) -> None:
+    show = _as_json if options.json else as_line
+    left = options.count
+    if left is not None and left <= 0:
+        return
+    start = start_of(options.start)
+    async with Client(options.url, name="sensord tail") as client:
+        mode = "latest" if options.latest else "every"
+        topics = options.topics
+        following = client.subscribe(*topics, start=start, mode=mode, period_s=options.period)
+        async for item in following:
+            line = show(item)
+            if line is not None:
+                print(line, flush=True)
+            if isinstance(item, Gap) and not options.json:
+                print(_gap(item), file=sys.stderr)
+            if left is not None and isinstance(item, Update):
+                left -= 1
+                if not left:
+                    return
+
+
+def as_line(item: Item) -> str | None:
+    """Write a reading as a line of a table; other items make none."""
+    if not isinstance(item, Update):
+        return None
+    reading, metadata = item.reading, item.channel.metadata
+    when = (iso(reading.time_us) or "?")[11:23]
+    value = _value(reading.value, metadata.decimals)
+    notes = []
+    if reading.quality.level:
+        notes.append(f"{reading.quality.level.name.lower()}: {reading.quality.reason}")
+    if reading.restates and not reading.quality.level:
+        notes.append("confirmed")
+    note = f"  ({', '.join(notes)})" if notes else ""
+    return f"{when}  {item.topic:<40} {value:>12} {metadata.unit}{note}".rstrip()
+
+
+def _value(value: Value, decimals: int | None) -> str:
+    if isinstance(value, float):
+        return f"{value:.{decimals}f}" if decimals is not None else f"{value:.10g}"
+    if isinstance(value, str):
+        return value
+    return json.dumps(value, ensure_ascii=False)
+
+
+def _as_json(item: Item) -> str | None:
+    if isinstance(item, PhaseChange):
+        return None
+    if isinstance(item, Gap):
+        told: dict[str, object] = {"gap": item.reason, "count": item.count, "lost": item.lost}
+        return json.dumps(told, ensure_ascii=False)
+    channel, reading = item.channel, item.reading
+    told = {
+        "topic": channel.topic,
+        "time_us": reading.time_us,
+        "time": iso(reading.time_us),
+        "value": reading.value,
+        "unit": channel.metadata.unit,
+        "quality": reading.quality.level.name.lower(),
+    }
+    if reading.quality.reason:
+        told["reason"] = reading.quality.reason
+    if reading.restates:
+        told["restated_us"] = item.told_us
+    if item.is_last_value:
+        told["snapshot"] = True
+    return json.dumps(told, ensure_ascii=False)
+
+
+def _gap(gap: Gap) -> str:
+    count = "readings" if gap.count is None else f"{gap.count} readings"
+    return f"-- {count} missing: {gap.reason}"

@@ -1,0 +1,15 @@
+"""The Python client: typed, asynchronous, reconnects and resumes by itself.
+
+async with Client("ws://127.0.0.1:8765", name="my monitor") as client:
+    async for item in client.subscribe("plant/#"):
+        match item:
+            case Update(topic=topic, reading=reading):
+                print(topic, reading.value)
+            case Gap(lost=lost):
+                print("lost", lost)
+"""
+
+from sensord.client.client import Client, ClientError, Subscription
+from sensord.client.conversation import Gap, Item, PhaseChange, Update
+
+__all__ = ["Client", "ClientError", "Gap", "Item", "PhaseChange", "Subscription", "Update"]

@@ -1,0 +1,352 @@
+"""The client's connection: connects, asks, hands on what arrives, and comes back by itself.
+
+Theory of operation. One task owns the connection for the life of the client: it connects, says
+hello, opens every subscription at the position it had reached, and hands on what arrives. When
+the connection ends it does so again, after a growing pause. Each subscription has a bounded queue;
+when its reader is slow, the task stops reading the socket, and it is the server that deals with
+the lag: nothing piles up here.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import itertools
+import logging
+import random
+from collections import deque
+from collections.abc import AsyncIterator, Sequence
+from types import TracebackType
+from typing import Any, Self
+
+from websockets.asyncio.client import ClientConnection, connect
+from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidURI
+from websockets.typing import Subprotocol
+
+from sensord.client.conversation import (
+    Conversation,
+    Ended,
+    Event,
+    Item,
+    Items,
+    Refused,
+    Result,
+    Update,
+)
+from sensord.errors import ProtocolError, SensordError
+from sensord.model import Position
+from sensord.wire.frames import CODECS, Codec
+
+__all__ = ["Client", "ClientError", "Subscription"]
+
+log = logging.getLogger("sensord.client")
+
+QUEUE = 64
+"""Frames a slow reader may be behind before the socket is left unread: about a second's worth."""
+
+FIRST_PAUSE_S, LONGEST_PAUSE_S, BUSY_PAUSE_S = 0.1, 5.0, 5.0
+CONNECT_S = 10.0
+STEADY_S = 10.0
+"""A connection that held this long makes the next pause short again."""
+
+BUSY = range(4100, 4200)
+DO_NOT = frozenset({1002, 1003, 1007, 1008, 1009, *range(4200, 4300)})
+"""Close codes after which coming back unchanged is pointless: `docs/protocol.md`, section 9."""
+
+
+class ClientError(SensordError):
+    """The server cannot be reached, or will not have this client; the text says why."""
+
+
+class Subscription:
+    """An asynchronous iterator over what one subscription brings, across reconnections."""
+
+    def __init__(self, request: int, topics: Sequence[str], options: dict[str, Any]) -> None:
+        self.request = request
+        """The id of its request."""
+        self.topics = list(topics)
+        self.position: Position | None = None
+        """Where it would resume: hand it to ``start`` of a later subscription."""
+        self._options = options
+        self._arrived: deque[list[Item]] = deque()
+        self._woken = asyncio.Event()  # something arrived, or the end
+        self._taken = asyncio.Event()  # there is room again
+        self._is_ended = False
+        self._error: Exception | None = None
+
+    def message(self) -> dict[str, Any]:
+        """Return the request that opens it where it stands."""
+        message = {"op": "subscribe", "id": self.request, "topics": self.topics, **self._options}
+        if self.position is not None:
+            message["from"] = {"epoch": self.position.epoch, "offset": self.position.offset}
+        return message
+
+    async def put(self, items: list[Item]) -> None:
+        """Take what arrived; waits while the reader is far behind."""
+        while len(self._arrived) >= QUEUE and not self._is_ended:
+            self._taken.clear()
+            await self._taken.wait()
+        self._arrived.append(items)
+        self._woken.set()
+
+    def end(self, error: Exception | None) -> None:
+        """Let the iteration end after what has already arrived."""
+        self._is_ended = True
+        self._error = error
+        self._woken.set()
+        self._taken.set()
+
+    async def __aiter__(self) -> AsyncIterator[Item]:
+        while True:
+            while self._arrived:
+                items = self._arrived.popleft()
+                self._taken.set()
+                for item in items:
+                    yield item
+            if self._is_ended:
+                if self._error is not None:
+                    raise self._error
+                return
+            self._woken.clear()
+            await self._woken.wait()
+
+
+class Client:
+    """A connection to a sensord server that stays up.
+
+    Entering it connects; if that fails it raises. Later losses of the connection are mended by
+    itself, and subscriptions go on where they were.
+    """
+
+    def __init__(self, url: str, *, name: str = "", encoding: str = "msgpack") -> None:
+        self.server: dict[str, Any] = {}
+        """The answer to hello: server, epoch, limits, ..."""
+        self._url = url
+        self._name = name
+        self._codec: Codec = CODECS[f"sensord.v1.{encoding}"]
+        self._numbers = itertools.count(2)
+        self._subscriptions: dict[int, Subscription] = {}
+        self._answers: dict[int, tuple[asyncio.Future[dict[str, Any]], bool]] = {}
+        self._collected: dict[int, list[Update]] = {}
+        self._outbox: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
+        self._socket: ClientConnection | None = None
+        self._task: asyncio.Task[None] | None = None
+
+    async def __aenter__(self) -> Self:
+        conversation = await self._connect()
+        self._task = asyncio.create_task(self._keep(conversation), name="sensord-client")
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        value: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        assert self._task is not None
+        self._task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await self._task
+        if self._socket is not None:
+            await self._socket.close()
+
+    # -- asking ------------------------------------------------------------------------------------
+
+    def subscribe(
+        self,
+        *topics: str,
+        start: str | Position | int = "snapshot",
+        mode: str = "every",
+        period_s: float = 0.0,
+        max_latency_s: float | None = None,
+        deadband: float = 0.0,
+    ) -> Subscription:
+        """Open a subscription; iterate over it.
+
+        ``start`` is ``"snapshot"``, ``"now"``, ``"-10m"``, a `Position`, or a time in µs.
+        """
+        options: dict[str, Any] = {"mode": mode, "from": start}
+        if isinstance(start, Position):
+            options["from"] = {"epoch": start.epoch, "offset": start.offset}
+        elif isinstance(start, int):
+            options["from"] = {"time_us": start}
+        if period_s:
+            options["period"] = period_s
+        if max_latency_s is not None:
+            options["max_latency"] = max_latency_s
+        if deadband:
+            options["deadband"] = deadband
+        subscription = Subscription(next(self._numbers), topics, options)
+        self._subscriptions[subscription.request] = subscription
+        self._outbox.put_nowait(subscription.message())
+        return subscription
+
+    def unsubscribe(self, subscription: Subscription) -> None:
+        """End a subscription: its iteration stops after what has already arrived."""
+        if self._subscriptions.pop(subscription.request, None) is not None:
+            number = next(self._numbers)
+            message = {"op": "unsubscribe", "id": number, "subscription": subscription.request}
+            self._outbox.put_nowait(message)
+            subscription.end(None)
+
+    async def get(self, *topics: str) -> list[Update]:
+        """Return the last values of what the filters select.
+
+        Raises:
+            ProtocolError: The server refuses.
+            ClientError: The connection is lost before the answer.
+        """
+        number = next(self._numbers)
+        collected = self._collected[number] = []
+        try:
+            await self._ask({"op": "get", "id": number, "topics": list(topics)}, until_end=True)
+        finally:
+            del self._collected[number]
+        return collected
+
+    async def ping(self) -> int:
+        """Return the server's clock, in µs.
+
+        Raises:
+            ClientError: The connection is lost before the answer.
+        """
+        answer = await self._ask({"op": "ping", "id": next(self._numbers)})
+        return int(answer["time_us"])
+
+    async def _ask(self, message: dict[str, Any], *, until_end: bool = False) -> dict[str, Any]:
+        answer: asyncio.Future[dict[str, Any]] = asyncio.get_running_loop().create_future()
+        self._answers[message["id"]] = (answer, until_end)
+        self._outbox.put_nowait(message)
+        return await answer
+
+    # -- staying connected -------------------------------------------------------------------------
+
+    async def _connect(self) -> Conversation:
+        """Connect and say hello.
+
+        Raises:
+            ClientError: It did not work.
+        """
+        try:
+            self._socket = socket = await connect(
+                self._url,
+                subprotocols=[Subprotocol(self._codec.subprotocol)],
+                compression=None,
+                max_size=None,
+                open_timeout=CONNECT_S,
+                proxy=None,
+            )
+            conversation = Conversation(self._codec)
+            await self._send({"op": "hello", "id": 1, "client": self._name})
+            async with asyncio.timeout(CONNECT_S):
+                event = conversation.received(await socket.recv(decode=False))
+        except (OSError, InvalidHandshake, InvalidURI, ConnectionClosed, ProtocolError) as exc:
+            raise ClientError(
+                f"cannot connect to {self._url}: {exc or type(exc).__name__}"
+            ) from exc
+        if not isinstance(event, Result):
+            raise ClientError(f"cannot connect to {self._url}: hello was answered by {event}")
+        self.server = event.fields
+        return conversation
+
+    async def _send(self, message: dict[str, Any]) -> None:
+        assert self._socket is not None
+        payload = self._codec.message(message)
+        await self._socket.send(payload, text=self._codec.is_text)
+
+    async def _keep(self, conversation: Conversation) -> None:
+        """Serve the connection, and make another whenever it ends."""
+        pause_s = FIRST_PAUSE_S
+        loop = asyncio.get_running_loop()
+        while True:
+            began = loop.time()
+            reason, code = await self._serve(conversation)
+            self._forget_answers(reason)
+            if code in DO_NOT:
+                self._end_all(ClientError(f"{self._url} will not have this client: {reason}"))
+                return
+            if loop.time() - began > STEADY_S:
+                pause_s = FIRST_PAUSE_S
+            if code in BUSY:
+                pause_s = max(pause_s, BUSY_PAUSE_S)
+            log.info("disconnected", extra={"url": self._url, "reason": reason})
+            while True:
+                # Spread, so that a plant's monitors do not come back at the same moment.
+                await asyncio.sleep(pause_s * random.uniform(0.5, 1.0))  # noqa: S311  # no secret
+                pause_s = min(2 * pause_s, LONGEST_PAUSE_S)
+                with contextlib.suppress(ClientError):
+                    conversation = await self._connect()
+                    break
+            log.info("connected again", extra={"url": self._url})
+            self._outbox = asyncio.Queue()
+            for subscription in self._subscriptions.values():
+                self._outbox.put_nowait(subscription.message())
+
+    async def _serve(self, conversation: Conversation) -> tuple[str, int]:
+        """Hand on what arrives until the connection ends; return why, and the close code."""
+        assert self._socket is not None
+        sender = asyncio.create_task(self._send_requests(), name="sensord-client-sender")
+        try:
+            async for payload in _payloads(self._socket):
+                event = conversation.received(payload)
+                if event is not None:
+                    await self._deliver(event)
+        except ConnectionClosed as exc:
+            close = exc.rcvd
+            return (str(exc), close.code if close else 1006)
+        except ProtocolError as exc:
+            # The server is not what it should be; perhaps its successor is.
+            await self._socket.close(1002, "protocol error")
+            return (str(exc), 1006)
+        finally:
+            sender.cancel()
+        return ("closed", 1000)
+
+    async def _send_requests(self) -> None:
+        with contextlib.suppress(ConnectionClosed):
+            while True:
+                await self._send(await self._outbox.get())
+
+    async def _deliver(self, event: Event) -> None:
+        match event:
+            case Items(request, items, resume):
+                subscription = self._subscriptions.get(request)
+                if subscription is not None:
+                    await subscription.put(items)
+                    # Only now: a frame counts as handled when it is on its way to the reader.
+                    subscription.position = resume or subscription.position
+                elif request in self._collected:
+                    self._collected[request] += [i for i in items if isinstance(i, Update)]
+            case Result(request, fields):
+                answer, until_end = self._answers.get(request, (None, False))
+                if answer is not None and not until_end:
+                    self._settle(request, fields, None)
+            case Refused(request, error):
+                if request in self._subscriptions:
+                    self._subscriptions.pop(request).end(error)
+                elif request is not None:
+                    self._settle(request, {}, error)
+            case Ended(request):
+                self._settle(request, {}, None)
+
+    def _settle(self, request: int, fields: dict[str, Any], error: Exception | None) -> None:
+        answer, _ = self._answers.pop(request, (None, False))
+        if answer is None or answer.done():
+            return
+        if error is None:
+            answer.set_result(fields)
+        else:
+            answer.set_exception(error)
+
+    def _forget_answers(self, reason: str) -> None:
+        for request in tuple(self._answers):
+            self._settle(request, {}, ClientError(f"the connection was lost: {reason}"))
+
+    def _end_all(self, error: Exception) -> None:
+        for subscription in self._subscriptions.values():
+            subscription.end(error)
+
+
+async def _payloads(socket: ClientConnection) -> AsyncIterator[bytes]:
+    while True:
+        yield await socket.recv(decode=False)

@@ -1,0 +1,190 @@
+"""What a client makes of the server's messages, pure: no sockets, no clock.
+
+Keeps the channels that were announced, which stream belongs to which request, and where each
+request would resume.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from sensord.errors import ProtocolError
+from sensord.model import Channel, Position, Reading
+from sensord.wire.frames import Codec
+from sensord.wire.messages import from_announcement
+
+__all__ = [
+    "Conversation",
+    "Ended",
+    "Event",
+    "Gap",
+    "Item",
+    "Items",
+    "PhaseChange",
+    "Refused",
+    "Result",
+    "Update",
+]
+
+
+class Update(NamedTuple):
+    """A reading that arrived.
+
+    ``told_us`` is when it was said; for a reading that restates an older value that is later than
+    the value's own time. ``is_last_value`` marks the snapshot: it was known before the start.
+    """
+
+    channel: Channel
+    reading: Reading
+    told_us: int
+    is_last_value: bool
+
+    @property
+    def topic(self) -> str:
+        """The topic of its channel."""
+        return self.channel.topic
+
+
+@dataclass(frozen=True, slots=True)
+class Gap:
+    """Readings that were asked for and do not come; see `docs/protocol.md`, 3.3."""
+
+    reason: str
+    start: int | None
+    stop: int | None
+    count: int | None
+    lost: dict[str, int] | None
+
+
+@dataclass(frozen=True, slots=True)
+class PhaseChange:
+    """The subscription goes on in another phase: snapshot, catching_up, lagging or live."""
+
+    phase: str
+
+
+Item = Update | Gap | PhaseChange
+"""What a subscription yields."""
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """A request succeeded."""
+
+    request: int
+    fields: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """A request failed."""
+
+    request: int | None
+    error: ProtocolError
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """A request is over."""
+
+    request: int
+
+
+@dataclass(frozen=True, slots=True)
+class Items:
+    """What arrived for one request. ``resume`` is where it goes on after them, if known."""
+
+    request: int
+    items: list[Item]
+    resume: Position | None
+
+
+Event = Result | Refused | Ended | Items
+
+
+class Conversation:
+    """One connection's side of the protocol."""
+
+    def __init__(self, codec: Codec) -> None:
+        self.epoch = ""
+        self._codec = codec
+        self._channels: dict[int, Channel] = {}
+        self._requests: dict[int, int] = {}  # stream -> request
+        self._snapshots: set[int] = set()  # streams that carry last values at present
+
+    def received(self, payload: bytes) -> Event | None:
+        """Take one message; return what it means, or None if nothing is to be done.
+
+        Raises:
+            ProtocolError: The server does not keep to the protocol.
+        """
+        message = self._codec.decode(payload)
+        if isinstance(message, list):
+            return self._frame(message)
+        if not isinstance(message, dict):
+            raise ProtocolError("bad_message", "neither a frame nor a control message")
+        try:
+            return self._control(message)
+        except (KeyError, TypeError) as exc:
+            raise ProtocolError("bad_message", f"incomplete message: {message!r}"[:200]) from exc
+
+    def _frame(self, message: Sequence[object]) -> Event | None:
+        frame = self._codec.read_frame(message, lambda number: self._channels[number].metadata)
+        request = self._requests.get(frame.stream)
+        if request is None:
+            return None  # a stream that was ended while this frame was on its way
+        is_last_value = frame.stream in self._snapshots
+        items: list[Item] = [
+            Update(self._channels[channel], reading, told_us, is_last_value)
+            for channel, told_us, reading in frame.readings
+        ]
+        return Items(request, items, self._position(frame.cursor))
+
+    def _position(self, offset: int | None) -> Position | None:
+        return None if offset is None else Position(self.epoch, offset)
+
+    def _control(self, message: dict[str, Any]) -> Event | None:
+        match message.get("op"):
+            case "channels":
+                for told in message["channels"]:
+                    channel = from_announcement(told)
+                    # Announced again, it is the same: keep the object that is known.
+                    self._channels.setdefault(channel.number, channel)
+                return None
+            case "result":
+                self.epoch = message.get("epoch", self.epoch)
+                if "stream" in message:
+                    self._requests[message["stream"]] = message["id"]
+                    self._snapshots.add(message["stream"])
+                return Result(message["id"], message)
+            case "error":
+                error = ProtocolError(message["code"], message["message"])
+                return Refused(message["id"], error)
+            case "stream":
+                return self._stream(message)
+            case "gap":
+                gap = Gap(
+                    message["reason"],
+                    message["from"],
+                    message["to"],
+                    message["count"],
+                    message["lost"],
+                )
+                return Items(message["id"], [gap], self._position(message["to"]))
+            case "end":
+                return Ended(message["id"])
+            case _:
+                return None  # from a newer server
+
+    def _stream(self, message: dict[str, Any]) -> Event:
+        stream, request = message["stream"], message["id"]
+        for known in [s for s, r in self._requests.items() if r == request]:
+            del self._requests[known]
+            self._snapshots.discard(known)
+        self._requests[stream] = request
+        if message["phase"] == "snapshot":
+            self._snapshots.add(stream)
+        change = PhaseChange(message["phase"])
+        return Items(request, [change], self._position(message.get("cursor")))

@@ -1,0 +1,440 @@
+"""The MQTT reader against mosquitto, and against brokers that misbehave."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import subprocess
+from dataclasses import replace
+from pathlib import Path
+from typing import Literal
+
+import pytest
+
+from sensord.errors import DeviceError
+from sensord.readers import mqtt
+from sensord.readers.base import Route
+from sensord.readers.mqtt import Config, Poll, Reader, Tls, TopicMap
+from tests.kit.broker import Broker, Certificates, Publisher, free_port, needed
+from tests.kit.fakebroker import CONNACK, CONNECT, SUBSCRIBE, fake_broker, publish_packet, suback
+from tests.kit.link import RecordingLink
+from tests.kit.loops import on_each_loop
+from tests.kit.running import open_descriptors, running, supervised
+
+Protocol = Literal["5", "3.1.1"]
+QoS = Literal[0, 1, 2]
+
+each_protocol = pytest.mark.parametrize("protocol", ["5", "3.1.1"])
+
+
+def config(broker: Broker, *topics: TopicMap, protocol: Protocol = "5") -> Config:
+    subscribed = topics or (TopicMap("plant/#"),)
+    return Config(broker.host, subscribed, port=broker.port, protocol=protocol)
+
+
+async def failure(given: Config) -> DeviceError:
+    """Run a reader that must fail, and return how."""
+    with pytest.raises(DeviceError) as caught:
+        await Reader(given).run(RecordingLink())
+    return caught.value
+
+
+@on_each_loop
+@each_protocol
+@pytest.mark.parametrize(("qos", "count"), [(0, 10_000), (1, 2_000), (2, 2_000)])
+async def test_every_message_is_handed_on_once(
+    broker: Broker, protocol: Protocol, qos: QoS, count: int
+) -> None:
+    """As many come out as went in, in their order."""
+    reader = Reader(config(broker, TopicMap("plant/+", qos), protocol=protocol))
+    payloads = [b"%d" % i for i in range(count)]
+    with Publisher(broker) as publisher:
+        async with running(reader) as link:
+            assert link.details == [f"{broker.host}:{broker.port} MQTT {protocol}"]
+            messages = [(f"plant/{i % 7}", payload) for i, payload in enumerate(payloads)]
+            await asyncio.to_thread(publisher.publish_all, messages, qos)
+            await link.until(lambda link: len(link.messages) >= count)
+    assert link.payloads == payloads
+    assert {route.source for route, _ in link.messages} == {f"plant/{i}" for i in range(7)}
+
+
+@on_each_loop
+async def test_a_message_brings_its_route(broker: Broker) -> None:
+    """The pattern of the first filter that selects it, and what the wildcards stood for."""
+    topics = (TopicMap("zigbee/+/state", topic="{device}/{1}/{field}"), TopicMap("zigbee/#"))
+    with Publisher(broker) as publisher:
+        async with running(Reader(config(broker, *topics))) as link:
+            await asyncio.to_thread(publisher.publish, "zigbee/lamp/state", b"1")
+            await asyncio.to_thread(publisher.publish, "zigbee/bridge/info", b"2")
+            await link.until(lambda link: len(link.messages) == 2)
+    assert link.messages == [
+        (Route("zigbee/lamp/state", "{device}/{1}/{field}", ("lamp",)), b"1"),
+        (Route("zigbee/bridge/info", None, ("bridge/info",)), b"2"),
+    ]
+
+
+@on_each_loop
+@each_protocol
+async def test_a_large_message_arrives_whole(broker: Broker, protocol: Protocol) -> None:
+    """It is many times the buffer that paho is served from."""
+    large = os.urandom(1_000_000)
+    with Publisher(broker) as publisher:
+        async with running(Reader(config(broker, protocol=protocol))) as link:
+            await asyncio.to_thread(publisher.publish, "plant/a", b"before", large, b"after")
+            await link.until(lambda link: len(link.messages) == 3)
+    assert link.payloads == [b"before", large, b"after"]
+
+
+def publish_once(broker: Broker, payload: bytes) -> None:
+    with Publisher(broker) as publisher:
+        publisher.publish("plant/a", payload)
+
+
+@on_each_loop
+@each_protocol
+async def test_after_a_restart_of_the_broker_messages_come_again(
+    broker: Broker, protocol: Protocol
+) -> None:
+    """The supervisor connects and subscribes anew, without a descriptor left behind."""
+    async with supervised(Reader(config(broker, protocol=protocol))) as (link, watch):
+        await watch.until(lambda watch: watch.count("up") == 1)
+        before = open_descriptors()
+        for round_ in range(1, 4):
+            await asyncio.to_thread(broker.kill)
+            await watch.until(lambda watch: watch.told[-1][:2] == ("down", "connection refused"))
+            await asyncio.to_thread(broker.start)
+            await watch.until(lambda watch, n=round_: watch.count("up") == n + 1)  # type: ignore[misc]  # bound now
+            await asyncio.to_thread(publish_once, broker, b"%d" % round_)
+            await link.until(lambda link, n=round_: len(link.messages) == n)  # type: ignore[misc]  # as above
+        assert open_descriptors() <= before
+    assert link.payloads == [b"1", b"2", b"3"]
+
+
+@on_each_loop
+@each_protocol
+async def test_a_session_keeps_what_was_missed(broker: Broker, protocol: Protocol) -> None:
+    """What is published with QoS 1 while the reader is away comes when it returns."""
+    kept = replace(
+        config(broker, TopicMap("plant/#", qos=1), protocol=protocol),
+        client_id="gateway",
+        session_expiry=3600.0,
+    )
+    reader = Reader(kept)
+    async with running(reader):
+        pass
+    with Publisher(broker) as publisher:
+        await asyncio.to_thread(publisher.publish, "plant/a", b"1", b"2", qos=1)
+    async with running(reader) as link:
+        await link.until(lambda link: len(link.messages) == 2)
+    async with running(Reader(kept)) as later:
+        with Publisher(broker) as publisher:
+            await asyncio.to_thread(publisher.publish, "plant/a", b"3", qos=1)
+        await later.until(lambda link: b"3" in link.payloads)
+    assert link.payloads == [b"1", b"2"]
+    # At least once: an acknowledgement that crossed with the goodbye may be lost.
+    assert set(later.payloads) <= {b"1", b"2", b"3"}
+
+
+@on_each_loop
+@each_protocol
+async def test_without_a_session_nothing_is_kept(broker: Broker, protocol: Protocol) -> None:
+    """A clean session is the default: no broker fills up for a gateway that never returns."""
+    given = config(broker, TopicMap("plant/#", qos=1), protocol=protocol)
+    reader = Reader(replace(given, client_id="gateway"))
+    async with running(reader):
+        pass
+    with Publisher(broker) as publisher:
+        await asyncio.to_thread(publisher.publish, "plant/a", b"missed", qos=1)
+        async with running(reader) as link:
+            await asyncio.to_thread(publisher.publish, "plant/a", b"live", qos=1)
+            await link.until(lambda link: link.messages)
+    assert link.payloads == [b"live"]
+
+
+@on_each_loop
+@each_protocol
+@pytest.mark.parametrize(
+    ("retained", "expected"), [("accept", [b"old", b"new"]), ("ignore", [b"new"])]
+)
+async def test_retained_messages_are_accepted_or_ignored(
+    broker: Broker,
+    protocol: Protocol,
+    retained: Literal["accept", "ignore"],
+    expected: list[bytes],
+) -> None:
+    """They are values of unknown age."""
+    with Publisher(broker) as publisher:
+        await asyncio.to_thread(publisher.publish, "plant/a", b"old", qos=1, retain=True)
+        given = replace(config(broker, protocol=protocol), retained=retained)
+        async with running(Reader(given)) as link:
+            await asyncio.to_thread(publisher.publish, "plant/a", b"new")
+            await link.until(lambda link: b"new" in link.payloads)
+    assert link.payloads == expected
+
+
+@on_each_loop
+async def test_overlapping_filters_give_no_doubles(tmp_path: Path) -> None:
+    """With MQTT 5 the copies that some brokers send for each filter are told apart."""
+    overlapping = (TopicMap("plant/#", topic="first"), TopicMap("plant/+/t"), TopicMap("+/a/#"))
+    with (
+        Broker(tmp_path, "allow_duplicate_messages true") as broker,
+        Publisher(broker) as publisher,
+    ):
+        async with running(Reader(config(broker, *overlapping))) as link:
+            payloads = [b"%d" % i for i in range(20)]
+            await asyncio.to_thread(publisher.publish, "plant/a/t", *payloads)
+            await asyncio.to_thread(publisher.publish, "other/a/t", b"end")
+            await link.until(lambda link: b"end" in link.payloads)
+    assert link.payloads == [*payloads, b"end"]
+    assert link.messages[0][0].pattern == "first"
+
+
+@pytest.fixture
+def guarded(tmp_path: Path) -> Broker:
+    """A broker that knows one user."""
+    passwords = tmp_path / "passwords"
+    program = needed("mosquitto_passwd", "mosquitto")
+    command = [program, "-b", "-c", str(passwords), "gateway", "secret"]
+    subprocess.run(command, check=True, capture_output=True)
+    return Broker(tmp_path, "allow_anonymous false", f"password_file {passwords}")
+
+
+@on_each_loop
+@each_protocol
+async def test_the_password_comes_from_a_file(
+    guarded: Broker, protocol: Protocol, tmp_path: Path
+) -> None:
+    """A wrong one is refused with a hint; a corrected one is used at the next attempt."""
+    file = tmp_path / "secret"
+    file.write_text("wrong\n")
+    with guarded as broker:
+        given = config(broker, protocol=protocol)
+        given = replace(given, username="gateway", password_file=str(file))
+        error = await failure(given)
+        assert error.reason == "broker refused: not authorized"
+        assert "password_file" in error.detail
+        async with supervised(Reader(given)) as (_link, watch):
+            await watch.until(lambda watch: watch.count("down"))
+            file.write_text("secret\n")
+            await watch.until(lambda watch: watch.count("up"))
+
+
+@on_each_loop
+async def test_a_missing_password_file_is_said(tmp_path: Path) -> None:
+    """Nothing is sent without the password."""
+    given = Config("127.0.0.1", (TopicMap("a"),), username="u", password_file=str(tmp_path / "no"))
+    error = await failure(given)
+    assert error.reason == "cannot read password_file"
+    assert "No such file" in error.detail
+
+
+@on_each_loop
+async def test_a_broker_that_is_not_there_is_said() -> None:
+    """Nothing listens on that port."""
+    error = await failure(Config("127.0.0.1", (TopicMap("a"),), port=free_port()))
+    assert error.reason == "connection refused"
+
+
+@pytest.fixture
+def certificates(tmp_path: Path) -> Certificates:
+    return Certificates(tmp_path)
+
+
+def over_tls(folder: Path, certificates: Certificates, *options: str) -> Broker:
+    return Broker(
+        folder,
+        f"cafile {certificates.ca}",
+        f"certfile {certificates.server}",
+        f"keyfile {certificates.server_key}",
+        *options,
+    )
+
+
+@on_each_loop
+@each_protocol
+async def test_a_trusted_broker_is_read_over_tls(
+    tmp_path: Path, certificates: Certificates, protocol: Protocol
+) -> None:
+    """With our own certificate too, and more bytes than one record of TLS holds."""
+    files = Tls(str(certificates.ca), str(certificates.client), str(certificates.client_key))
+    options = ("require_certificate true", "use_identity_as_username true")
+    with over_tls(tmp_path, certificates, *options) as broker:
+        given = replace(config(broker, protocol=protocol), tls=files)
+        asked = replace(given, poll=Poll("plant/a", "x" * 40_000, interval=0.01))
+        async with running(Reader(asked)) as link:
+            await link.until(lambda link: len(link.messages) >= 20)
+    assert set(link.payloads) == {b"x" * 40_000}
+
+
+@on_each_loop
+@pytest.mark.parametrize(("insecure", "trusted"), [(False, False), (True, True)])
+async def test_an_unknown_broker_is_trusted_only_on_demand(
+    tmp_path: Path, certificates: Certificates, insecure: bool, trusted: bool
+) -> None:
+    """Its certificate is signed by nobody we know."""
+    with over_tls(tmp_path, certificates) as broker:
+        given = replace(config(broker), tls=Tls(insecure=insecure))
+        if trusted:
+            async with running(Reader(given)) as link:
+                assert link.details
+        else:
+            assert (await failure(given)).reason == "certificate not trusted"
+
+
+@on_each_loop
+async def test_a_broker_without_tls_is_said(broker: Broker) -> None:
+    """The handshake fails, and so does reading a certificate that is not there."""
+    given = replace(config(broker), tls=Tls())
+    assert (await failure(given)).reason in {"TLS failed", "connection lost"}
+    error = await failure(replace(given, tls=Tls(ca_file="/nowhere/ca.pem")))
+    assert error.reason == "cannot read certificate"
+    assert "/nowhere/ca.pem" in error.detail
+
+
+@on_each_loop
+async def test_devices_are_polled_by_publishing(broker: Broker) -> None:
+    """A request goes out at every tick; whoever answers is heard."""
+    poll = Poll("plant/boiler/get", "t", interval=0.02, qos=1)
+    asked = (TopicMap("plant/boiler/get"), TopicMap("plant/boiler/t"))
+    async with running(Reader(replace(config(broker, *asked), poll=poll))) as link:
+        await link.until(lambda link: len(link.messages) >= 5)
+    assert set(link.payloads) == {b"t"}
+
+
+@on_each_loop
+@each_protocol
+async def test_a_broker_that_hangs_is_given_up(broker: Broker, protocol: Protocol) -> None:
+    """It answers no ping, though its connection stands."""
+    given = replace(config(broker, protocol=protocol), keepalive=1.0)
+    async with supervised(Reader(given)) as (_link, watch):
+        await watch.until(lambda watch: watch.count("up"))
+        assert broker.pid is not None
+        os.kill(broker.pid, signal.SIGSTOP)
+        await watch.until(lambda watch: watch.count("down"))
+        assert watch.told[-1][:2] == ("down", "broker silent")
+
+
+@on_each_loop
+async def test_what_the_link_raises_ends_the_run(broker: Broker) -> None:
+    """A fault of ours is not lost in a callback of paho's."""
+
+    class Broken(RecordingLink):
+        def message(self, route: Route, payload: bytes) -> None:
+            raise ZeroDivisionError(route, payload)
+
+    link = Broken()
+    task = asyncio.ensure_future(Reader(config(broker)).run(link))
+    await link.until(lambda link: link.details)
+    with Publisher(broker) as publisher:
+        await asyncio.to_thread(publisher.publish, "plant/a", b"1")
+        with pytest.raises(ZeroDivisionError):
+            await task
+
+
+@on_each_loop
+async def test_a_cancelled_reader_leaves_nothing_open(broker: Broker) -> None:
+    """Whether it was connecting, subscribing or reading; the broker was told goodbye."""
+    reader = Reader(replace(config(broker), client_id="gateway", session_expiry=60.0))
+    async with running(reader):
+        pass
+    before = open_descriptors()
+    for turns in range(0, 40, 2):
+        task = asyncio.ensure_future(reader.run(RecordingLink()))
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        task.cancel()
+        await asyncio.wait((task,))
+    async with running(reader) as link:
+        assert link.details
+    assert open_descriptors() <= before
+
+
+def on_3_1_1(port: int) -> Config:
+    return Config("127.0.0.1", (TopicMap("a/+"), TopicMap("b")), port=port, protocol="3.1.1")
+
+
+@on_each_loop
+async def test_a_refused_subscription_is_said() -> None:
+    """The filter that was refused is named."""
+
+    def answer(kind: int, body: bytes) -> bytes:
+        return CONNACK if kind == CONNECT else suback(body, 0, 0x80)
+
+    async with fake_broker(answer) as port:
+        error = await failure(on_3_1_1(port))
+    assert error.reason == "subscription refused"
+    assert error.detail.startswith("b: ")
+
+
+@on_each_loop
+async def test_a_peer_that_does_not_answer_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Something listens, but it is no broker."""
+    monkeypatch.setattr(mqtt, "ANSWER_TIMEOUT_S", 0.05)
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read()
+        writer.close()
+
+    async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
+        error = await failure(on_3_1_1(server.sockets[0].getsockname()[1]))
+    assert error.reason == "no answer from broker"
+
+
+@on_each_loop
+async def test_a_peer_that_closes_at_once_is_said() -> None:
+    """No CONNACK came."""
+    async with fake_broker(lambda _kind, _body: b"") as port:
+        assert (await failure(on_3_1_1(port))).reason == "connection lost"
+
+
+@on_each_loop
+async def test_why_a_broker_closes_is_said() -> None:
+    """MQTT 5 tells; mosquitto 2.0.11 does not, so this one is made up."""
+
+    def answer(kind: int, body: bytes) -> bytes:
+        if kind == CONNECT:
+            return b"\x20\x03\x00\x00\x00"
+        return b"\x90\x04" + body[:2] + b"\x00\x00" + b"\xe0\x01\x8e"
+
+    async with fake_broker(answer) as port:
+        error = await failure(Config("127.0.0.1", (TopicMap("a"),), port=port))
+    assert error.reason == "broker closed: session taken over"
+
+
+@on_each_loop
+async def test_a_peer_that_talks_nonsense_is_said() -> None:
+    """Its answer is no packet."""
+    async with fake_broker(lambda _kind, _body: b"\xf0\x00") as port:
+        assert (await failure(on_3_1_1(port))).reason == "protocol error"
+
+
+@on_each_loop
+async def test_a_message_may_overtake_the_answer_to_subscribe() -> None:
+    """It is handed on after the device was said to be there."""
+
+    def answer(kind: int, body: bytes) -> bytes:
+        if kind != SUBSCRIBE:
+            return CONNACK
+        return publish_packet(b"b", b"early") + suback(body, 0, 0) + publish_packet(b"b", b"late")
+
+    async with fake_broker(answer) as port, running(Reader(on_3_1_1(port))) as link:
+        await link.until(lambda link: len(link.messages) == 2)
+    assert link.payloads == [b"early", b"late"]
+    assert len(link.details) == 1
+
+
+@on_each_loop
+async def test_topics_that_cannot_be_are_faults() -> None:
+    """One that is not UTF-8, and one that was not asked for; the connection goes on."""
+
+    def answer(kind: int, body: bytes) -> bytes:
+        if kind != SUBSCRIBE:
+            return CONNACK
+        bad = publish_packet(b"a/\xff", b"1") + publish_packet(b"c", b"2")
+        return suback(body, 0, 0) + bad + publish_packet(b"b", b"3")
+
+    async with fake_broker(answer) as port, running(Reader(on_3_1_1(port))) as link:
+        await link.until(lambda link: link.messages)
+    assert link.faults == [("topic is not UTF-8", ""), ("unexpected topic", "c")]
+    assert link.payloads == [b"3"]
