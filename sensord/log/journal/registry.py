@@ -10,7 +10,7 @@ from __future__ import annotations
 import contextlib
 import json
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -19,7 +19,7 @@ from sensord.log.journal.channels import Described, described
 from sensord.log.journal.disk import Disk
 from sensord.model import Metadata
 
-__all__ = ["FORMAT", "NAME", "Facts", "Missing", "Registry", "Sealed", "read_facts"]
+__all__ = ["FORMAT", "NAME", "Facts", "Missing", "Registry", "Sealed", "read_facts", "unexplained"]
 
 NAME = "registry"
 FORMAT = 1
@@ -37,6 +37,17 @@ class Missing(NamedTuple):
     def end(self) -> int:
         """The offset behind them."""
         return self.first + self.count
+
+
+def unexplained(first: int, end: int, holes: Iterable[Missing]) -> Iterator[tuple[int, int]]:
+    """Yield the parts, start and end, of a range of offsets that no hole covers."""
+    for hole in sorted(holes):
+        if hole.end > first and hole.first < end:
+            if hole.first > first:
+                yield first, hole.first
+            first = hole.end
+    if first < end:
+        yield first, end
 
 
 class Sealed(NamedTuple):

@@ -186,25 +186,28 @@ class Ring:
             self._next_slot = newest.head.slot + newest.slots
         self._held.extend(_Held(f.head.slot, f.slots, f.head.end) for f in needed)
 
-    @property
-    def used_slots(self) -> int:
-        """How many slots are held, with those that were skipped at the end of the file."""
+    def _used_slots(self) -> int:
+        """Count the slots from the oldest that is held on, with those skipped at the end."""
         if not self._held:
             return 0
         return (self._next_slot - self._held[0].slot) % self._slots or self._slots
-
-    @property
-    def slots(self) -> int:
-        """How many slots the ring has."""
-        return self._slots
 
     def encode(self, block: Block) -> bytes:
         """Encode a frame's body; done once, as whether it fits decides where it goes."""
         return encode_body(block, self._compressor)
 
-    def room_for(self, body: bytes) -> tuple[int, int] | None:
+    def fits(self, body: bytes) -> bool:
+        """Tell whether a frame with this body fits into what is free."""
+        return self._room_for(body) is not None
+
+    def is_half_full_with(self, body: bytes) -> bool:
+        """Tell whether a frame with this body leaves less than half of the ring free."""
+        room = self._room_for(body)
+        return room is None or room[1] > self._slots // 2
+
+    def _room_for(self, body: bytes) -> tuple[int, int] | None:
         """Return the slot for a frame with this body and the used slots then, or None."""
-        slots, used, at = _slots(_HEADER.size + len(body)), self.used_slots, self._next_slot
+        slots, used, at = _slots(_HEADER.size + len(body)), self._used_slots(), self._next_slot
         if slots > self._slots // MAX_SHARE:
             return None
         if at + slots > self._slots:
@@ -217,7 +220,7 @@ class Ring:
         Raises:
             OSError: It may or may not be on the device; the next frame is written over it.
         """
-        room = self.room_for(body)
+        room = self._room_for(body)
         assert self._descriptor is not None
         assert room is not None
         head = head._replace(serial=self._serial, slot=room[0])

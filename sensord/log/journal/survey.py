@@ -19,7 +19,7 @@ from sensord.log.journal import registry, ring
 from sensord.log.journal.block import Block
 from sensord.log.journal.channels import Described, described
 from sensord.log.journal.chunk import ChunkCodec
-from sensord.log.journal.registry import FORMAT, Facts, Missing, Sealed, read_facts
+from sensord.log.journal.registry import FORMAT, Facts, Missing, Sealed, read_facts, unexplained
 from sensord.log.journal.ring import Flag, Frame, decode_body, read_ring
 from sensord.log.journal.segment import open_path, sealed_path
 from sensord.log.journal.table import read_facts_of, read_table, walk_file
@@ -189,11 +189,8 @@ def _choose_frames(found: Survey, codec: ChunkCodec) -> None:
 
 def _note_missing(found: Survey, first: int, end: int, reason: str) -> None:
     """Note the offsets that no hole in the registry explains."""
-    for hole in sorted(found.facts.holes):
-        if hole.first <= first < hole.end:
-            first = hole.end
-    if end > first:
-        found.missing.append(Missing(first, end - first, reason))
+    for start, stop in unexplained(first, end, found.facts.holes):
+        found.missing.append(Missing(start, stop - start, reason))
 
 
 def _name_channels(folder: Path, found: Survey) -> None:

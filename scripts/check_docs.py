@@ -1,0 +1,68 @@
+"""Fail on a broken link in the documents, or an example that is not true.
+
+Links between documents must lead to a file, and to a heading where they name one. TOML examples
+that hold a whole table must pass as configuration; a block marked ``toml fragment`` is left out.
+"""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+from sensord.config.load import parse
+from sensord.decode import registry as decoders
+from sensord.errors import ConfigError
+from sensord.readers import registry as readers
+
+LINK = re.compile(r"(?<!!)\[[^\]]*\]\(([^)\s]+)\)|!\[[^\]]*\]\(([^)\s]+)\)")
+TOML = re.compile(r"^```toml\n(.*?)^```", re.DOTALL | re.MULTILINE)
+CODE = re.compile(r"^```.*?^```", re.DOTALL | re.MULTILINE)
+
+
+def anchors(text: str) -> set[str]:
+    """Return the anchors of a document's headings, as GitHub makes them."""
+    headings = re.findall(r"^#+ (.*)$", CODE.sub("", text), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", h.lower()).replace(" ", "-") for h in headings}
+
+
+def broken_links(file: Path) -> Iterator[str]:
+    """Yield what a document's links do not reach."""
+    for found in LINK.finditer(CODE.sub("", file.read_text())):
+        target = found[1] or found[2]
+        if re.match(r"[a-z]+:", target):
+            continue
+        name, _, anchor = target.partition("#")
+        there = (file.parent / name).resolve() if name else file.resolve()
+        if not there.exists():
+            yield f"{file}: {target} leads nowhere"
+        elif anchor and there.suffix == ".md" and anchor not in anchors(there.read_text()):
+            yield f"{file}: {target}: there is no such heading"
+
+
+def false_examples(file: Path) -> Iterator[str]:
+    """Yield the faults of a document's configuration examples."""
+    text = file.read_text()
+    for found in TOML.finditer(text):
+        line = text.count("\n", 0, found.start()) + 1
+        try:
+            parse(found[1], f"{file}:{line}+", readers.find, decoders.find)
+        except ConfigError as exc:
+            yield str(exc)
+
+
+def main() -> int:
+    """Check every document; return the exit status."""
+    listed = subprocess.run(["git", "ls-files", "*.md"], capture_output=True, text=True, check=True)
+    files = [Path(name) for name in listed.stdout.split()]
+    faults = [
+        fault for file in files for check in (broken_links, false_examples) for fault in check(file)
+    ]
+    print("\n".join(faults) or f"documents: {len(files)} checked")
+    return bool(faults)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
