@@ -48,7 +48,7 @@ def false_examples(file: Path) -> Iterator[str]:
     for found in TOML.finditer(text):
         line = text.count("\n", 0, found.start()) + 1
         try:
-            parse(found[1], f"{file}:{line}+", readers.find, decoders.find)
+            parse(found[1], f"{file}:{line}+", readers, decoders)
         except ConfigError as exc:
             yield str(exc)
 

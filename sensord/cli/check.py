@@ -24,7 +24,7 @@ def read(file: Path) -> Config:
     Raises:
         ConfigError: It has faults; all of them are told.
     """
-    return load(file, readers.find, decoders.find)
+    return load(file, readers, decoders)
 
 
 def run(options: argparse.Namespace) -> int:

@@ -83,7 +83,7 @@ def run(options: argparse.Namespace) -> int:
     logs.setup("warning")
     with _far_end() as (boiler, boiler_port), _far_end() as (boat, boat_port):
         text = CONFIG.format(listen=options.listen, boiler=boiler_port, boat=boat_port)
-        config = parse(text, "the demo's configuration", readers.find, decoders.find)
+        config = parse(text, "the demo's configuration", readers, decoders)
         app = App(config, Notifier(os.environ))
         print(
             f"sensord demo: a boiler on {boiler_port}, a boat on {boat_port}, and simulated weather"

@@ -12,13 +12,13 @@ from pathlib import Path
 from sensord.config.lines import Lines
 from sensord.config.schema import Faults
 from sensord.config.schema import Path as KeyPath
-from sensord.config.tree import Config, Find, build
+from sensord.config.tree import Config, Registry, build
 from sensord.errors import ConfigError, ConfigFault
 
 __all__ = ["load", "parse"]
 
 
-def load(file: Path, find_reader: Find, find_decoder: Find) -> Config:
+def load(file: Path, readers: Registry, decoders: Registry) -> Config:
     """Read and check a configuration file.
 
     Raises:
@@ -33,10 +33,10 @@ def load(file: Path, find_reader: Find, find_decoder: Find) -> Config:
     except UnicodeDecodeError as exc:
         message = f"is not UTF-8 text: {exc.reason} at byte {exc.start}"
         raise ConfigError([ConfigFault(str(file), 1, "", message)]) from exc
-    return parse(text, str(file), find_reader, find_decoder)
+    return parse(text, str(file), readers, decoders)
 
 
-def parse(text: str, file: str, find_reader: Find, find_decoder: Find) -> Config:
+def parse(text: str, file: str, readers: Registry, decoders: Registry) -> Config:
     """Check the text of a configuration; ``file`` is what messages call it.
 
     Raises:
@@ -49,7 +49,7 @@ def parse(text: str, file: str, find_reader: Find, find_decoder: Find) -> Config
         line = int(found[1]) if found else text.count("\n") + 1
         raise ConfigError([ConfigFault(file, line, "", f"is not TOML: {exc}")]) from exc
     faults = Faults()
-    config = build(raw, faults, find_reader, find_decoder)
+    config = build(raw, faults, readers, decoders)
     if config is None:
         lines = Lines(text)
         told = {

@@ -24,7 +24,16 @@ import typing
 from collections.abc import Callable, Hashable, Iterator, Mapping
 from typing import Annotated, Any, Literal, TypeVar
 
-__all__ = ["Duration", "Faults", "Path", "Size", "Within", "structure"]
+__all__ = [
+    "Duration",
+    "Faults",
+    "Path",
+    "Size",
+    "Within",
+    "show",
+    "structure",
+    "unknown_key",
+]
 
 T = TypeVar("T")
 
@@ -74,19 +83,21 @@ def structure(cls: type[T], table: Mapping[str, object], path: Path, faults: Fau
     hints = _hints(typing.cast("Hashable", cls))
     before = len(faults.found)
     values: dict[str, object] = {}
+    whole = True
     for key, raw in table.items():
         if key not in fields:
             faults.add((*path, key), unknown_key(key, fields))
-        else:
-            value = _convert(hints[key], raw, (*path, key), faults)
-            if value is not _FAULTY:
-                values[key] = value
+            continue
+        values[key] = _convert(hints[key], raw, (*path, key), faults)
+        whole = whole and values[key] is not _FAULTY
     for name, field in fields.items():
         if name not in table and not _has_default(field):
             faults.add((*path, name), "is missing and has no default")
-    if len(faults.found) > before:
+            whole = False
+    if not whole:
         return None
     built = cls(**values)
+    # Unknown keys do not hide what else is wrong.
     own_faults: Callable[[], Iterator[tuple[str, str]]] | None = getattr(built, "faults", None)
     if own_faults is not None:
         for key, message in own_faults():

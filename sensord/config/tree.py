@@ -7,18 +7,29 @@ Readers and decoders bring their own options; they are found through the two fun
 from __future__ import annotations
 
 import dataclasses
+import difflib
 import fnmatch
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal, Protocol
 
-from sensord.config.schema import Duration, Faults, Path, Size, Within, structure, unknown_key
+from sensord.config.schema import Duration, Faults, Path, Size, Within, show, structure, unknown_key
 from sensord.decode.framing import Config as Framing
 from sensord.model import Kind, ValueType
 from sensord.policy import Policy
 from sensord.topics import pattern_fault, topic_fault
 
-__all__ = ["ChannelRules", "Config", "Device", "Logging", "Memory", "Plugin", "Server", "build"]
+__all__ = [
+    "ChannelRules",
+    "Config",
+    "Device",
+    "Logging",
+    "Memory",
+    "Plugin",
+    "Registry",
+    "Server",
+    "build",
+]
 
 
 class Plugin(Protocol):
@@ -30,8 +41,16 @@ class Plugin(Protocol):
         ...
 
 
-Find = Callable[[str], Plugin | None]
-"""Finds a reader or decoder by name."""
+class Registry(Protocol):
+    """Where readers or decoders are found by name; a module may be one."""
+
+    def find(self, name: str, /) -> Plugin | None:
+        """Return the one of that name, or None."""
+        ...
+
+    def names(self) -> list[str]:
+        """Return every known name."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,7 +194,7 @@ _COMMON = {f.name for f in dataclasses.fields(_Common)}
 
 
 def build(
-    raw: Mapping[str, Any], faults: Faults, find_reader: Find, find_decoder: Find
+    raw: Mapping[str, Any], faults: Faults, readers: Registry, decoders: Registry
 ) -> Config | None:
     """Build the tree; every fault goes to ``faults``, and then the answer is None."""
     before = len(faults.found)
@@ -186,8 +205,8 @@ def build(
     if not isinstance(devices, dict):
         faults.add(("devices",), "expected tables, such as [devices.boiler]")
     else:
-        plugins = (find_reader, find_decoder)
-        built = [_device(name, table, faults, *plugins) for name, table in devices.items()]
+        both = (readers, decoders)
+        built = [_device(name, table, faults, *both) for name, table in devices.items()]
     if root is None or len(faults.found) > before:
         return None
     whole = tuple(device for device in built if device is not None)
@@ -195,7 +214,7 @@ def build(
 
 
 def _device(
-    name: str, table: object, faults: Faults, find_reader: Find, find_decoder: Find
+    name: str, table: object, faults: Faults, readers: Registry, decoders: Registry
 ) -> Device | None:
     path: Path = ("devices", name)
     if not isinstance(table, dict):
@@ -209,8 +228,8 @@ def _device(
     common = {key: value for key, value in table.items() if key in _COMMON}
     own = {key: v for key, v in table.items() if key not in _COMMON and key not in _SEPARATE}
     shared = structure(_Common, common, path, faults)
-    reader, reader_config = _reader(table, own, path, faults, find_reader)
-    decoder, decoder_config = _decoder(table, path, faults, find_decoder)
+    reader, reader_config = _reader(table, own, path, faults, readers)
+    decoder, decoder_config = _decoder(table, path, faults, decoders)
     base = common.get("publish", {})
     channels = _channels(table.get("channels", {}), base, (*path, "channels"), faults)
     if shared is None or len(faults.found) > before:
@@ -231,15 +250,15 @@ def _device(
 
 
 def _reader(
-    table: Mapping[str, Any], own: Mapping[str, Any], path: Path, faults: Faults, find: Find
+    table: Mapping[str, Any], own: Mapping[str, Any], path: Path, faults: Faults, registry: Registry
 ) -> tuple[str, object]:
     name = table.get("reader")
     if name is None:
         faults.add((*path, "reader"), 'is missing; say for example reader = "serial"')
         return "", None
-    found = find(name) if isinstance(name, str) else None
+    found = registry.find(name) if isinstance(name, str) else None
     if found is None:
-        faults.add((*path, "reader"), f'there is no reader "{name}"')
+        faults.add((*path, "reader"), f"there is no reader {show(name)}{_nearest(name, registry)}")
         return "", None
     # The reader's own keys are told apart here, so that a misspelt common key is recognised too.
     options = {f.name for f in dataclasses.fields(found.config)}
@@ -251,7 +270,7 @@ def _reader(
 
 
 def _decoder(
-    table: Mapping[str, Any], path: Path, faults: Faults, find: Find
+    table: Mapping[str, Any], path: Path, faults: Faults, registry: Registry
 ) -> tuple[str, object]:
     raw = table.get("decoder")
     if raw is None:
@@ -261,12 +280,19 @@ def _decoder(
     if not isinstance(options, dict) or not isinstance(options.get("type"), str):
         faults.add(path, 'expected a decoder\'s name, such as "json", or a table with a type')
         return "", None
-    found = find(options["type"])
+    name = options["type"]
+    found = registry.find(name)
     if found is None:
-        faults.add(path, f'there is no decoder "{options["type"]}"')
+        faults.add(path, f"there is no decoder {show(name)}{_nearest(name, registry)}")
         return "", None
     rest = {key: value for key, value in options.items() if key != "type"}
-    return options["type"], structure(found.config, rest, path, faults)
+    return name, structure(found.config, rest, path, faults)
+
+
+def _nearest(name: object, registry: Registry) -> str:
+    known = registry.names()
+    near = difflib.get_close_matches(str(name), known, n=1)
+    return f"; did you mean {near[0]}?" if near else f"; known are {', '.join(known)}"
 
 
 def _channels(raw: object, base: object, path: Path, faults: Faults) -> dict[str, ChannelRules]:
