@@ -241,9 +241,9 @@ class Client:
             async with asyncio.timeout(CONNECT_S):
                 event = conversation.received(await socket.recv(decode=False))
         except (OSError, InvalidHandshake, InvalidURI, ConnectionClosed, ProtocolError) as exc:
-            raise ClientError(
-                f"cannot connect to {self._url}: {exc or type(exc).__name__}"
-            ) from exc
+            # Some of them, such as a time-out, have no text.
+            why = str(exc) or type(exc).__name__
+            raise ClientError(f"cannot connect to {self._url}: {why}") from exc
         if not isinstance(event, Result):
             raise ClientError(f"cannot connect to {self._url}: hello was answered by {event}")
         self.server = event.fields
