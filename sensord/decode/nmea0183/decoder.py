@@ -19,7 +19,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 from sensord.decode.base import Decoded, Fault, Sample, excerpt
-from sensord.decode.nmea0183.sentences import SENTENCES, Memory, Sentence
+from sensord.decode.nmea0183.sentence import Memory, Sentence
+from sensord.decode.nmea0183.sentences import SENTENCES
 from sensord.model import Metadata
 
 __all__ = [

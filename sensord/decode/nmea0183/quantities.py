@@ -19,6 +19,7 @@ from sensord.decode.text import number
 from sensord.model import Metadata, ValueType
 
 __all__ = [
+    "DERIVED_DECIMALS",
     "FIELDS",
     "KNOTS",
     "SPEED_UNITS",
@@ -30,6 +31,10 @@ __all__ = [
 ]
 
 KNOTS = "[kn_i]"
+
+DERIVED_DECIMALS = 4
+"""Of values that are the sum, difference or conversion of what the device said: more digits than
+any device has, fewer than binary floating point makes up."""
 
 SPEED_UNITS = {"N": KNOTS, "M": "m/s", "K": "km/h", "S": "[mi_i]/h"}
 """The letter that follows a speed, and its unit."""

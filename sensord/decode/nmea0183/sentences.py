@@ -13,25 +13,15 @@ Source: E. S. Raymond, "NMEA Revealed" 2.24; field numbers are counted as there,
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Callable
 from typing import NamedTuple
 
-from sensord.decode.base import Sample
 from sensord.decode.naming import field_level
-from sensord.decode.nmea0183.quantities import (
-    FIELDS,
-    KNOTS,
-    SPEED_UNITS,
-    TRANSDUCERS,
-    coordinate,
-    finite,
-    knots_in,
-    utc_text,
-)
+from sensord.decode.nmea0183.quantities import DERIVED_DECIMALS, KNOTS, TRANSDUCERS, utc_text
+from sensord.decode.nmea0183.sentence import Group, Sentence
 from sensord.model import GOOD, Level, Metadata, Quality, Reason, Value
 
-__all__ = ["SENTENCES", "Memory", "Sentence"]
+__all__ = ["SENTENCES", "Spec"]
 
 NO_FIX = Quality(Level.BAD, Reason.NO_FIX)
 INVALID = Quality(Level.BAD, "invalid")
@@ -63,10 +53,6 @@ _METRES_IN_A_FOOT, _METRES_IN_A_FATHOM = 0.3048, 1.8288
 _BAR_IN_INCH_OF_MERCURY = 0.0338638866667
 _FULL_CIRCLE = 360.0
 
-_DERIVED_DECIMALS = 4
-"""Of values that are the sum, difference or conversion of what the device said: more digits than
-any device has, fewer than binary floating point makes up."""
-
 MAX_TRANSDUCERS = 256
 """Bounds what is remembered, whatever names a device makes up."""
 
@@ -76,151 +62,6 @@ MAX_GSV_SENTENCES = 16
 _FIRST_SATELLITE, _SATELLITE_FIELDS = 4, 4
 _TRANSDUCER_FIELDS = 4
 _OLD_VTG_FIELDS = 4
-
-
-class Group(NamedTuple):
-    """GSV sentences that belong together, as far as they have come."""
-
-    talker: str
-    total: int
-    following: int
-    satellites: list[Value]
-
-
-class Memory:
-    """What earlier sentences have taught: the device's units, its transducers, half a group."""
-
-    __slots__ = ("collects_satellites", "group", "speed_units", "transducers")
-
-    def __init__(self, *, collects_satellites: bool) -> None:
-        self.collects_satellites = collects_satellites
-        self.group: Group | None = None
-        self.speed_units: dict[str, str] = {}
-        self.transducers: dict[str, Metadata] = {}
-
-    def metadata(self, field: str) -> Metadata | None:
-        """Return what is known of a field by now."""
-        if (transducer := self.transducers.get(field)) is not None:
-            return transducer
-        # `satellites_in_view/gps` is what `satellites_in_view` is.
-        known = FIELDS.get(field.partition("/")[0])
-        if known is not None and (unit := self.speed_units.get(field)) is not None:
-            return dataclasses.replace(known, unit=unit)
-        return known
-
-
-class Sentence:
-    """One sentence being read: its fields, and what was found in them so far."""
-
-    __slots__ = ("_fields", "_prefix", "is_faulty", "memory", "samples", "talker")
-
-    def __init__(self, talker: str, fields: list[str], prefix: str, memory: Memory) -> None:
-        self.talker = talker
-        self.memory = memory
-        self.samples: list[Sample] = []
-        self.is_faulty = False
-        self._fields = fields
-        self._prefix = prefix
-
-    def __len__(self) -> int:
-        """Return how many fields follow the address."""
-        return len(self._fields) - 1
-
-    def text(self, at: int) -> str:
-        """Return field ``at``; one that an older version of the sentence lacks is empty."""
-        return self._fields[at] if at < len(self._fields) else ""
-
-    def take(self, field: str, value: Value, quality: Quality = GOOD) -> None:
-        """Add a sample."""
-        self.samples.append(Sample(self._prefix + field, value, quality))
-
-    def whole(self, at: int) -> int | None:
-        """Return the count in field ``at``; None if it is empty or, which is a fault, none."""
-        text = self.text(at)
-        if text.isascii() and text.isdigit():
-            return int(text)
-        self.is_faulty |= bool(text)
-        return None
-
-    def count(self, at: int, field: str) -> None:
-        """Take a whole number."""
-        if (value := self.whole(at)) is not None:
-            self.take(field, value)
-
-    def amount(self, at: int) -> float | None:
-        """Return the number in field ``at``; None if it is empty or, which is a fault, none."""
-        text = self.text(at)
-        value = finite(text) if text else None
-        self.is_faulty |= bool(text) and value is None
-        return value
-
-    def number(self, at: int, field: str, quality: Quality = GOOD) -> None:
-        """Take a number."""
-        if (value := self.amount(at)) is not None:
-            self.take(field, value, quality)
-
-    def measure(self, at: int, letter: str, field: str, quality: Quality = GOOD) -> None:
-        """Take a number that ``letter`` follows: its unit or reference.
-
-        Devices leave the letter out; another one means another quantity.
-        """
-        if not self.text(at):
-            return
-        if self.text(at + 1) in {letter, ""}:
-            self.number(at, field, quality)
-        else:
-            self.is_faulty = True
-
-    def signed_amount(self, at: int, positive: str, negative: str) -> float | None:
-        """Return a magnitude with the sign that the letter after it stands for."""
-        value = self.amount(at)
-        side = self.text(at + 1)
-        if value is None or side == positive:
-            return value
-        if side == negative:
-            return -value
-        self.is_faulty = True
-        return None
-
-    def signed(self, at: int, sides: tuple[str, str], field: str, quality: Quality = GOOD) -> None:
-        """Take a magnitude with the sign that the letter after it stands for."""
-        if (value := self.signed_amount(at, *sides)) is not None:
-            self.take(field, value, quality)
-
-    def speed(self, field: str, *places: int, quality: Quality = GOOD) -> None:
-        """Take a speed that stands at one or more places, each with its unit after it."""
-        given = [(at, SPEED_UNITS.get(self.text(at + 1))) for at in places if self.text(at)]
-        if not given:
-            return
-        known = self.memory.speed_units.get(field)
-        at, unit = next((one for one in given if one[1] == known), given[0])
-        if unit is None:
-            self.is_faulty = True
-        else:
-            self.speed_in(unit, field, at, quality)
-
-    def speed_in(self, unit: str, field: str, at: int, quality: Quality = GOOD) -> None:
-        """Take a speed of that unit.
-
-        A field keeps the unit it came in first; only where sentences differ is one converted.
-        """
-        value = self.amount(at)
-        if value is None:
-            return
-        known = self.memory.speed_units.setdefault(field, unit)
-        if known != unit:
-            value = round(value * knots_in(unit) / knots_in(known), _DERIVED_DECIMALS)
-        self.take(field, value, quality)
-
-    def position(self, at: int, quality: Quality) -> None:
-        """Take latitude and longitude, each with its hemisphere after it."""
-        for field, place in (("latitude", at), ("longitude", at + 2)):
-            if text := self.text(place):
-                degrees = coordinate(text, self.text(place + 1))
-                if degrees is None or (field == "latitude") != (self.text(place + 1) in {"N", "S"}):
-                    self.is_faulty = True
-                else:
-                    self.take(field, degrees, quality)
 
 
 def _fix_quality(status: str, mode: str) -> Quality:
@@ -411,7 +252,7 @@ def _hdg(one: Sentence) -> None:
     deviation = one.signed_amount(2, "E", "W")
     if (heading := one.amount(1)) is not None:
         if deviation:
-            heading = round((heading + deviation) % _FULL_CIRCLE, _DERIVED_DECIMALS)
+            heading = round((heading + deviation) % _FULL_CIRCLE, DERIVED_DECIMALS)
         one.take("heading_magnetic", heading)
     if deviation is not None:
         one.take("magnetic_deviation", deviation)
@@ -497,9 +338,9 @@ def _depth(field: str) -> Callable[[Sentence], None]:
         if one.text(3):
             one.measure(3, "M", field)
         elif (feet := one.amount(1)) is not None:
-            one.take(field, round(feet * _METRES_IN_A_FOOT, _DERIVED_DECIMALS))
+            one.take(field, round(feet * _METRES_IN_A_FOOT, DERIVED_DECIMALS))
         elif (fathoms := one.amount(5)) is not None:
-            one.take(field, round(fathoms * _METRES_IN_A_FATHOM, _DERIVED_DECIMALS))
+            one.take(field, round(fathoms * _METRES_IN_A_FATHOM, DERIVED_DECIMALS))
 
     return read
 
@@ -543,7 +384,7 @@ def _wind_by_side(kind: str) -> Callable[[Sentence], None]:
         angle = one.signed_amount(1, "R", "L")
         if angle is not None:
             # MWV tells the same angle clockwise.
-            clockwise = angle if angle >= 0 else round(angle + _FULL_CIRCLE, _DERIVED_DECIMALS)
+            clockwise = angle if angle >= 0 else round(angle + _FULL_CIRCLE, DERIVED_DECIMALS)
             one.take(f"wind_angle_{kind}", clockwise)
         one.speed(f"wind_speed_{kind}", 3, 5, 7)
 
@@ -568,7 +409,7 @@ def _mda(one: Sentence) -> None:
     if one.text(3):
         one.measure(3, "B", "air_pressure")
     elif (inches := one.amount(1)) is not None:
-        one.take("air_pressure", round(inches * _BAR_IN_INCH_OF_MERCURY, _DERIVED_DECIMALS))
+        one.take("air_pressure", round(inches * _BAR_IN_INCH_OF_MERCURY, DERIVED_DECIMALS))
     one.measure(5, "C", "air_temperature")
     one.measure(7, "C", "water_temperature")
     one.number(9, "relative_humidity")

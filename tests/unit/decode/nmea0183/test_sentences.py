@@ -323,34 +323,6 @@ def test_a_bad_field_spares_the_others(body: str, left: list[str]) -> None:
     assert [field for field in fields if field not in known] == left
 
 
-def test_a_speed_keeps_the_unit_of_the_device() -> None:
-    """Its metadata says which, once the device has spoken."""
-    decoder = Decoder(Config())
-    before = decoder.metadata("wind_speed_true")
-    assert before is not None
-    assert before.unit == "[kn_i]"
-    assert values("WIMWV,39,T,1.3,M,A", decoder)["wind_speed_true"] == 1.3
-    after = decoder.metadata("wind_speed_true")
-    assert after is not None
-    assert after.unit == "m/s"
-    assert after.description == before.description
-
-
-def test_of_two_units_the_one_known_is_taken() -> None:
-    """No value is converted that the device sends in the right unit."""
-    decoder = Decoder(Config())
-    values("WIMWV,39,T,1.3,M,A", decoder)
-    assert values("WIMWD,,,,,8.16,N,4.20,M", decoder)["wind_speed_true"] == 4.2
-
-
-def test_a_speed_in_another_unit_is_converted() -> None:
-    """A field has one unit only."""
-    decoder = Decoder(Config())
-    values("WIMWV,39,T,1.3,M,A", decoder)
-    assert values("WIMWV,39,T,10.0,N,A", decoder)["wind_speed_true"] == 5.1444
-    assert values("WIMWV,39,T,36.0,K,A", decoder)["wind_speed_true"] == 10.0
-
-
 def test_transducers_tell_their_units() -> None:
     """A name seen again may change its unit; an unknown type has none."""
     decoder = Decoder(Config())
