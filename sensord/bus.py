@@ -5,7 +5,7 @@ Everything that has a topic goes through here: devices' readings, ``$sys`` state
 each of those must do no more than note it.
 
 The bus does not know who its sinks are. They are matched once a channel or sink, through the trees
-of `sensord.topics`; publishing walks a ready tuple.
+of `sensord.topics`; publishing walks a ready list.
 """
 
 from __future__ import annotations
@@ -40,21 +40,25 @@ class Bus:
         self.log = log
         self._clock = clock
         self._last: list[Record | None] = []  # by number
-        self._sinks: list[tuple[Sink, ...]] = []  # by number
+        self._sinks: list[list[Sink]] = []  # by number
         self._by_topic: dict[str, Channel] = {}
         self._topics: TopicTree[Channel] = TopicTree()
         self._filters: FilterTree[Sink] = FilterTree()
 
     def channel(self, topic: str, metadata: Metadata) -> Channel:
-        """Return the channel of a well-formed topic; makes one if topic or metadata are new."""
+        """Return the channel of a well-formed topic; makes one if topic or metadata are new.
+
+        A channel that gives way to another stays selectable, for old records in the log are its,
+        but it has no last value any more.
+        """
         known = self._by_topic.get(topic)
         if known is not None:
             if known.metadata == metadata:
                 return known
-            self._topics.remove(topic, known)
+            self._last[known.number] = None
         channel = Channel(len(self._last), topic, metadata)
         # A sink with several matching filters is matched several times, but served once.
-        sinks = tuple(dict.fromkeys(self._filters.match(topic)))
+        sinks = list(dict.fromkeys(self._filters.match(topic)))
         self._last.append(None)
         self._sinks.append(sinks)
         self._by_topic[topic] = channel
@@ -63,10 +67,16 @@ class Bus:
             sink.selected(channel)
         return channel
 
-    def publish(self, channel: Channel, reading: Reading) -> Record:
-        """Write a reading into the log and hand its record to every sink of the channel."""
-        record = Record(self.log.tail, self._clock.wall_us(), channel, reading)
-        self.log.append(record)
+    def publish(self, channel: Channel, reading: Reading, log_us: int | None = None) -> Record:
+        """Write a reading into the log and hand its record to every sink of the channel.
+
+        ``log_us`` is for readings that arrived together; without it the clock is asked.
+        """
+        log = self.log
+        record = Record(
+            log.tail, self._clock.wall_us() if log_us is None else log_us, channel, reading
+        )
+        log.append(record)
         self._last[channel.number] = record
         for sink in self._sinks[channel.number]:
             sink.push(record)
@@ -95,7 +105,7 @@ class Bus:
             self._filters.add(pattern, sink)
         channels = self.select(filters)
         for channel in channels:
-            self._sinks[channel.number] = (*self._sinks[channel.number], sink)
+            self._sinks[channel.number].append(sink)
         return channels
 
     def detach(self, filters: Sequence[str], sink: Sink) -> None:
@@ -103,5 +113,4 @@ class Bus:
         for pattern in filters:
             self._filters.remove(pattern, sink)
         for channel in self.select(filters):
-            sinks = self._sinks[channel.number]
-            self._sinks[channel.number] = tuple(s for s in sinks if s is not sink)
+            self._sinks[channel.number].remove(sink)

@@ -132,7 +132,7 @@ class Intake:
             reading = Reading(wall_us if time_us is None else time_us, value, quality)
             due = tap.publisher.offer(now_us, reading)
             if due is not None:
-                publish(tap.channel, due)
+                publish(tap.channel, due, wall_us)
                 published += 1
             if tap.is_timed:
                 self._note_due(tap)

@@ -186,14 +186,6 @@ class TopicTree(Generic[T]):
         """Hold ``item`` under ``topic``."""
         _add(self._root, topic, item)
 
-    def remove(self, topic: str, item: T) -> None:
-        """Take back an `add`.
-
-        Raises:
-            KeyError, ValueError: The pair was not added.
-        """
-        _remove(self._root, topic, item)
-
     def match(self, pattern: str) -> Iterator[T]:
         """Yield the item of every topic that ``pattern`` selects, each once."""
         yield from self._walk(self._root, pattern.split("/"), 0)
