@@ -6,6 +6,8 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
+from tests.kit.server import serving
+
 __all__ = ["CONNACK", "CONNECT", "SUBSCRIBE", "fake_broker", "publish_packet", "suback"]
 
 CONNECT, SUBSCRIBE = 1, 8
@@ -33,17 +35,12 @@ async def fake_broker(answer: Answer) -> AsyncIterator[int]:
     """Listen on a free port, which is yielded, and answer every packet of every client."""
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        try:
-            while True:
-                first, size = await reader.readexactly(2)
-                answered = answer(first >> 4, await reader.readexactly(size))
-                if not answered:
-                    break
-                writer.write(answered)
-        except (asyncio.IncompleteReadError, ConnectionError):
-            pass
-        finally:
-            writer.close()
+        while True:
+            first, size = await reader.readexactly(2)
+            answered = answer(first >> 4, await reader.readexactly(size))
+            if not answered:
+                break
+            writer.write(answered)
 
-    async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
-        yield server.sockets[0].getsockname()[1]
+    async with serving(serve) as port:
+        yield port

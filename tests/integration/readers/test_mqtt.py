@@ -21,6 +21,7 @@ from tests.kit.fakebroker import CONNACK, CONNECT, SUBSCRIBE, fake_broker, publi
 from tests.kit.link import RecordingLink
 from tests.kit.loops import on_each_loop
 from tests.kit.running import open_descriptors, running, supervised
+from tests.kit.server import serving
 
 Protocol = Literal["5", "3.1.1"]
 QoS = Literal[0, 1, 2]
@@ -372,12 +373,11 @@ async def test_a_peer_that_does_not_answer_is_given_up(monkeypatch: pytest.Monke
     """Something listens, but it is no broker."""
     monkeypatch.setattr(mqtt, "ANSWER_TIMEOUT_S", 0.05)
 
-    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def serve(reader: asyncio.StreamReader, _writer: asyncio.StreamWriter) -> None:
         await reader.read()
-        writer.close()
 
-    async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
-        error = await failure(on_3_1_1(server.sockets[0].getsockname()[1]))
+    async with serving(serve) as port:
+        error = await failure(on_3_1_1(port))
     assert error.reason == "no answer from broker"
 
 

@@ -21,6 +21,7 @@ from tests.kit.fakeport import FakePort
 from tests.kit.link import RecordingLink
 from tests.kit.loops import on_each_loop
 from tests.kit.running import open_descriptors, running, supervised
+from tests.kit.server import serving
 
 LINES = b"".join(b"T=%d.%d RH=%d\r\n" % (20 + i % 9, i % 10, 40 + i % 20) for i in range(100))
 
@@ -327,10 +328,9 @@ async def test_a_socket_is_read_like_a_port() -> None:
         assert await reader.readline() == b"T?\r\n"
         writer.write(LINES)
         await reader.read()
-        writer.close()
 
-    async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
-        where = f"socket://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    async with serving(serve) as number:
+        where = f"socket://127.0.0.1:{number}"
         poll = Poll(command="T?\r\n", interval=10, timeout=1)
         async with running(Reader(Config(where, poll=poll))) as link:
             await link.until(lambda link: len(link.stream) >= len(LINES))
@@ -343,10 +343,9 @@ async def test_a_socket_closed_by_its_server_ends_the_run() -> None:
 
     async def serve(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.write(b"bye\n")
-        writer.close()
 
-    async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
-        where = f"socket://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    async with serving(serve) as number:
+        where = f"socket://127.0.0.1:{number}"
         link = RecordingLink()
         with pytest.raises(DeviceError, match="connection lost"):
             await Reader(Config(where)).run(link)

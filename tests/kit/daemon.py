@@ -1,0 +1,168 @@
+"""The daemon as its users start it: a process of its own, on a configuration of its own."""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import inspect
+import os
+import re
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Coroutine
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from tests.kit.loops import run
+
+__all__ = ["SENSORD", "Daemon", "on_uvloop", "sensord"]
+
+SENSORD = [sys.executable, "-m", "sensord"]
+
+START_S = 20.0
+"""It takes half a second, but other tests may be using the processor."""
+
+REPOSITORY = Path(__file__).parents[2]
+
+
+def sensord(*arguments: str, timeout_s: float = 30.0) -> subprocess.CompletedProcess[str]:
+    """Run a command to its end."""
+    return subprocess.run(
+        [*SENSORD, *arguments],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=timeout_s,
+        cwd=REPOSITORY,
+    )
+
+
+class Daemon:
+    """`sensord run`; stops and starts again on the port that it got the first time."""
+
+    def __init__(self, folder: Path, config: str) -> None:
+        self._file = folder / "config.toml"
+        self._config = config
+        self.address = "127.0.0.1:0"
+        self.log: list[str] = []
+        self._logged = threading.Condition()
+        self._process: subprocess.Popen[str] | None = None
+        self._reader: threading.Thread | None = None
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self._process is not None:
+            self.kill()
+        if error is not None:
+            print("".join(self.log), file=sys.stderr)  # noqa: T201  # pytest shows it
+
+    @property
+    def url(self) -> str:
+        return f"ws://{self.address}"
+
+    @property
+    def pid(self) -> int:
+        assert self._process is not None
+        return self._process.pid
+
+    def start(self) -> None:
+        """Start it and return when it is ready."""
+        self._file.write_text(f'server.listen = ["{self.address}"]\n' + self._config)
+        self.log = []
+        self._process = subprocess.Popen(
+            [*SENSORD, "run", str(self._file)], stderr=subprocess.PIPE, text=True, cwd=REPOSITORY
+        )
+        self._reader = threading.Thread(target=self._read, args=(self._process,), daemon=True)
+        self._reader.start()
+        found = re.search(r"addresses=(\S+)", self.wait_for_log("listening"))
+        assert found is not None
+        self.address = found[1]
+        self.wait_for_log("ready")
+
+    def stop(self) -> tuple[int, float]:
+        """End it as systemd does; return the exit status and the seconds that it took."""
+        assert self._process is not None
+        began = time.monotonic()
+        self._process.send_signal(signal.SIGTERM)
+        status = self._process.wait(timeout=START_S)
+        took_s = time.monotonic() - began
+        self._forget()
+        return status, took_s
+
+    def kill(self) -> None:
+        """End it in the middle of whatever it does."""
+        assert self._process is not None
+        self._process.kill()
+        self._process.wait()
+        self._forget()
+
+    def _forget(self) -> None:
+        assert self._reader is not None
+        self._reader.join()
+        self._process = None
+
+    def _read(self, process: subprocess.Popen[str]) -> None:
+        assert process.stderr is not None
+        with process.stderr as lines:
+            for line in lines:
+                with self._logged:
+                    self.log.append(line)
+                    self._logged.notify_all()
+        with self._logged:
+            self._process = self._process if process.poll() is None else self._process
+            self._logged.notify_all()
+
+    def wait_for_log(self, text: str) -> str:
+        """Wait for a line that contains ``text``; return it."""
+
+        def found() -> str | None:
+            return next((line for line in self.log if text in line), None)
+
+        with self._logged:
+            line = self._logged.wait_for(found, timeout=START_S)
+        assert line is not None, f"never logged {text!r}:\n{''.join(self.log)}"
+        return line
+
+    # -- what it costs -----------------------------------------------------------------------------
+
+    def descriptors(self) -> int:
+        """Count its open descriptors."""
+        return len(os.listdir(f"/proc/{self.pid}/fd"))
+
+    def cpu_s(self) -> float:
+        """Return the processor time that it has used."""
+        fields = Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+    def rss_bytes(self) -> int:
+        """Return its memory."""
+        pages = int(Path(f"/proc/{self.pid}/statm").read_text().split()[1])
+        return pages * os.sysconf("SC_PAGE_SIZE")
+
+
+def on_uvloop(test: Callable[..., Coroutine[Any, Any, None]]) -> Callable[..., None]:
+    """Make an async test run once, on uvloop: where the daemon is what is tested."""
+
+    @functools.wraps(test)
+    def on_loop(**fixtures: Any) -> None:
+        run("uvloop", test(**fixtures))
+
+    on_loop.__signature__ = inspect.signature(test)  # type: ignore[attr-defined]  # PEP 362
+    return on_loop
+
+
+async def in_thread(act: Callable[..., Any], *args: Any) -> Any:
+    """Run what blocks without stopping the loop."""
+    return await asyncio.to_thread(act, *args)

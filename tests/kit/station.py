@@ -1,0 +1,95 @@
+"""The spine without devices: a log, a bus and a server on a free port of the loopback."""
+
+from __future__ import annotations
+
+import asyncio
+from types import TracebackType
+from typing import Self
+
+from sensord.bus import Bus
+from sensord.clock import SystemClock
+from sensord.log import Log
+from sensord.model import GOOD, Channel, Kind, Metadata, Quality, Reading, Value, ValueType
+from sensord.server.listener import Server
+from sensord.server.session import Limits
+
+__all__ = ["SMALL", "Station"]
+
+SMALL = Limits(outbox_bytes=4096)
+"""A slow monitor lags after a few frames instead of after megabytes."""
+
+EPOCH = "m3x9"
+
+
+class Station:
+    """A server whose readings the test publishes itself.
+
+    Whatever a test does to it, no session may have failed when it ends.
+    """
+
+    def __init__(self, limits: Limits | None = None, *, ring: int = 65_536) -> None:
+        self.limits = limits or Limits()
+        self.log = Log(EPOCH, ring)
+        self.bus = Bus(self.log, SystemClock())
+        self._server: Server | None = None
+
+    async def __aenter__(self) -> Self:
+        await self.start()
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        failures = self.server.statistics().failures
+        await self.stop()
+        if error is None:
+            assert failures == 0
+
+    @property
+    def server(self) -> Server:
+        assert self._server is not None
+        return self._server
+
+    @property
+    def address(self) -> str:
+        return self.server.addresses[0]
+
+    @property
+    def url(self) -> str:
+        return f"ws://{self.address}"
+
+    async def start(self, address: str = "127.0.0.1:0") -> None:
+        self._server = Server(self.bus, asyncio.get_running_loop(), self.limits)
+        await self._server.listen([address])
+
+    async def stop(self) -> None:
+        await self.server.close(1.0)
+
+    async def restart(self) -> None:
+        """Let everybody go and listen on the same port again, with the same log."""
+        address = self.address
+        await self.stop()
+        await self.start(address)
+
+    # -- publishing --------------------------------------------------------------------------------
+
+    def state(self, topic: str, kind: ValueType = ValueType.FLOAT) -> Channel:
+        """Return a channel of which only the newest value matters."""
+        return self.bus.channel(topic, Metadata(kind))
+
+    def event(self, topic: str, kind: ValueType = ValueType.STRING) -> Channel:
+        """Return a channel of which every value counts."""
+        return self.bus.channel(topic, Metadata(kind, kind=Kind.EVENT))
+
+    def publish(
+        self, channel: str | Channel, *values: Value, quality: Quality = GOOD, time_us: int = 0
+    ) -> None:
+        """Publish values; a topic stands for its `state` channel of numbers."""
+        if isinstance(channel, str):
+            channel = self.bus.find(channel) or self.state(channel)
+        for value in values:
+            reading = Reading(time_us or self.bus.now_us(), value, quality)
+            self.bus.publish(channel, reading)
