@@ -164,7 +164,7 @@ def _open_port(settings: Settings) -> _Port:
     return port
 
 
-_NO_SUCH_PORT = ("no such port", "plug the device in; /dev/serial/by-id lists those present")
+_NO_SUCH_PORT = ("no such port", "plug the device in; sensord ports lists those present")
 
 _OPEN_ERRORS = {
     errno.ENOENT: _NO_SUCH_PORT,

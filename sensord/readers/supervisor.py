@@ -20,7 +20,7 @@ from sensord.readers.base import Link, Reader
 
 __all__ = ["Repeats", "Watch", "backoff_for", "supervise"]
 
-logger = logging.getLogger(__name__)
+log = logging.getLogger("sensord.readers")
 
 REPEAT_US = 300 * 1_000_000
 """A repeated fault is logged this often: rarely enough for an SD card, often enough to be found."""
@@ -156,7 +156,7 @@ class _Supervisor:
 
     def stopped(self) -> None:
         fields = {"device": self._name, "runs": self._runs, "unexpected": self._unexpected}
-        logger.info("reader stopped", extra=fields)
+        log.info("reader stopped", extra=fields)
 
     def _log(
         self,
@@ -169,4 +169,4 @@ class _Supervisor:
         unlogged = self._repeats.note(kind, self._clock.monotonic_us())
         if unlogged is not None:
             extra = {"device": self._name, **fields, "unlogged": unlogged}
-            logger.log(level, message, extra=extra, exc_info=error)
+            log.log(level, message, extra=extra, exc_info=error)

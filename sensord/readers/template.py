@@ -13,10 +13,10 @@ To add a reader, copy this file and follow the steps marked below. The rules are
 
 After that:
 
-1. Name the module in ``_MODULES`` in `registry.py`; or, from another package, publish it under the
-   entry point group ``sensord.readers``.
+1. Name the module in ``_MODULES`` in `sensord/readers/registry.py`; or, from another package,
+   publish it under the entry point group ``sensord.readers``.
 2. Write `tests/integration/readers/test_<name>.py`: real bytes, on both event loops, with
-   `tests.kit`; and `tests/unit/readers/test_<name>.py` for what is pure.
+   `tests/kit`; and `tests/unit/readers/test_<name>.py` for what is pure.
 3. Add a section to `docs/readers.md`: what it reads, its options, an example.
 4. Put recorded bytes of a real device under `tests/recordings/<device>/`.
 """
@@ -25,6 +25,8 @@ from __future__ import annotations
 
 # Step 1: import the few things that a reader sees of the daemon.
 import asyncio
+import ipaddress
+import socket
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Annotated
@@ -49,8 +51,10 @@ class Config:
 
     def faults(self) -> Iterator[tuple[str, str]]:
         """Yield ``(key, message)`` for what one field cannot know."""
-        if not self.host:
-            yield "host", 'may not be empty; "0.0.0.0" listens on every interface'
+        try:
+            ipaddress.ip_address(self.host)
+        except ValueError:
+            yield "host", 'expected an address; "0.0.0.0" listens on every interface'
 
 
 # Step 3: connect, hand on, raise.
@@ -75,22 +79,32 @@ class Reader:
         # A message has a route: where it came from. Here all come from one place. A reader of many
         # sources keeps a bounded table of routes; see `mqtt.Router`.
         route = Route(where)
+        endpoint = _bound(self._config.host, self._config.port)
         loop = asyncio.get_running_loop()
-        try:
-            transport, _ = await loop.create_datagram_endpoint(
-                lambda: _Datagrams(link, route, ending),
-                local_addr=(self._config.host, self._config.port),
-            )
-        except OSError as error:
-            # Translate at the boundary: a short constant reason, which is counted, and a detail
-            # that says what to do.
-            hint = "another program may have this port; ss -ulnp names it"
-            raise DeviceError("cannot listen", f"{where}: {error.strerror}; {hint}") from error
+        transport, _ = await loop.create_datagram_endpoint(
+            lambda: _Datagrams(link, route, ending), sock=endpoint
+        )
         try:
             link.opened(f"udp {where}")
             await ending.reached()
         finally:
             transport.close()
+
+
+def _bound(host: str, port: int) -> socket.socket:
+    """Open the socket. This never blocks; what may block goes through `in_thread`."""
+    endpoint = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_DGRAM)
+    try:
+        endpoint.bind((host, port))
+    except OSError as error:
+        endpoint.close()
+        # Translate at the boundary: a short constant reason, which is counted, and a detail that
+        # says what to do.
+        hint = "another program may have this port; ss -ulnp names it"
+        detail = f"{host}:{port}: {error.strerror}; {hint}"
+        raise DeviceError("cannot listen", detail) from error
+    endpoint.settimeout(0)
+    return endpoint
 
 
 class _Datagrams(asyncio.DatagramProtocol):
