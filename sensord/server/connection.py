@@ -87,7 +87,8 @@ class Connection(asyncio.Protocol):
         """Loop time when it was made."""
         self.heard_at = 0.0
         """Loop time when the client last sent anything."""
-        self.is_pinged = False
+        self.pinged_at: float | None = None
+        """Loop time when it was asked whether it is still there, until it is heard again."""
         self.write: Write = _unconnected
         self._host = host
         self._ws = ServerProtocol(
@@ -118,9 +119,12 @@ class Connection(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Take bytes of the client."""
-        self.heard_at = self._host.shared.loop.time()
-        self.is_pinged = False
+        self._heard()
         self.guard(self._receive, data)
+
+    def _heard(self) -> None:
+        self.heard_at = self._host.shared.loop.time()
+        self.pinged_at = None
 
     def _receive(self, data: bytes) -> None:
         self._ws.receive_data(data)
@@ -151,6 +155,8 @@ class Connection(asyncio.Protocol):
     def resume_writing(self) -> None:
         """Learn that the client has read enough."""
         self.is_clogged = False
+        # It has read; and its pong could not be heard while we did not.
+        self._heard()
         self.guard(self._go_on)
 
     def _go_on(self) -> None:
@@ -226,7 +232,7 @@ class Connection(asyncio.Protocol):
         """Ask the client whether it is still there."""
         if self._ws.state is State.OPEN:
             self._ws.send_ping(b"")
-            self.is_pinged = True
+            self.pinged_at = self._host.shared.loop.time()
             self._flush()
 
     def close(self, code: int, reason: str) -> None:

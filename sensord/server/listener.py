@@ -186,13 +186,13 @@ class Server:
                 if now - connection.clogged_at > limits.lag_timeout_s:
                     self._close_lagging(connection)
                 continue
-            silent_s = now - connection.heard_at
             if session is None or not session.is_ready:
                 if now - connection.made_at > limits.hello_timeout_s:
                     connection.close(4202, "no hello in time")
-            elif silent_s > 2 * limits.silence_s:
-                connection.close(4001, "no answer to a ping")
-            elif silent_s > limits.silence_s and not connection.is_pinged:
+            elif connection.pinged_at is not None:
+                if now - connection.pinged_at > limits.silence_s:
+                    connection.close(4001, "no answer to a ping")
+            elif now - connection.heard_at > limits.silence_s:
                 connection.ping()
         self._tell_lags()
         if self._connections:
