@@ -108,7 +108,9 @@ class _Monitor:
 
     async def ask(self, op: str, **fields: Any) -> dict[str, Any]:
         """Send a request and read on until it is answered, by a result or an error."""
-        number = fields.pop("id", None) or next(self._ids)
+        number = fields.pop("id", None)
+        if number is None:
+            number = next(self._ids)
         self.answers.pop(number, None)
         await self.send({"op": op, "id": number, **fields})
         await self.until(lambda: number in self.answers)
