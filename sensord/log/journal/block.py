@@ -7,9 +7,9 @@ out of a frame, so that a reading is turned into text once.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from itertools import islice
 from operator import itemgetter, le
-from typing import NamedTuple
 
 from sensord.log.journal.payload import inner_texts, recordable
 from sensord.model import Channel, Record
@@ -23,7 +23,8 @@ MESSAGE_OVERHEAD = 31 + len(b'{"value":}')
 """Bytes of an MCAP message beside the inner text."""
 
 
-class Block(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Block:
     """Columns of readings; ``texts`` holds their inner texts, parted by line feeds."""
 
     first: int

@@ -28,11 +28,11 @@ from typing import NamedTuple
 import zstandard
 
 from sensord.log.journal import mcap
-from sensord.log.journal.block import Block, is_rising
+from sensord.log.journal.block import Block
 from sensord.log.journal.mcap import HEADER, ChunkEntry, Opcode
 from sensord.log.journal.payload import VALUE, Parsed, parse_inner, parse_payloads
 
-__all__ = ["ChunkCodec", "Columns", "EncodedChunk", "columns_of", "index_chunk", "pick_messages"]
+__all__ = ["ChunkCodec", "Columns", "EncodedChunk", "columns_of", "index_at", "pick_messages"]
 
 _MESSAGE = struct.Struct("<BQHIQQ")
 _FIELDS = 22
@@ -61,9 +61,11 @@ class EncodedChunk(NamedTuple):
 
     def entry_at(self, position: int) -> ChunkEntry:
         """Return the entry for the record standing at ``position``."""
-        moved = [(number, at + position) for number, at in _INDEX_MAP.iter_unpack(self.entry.index)]
-        index = b"".join([_INDEX_MAP.pack(*pair) for pair in moved])
-        return self.entry._replace(position=position, index=index)
+        moved = [
+            (number, at + position) for number, at in _INDEX_MAP.iter_unpack(self.entry.places)
+        ]
+        places = b"".join([_INDEX_MAP.pack(*pair) for pair in moved])
+        return self.entry._replace(position=position, places=places)
 
 
 class Columns(NamedTuple):
@@ -87,7 +89,7 @@ class Columns(NamedTuple):
 
 
 class ChunkCodec:
-    """Compresses and decompresses chunks; one for each thread, as zstd's contexts are not shared."""
+    """Compresses and decompresses chunks; one a thread, as zstd's contexts are not shared."""
 
     def __init__(self) -> None:
         # The checksum is a second witness beside the CRC in the chunk's header: when they
@@ -191,10 +193,10 @@ class ChunkCodec:
 
 
 def _sequences(first: int, count: int) -> Sequence[int]:
-    low = first & 0xFFFFFFFF
-    if low + count <= 0x100000000:
+    low = first % (1 << 32)
+    if low + count <= 1 << 32:
         return range(low, low + count)
-    return [(first + i) & 0xFFFFFFFF for i in range(count)]
+    return [(first + i) % (1 << 32) for i in range(count)]
 
 
 def _index(
@@ -243,8 +245,14 @@ def columns_of(raw: bytes) -> Columns:
         ):
             texts = [piece[:-_ROW] for piece in pieces[1:-1]]
             texts.append(pieces[-1][:-1])
-            fields = ((10, 2), (12, 4), (16, 8), (24, 8))
-            return Columns(*[_column(table, at, size) for at, size in fields], texts, True)
+            return Columns(
+                channels=_column(table, 10, 2),
+                sequences=_column(table, 12, 4),
+                log_ns=_column(table, 16, 8),
+                publish_ns=_column(table, 24, 8),
+                texts=texts,
+                is_inner=True,
+            )
     return _walk(raw)
 
 
@@ -262,7 +270,7 @@ def _column(table: bytes, at: int, size: int) -> array[int]:
 
 def _walk(raw: bytes) -> Columns:
     rows, payloads, end = [], [], 0
-    for opcode, at, end in mcap.records(raw):  # noqa: B007  # checked behind the loop
+    for opcode, at, end in mcap.records(raw):
         if opcode == Opcode.MESSAGE and end - at >= _FIELDS:
             rows.append(_MESSAGE.unpack_from(raw, at - HEADER.size))
             payloads.append(raw[at + _FIELDS : end])
@@ -272,18 +280,24 @@ def _walk(raw: bytes) -> Columns:
     return Columns(columns[2], columns[3], columns[4], columns[5], payloads, is_inner=False)
 
 
-def index_chunk(content: bytes) -> tuple[int, Sequence[tuple[int, int]]]:
-    """Decode a message index: the channel, and time and position of each of its messages.
+def index_at(block: bytes, at: int, number: int) -> list[tuple[int, int]]:
+    """Decode the message index of a channel: time and position of each of its messages.
+
+    ``block`` holds all indexes of a chunk, this one at position ``at``.
 
     Raises:
-        ValueError: Its lengths contradict each other.
+        ValueError: It is damaged, as far as that shows.
     """
-    if len(content) < 6:
-        raise ValueError("cut off")
-    number, size = struct.unpack_from("<HI", content)
-    if size != len(content) - 6 or size % 16:
-        raise ValueError("the lengths contradict each other")
-    return number, list(struct.iter_unpack("<QQ", content[6:]))
+    try:
+        opcode, length, told, size = _INDEX_HEAD.unpack_from(block, at)
+    except struct.error as error:
+        raise ValueError("the message index is cut off") from error
+    begin = at + _INDEX_HEAD.size
+    if (opcode, told) != (Opcode.MESSAGE_INDEX, number) or length != size + 6 or size % 16:
+        raise ValueError("the message index is damaged")
+    if begin + size > len(block):
+        raise ValueError("the message index is cut off")
+    return list(struct.iter_unpack("<QQ", block[begin : begin + size]))
 
 
 def pick_messages(raw: bytes, wanted: Sequence[tuple[int, int, int]]) -> Columns:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import accumulate, chain, pairwise
+from operator import itemgetter
 from typing import NamedTuple
 
 from sensord.log.journal.block import MAX_TIME_US, Block, is_rising, make_block
@@ -19,6 +20,7 @@ __all__ = ["Intake", "Run"]
 
 STEP_US = 2_000_000
 """A smaller change of the clock is left to clamping: daemons that slew clocks make those."""
+_LOG_US = itemgetter(1)
 BETWEEN_STEPS_US = 60_000_000
 """A clock that flaps must not flood the folder with segments."""
 MAX_RUN_RECORDS = 4096
@@ -67,16 +69,22 @@ class Intake:
             ValueError: They do not; the caller gave the same offset twice.
         """
         for part in self._without_gaps(records):
-            times = [min(max(record.log_us, 0), MAX_TIME_US) for record in part]
-            at = self._step_at(times, stepped=stepped, monotonic_us=monotonic_us)
+            times = list(map(_LOG_US, part))
+            is_sound = is_rising(times) and times[0] >= 0 and times[-1] <= MAX_TIME_US
+            if not is_sound:
+                times = [min(max(time_us, 0), MAX_TIME_US) for time_us in times]
+            is_rising_on = is_sound and times[0] >= self._last_us
+            at = None
+            if stepped or not is_rising_on:
+                at = self._step_at(times, stepped=stepped, monotonic_us=monotonic_us)
             if at is None:
-                yield from self._run(part, times, ids)
+                yield from self._run(part, times, ids, is_rising_on=is_rising_on)
             else:
                 self._stepped_us = monotonic_us
                 if at:
-                    yield from self._run(part[:at], times[:at], ids)
+                    yield from self._run(part[:at], times[:at], ids, is_rising_on=False)
                 self._must_begin = True
-                yield from self._run(part[at:], times[at:], ids)
+                yield from self._run(part[at:], times[at:], ids, is_rising_on=False)
 
     def _without_gaps(self, records: Sequence[Record]) -> Iterator[Sequence[Record]]:
         begin, first = 0, records[0].offset
@@ -97,20 +105,22 @@ class Intake:
         """Return the index of the first reading after a clock step, or None."""
         if self._stepped_us is not None and monotonic_us - self._stepped_us < BETWEEN_STEPS_US:
             return None
-        is_rising_on = times[0] >= self._last_us and is_rising(times)
-        if not stepped and (is_rising_on or not self._last_us):
-            return None
         for i, (one, two) in enumerate(pairwise([self._last_us or times[0], *times])):
             if two < one - STEP_US or (stepped and two > one + STEP_US):
                 return i
         return 0 if stepped else None
 
     def _run(
-        self, records: Sequence[Record], times: list[int], ids: Mapping[Channel, int]
+        self,
+        records: Sequence[Record],
+        times: list[int],
+        ids: Mapping[Channel, int],
+        *,
+        is_rising_on: bool,
     ) -> Iterator[Run]:
         if self._must_begin:
             self._last_us = 0
-        if times[0] < self._last_us or not is_rising(times):
+        if not is_rising_on:
             times = list(accumulate(chain([self._last_us], times), max))[1:]
         self._last_us = times[-1]
         for begin in range(0, len(records), MAX_RUN_RECORDS):

@@ -48,6 +48,7 @@ HEADER = struct.Struct("<BQ")
 FOOTER_BYTES = HEADER.size + 20 + len(MAGIC)
 """The end of a file: the footer's record and the magic."""
 
+_IDS = struct.Struct("<HH")
 _U16 = struct.Struct("<H")
 _U32 = struct.Struct("<I")
 _U64 = struct.Struct("<Q")
@@ -89,7 +90,7 @@ class ChannelRecord(NamedTuple):
 class ChunkEntry(NamedTuple):
     """Where a chunk is and what is in it: the content of its chunk index.
 
-    ``index`` is the chunk index's map as bytes: for each channel two bytes of id and eight of
+    ``places`` is the chunk index's map as bytes: for each channel two bytes of id and eight of
     where its message index is in the file. A file has thousands of those and few are looked up.
     """
 
@@ -97,26 +98,23 @@ class ChunkEntry(NamedTuple):
     end_ns: int
     position: int
     length: int
-    index: bytes
+    places: bytes
     index_length: int
     compression: str
     compressed_size: int
     raw_size: int
 
     @property
-    def count(self) -> int | None:
+    def messages(self) -> int | None:
         """How many messages it has: told by the length of its message indexes, if it has any."""
-        if not self.index:
+        if not self.places:
             return None
-        heads = 15 * (len(self.index) // _COUNTS.size)
+        heads = 15 * (len(self.places) // _COUNTS.size)
         return (self.index_length - heads) // 16
 
-    def index_position(self, channel: int) -> int | None:
-        """Return where the channel's message index is, or None if it has none in this chunk."""
-        for number, position in _COUNTS.iter_unpack(self.index):
-            if number == channel:
-                return int(position)
-        return None
+    def channels(self) -> Iterator[tuple[int, int]]:
+        """Yield each channel with the position of its message index."""
+        return _COUNTS.iter_unpack(self.places)
 
 
 class Totals(NamedTuple):
@@ -161,12 +159,12 @@ def schema(number: int, name: str, encoding: str, data: bytes) -> bytes:
 
 def channel(found: ChannelRecord) -> bytes:
     """Encode a channel."""
-    numbers = struct.pack("<HH", found.id, found.schema_id)
+    numbers = _IDS.pack(found.id, found.schema_id)
     texts = (_text(found.topic), _text(found.encoding), _map(found.metadata))
     return _record(Opcode.CHANNEL, numbers, *texts)
 
 
-def chunk_head(  # noqa: D417  # the fields are the format's
+def chunk_head(
     start_ns: int, end_ns: int, raw: bytes, compression: str, compressed_size: int
 ) -> bytes:
     """Encode all of a chunk's record that stands before its compressed data."""
@@ -182,9 +180,9 @@ def data_end() -> bytes:
 
 def chunk_index(entry: ChunkEntry) -> bytes:
     """Encode where a chunk is."""
-    fields = _CHUNK_INDEX.pack(*entry[:4], len(entry.index))
+    fields = _CHUNK_INDEX.pack(*entry[:4], len(entry.places))
     sizes = struct.pack("<QQ", entry.compressed_size, entry.raw_size)
-    indexed = (entry.index, _U64.pack(entry.index_length))
+    indexed = (entry.places, _U64.pack(entry.index_length))
     return _record(Opcode.CHUNK_INDEX, fields, *indexed, _text(entry.compression), sizes)
 
 
@@ -193,9 +191,7 @@ def metadata_index(position: int, length: int, name: str) -> bytes:
     return _record(Opcode.METADATA_INDEX, struct.pack("<QQ", position, length), _text(name))
 
 
-def statistics(  # noqa: D417  # the fields are the format's
-    totals: Totals, *, schemas: int, channels: int, metadata: int, chunks: int
-) -> bytes:
+def statistics(totals: Totals, *, schemas: int, channels: int, metadata: int, chunks: int) -> bytes:
     """Encode the counts of what is in the file."""
     counts = b"".join([_COUNTS.pack(*entry) for entry in sorted(totals.counts.items())])
     numbers = (schemas, channels, 0, metadata, chunks, totals.start_ns, totals.end_ns)
@@ -273,10 +269,10 @@ def channel_of(body: bytes) -> ChannelRecord:
     Raises:
         ValueError: The record is not one.
     """
-    if len(body) < 4:
+    if len(body) < _IDS.size:
         raise ValueError("cut off")
-    number, schema_id = struct.unpack_from("<HH", body)
-    topic, at = text_of(body, 4)
+    number, schema_id = _IDS.unpack_from(body)
+    topic, at = text_of(body, _IDS.size)
     encoding, at = text_of(body, at)
     return ChannelRecord(number, schema_id, topic, encoding, map_of(body, at)[0])
 
@@ -299,13 +295,13 @@ def chunk_index_of(body: bytes) -> ChunkEntry:
     """
     *times, size = _CHUNK_INDEX.unpack_from(body)
     at = _CHUNK_INDEX.size + size
-    index = body[_CHUNK_INDEX.size : at]
+    places = body[_CHUNK_INDEX.size : at]
     (index_length,) = _U64.unpack_from(body, at)
     compression, at = text_of(body, at + 8)
     compressed_size, raw_size = struct.unpack_from("<QQ", body, at)
     start, end, position, length = times
     return ChunkEntry(
-        start, end, position, length, index, index_length, compression, compressed_size, raw_size
+        start, end, position, length, places, index_length, compression, compressed_size, raw_size
     )
 
 

@@ -11,22 +11,33 @@ import contextlib
 import json
 import zlib
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from sensord.log.journal.channels import Described, described
 from sensord.log.journal.disk import Disk
 from sensord.model import Metadata
 
-__all__ = ["FORMAT", "NAME", "Facts", "Missing", "Registry", "Sealed", "read_facts", "unexplained"]
+__all__ = [
+    "FORMAT",
+    "NAME",
+    "Facts",
+    "Hole",
+    "Registry",
+    "Sealed",
+    "explain",
+    "read_facts",
+    "unexplained",
+]
 
 NAME = "registry"
 FORMAT = 1
 _CRC_DIGITS = 8
 
 
-class Missing(NamedTuple):
+@dataclass(frozen=True, slots=True, order=True)
+class Hole:
     """Offsets that no reading in the journal has, and why."""
 
     first: int
@@ -39,7 +50,21 @@ class Missing(NamedTuple):
         return self.first + self.count
 
 
-def unexplained(first: int, end: int, holes: Iterable[Missing]) -> Iterator[tuple[int, int]]:
+def explain(first: int, end: int, holes: Iterable[Hole], otherwise: str) -> Iterator[Hole]:
+    """Yield holes that together cover a range of offsets, each with its reason."""
+    for hole in sorted(holes):
+        if hole.end > first and hole.first < end:
+            if hole.first > first:
+                yield Hole(first, hole.first - first, otherwise)
+                first = hole.first
+            stop = min(hole.end, end)
+            yield Hole(first, stop - first, hole.reason)
+            first = stop
+    if first < end:
+        yield Hole(first, end - first, otherwise)
+
+
+def unexplained(first: int, end: int, holes: Iterable[Hole]) -> Iterator[tuple[int, int]]:
     """Yield the parts, start and end, of a range of offsets that no hole covers."""
     for hole in sorted(holes):
         if hole.end > first and hole.first < end:
@@ -50,7 +75,8 @@ def unexplained(first: int, end: int, holes: Iterable[Missing]) -> Iterator[tupl
         yield first, end
 
 
-class Sealed(NamedTuple):
+@dataclass(frozen=True, slots=True, order=True)
+class Sealed:
     """A sealed segment: what there is to know of it without opening it."""
 
     first: int
@@ -74,7 +100,7 @@ class Facts:
     epoch: str = ""
     channels: dict[int, Described] = field(default_factory=dict)
     sealed: dict[int, Sealed] = field(default_factory=dict)
-    holes: list[Missing] = field(default_factory=list)
+    holes: list[Hole] = field(default_factory=list)
     format: int = FORMAT
     damaged_lines: int = 0
 
@@ -88,7 +114,8 @@ class Facts:
         for segment in self.sealed.values():
             yield sealed_line(segment)
 
-    def _take(self, found: dict[str, Any]) -> None:
+    def add(self, found: dict[str, Any]) -> None:
+        """Take in what a line says; what is unknown is passed over."""
         match found:
             case {"journal": int(version), "epoch": str(epoch)}:
                 self.format, self.epoch = version, epoch
@@ -96,10 +123,10 @@ class Facts:
                 texts = {key: str(value) for key, value in found.items()}
                 self.channels[number] = described(topic, texts)
             case {"sealed": int(first), "count": int(count), "bytes": int(size)}:
-                times = (found["start_us"], found["end_us"], found["until_us"])
-                self.sealed[first] = Sealed(first, count, *map(int, times), size)
+                start, end, until = (int(found[f"{name}_us"]) for name in ("start", "end", "until"))
+                self.sealed[first] = Sealed(first, count, start, end, until, size)
             case {"hole": int(first), "count": int(count), "reason": str(reason)}:
-                self.holes.append(Missing(first, count, reason))
+                self.holes.append(Hole(first, count, reason))
             case _:
                 pass
 
@@ -119,7 +146,7 @@ def read_facts(path: Path) -> Facts:
         text = line[_CRC_DIGITS + 1 :]
         if line[: _CRC_DIGITS + 1] == b"%08x " % zlib.crc32(text):
             try:
-                facts._take(json.loads(text))
+                facts.add(json.loads(text))
             except (ValueError, KeyError, TypeError):
                 facts.damaged_lines += 1
         elif line:
@@ -149,11 +176,11 @@ def channel_line(number: int, channel: Described) -> bytes:
 
 def sealed_line(segment: Sealed) -> bytes:
     """Write what there is to know of a sealed segment."""
-    first, *rest = segment._asdict().items()
-    return _line({"sealed": first[1], **dict(rest)})
+    found = asdict(segment)
+    return _line({"sealed": found.pop("first"), **found})
 
 
-def hole_line(hole: Missing) -> bytes:
+def hole_line(hole: Hole) -> bytes:
     """Write that offsets are missing, and why."""
     return _line({"hole": hole.first, "count": hole.count, "reason": hole.reason})
 

@@ -89,14 +89,14 @@ def _runs(chunks: list[Found]) -> Iterator[list[Found]]:
 
 def _copy(data: bytes, found: Found, codec: ChunkCodec) -> EncodedChunk:
     """Take a chunk as it stands, or make its header and indexes anew."""
-    first, _, entry = found.located
+    first, entry = found.located.first, found.located.entry
     end = entry.position + entry.length
     record = data[entry.position : end]
     if not found.is_sound:
         return codec.reseal(codec.decode(entry, record), first)
-    places = _MAP_ENTRY.iter_unpack(entry.index)
-    index = b"".join([_MAP_ENTRY.pack(number, at - entry.position) for number, at in places])
-    moved = entry._replace(position=0, index=index)
+    moves = [(number, at - entry.position) for number, at in _MAP_ENTRY.iter_unpack(entry.places)]
+    places = b"".join([_MAP_ENTRY.pack(*pair) for pair in moves])
+    moved = entry._replace(position=0, places=places)
     indexes = data[end : end + entry.index_length]
     return EncodedChunk(record, indexes, moved, first, dict(found.counts))
 

@@ -12,6 +12,7 @@ import struct
 import zlib
 from collections import deque
 from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from itertools import accumulate, islice
 from operator import sub
 from pathlib import Path
@@ -50,7 +51,8 @@ class Flag(enum.IntFlag):
     DROPPED_FAILED = 4
 
 
-class Head(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Head:
     """What a frame says of itself and of the log."""
 
     serial: int
@@ -90,7 +92,7 @@ def decode_body(body: bytes, head: Head, codec: ChunkCodec) -> Block:
     Raises:
         ValueError, TypeError: The body holds something else.
     """
-    raw, _ = codec.decompress(body)
+    raw, _ = codec.decompress(body, 0)
     ids, rises, ages, texts = msgpack.unpackb(raw)
     count = head.count
     if not count == len(ids) == len(rises) == len(ages) == texts.count(b"\n") + 1:
@@ -223,7 +225,7 @@ class Ring:
         room = self._room_for(body)
         assert self._descriptor is not None
         assert room is not None
-        head = head._replace(serial=self._serial, slot=room[0])
+        head = replace(head, serial=self._serial, slot=room[0])
         data = encode_frame(head, body)
         self._disk.write(self._descriptor, data, room[0] * SLOT_BYTES)
         self._disk.sync(self._descriptor)

@@ -10,8 +10,8 @@ from __future__ import annotations
 import contextlib
 from collections import Counter
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
 
 from sensord import __version__
 from sensord.log.journal import mcap
@@ -38,7 +38,8 @@ def open_path(folder: Path, first: int) -> Path:
     return folder / f"{first:020}.mcap.open"
 
 
-class Located(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Located:
     """A chunk in a file and the offsets of its readings."""
 
     first: int
@@ -147,6 +148,7 @@ class SegmentWriter:
             self._descriptor = self._disk.create(self.path)
         self._write(data, sync=True)
         self._disk.replace(self.path, path)
+        self.path = path  # so that trying again after a failed sync does no harm
         self._disk.sync_folder(path.parent)
         self.close()
         return self.size + len(data)

@@ -97,10 +97,15 @@ class Segments:
                 self.current.define(number, channels[number])
         self._append(self.current, chunk)
         self.end = self.current.end
-        if self.current.size >= self._shape.segment_bytes:
-            # The readings are safe; a segment that cannot be sealed now is sealed later.
-            with contextlib.suppress(OSError):
-                self.seal(wall_us)
+
+    def seal_if_large(self, wall_us: int) -> None:
+        """Seal the open segment when it has its size.
+
+        Raises:
+            OSError: It is still open.
+        """
+        if self.current is not None and self.current.size >= self._shape.segment_bytes:
+            self.seal(wall_us)
 
     def _append(self, segment: SegmentWriter, chunk: EncodedChunk) -> None:
         try:

@@ -12,13 +12,21 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 from sensord.log.journal.disk import Disk, is_full
 from sensord.log.journal.intake import Run
 from sensord.log.journal.numbering import Numbering
-from sensord.log.journal.registry import Facts, Missing, Registry, epoch_line, hole_line
-from sensord.log.journal.registry import unexplained
+from sensord.log.journal.registry import (
+    Facts,
+    Hole,
+    Registry,
+    channel_line,
+    epoch_line,
+    hole_line,
+    unexplained,
+)
 from sensord.log.journal.ring import Flag, Head, Ring
 from sensord.log.journal.segments import Segments
 from sensord.log.journal.shape import Shape
@@ -40,8 +48,8 @@ class Store:
         self._registry = Registry(disk, folder)
         self._ring = Ring(disk, folder, shape.ring_bytes)
         self.segments = Segments(disk, folder, shape, self._registry)
-        self._holes: list[Missing] = []
-        self._unnamed: list[Missing] = []
+        self._holes: list[Hole] = []
+        self._unnamed: list[Hole] = []
         """Holes that the registry does not have yet."""
         self._flags = Flag.NONE
         self._began_us: int | None = None
@@ -49,8 +57,10 @@ class Store:
 
     # -- opening and closing --------------------------------------------------------------------
 
-    def open(self, found: Survey, epoch: str, next_offset: int) -> None:
+    def open(self, found: Survey, epoch: str, next_offset: int, numbering: Numbering) -> None:
         """Take over what a survey found and make a reservation; `settle` mends it then.
+
+        ``numbering`` may know more than the survey: what was given out while the disk failed.
 
         Raises:
             OSError: Nothing is open; what is on the disk is as good as before.
@@ -59,27 +69,46 @@ class Store:
         self.segments.sealed, self.segments.unsealed = list(found.sealed), list(found.unsealed)
         self.pending = [Run(block) for _, block in found.needed]
         self.segments.end = self.pending[0].block.first if self.pending else found.end
-        self.numbering = Numbering(found.facts.channels)
-        oldest = min([s.first for s in (*found.sealed, *found.unsealed)], default=self.needed)
+        self.numbering = numbering
+        firsts = [*(s.first for s in found.sealed), *(s.first for s in found.unsealed)]
+        oldest = min(firsts, default=self.needed)
         self._holes = [hole for hole in found.facts.holes if hole.end > oldest]
         self._unnamed = [hole for hole in found.missing if hole.end > oldest]
-        holes = [*self._holes, *self._unnamed]
-        sealed = {segment.first: segment for segment in found.sealed}
-        try:
-            self._registry.rewrite(Facts(epoch, self.numbering.channels, sealed, holes))
-        except OSError as error:
-            if not is_full(error):
-                raise
-            self._registry.open()
-            if found.facts.epoch != epoch:
-                self.numbering.unwritten.append(epoch_line(epoch))
-        else:
-            self._holes, self._unnamed = holes, []
+        self._write_facts(found.facts)
         if found.has_ring:
             self._ring.adopt(found.frames, [frame for frame, _ in found.needed])
         else:
             self._ring.create()
         self.reserve(next_offset)
+
+    def _write_facts(self, known: Facts) -> None:
+        """Write the registry anew; where there is no room for that, note what it lacks."""
+        holes, numbering = [*self._holes, *self._unnamed], self.numbering
+        sealed = {segment.first: segment for segment in self.segments.sealed}
+        try:
+            facts = Facts(self.segments.epoch, numbering.channels, sealed, holes)
+            self._registry.rewrite(facts)
+        except OSError as error:
+            if not is_full(error):
+                raise
+            self._registry.open()
+            numbering.unwritten = [epoch_line(self.segments.epoch)]
+            for number in numbering.channels.keys() - known.channels.keys():
+                numbering.unwritten.append(channel_line(number, numbering.channels[number]))
+        else:
+            self._holes, self._unnamed = holes, []
+            numbering.unwritten.clear()
+
+    def renumber(self, wall_us: int) -> None:
+        """Begin again with channel 1, once nothing uses the old numbers any more.
+
+        Raises:
+            OSError: The old numbers stand.
+        """
+        self.settle(wall_us)
+        sealed = {segment.first: segment for segment in self.segments.sealed}
+        self._registry.rewrite(Facts(self.segments.epoch, {}, sealed, list(self.holes)))
+        self.numbering = Numbering({})
 
     def settle(self, wall_us: int) -> None:
         """Seal what a crash left open, and put the ring's readings into a segment.
@@ -142,11 +171,14 @@ class Store:
         try:
             self._flush(wall_us)
         except OSError as error:
-            if self.pending[-1:] == [run]:
+            is_written = not self.pending or self.pending[-1] is not run
+            if not is_written:
                 self.pending.pop()
-                if not is_full(error):
-                    raise
-                self._frame(run, body or self._ring.encode(run.block))
+            if not is_full(error):
+                raise
+            if is_written:
+                return  # only sealing found no room; it is tried again with the next chunk
+            self._frame(run, body or self._ring.encode(run.block))
 
     def _frame(self, run: Run, body: bytes) -> None:
         """Write a run to the ring, dropping the oldest ones there if it must be."""
@@ -168,22 +200,22 @@ class Store:
         reason = self.segments.full_reason or "no room in the ring"
         self._flags = Flag.DROPPED_FULL
         self._ring.free(run.block.end)
-        self.lose(Missing(run.block.first, run.block.count, f"dropped: {reason}"))
+        self.lose(Hole(run.block.first, run.block.count, f"dropped: {reason}"))
 
-    def lose(self, hole: Missing) -> None:
+    def lose(self, hole: Hole) -> None:
         """Count and remember readings that are lost; the next segment names them."""
         self.dropped += hole.count
         self._note(hole)
 
-    def _note(self, hole: Missing) -> None:
+    def _note(self, hole: Hole) -> None:
         last = self._unnamed[-1] if self._unnamed else None
         if last is not None and last.end == hole.first and last.reason == hole.reason:
-            self._unnamed[-1] = last._replace(count=last.count + hole.count)
+            self._unnamed[-1] = replace(last, count=last.count + hole.count)
         else:
             self._unnamed.append(hole)
 
     @property
-    def holes(self) -> tuple[Missing, ...]:
+    def holes(self) -> tuple[Hole, ...]:
         """Every hole there is to tell of."""
         return (*self._holes, *self._unnamed)
 
@@ -236,11 +268,12 @@ class Store:
             del self.pending[: len(runs)]
             self._ring.free(blocks[-1].end)
             self._flags = Flag.NONE
+            self.segments.seal_if_large(wall_us)
 
     def _name_holes(self, first: int) -> None:
         """Write into the registry what is missing before ``first``."""
         for start, end in unexplained(self.segments.end, first, self.holes):
-            self._note(Missing(start, end - start, "not given to the journal"))
+            self._note(Hole(start, end - start, "not given to the journal"))
         if self._unnamed:
             lines = [hole_line(hole) for hole in self._unnamed]
             self.segments.with_room(lambda: self._registry.append(lines, sync=True))

@@ -19,7 +19,7 @@ from sensord.log.journal import registry, ring
 from sensord.log.journal.block import Block
 from sensord.log.journal.channels import Described, described
 from sensord.log.journal.chunk import ChunkCodec
-from sensord.log.journal.registry import FORMAT, Facts, Missing, Sealed, read_facts, unexplained
+from sensord.log.journal.registry import FORMAT, Facts, Hole, Sealed, read_facts, unexplained
 from sensord.log.journal.ring import Flag, Frame, decode_body, read_ring
 from sensord.log.journal.segment import open_path, sealed_path
 from sensord.log.journal.table import read_facts_of, read_table, walk_file
@@ -64,7 +64,7 @@ class Survey:
     frames: list[Frame] = field(default_factory=list)
     needed: list[tuple[Frame, Block]] = field(default_factory=list)
     """The frames whose readings no segment has."""
-    missing: list[Missing] = field(default_factory=list)
+    missing: list[Hole] = field(default_factory=list)
     """What was found missing now; what was known before is in the facts."""
     findings: list[str] = field(default_factory=list)
     end: int = 0
@@ -119,7 +119,7 @@ def _segments(folder: Path) -> list[tuple[int, bool]]:
     """List the segments: first offset, and whether it is unsealed."""
 
     def names() -> set[str]:
-        return {name for name in os.listdir(folder) if _SEGMENT.fullmatch(name)}
+        return {path.name for path in folder.iterdir() if _SEGMENT.fullmatch(path.name)}
 
     # A rename between two reads of the folder can hide a file; two equal lists cannot both lie.
     seen, again = names(), names()
@@ -190,7 +190,7 @@ def _choose_frames(found: Survey, codec: ChunkCodec) -> None:
 def _note_missing(found: Survey, first: int, end: int, reason: str) -> None:
     """Note the offsets that no hole in the registry explains."""
     for start, stop in unexplained(first, end, found.facts.holes):
-        found.missing.append(Missing(start, stop - start, reason))
+        found.missing.append(Hole(start, stop - start, reason))
 
 
 def _name_channels(folder: Path, found: Survey) -> None:

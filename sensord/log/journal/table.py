@@ -11,7 +11,6 @@ import struct
 import zlib
 from collections.abc import Mapping
 from functools import lru_cache
-from pathlib import Path
 from typing import NamedTuple
 
 from sensord.log.journal import mcap
@@ -123,10 +122,10 @@ def _from_summary(summary: bytes, first: int, size: int) -> Table:
             totals = mcap.statistics_of(body)
     chunks = []
     for entry in sorted(entries, key=lambda entry: entry.position):
-        if entry.count is None:
+        if entry.messages is None:
             raise ValueError("there are no message indexes")
-        chunks.append(Located(first, entry.count, entry))
-        first += entry.count
+        chunks.append(Located(first, entry.messages, entry))
+        first += entry.messages
     times = (totals.start_ns, totals.end_ns)
     return Table(tuple(chunks), channels, totals.counts, *times, size, is_indexed=True)
 

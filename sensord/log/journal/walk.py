@@ -20,6 +20,7 @@ from sensord.log.journal.segment import METADATA, Located
 
 __all__ = ["Found", "Walk", "walk"]
 
+_DATA_END_BYTES = 4
 _LARGEST_FACT_BYTES = 1 << 20
 """No record beside chunks comes near; bounds what a damaged length makes us read."""
 _LARGEST_CHUNK_BYTES = 32 << 20
@@ -140,7 +141,7 @@ class _Walker:
             return None
         if opcode == Opcode.CHUNK:
             return self._chunk(at, after)
-        if opcode == Opcode.DATA_END and length == 4:
+        if opcode == Opcode.DATA_END and length == _DATA_END_BYTES:
             return at
         if length > _LARGEST_FACT_BYTES:
             return None
@@ -272,17 +273,19 @@ class _Walker:
             return
         found = self._chunks.pop()
         entry = found.located.entry
+        count = 0
         try:
             columns = columns_of(self._content(entry))
-            is_of_here = columns.sequences[0] == found.located.first % (1 << 32)
+            if columns.sequences[0] == found.located.first % (1 << 32):
+                count = len(columns.texts)
         except (ValueError, IndexError):
-            is_of_here = False
-        if not is_of_here:
+            pass
+        if not count:
             self._next = found.located.first
             self._note_damage(entry.position)
-        elif (count := len(columns.texts)) == found.located.count:
+        elif count == found.located.count:
             self._chunks.append(found)
         else:
             self._note_damage(entry.position)
-            located = Located(found.located.first, count, entry._replace(index=b"", index_length=0))
-            self._add(Found(located, []))
+            bare = entry._replace(places=b"", index_length=0)
+            self._add(Found(Located(found.located.first, count, bare), []))

@@ -1,0 +1,31 @@
+"""The journal: the log on disk, in files that other tools open as they are.
+
+`Writer` takes commits and survives the disk; `Reader` gives readings back, with every hole named.
+Both are synchronous and know no loop and no clock. What stands on the disk is described in
+`docs/journal.md`, which is normative.
+"""
+
+from sensord.log.journal.batch import Batch
+from sensord.log.journal.fetch import ChannelFor
+from sensord.log.journal.options import Options
+from sensord.log.journal.reader import Reader
+from sensord.log.journal.recovery import Recovery
+from sensord.log.journal.registry import Hole
+from sensord.log.journal.scan import Scan
+from sensord.log.journal.statistics import State, Statistics, forecast_bytes_per_day
+from sensord.log.journal.writer import Commit, Writer
+
+__all__ = [
+    "Batch",
+    "ChannelFor",
+    "Commit",
+    "Hole",
+    "Options",
+    "Reader",
+    "Recovery",
+    "Scan",
+    "State",
+    "Statistics",
+    "Writer",
+    "forecast_bytes_per_day",
+]

@@ -1,0 +1,56 @@
+"""The way into a journal for whoever reads it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from sensord.errors import JournalError
+from sensord.log.journal.fetch import ChannelFor, Source, own_channels
+from sensord.log.journal.scan import Scan
+from sensord.log.journal.view import View, look
+from sensord.log.journal.writer import Writer
+
+__all__ = ["Reader"]
+
+
+class Reader:
+    """Reads one journal; each thread needs its own.
+
+    It may be read while it is written: by the writer's own process, given the `Writer`, or by any
+    other, given the folder.
+    """
+
+    def __init__(self, source: Writer | Path, channel_for: ChannelFor | None = None) -> None:
+        self._journal = source
+        self._source = Source(self.view, channel_for or own_channels())
+
+    def view(self) -> View:
+        """Look at the parts of the journal.
+
+        Raises:
+            JournalError: The folder cannot be read.
+        """
+        if isinstance(self._journal, Writer):
+            return self._journal.view
+        try:
+            return look(self._journal)
+        except OSError as error:
+            raise JournalError(f"cannot read the journal in {self._journal}: {error}") from error
+
+    def scan(
+        self,
+        start: int | None = None,
+        stop: int | None = None,
+        *,
+        since_us: int | None = None,
+        until_us: int | None = None,
+        topics: Sequence[str] | None = None,
+        limit: int | None = None,
+    ) -> Scan:
+        """Read the offsets from ``start`` up to ``stop`` that were logged in a span of time.
+
+        Without ``start`` reading begins at the oldest, without ``stop`` it ends at the newest
+        committed reading. ``since_us`` is included, ``until_us`` is not. ``topics`` are filters.
+        """
+        return Scan(self._source, start, stop, since_us, until_us, topics, limit)

@@ -1,0 +1,66 @@
+"""What a start found in the journal's folder, as values and as sentences for a person."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from sensord.log.journal.channels import Described
+from sensord.log.journal.registry import Hole
+from sensord.log.journal.survey import Survey
+
+__all__ = ["Recovery", "recovery_of"]
+
+
+class Recovery(NamedTuple):
+    """What was found at start and what was done about it."""
+
+    epoch: str
+    next_offset: int
+    """The log goes on here."""
+    is_new: bool
+    """There was no journal, or none that could be read."""
+    was_closed: bool
+    recovered: int
+    """Readings that were in no sealed segment."""
+    truncated_bytes: int
+    """Cut off the end of the open segment: what a commit had not finished."""
+    holes: tuple[Hole, ...]
+    """What was found missing now."""
+    findings: tuple[str, ...]
+    """All of this as sentences."""
+    channels: tuple[Described, ...]
+    """The topics and metadata that the journal knows."""
+
+
+def recovery_of(found: Survey, epoch: str) -> Recovery:
+    """Sum up a survey."""
+    recovered = sum(block.count for _, block in found.needed)
+    cut = 0
+    for left in found.unsealed:
+        recovered += sum(located.count for located in left.walk.located())
+        cut += left.walk.size - left.walk.sound_bytes if left.walk.is_clean else 0
+    return Recovery(
+        epoch,
+        found.next_offset,
+        found.is_empty,
+        found.was_closed,
+        recovered,
+        cut,
+        tuple(found.missing),
+        tuple(_sentences(found, recovered, cut)),
+        tuple(found.facts.channels.values()),
+    )
+
+
+def _sentences(found: Survey, recovered: int, cut: int) -> Iterator[str]:
+    if not found.was_closed:
+        yield f"the journal was not closed; {recovered} readings were recovered"
+    yield from found.findings
+    if cut:
+        yield f"{cut} bytes that were not wholly written were cut off"
+    for left in found.unsealed:
+        if not left.walk.is_clean:
+            yield f"{left.path.name} is damaged; what is whole was copied to new segments"
+    for hole in found.missing:
+        yield f"{hole.count} offsets from {hole.first} on are missing: {hole.reason}"

@@ -1,0 +1,230 @@
+"""Read a journal: one iterator over sealed segments, the open one and the ring.
+
+What is not there or not whole comes as a `Hole` between the batches, so whoever reads knows of
+every offset whether it was given, not asked for, or lost, and why.
+
+Theory of operation. A scan takes one look (`View`) at the parts of the journal and goes through
+them in the order of their offsets; at the end it looks again, until there is nothing new. Each step
+decodes one chunk at most, about 5 ms, so a caller may stop, pace or share time between any two.
+Parts that the time or the topics rule out are skipped by what the registry, the summary or the
+message indexes say of them, without decoding.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+from sensord.log.journal.batch import Batch, Rows, rows_of_block
+from sensord.log.journal.block import Block
+from sensord.log.journal.channels import Described
+from sensord.log.journal.fetch import Source
+from sensord.log.journal.registry import Hole, Sealed, explain
+from sensord.log.journal.segment import Located, sealed_path
+from sensord.log.journal.view import OpenSegment, View
+from sensord.topics import matches
+
+__all__ = ["Scan"]
+
+_Part = Sealed | OpenSegment | Block
+
+
+class Scan:
+    """The iterator: batches of readings, and holes."""
+
+    def __init__(
+        self,
+        source: Source,
+        start: int | None,
+        stop: int | None,
+        since_us: int | None,
+        until_us: int | None,
+        topics: Sequence[str] | None,
+        limit: int | None,
+    ) -> None:
+        self.position = start or 0
+        """Everything before this offset was given, or named, or was not asked for."""
+        self._source = source
+        self._is_from_start = start is None
+        self._stop = (1 << 64) if stop is None else stop
+        self._since_ns = None if since_us is None else since_us * 1000
+        self._until_ns = None if until_us is None else until_us * 1000
+        self._topics = topics
+        self._left = (1 << 64) if limit is None else limit
+        self._is_wanted: dict[Described, bool] = {}
+        self._steps = self._run()
+
+    def __iter__(self) -> Iterator[Batch | Hole]:
+        return self
+
+    def __next__(self) -> Batch | Hole:
+        return next(self._steps)
+
+    def _run(self) -> Iterator[Batch | Hole]:
+        view = self._source.look()
+        if self._is_from_start:
+            self.position = view.start
+        while self.position < min(view.end, self._stop) and self._left:
+            yield from self._parts(view)
+            view = self._source.look()
+
+    def _parts(self, view: View) -> Iterator[Batch | Hole]:
+        parts: list[_Part] = [*view.sealed, *view.unsealed, *view.pending]
+        parts.sort(key=lambda part: part.first)
+        before_ns = None
+        for i, part in enumerate(parts):
+            start_ns, end_ns, end = _extent(part)
+            following = parts[i + 1].first if i + 1 < len(parts) else self._stop
+            # A crash during a repair leaves files that overlap: each ends where the next begins.
+            bound = min(self._stop, max(following, self.position))
+            if end > self.position and part.first < self._stop:
+                if part.first > self.position:
+                    yield from self._missing(view, part.first, before_ns, start_ns)
+                if self._is_within(start_ns, end_ns):
+                    yield from self._part(view, part, min(bound, end))
+                else:
+                    self.position = max(self.position, min(bound, end))
+                if not self._left:
+                    return
+            before_ns = end_ns
+        self.position = max(self.position, min(view.end, self._stop))
+
+    def _missing(
+        self, view: View, end: int, before_ns: int | None, after_ns: int
+    ) -> Iterator[Hole]:
+        """Name what lies before the next part, unless the time rules it out."""
+        end = min(end, self._stop)
+        is_after = self._until_ns is not None and (before_ns or 0) >= self._until_ns
+        is_before = self._since_ns is not None and after_ns < self._since_ns
+        if not is_after and not is_before:
+            otherwise = "no reason is recorded"
+            if self.position < view.start:
+                otherwise = "removed by retention"
+            yield from explain(self.position, end, view.holes, otherwise)
+        self.position = end
+
+    def _is_within(self, start_ns: int, end_ns: int) -> bool:
+        """Tell whether a span of log times has a part in the time asked for."""
+        is_late = self._until_ns is not None and start_ns >= self._until_ns
+        is_early = self._since_ns is not None and end_ns < self._since_ns
+        return not is_late and not is_early
+
+    def _part(self, view: View, part: _Part, bound: int) -> Iterator[Batch | Hole]:
+        if isinstance(part, Block):
+            numbers = self._numbers(view.channels)
+            rows = rows_of_block(part)
+            if numbers is not None:
+                rows = rows.of_channels(numbers)
+            yield from self._give(rows, bound, view.channels)
+            return
+        try:
+            descriptor = _open(view.folder, part)
+        except FileNotFoundError:
+            yield Hole(self.position, bound - self.position, "removed by retention meanwhile")
+            self.position = bound
+            return
+        except OSError as error:
+            yield Hole(self.position, bound - self.position, f"cannot be read: {error.strerror}")
+            self.position = bound
+            return
+        try:
+            if isinstance(part, OpenSegment):
+                yield from self._segment(descriptor, part.chunks, view.channels, bound)
+            else:
+                table = self._source.table(descriptor, part)
+                yield from self._segment(descriptor, table.chunks, table.channels, bound)
+        finally:
+            os.close(descriptor)
+
+    def _segment(
+        self,
+        descriptor: int,
+        chunks: Sequence[Located],
+        channels: Mapping[int, Described],
+        bound: int,
+    ) -> Iterator[Batch | Hole]:
+        numbers, is_empty = self._numbers(channels), True
+        for located in chunks:
+            if located.end <= self.position or located.first >= bound:
+                continue
+            if located.first > self.position:
+                yield Hole(self.position, located.first - self.position, "damaged")
+                self.position = located.first
+            if not self._is_within(located.entry.start_ns, located.entry.end_ns):
+                self.position = min(located.end, bound)
+                continue
+            if numbers is not None and not _has_any(located, numbers):
+                self.position = min(located.end, bound)
+                continue
+            end = min(located.end, bound)
+            try:
+                rows = self._source.rows(descriptor, located, numbers)
+                found = list(self._give(rows, end, channels))
+            except (ValueError, OSError) as error:
+                yield Hole(self.position, end - self.position, f"a damaged chunk: {error}")
+                self.position = end
+                continue
+            is_empty = is_empty and not found
+            yield from found
+            if not self._left:
+                return
+        if self.position < bound and (not chunks or chunks[-1].end < bound):
+            yield Hole(self.position, bound - self.position, "damaged")
+        self.position = max(self.position, bound)
+        if is_empty:
+            yield Batch(self.position, (), (), (), (), (), None, None, {})
+
+    def _give(self, rows: Rows, end: int, channels: Mapping[int, Described]) -> Iterator[Batch]:
+        """Narrow rows to what was asked for, and yield them if any are left."""
+        rows = rows.between(self.position, end).within(self._since_ns, self._until_ns)
+        if len(rows) > self._left:
+            rows = rows.first(self._left)
+            end = rows.offsets[-1] + 1
+        batch = rows.parse(end, self._source.channels(channels)) if len(rows) else None
+        self._left -= len(rows)
+        self.position = end
+        if batch is not None:
+            yield batch
+
+    def _numbers(self, channels: Mapping[int, Described]) -> set[int] | None:
+        """Return the numbers of the channels asked for, None for all."""
+        if self._topics is None:
+            return None
+        return {number for number, described in channels.items() if self._wants(described)}
+
+    def _wants(self, described: Described) -> bool:
+        wanted = self._is_wanted.get(described)
+        if wanted is None:
+            assert self._topics is not None
+            wanted = any(matches(pattern, described.topic) for pattern in self._topics)
+            self._is_wanted[described] = wanted
+        return wanted
+
+
+def _extent(part: _Part) -> tuple[int, int, int]:
+    """Return the first and last log time and the end of a part."""
+    if isinstance(part, Block):
+        return part.log_us[0] * 1000, part.log_us[-1] * 1000, part.end
+    if isinstance(part, Sealed):
+        return part.start_us * 1000, part.end_us * 1000 + 999, part.end
+    if not part.chunks:
+        return 0, 0, part.first
+    start = min(chunk.entry.start_ns for chunk in part.chunks)
+    return start, max(chunk.entry.end_ns for chunk in part.chunks), part.chunks[-1].end
+
+
+def _open(folder: Path, part: Sealed | OpenSegment) -> int:
+    flags = os.O_RDONLY | os.O_CLOEXEC
+    if isinstance(part, OpenSegment):
+        try:
+            return os.open(part.path, flags)
+        except FileNotFoundError:
+            pass  # sealed since the look
+    return os.open(sealed_path(folder, part.first), flags)
+
+
+def _has_any(located: Located, numbers: set[int]) -> bool:
+    """Tell whether a chunk has messages of any of the channels."""
+    places = located.entry.places
+    return not places or any(number in numbers for number, _ in located.entry.channels())

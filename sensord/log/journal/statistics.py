@@ -1,0 +1,81 @@
+"""What there is to know of a running journal, and what it will cost a card."""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass
+
+from sensord.log.journal.shape import CHUNK_BYTES
+
+__all__ = ["State", "Statistics", "forecast_bytes_per_day"]
+
+_DAY_S = 86400
+_PAGE = 4096
+
+# Measured with 200 topics, two decimals: see docs/journal.md and bench/journal.py.
+_RAW_BYTES = 46.0
+"""A reading as an MCAP message."""
+_FRAME_BYTES = 8.5
+"""A reading in a ring frame."""
+_REST_BYTES = 34.0
+"""A reading in a segment, with its indexes."""
+_SYNC_BYTES = 16384.0
+"""What the file system writes of its own when an append is synced."""
+_HALF_RING_FRAMES = 128
+
+
+class State(enum.StrEnum):
+    """Whether readings are being recorded."""
+
+    OK = "ok"
+    FULL = "full"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True)
+class Statistics:
+    """The journal at one moment. Offsets count readings; times are µs since 1970 UTC."""
+
+    state: State
+    reason: str
+    """Why the state is not ok."""
+    epoch: str
+    oldest_offset: int
+    oldest_us: int
+    """When the oldest segment begins, 0 if there is none."""
+    committed_offset: int
+    """The offset behind the last reading that a power cut cannot take."""
+    waiting: int
+    """Readings in memory that the disk has not taken yet."""
+    commits: int
+    recorded: int
+    """Readings committed since the start."""
+    dropped: int
+    """Readings lost since the start because the disk was full or failed."""
+    segments: int
+    used_bytes: int
+    written_bytes: int
+    """Pages written since the start; what the file system adds is not counted."""
+    syncs: int
+    elapsed_us: int
+    """Since the start, by the monotonic clock."""
+
+    @property
+    def written_per_day(self) -> float:
+        """Bytes that a day like the time since the start writes."""
+        return self.written_bytes * _DAY_S * 1e6 / max(self.elapsed_us, 1_000_000)
+
+
+def forecast_bytes_per_day(readings_per_s: float, commit_interval_s: float = 1.0) -> float:
+    """Estimate the bytes that the device will be made to write in a day, file system included."""
+    if readings_per_s <= 0:
+        return 0.0
+    # Slow readings leave intervals without a commit.
+    commits_per_s = min(1 / commit_interval_s, readings_per_s)
+    per_commit = readings_per_s / commits_per_s
+    pages = -(-(per_commit * _FRAME_BYTES + 96) // _PAGE)
+    commits_per_chunk = min(CHUNK_BYTES / (per_commit * _RAW_BYTES), _HALF_RING_FRAMES / pages)
+    framed = max(0.0, 1 - 1 / max(commits_per_chunk, 1))
+    ring = commits_per_s * pages * _PAGE * framed
+    chunks = readings_per_s * _REST_BYTES + commits_per_s / max(commits_per_chunk, 1) * _SYNC_BYTES
+    return (ring + chunks) * _DAY_S

@@ -1,0 +1,86 @@
+"""What a reader needs to know of a journal at one moment: frozen, so that threads may share it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+from sensord.log.journal.block import Block
+from sensord.log.journal.channels import Described, described
+from sensord.log.journal.registry import Hole, Sealed
+from sensord.log.journal.segment import Located
+from sensord.log.journal.survey import Survey, survey
+
+__all__ = ["OpenSegment", "View", "look"]
+
+
+class OpenSegment(NamedTuple):
+    """A segment that has no footer yet: its chunks are known to whoever wrote or walked it."""
+
+    path: Path
+    first: int
+    size: int
+    chunks: tuple[Located, ...]
+
+
+class View(NamedTuple):
+    """The parts of a journal, in the order of their offsets."""
+
+    folder: Path
+    epoch: str
+    sealed: tuple[Sealed, ...]
+    unsealed: tuple[OpenSegment, ...]
+    pending: tuple[Block, ...]
+    """What stands in the ring only."""
+    channels: Mapping[int, Described]
+    """What the numbers in ``unsealed`` and ``pending`` mean."""
+    holes: tuple[Hole, ...]
+
+    @property
+    def start(self) -> int:
+        """The offset of the oldest reading."""
+        firsts = [part.first for part in self.sealed[:1]]
+        firsts += [part.first for part in self.unsealed]
+        firsts += [block.first for block in self.pending[:1]]
+        return min(firsts, default=0)
+
+    @property
+    def end(self) -> int:
+        """The offset behind the newest reading."""
+        ends = [self.sealed[-1].end] if self.sealed else []
+        ends += [part.chunks[-1].end for part in self.unsealed if part.chunks]
+        ends += [self.pending[-1].end] if self.pending else []
+        return max(ends, default=0)
+
+
+def look(folder: Path) -> View:
+    """Look at a folder that another process may be writing.
+
+    Raises:
+        OSError: It cannot be read.
+        JournalError: A newer sensord wrote it.
+    """
+    return view_of(folder, survey(folder))
+
+
+def view_of(folder: Path, found: Survey) -> View:
+    """Turn a survey into what a reader needs."""
+    channels: dict[int, Described] = {}
+    for left in found.unsealed:
+        for record in left.walk.channels.values():
+            channels[record.id] = described(record.topic, record.metadata)
+    # The registry has a CRC a line, the open segment has none for its channels.
+    channels |= found.facts.channels
+    return View(
+        folder,
+        found.epoch,
+        tuple(found.sealed),
+        tuple(
+            OpenSegment(left.path, left.first, left.walk.size, tuple(left.walk.located()))
+            for left in found.unsealed
+        ),
+        tuple(block for _, block in found.needed),
+        channels,
+        (*found.facts.holes, *found.missing),
+    )
