@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import faulthandler
+import gc
 import logging
 import resource
 import secrets
@@ -81,6 +82,7 @@ class App:
                 for config, device in zip(self.config.devices, devices, strict=True)
             ]
             tasks.append(group.create_task(self._watch(), name="watchdog"))
+            _calm_collector()
             self._notifier.ready()
             log.info("ready", extra={"devices": len(devices)})
             if on_ready is not None:
@@ -163,6 +165,17 @@ async def _run(
     config: Config, notifier: Notifier, on_ready: Callable[[list[str]], None] | None
 ) -> None:
     await App(config, notifier).run(on_ready)
+
+
+def _calm_collector() -> None:
+    """Let the garbage collector look seldom, and not at what was made at the start.
+
+    Records hold no cycles, but the ring keeps some 100,000 tuples that each full collection would
+    walk: measured at 10,000 readings a second, a tenth of all CPU and pauses of 10 ms.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 50)
 
 
 def _raise_descriptor_limit() -> None:

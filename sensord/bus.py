@@ -15,7 +15,7 @@ from typing import Protocol
 
 from sensord.clock import Clock
 from sensord.log import Log
-from sensord.model import Channel, Metadata, Reading, Record
+from sensord.model import Channel, Metadata, Reading, Record, make_record
 from sensord.topics import FilterTree, TopicTree
 
 __all__ = ["Bus", "Sink"]
@@ -73,9 +73,9 @@ class Bus:
         ``log_us`` is for readings that arrived together; without it the clock is asked.
         """
         log = self.log
-        record = Record(
-            log.tail, self._clock.wall_us() if log_us is None else log_us, channel, reading
-        )
+        if log_us is None:
+            log_us = self._clock.wall_us()
+        record = make_record((log.tail, log_us, channel, reading))
         log.append(record)
         self._last[channel.number] = record
         for sink in self._sinks[channel.number]:

@@ -17,7 +17,7 @@ from sensord.bus import Bus
 from sensord.config.tree import ChannelRules, Device
 from sensord.conform import Rules, conform, infer_type
 from sensord.decode.base import Decoder, Fault, Framer, Sample
-from sensord.model import Channel, Kind, Metadata, Quality, Reading, Value
+from sensord.model import Channel, Kind, Metadata, Quality, Reading, Value, make_reading
 from sensord.policy import Policy, Publisher
 from sensord.topics import expand, topic_fault
 
@@ -129,7 +129,8 @@ class Intake:
                 if tap is None:
                     continue
             value, quality = conform(tap.rules, value, quality)  # noqa: PLW2901  # it is the same value
-            reading = Reading(wall_us if time_us is None else time_us, value, quality)
+            at_us = wall_us if time_us is None else time_us
+            reading = make_reading((at_us, value, quality, False))
             due = tap.publisher.offer(now_us, reading)
             if due is not None:
                 publish(tap.channel, due, wall_us)
@@ -157,9 +158,12 @@ class Intake:
             self._note_due(tap)
 
     def spoil(self, now_us: int, quality: Quality) -> None:
-        """Say of every channel of this device that its last value now has ``quality``."""
+        """Say of every state of this device that its last value now has ``quality``.
+
+        Events are left alone: they happened, whatever became of the device.
+        """
         for tap in self._taps.values():
-            if tap is not None:
+            if tap is not None and not tap.channel.is_event:
                 self._publish(tap, tap.publisher.spoil(now_us, quality))
 
     def _publish(self, tap: _Tap, reading: Reading | None) -> None:

@@ -95,7 +95,9 @@ class Publisher:
         policy = self._policy
         self._seen_us = now_us
         if policy.policy == "every":
-            return self._publish(now_us, reading)
+            self._last = reading
+            self._stale = False
+            return reading
         if policy.policy == "periodic":
             return self._offer_periodic(now_us, reading)
         last = self._last
