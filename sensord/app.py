@@ -10,6 +10,7 @@ import asyncio
 import faulthandler
 import gc
 import logging
+import os
 import resource
 import secrets
 import signal
@@ -92,10 +93,12 @@ class App:
             server.refuse()
             for task in tasks:
                 task.cancel()
-            await asyncio.wait(tasks, timeout=READERS_STOP_S)
+            _, stuck = await asyncio.wait(tasks, timeout=READERS_STOP_S)
             for device in devices:
                 device.close()
             await server.close(SESSIONS_STOP_S)
+            if stuck:
+                self._cut_off(stuck)
         log.info("stopped", extra={"readings": bus.log.tail})
         if self._failure is not None:
             raise self._failure
@@ -132,6 +135,13 @@ class App:
         found = readers.find(config.reader)
         assert found is not None, "checked with the configuration"
         await supervise(config.name, found.create(config.reader_config), device, device)
+
+    def _cut_off(self, stuck: set[asyncio.Task[None]]) -> None:
+        """End the process although readers hang: everything else is done, nobody should wait."""
+        names = " ".join(sorted(task.get_name() for task in stuck))
+        log.error("readers did not stop, cut off", extra={"tasks": names})
+        logging.shutdown()
+        os._exit(0 if self._failure is None else 1)
 
     def _surprised(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
         """Stop on what nobody caught: an unknown state must not go on serving."""

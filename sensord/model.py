@@ -53,7 +53,6 @@ class Reason(enum.StrEnum):
     STALE = "stale"
     DISCONNECTED = "disconnected"
     OUT_OF_RANGE = "out_of_range"
-    DECODE_ERROR = "decode_error"
     WRONG_TYPE = "wrong_type"
     NOT_FINITE = "not_finite"
     NO_FIX = "no_fix"

@@ -46,6 +46,10 @@ QUEUE = 64
 
 FIRST_PAUSE_S, LONGEST_PAUSE_S, BUSY_PAUSE_S = 0.1, 5.0, 5.0
 CONNECT_S = 10.0
+
+OUTBOX = 1024
+"""Requests that may wait for the socket; more of them are a mistake of the caller's."""
+
 STEADY_S = 10.0
 """A connection that held this long makes the next pause short again."""
 
@@ -128,7 +132,7 @@ class Client:
         self._subscriptions: dict[int, Subscription] = {}
         self._answers: dict[int, tuple[asyncio.Future[dict[str, Any]], bool]] = {}
         self._collected: dict[int, list[Update]] = {}
-        self._outbox: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
+        self._outbox: asyncio.Queue[dict[str, Any]] = asyncio.Queue(OUTBOX)
         self._socket: ClientConnection | None = None
         self._task: asyncio.Task[None] | None = None
 
@@ -178,7 +182,7 @@ class Client:
             options["deadband"] = deadband
         subscription = Subscription(next(self._numbers), topics, options)
         self._subscriptions[subscription.request] = subscription
-        self._outbox.put_nowait(subscription.message())
+        self._request(subscription.message())
         return subscription
 
     def unsubscribe(self, subscription: Subscription) -> None:
@@ -186,7 +190,7 @@ class Client:
         if self._subscriptions.pop(subscription.request, None) is not None:
             number = next(self._numbers)
             message = {"op": "unsubscribe", "id": number, "subscription": subscription.request}
-            self._outbox.put_nowait(message)
+            self._request(message)
             subscription.end(None)
 
     async def get(self, *topics: str) -> list[Update]:
@@ -216,8 +220,14 @@ class Client:
     async def _ask(self, message: dict[str, Any], *, until_end: bool = False) -> dict[str, Any]:
         answer: asyncio.Future[dict[str, Any]] = asyncio.get_running_loop().create_future()
         self._answers[message["id"]] = (answer, until_end)
-        self._outbox.put_nowait(message)
+        self._request(message)
         return await answer
+
+    def _request(self, message: dict[str, Any]) -> None:
+        try:
+            self._outbox.put_nowait(message)
+        except asyncio.QueueFull:
+            raise ClientError(f"more than {OUTBOX} requests wait to be sent") from None
 
     # -- staying connected -------------------------------------------------------------------------
 
@@ -278,7 +288,7 @@ class Client:
                     conversation = await self._connect()
                     break
             log.info("connected again", extra={"url": self._url})
-            self._outbox = asyncio.Queue()
+            self._outbox = asyncio.Queue(OUTBOX)
             for subscription in self._subscriptions.values():
                 self._outbox.put_nowait(subscription.message())
 

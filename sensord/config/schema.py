@@ -181,7 +181,7 @@ def _annotated(hint: Any, raw: object, path: Path, faults: Faults) -> object:
         if isinstance(note, Within) and isinstance(value, int | float):
             if note.low <= value <= note.high:
                 continue
-            low, high = f"{note.low:g}", f"{note.high:g}"
+            low, high = (f"{end:,.10g}" for end in (note.low, note.high))
             return _refuse(f"a value from {low} to {high}", raw, path, faults)
     return value
 

@@ -229,9 +229,16 @@ def _device(
     own = {key: v for key, v in table.items() if key not in _COMMON and key not in _SEPARATE}
     shared = structure(_Common, common, path, faults)
     reader, reader_config = _reader(table, own, path, faults, readers)
-    decoder, decoder_config = _decoder(table, path, faults, decoders)
+    is_needed = getattr(reader_config, "needs_decoder", reader_config is not None)
+    decoder, decoder_config = _decoder(table, path, faults, decoders, is_needed=is_needed)
     base = common.get("publish", {})
-    channels = _channels(table.get("channels", {}), base, (*path, "channels"), faults)
+    channels = _channels(
+        table.get("channels", {}),
+        base,
+        (*path, "channels"),
+        faults,
+        base_is_faulty=any(at[: len(path) + 1] == (*path, "publish") for at, _ in faults.found),
+    )
     if shared is None or len(faults.found) > before:
         return None
     return Device(
@@ -270,10 +277,12 @@ def _reader(
 
 
 def _decoder(
-    table: Mapping[str, Any], path: Path, faults: Faults, registry: Registry
+    table: Mapping[str, Any], path: Path, faults: Faults, registry: Registry, *, is_needed: bool
 ) -> tuple[str, object]:
     raw = table.get("decoder")
     if raw is None:
+        if is_needed:
+            faults.add((*path, "decoder"), 'is missing; say for example decoder = "json"')
         return "", None
     path = (*path, "decoder")
     options = {"type": raw} if isinstance(raw, str) else raw
@@ -295,18 +304,23 @@ def _nearest(name: object, registry: Registry) -> str:
     return f"; did you mean {near[0]}?" if near else f"; known are {', '.join(known)}"
 
 
-def _channels(raw: object, base: object, path: Path, faults: Faults) -> dict[str, ChannelRules]:
+def _channels(
+    raw: object, base: object, path: Path, faults: Faults, *, base_is_faulty: bool
+) -> dict[str, ChannelRules]:
     if not isinstance(raw, dict):
         faults.add(path, "expected tables, such as [devices.boiler.channels.temperature]")
         return {}
     channels = {}
     for name, table in raw.items():
-        if isinstance(table, dict) and isinstance(base, dict):
-            # A channel says only how it differs from its device.
-            table["publish"] = {**base, **table.get("publish", {})}
         if not isinstance(table, dict):
             faults.add((*path, name), "expected a table")
             continue
+        own = table.get("publish", {})
+        if isinstance(own, dict):
+            # A channel says only how it differs from its device. What is wrong with the device's
+            # policy is told there, once, and not again for each channel.
+            both = {**base, **own} if isinstance(base, dict) and not base_is_faulty else own
+            table = {**table, "publish": both}  # noqa: PLW2901  # the table as it is meant
         rules = structure(ChannelRules, table, (*path, name), faults)
         if rules is not None:
             channels[name] = rules

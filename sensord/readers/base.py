@@ -4,7 +4,8 @@ A reader connects, hands on what arrives and *raises* when the connection fails.
 never swallows a fault and never sleeps before connecting: the supervisor does all that, for every
 reader alike.
 
-Adding a reader: copy `template.py`, which names each step.
+Adding a reader: copy `template.py`, which names each step. Its ``Config`` may say
+``needs_decoder: ClassVar[bool] = False`` if it hands on samples and no bytes.
 """
 
 from __future__ import annotations

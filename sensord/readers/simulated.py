@@ -18,7 +18,7 @@ import time
 from array import array
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import Annotated, Any, Literal, NoReturn, assert_never
+from typing import Annotated, Any, ClassVar, Literal, NoReturn, assert_never
 
 from sensord.config.schema import Duration, Within
 from sensord.decode.base import Sample
@@ -70,6 +70,8 @@ class Signal:
 @dataclass(frozen=True, slots=True)
 class Config:
     """Options of the reader ``simulated``."""
+
+    needs_decoder: ClassVar[bool] = False
 
     signals: dict[str, Signal] = field(default_factory=lambda: {"value": Signal()})
     interval: Duration = 1.0

@@ -26,6 +26,9 @@ __all__ = ["Limits", "Outlet", "Session", "Shared"]
 MAX_MALFORMED = 100
 """This many malformed messages in a row are not a mistake any more."""
 
+MALFORMED = {"bad_message", "bad_request", "unknown_op"}
+"""The errors that only a broken client makes."""
+
 
 @dataclass(frozen=True, slots=True)
 class Limits:
@@ -132,8 +135,9 @@ class Session:
             self._serve(request)
         except ProtocolError as exc:
             self.tell(messages.error(number, exc.code, exc.message))
-            self._state = after(self._state, Event.MALFORMED)
-            self._malformed += 1
+            if exc.code in MALFORMED:
+                self._state = after(self._state, Event.MALFORMED)
+                self._malformed += 1
             if self._malformed >= MAX_MALFORMED:
                 self._outlet.close(4201, "too many malformed messages")
         else:
@@ -167,6 +171,8 @@ class Session:
         self._state = after(self._state, Event.REQUEST)
         if self._state is State.OPENING:
             raise ProtocolError("hello_first", 'send {"op": "hello", "id": …} first')
+        if request.id in self._subscriptions:
+            raise ProtocolError("already", f"id {request.id} is an open subscription")
         match request:
             case messages.Subscribe():
                 self._subscribe(request)
@@ -206,11 +212,10 @@ class Session:
     def _subscribe(self, request: messages.Subscribe) -> None:
         if request.change is not None:
             subscription = self._find(request.change)
-            subscription.change(self._key(request.topics, request.options, subscription))
+            key = self._key(request.topics, request.options, subscription)
             self._result(request.id)
+            subscription.change(key)
             return
-        if request.id in self._subscriptions:
-            raise ProtocolError("already", f"id {request.id} is an open subscription")
         limit = self._shared.limits.subscriptions
         if len(self._subscriptions) >= limit:
             raise ProtocolError("too_many", f"end one of your {limit} subscriptions first")
@@ -244,8 +249,9 @@ class Session:
                 raise ProtocolError("not_found", f"this subscription has no filter {listed}")
             left = tuple(topic for topic in key.topics if topic not in request.topics)
             if left:
-                subscription.change(self._key(left, key.options, subscription))
+                key = self._key(left, key.options, subscription)
                 self._result(request.id)
+                subscription.change(key)
                 return
         del self._subscriptions[request.subscription]
         subscription.close()
@@ -268,4 +274,4 @@ class Session:
             self.write(data)
         for _, data in frames(self.codec, stream, None, records):
             self.write(data)
-        self.tell({"op": "end", "id": request.id, "stream": stream})
+        self.tell({"op": "end", "id": request.id})

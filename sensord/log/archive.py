@@ -1,0 +1,97 @@
+"""Reading the journal off the loop: bounded pieces, one at a time, in a thread of their own.
+
+Many monitors may catch up at once; each asks for a piece, gets it in a callback on the loop, sends
+it, and asks for the next one when its client has room. The thread serves them in turn, so none
+waits for more than the others' pieces, and the live ones wait for none of them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import NamedTuple
+
+from sensord.errors import JournalError
+from sensord.log.journal import Batch, ChannelFor, Hole, Reader, Writer
+from sensord.model import Record
+
+__all__ = ["Archive", "Fetched", "Wanted"]
+
+STEPS = 16
+"""Chunks looked at for one piece, at most: a piece takes the thread some 50 ms."""
+
+
+class Wanted(NamedTuple):
+    """A stretch of the log: offsets, and optionally filters and a span of log times."""
+
+    start: int
+    stop: int
+    topics: Sequence[str] | None
+    since_us: int | None
+    until_us: int | None
+
+
+class Fetched(NamedTuple):
+    """A piece of it: what was found, what is missing, and where to go on."""
+
+    records: list[Record]
+    holes: list[Hole]
+    next_offset: int
+
+
+class Archive:
+    """The journal, for those who read it while it is written."""
+
+    def __init__(
+        self, writer: Writer, channel_for: ChannelFor, loop: asyncio.AbstractEventLoop
+    ) -> None:
+        self._writer = writer
+        self._reader = Reader(writer, channel_for)
+        self._loop = loop
+        self._pool = ThreadPoolExecutor(1, thread_name_prefix="journal-read")
+
+    @property
+    def first(self) -> int:
+        """The offset of the oldest reading."""
+        return self._writer.view.start
+
+    def fetch(self, wanted: Wanted, limit: int, done: Callable[[Fetched], None]) -> None:
+        """Read about ``limit`` records from the start of what is wanted; call ``done`` with them.
+
+        A journal that cannot be read is a hole over all that was wanted.
+        """
+        future = self._loop.run_in_executor(self._pool, self._fetch, wanted, limit)
+
+        def hand_on(future: asyncio.Future[Fetched]) -> None:
+            if not future.cancelled():
+                done(future.result())
+
+        future.add_done_callback(hand_on)
+
+    def _fetch(self, wanted: Wanted, limit: int) -> Fetched:
+        records: list[Record] = []
+        holes: list[Hole] = []
+        scan = self._reader.scan(
+            wanted.start,
+            wanted.stop,
+            since_us=wanted.since_us,
+            until_us=wanted.until_us,
+            topics=wanted.topics,
+        )
+        try:
+            for _, step in zip(range(STEPS), scan, strict=False):
+                if isinstance(step, Batch):
+                    records += step.records()
+                else:
+                    holes.append(step)
+                if len(records) >= limit:
+                    break
+        except JournalError as exc:
+            rest = wanted.stop - scan.position
+            return Fetched(records, [*holes, Hole(scan.position, rest, str(exc))], wanted.stop)
+        return Fetched(records, holes, scan.position)
+
+    def close(self) -> None:
+        """Stop; pieces asked for and not begun are not read any more."""
+        self._pool.shutdown(wait=True, cancel_futures=True)

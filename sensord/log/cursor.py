@@ -1,0 +1,138 @@
+"""A cursor: reads the log piece by piece, from the journal and from memory alike.
+
+Everybody who receives readings from the past is one of these: a monitor that was away or lags, a
+history, a replay. What is no longer held comes as `Missed`, so that a reader knows of each offset
+whether it was given, not asked for, or lost.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from collections.abc import Set as AbstractSet
+from typing import NamedTuple
+
+from sensord.log.archive import Archive, Fetched, Wanted
+from sensord.log.memory import Log
+from sensord.model import Record
+
+__all__ = ["Cursor", "Missed", "Piece"]
+
+PIECE_READINGS = 4096
+"""Records read in one turn of the loop: about a millisecond."""
+
+EXPIRED = "expired"
+
+
+class Missed(NamedTuple):
+    """Readings that cannot be had: from ``start`` up to, not including, ``stop``.
+
+    ``counts`` is by channel number, or None where it is not known.
+    """
+
+    start: int
+    stop: int
+    reason: str
+    detail: str
+    counts: Counter[int] | None
+
+
+class Piece(NamedTuple):
+    """What was read from ``start`` up to, not including, ``stop``."""
+
+    start: int
+    stop: int
+    records: list[Record]
+    missed: list[Missed]
+
+
+class Cursor:
+    """A place in the log, and what is read from there on.
+
+    ``topics`` and ``numbers`` say the same twice: which filters, for the journal, and which
+    channels they select at present, for the memory. Both may grow meanwhile.
+    """
+
+    def __init__(
+        self,
+        log: Log,
+        archive: Archive | None,
+        topics: Sequence[str],
+        numbers: AbstractSet[int],
+        offset: int,
+    ) -> None:
+        self.offset = offset
+        """The next offset to read."""
+        self.is_reading = False
+        """Whether a piece was asked for and has not come yet."""
+        self._log = log
+        self._archive = archive
+        self._topics = topics
+        self._numbers = numbers
+        self._since_us: int | None = None
+        self._until_us: int | None = None
+
+    def between(self, since_us: int | None, until_us: int | None) -> None:
+        """Read only what was logged in a span of time, the end not included.
+
+        The cursor moves to where that begins, as far as it can be told without reading.
+        """
+        self._since_us, self._until_us = since_us, until_us
+        if since_us is None:
+            return
+        offset = self._log.offset_at(since_us)
+        if offset == self._log.first and self._archive is not None:
+            offset = min(offset, self._archive.first)
+        self.offset = max(self.offset, offset)
+
+    def read(self, stop: int, done: Callable[[Piece], None]) -> None:
+        """Read the next piece, no further than ``stop``; call ``done`` with it, now or later."""
+        if self.offset < self._log.first and self._archive is not None:
+            self.is_reading = True
+            end = min(stop, self._log.first)
+            wanted = Wanted(self.offset, end, self._topics, self._since_us, self._until_us)
+            self._archive.fetch(wanted, PIECE_READINGS, lambda got: self._fetched(got, end, done))
+        else:
+            done(self._from_memory(stop))
+
+    def _fetched(self, got: Fetched, end: int, done: Callable[[Piece], None]) -> None:
+        self.is_reading = False
+        start = self.offset
+        missed = [
+            Missed(h.first, h.end, *_reason(h.reason), None)
+            for h in got.holes
+        ]
+        self.offset = max(start, got.next_offset)
+        if self.offset == start:
+            # The journal ends before the memory begins: it could not be written for a while.
+            missed += self._lost(end)
+            self.offset = end
+        done(Piece(start, self.offset, got.records, missed))
+
+    def _from_memory(self, stop: int) -> Piece:
+        start = self.offset
+        missed = self._lost(stop)
+        begin = max(start, self._log.first)
+        self.offset = max(begin, min(stop, begin + PIECE_READINGS))
+        numbers = self._numbers
+        records = [
+            record
+            for part in self._log.read(begin, self.offset)
+            for record in part
+            if record.channel.number in numbers
+        ]
+        if self._since_us is not None or self._until_us is not None:
+            since_us, until_us = self._since_us or 0, self._until_us or 1 << 63
+            records = [record for record in records if since_us <= record.log_us < until_us]
+        return Piece(start, self.offset, records, missed)
+
+    def _lost(self, stop: int) -> list[Missed]:
+        lost = self._log.lost(self.offset)
+        if lost is None:
+            return []
+        end = min(lost.stop, max(stop, lost.start))
+        return [Missed(lost.start, end, EXPIRED, "", lost.counts if end == lost.stop else None)]
+
+
+def _reason(text: str) -> tuple[str, str]:
+    return (EXPIRED if text.startswith("removed by retention") else "missing"), text
