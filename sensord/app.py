@@ -1,7 +1,8 @@
 """The application: builds every part, joins them, and stops them in order.
 
 The only place that does. Stopping is a written order with a deadline for each step: refuse new
-monitors, stop the readers, send what is pending, close the sessions with "going away".
+monitors, stop the readers, commit and close the journal, send what is pending, close the sessions
+with "going away".
 """
 
 from __future__ import annotations
@@ -12,8 +13,8 @@ import gc
 import logging
 import os
 import resource
-import secrets
 import signal
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -27,10 +28,11 @@ from sensord.decode import registry as decoders
 from sensord.decode.framing import LineFramer
 from sensord.device import Device
 from sensord.errors import SensordError
-from sensord.log import Log
+from sensord.log.recorder import Recorder
 from sensord.notify import Notifier
 from sensord.readers import registry as readers
 from sensord.readers.supervisor import supervise
+from sensord.recording import JournalStatus, open_log, restore_channels
 from sensord.server.listener import Server
 from sensord.server.session import Limits
 
@@ -67,22 +69,29 @@ class App:
         loop.set_exception_handler(self._surprised)
         for name in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(name, self.stop)
-        bus = Bus(Log(secrets.token_hex(8), self.config.log.ring), self._clock)
-        server = Server(bus, loop, self._limits())
+        bus_log, recorder, recovery = await open_log(
+            self.config.journal, self.config.log.ring, self._clock
+        )
+        bus = Bus(bus_log, self._clock)
+        archive = None
+        if recorder is not None and recovery is not None:
+            restore_channels(bus, recovery)
+            archive = recorder.archive(bus.described, loop)
+        server = Server(bus, loop, self._limits(), archive)
         try:
             await server.listen(self.config.server.listen)
         except OSError as exc:
+            if recorder is not None:
+                await recorder.close(bus_log)
             raise StartError(f"cannot listen: {exc}; is another sensord running?") from exc
         devices = [self._device(device, bus, loop) for device in self.config.devices]
         async with asyncio.TaskGroup() as group:
             tasks: list[asyncio.Task[None]] = [
-                group.create_task(
-                    self._supervise(config, device),
-                    name=f"reader:{config.name}",
-                )
+                group.create_task(self._supervise(config, device), name=f"reader:{config.name}")
                 for config, device in zip(self.config.devices, devices, strict=True)
             ]
             tasks.append(group.create_task(self._watch(), name="watchdog"))
+            tasks.append(group.create_task(self._record(recorder, bus), name="recorder"))
             _calm_collector()
             self._notifier.ready()
             log.info("ready", extra={"devices": len(devices)})
@@ -96,10 +105,14 @@ class App:
             _, stuck = await asyncio.wait(tasks, timeout=READERS_STOP_S)
             for device in devices:
                 device.close()
+            if archive is not None:
+                archive.close()
+            if recorder is not None:
+                await recorder.close(bus_log)
             await server.close(SESSIONS_STOP_S)
             if stuck:
                 self._cut_off(stuck)
-        log.info("stopped", extra={"readings": bus.log.tail})
+        log.info("stopped", extra={"offset": bus_log.tail})
         if self._failure is not None:
             raise self._failure
 
@@ -130,6 +143,13 @@ class App:
         while interval_s is not None:
             self._notifier.watchdog()
             await asyncio.sleep(interval_s)
+
+    async def _record(self, recorder: Recorder | None, bus: Bus) -> None:
+        """Carry the log to the journal and tell how that fares."""
+        status = JournalStatus(bus, self._clock)
+        status.tell(None if recorder is None else recorder.statistics())
+        if recorder is not None:
+            await recorder.run(bus.log, lambda: status.tell(recorder.statistics()))
 
     async def _supervise(self, config: DeviceConfig, device: Device) -> None:
         found = readers.find(config.reader)
@@ -166,6 +186,8 @@ def run(
     """
     # A loop that hangs is ended by the watchdog with SIGABRT: then its stack is in the journal.
     faulthandler.enable()
+    # Threads encode for the journal and decode from it: the loop must not wait 5 ms for its turn.
+    sys.setswitchinterval(0.0005)
     _raise_descriptor_limit()
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(_run(config, notifier, on_ready))

@@ -44,6 +44,8 @@ class Bus:
         self._by_topic: dict[str, Channel] = {}
         self._topics: TopicTree[Channel] = TopicTree()
         self._filters: FilterTree[Sink] = FilterTree()
+        self._described: dict[tuple[str, Metadata], Channel] = {}
+        self._claimed: set[str] = set()
 
     def channel(self, topic: str, metadata: Metadata) -> Channel:
         """Return the channel of a well-formed topic; makes one if topic or metadata are new.
@@ -61,11 +63,26 @@ class Bus:
         sinks = list(dict.fromkeys(self._filters.match(topic)))
         self._last.append(None)
         self._sinks.append(sinks)
-        self._by_topic[topic] = channel
+        self._by_topic[topic] = self._described[topic, metadata] = channel
         self._topics.add(topic, channel)
         for sink in sinks:
             sink.selected(channel)
         return channel
+
+    def described(self, topic: str, metadata: Metadata) -> Channel:
+        """Return the channel that is known by topic and metadata; may be called in any thread.
+
+        Raises:
+            KeyError: There is none.
+        """
+        return self._described[topic, metadata]
+
+    def claim(self, topic: str) -> bool:
+        """Take a topic for one writer; False if another one has it."""
+        if topic in self._claimed:
+            return False
+        self._claimed.add(topic)
+        return True
 
     def publish(self, channel: Channel, reading: Reading, log_us: int | None = None) -> Record:
         """Write a reading into the log and hand its record to every sink of the channel.

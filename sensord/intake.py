@@ -182,8 +182,7 @@ class Intake:
             return None
         rules = self._device.rules(key[1])
         topic = self._topic(rules.topic or route.pattern or self._device.topic, route, key[1])
-        known = None if topic is None else self._bus.find(topic)
-        if topic is None or (known is not None and self._taken(known)):
+        if topic is None or not self._bus.claim(topic):
             reason = "bad topic" if topic is None else "topic belongs to another field"
             self.fault(Fault(reason, "/".join(key).encode()[:80]))
             self._taps[key] = None
@@ -195,11 +194,6 @@ class Intake:
         if tap.is_timed:
             self._timed.append(tap)
         return tap
-
-    def _taken(self, channel: Channel) -> bool:
-        if channel.metadata.device != self._device.name:
-            return True
-        return any(tap is not None and tap.channel is channel for tap in self._taps.values())
 
     def _topic(self, pattern: str, route: Route, field_: str) -> str | None:
         values = {"device": self._device.name, "field": field_, "source": route.source}

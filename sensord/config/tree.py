@@ -15,6 +15,7 @@ from typing import Annotated, Any, Literal, Protocol
 
 from sensord.config.schema import Duration, Faults, Path, Size, Within, show, structure, unknown_key
 from sensord.decode.framing import Config as Framing
+from sensord.log.journal.options import Options as Journal
 from sensord.model import Kind, ValueType
 from sensord.policy import Policy
 from sensord.topics import pattern_fault, topic_fault
@@ -162,6 +163,7 @@ class Config:
 
     server: Server = Server()
     log: Memory = Memory()
+    journal: Journal = Journal()
     logging: Logging = Logging()
     devices: tuple[Device, ...] = ()
 
@@ -170,8 +172,8 @@ class Config:
 class _Root:
     server: Server = Server()
     log: Memory = Memory()
+    journal: Journal = Journal()
     logging: Logging = Logging()
-    devices: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -210,7 +212,7 @@ def build(
     if root is None or len(faults.found) > before:
         return None
     whole = tuple(device for device in built if device is not None)
-    return Config(root.server, root.log, root.logging, whole)
+    return Config(root.server, root.log, root.journal, root.logging, whole)
 
 
 def _device(

@@ -44,6 +44,8 @@ class Log:
 
     def __init__(self, epoch: str, capacity: int, first: int = 0) -> None:
         self.epoch = epoch
+        self.epochs = {epoch}
+        """All the epochs whose offsets go on in this log."""
         self.first = first
         """Offset of the oldest record held."""
         self.tail = first
@@ -58,6 +60,11 @@ class Log:
     def position(self) -> Position:
         """The position after the newest record."""
         return Position(self.epoch, self.tail)
+
+    def renew_epoch(self, epoch: str) -> None:
+        """Go on under another epoch; offsets go on rising, and the old ones keep their meaning."""
+        self.epoch = epoch
+        self.epochs.add(epoch)
 
     def append(self, record: Record) -> None:
         """Add the record that was made for offset ``tail``."""

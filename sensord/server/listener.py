@@ -15,6 +15,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from sensord.bus import Bus
+from sensord.log import Archive
 from sensord.model import Channel, Kind, Metadata, Reading, Value, ValueType
 from sensord.server.connection import Connection
 from sensord.server.group import Groups
@@ -47,8 +48,14 @@ class Statistics:
 class Server:
     """Everything that listens, and what its connections share."""
 
-    def __init__(self, bus: Bus, loop: asyncio.AbstractEventLoop, limits: Limits) -> None:
-        self.shared = Shared(bus, Groups(bus, loop), loop, limits)
+    def __init__(
+        self,
+        bus: Bus,
+        loop: asyncio.AbstractEventLoop,
+        limits: Limits,
+        archive: Archive | None = None,
+    ) -> None:
+        self.shared = Shared(bus, archive, Groups(bus, loop), loop, limits)
         self.addresses: list[str] = []
         """Where it listens, once it does."""
         self._pages = Pages(bus, self._health)

@@ -15,6 +15,7 @@ from typing import Protocol, assert_never
 import sensord
 from sensord.bus import Bus
 from sensord.errors import ProtocolError
+from sensord.log import Archive
 from sensord.server.group import Groups, Key, Write, announcements, frames, packet
 from sensord.server.subscription import Subscription
 from sensord.wire import messages
@@ -49,6 +50,7 @@ class Shared:
     """What all sessions of a server share."""
 
     bus: Bus
+    archive: Archive | None
     groups: Groups
     loop: asyncio.AbstractEventLoop
     limits: Limits

@@ -18,7 +18,8 @@ _SMALLEST_BYTES = 8 * MIB
 class Options:
     """The ``[journal]`` table."""
 
-    folder: str = "/var/lib/sensord/journal"
+    folder: str = ""
+    """Empty: where the system keeps a service's or a user's state."""
     enabled: bool = True
     commit_interval: Duration = 1.0
     """What a power cut may cost; each commit writes at least 4 KiB."""
@@ -31,8 +32,6 @@ class Options:
 
     def faults(self) -> Iterator[tuple[str, str]]:
         """Yield what a single field cannot know."""
-        if not self.folder:
-            yield "folder", "may not be empty"
         if not 0.05 <= self.commit_interval <= 60:  # noqa: PLR2004  # said in the message
             yield "commit_interval", "must be from 50ms to 60s"
         if self.max_bytes < _SMALLEST_BYTES:
