@@ -174,19 +174,26 @@ class Ring:
             raise
         self._descriptor = descriptor
 
-    def adopt(self, frames: Sequence[Frame], needed: Sequence[Frame]) -> None:
+    def adopt(self, frames: Sequence[Frame], needed: Sequence[Frame]) -> bool:
         """Go on behind the newest of ``frames``, keeping the slots of those that are needed.
+
+        False if the file is not there or has not the size that it should have.
 
         Raises:
             OSError: The file cannot be opened.
         """
-        self._slots = self._path.stat().st_size // SLOT_BYTES
+        try:
+            if self._path.stat().st_size != self._slots * SLOT_BYTES:
+                return False
+        except FileNotFoundError:
+            return False
         self._descriptor = self._disk.open(self._path)
         if frames:
             newest = frames[-1]
             self._serial = newest.head.serial + 1
             self._next_slot = newest.head.slot + newest.slots
         self._held.extend(_Held(f.head.slot, f.slots, f.head.end) for f in needed)
+        return True
 
     def _used_slots(self) -> int:
         """Count the slots from the oldest that is held on, with those skipped at the end."""

@@ -113,6 +113,9 @@ class SegmentWriter:
             self._descriptor = self._disk.create(self.path)
         data = self._unwritten + chunk.record + chunk.indexes
         self._write(data, sync=sync)
+        if sync and not self.chunks:
+            # The readings are only safe when their file has a name.
+            self._disk.sync_folder(self.path.parent)
         at = self.size + len(self._unwritten)
         count = sum(chunk.counts.values())
         self.chunks.append(Located(chunk.first, count, chunk.entry_at(at)))

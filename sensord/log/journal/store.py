@@ -57,7 +57,9 @@ class Store:
 
     # -- opening and closing --------------------------------------------------------------------
 
-    def open(self, found: Survey, epoch: str, next_offset: int, numbering: Numbering) -> None:
+    def open(
+        self, found: Survey, epoch: str, next_offset: int, numbering: Numbering, wall_us: int
+    ) -> None:
         """Take over what a survey found and make a reservation; `settle` mends it then.
 
         ``numbering`` may know more than the survey: what was given out while the disk failed.
@@ -75,10 +77,12 @@ class Store:
         self._holes = [hole for hole in found.facts.holes if hole.end > oldest]
         self._unnamed = [hole for hole in found.missing if hole.end > oldest]
         self._write_facts(found.facts)
-        if found.has_ring:
-            self._ring.adopt(found.frames, [frame for frame, _ in found.needed])
-        else:
-            self._ring.create()
+        if self._ring.adopt(found.frames, [frame for frame, _ in found.needed]):
+            self.reserve(next_offset)
+            return
+        # There is no usable ring: what was in the old one must be safe before it is replaced.
+        self.settle(wall_us)
+        self._ring.create()
         self.reserve(next_offset)
 
     def _write_facts(self, known: Facts) -> None:
@@ -226,7 +230,9 @@ class Store:
             OSError: It may not.
         """
         if not only_if_low or self.reserved - next_offset < RESERVE // 2:
-            self._write_head(next_offset, next_offset + RESERVE, self._flags)
+            # Twice, so that no single flipped bit can take the reservation.
+            for _ in range(2):
+                self._write_head(next_offset, next_offset + RESERVE, self._flags)
 
     def _write_head(self, next_offset: int, reserved: int, flags: Flag) -> None:
         self._drop_until_fits(b"")

@@ -22,7 +22,7 @@ from sensord.log.journal.chunk import ChunkCodec
 from sensord.log.journal.registry import FORMAT, Facts, Hole, Sealed, read_facts, unexplained
 from sensord.log.journal.ring import Flag, Frame, decode_body, read_ring
 from sensord.log.journal.segment import open_path, sealed_path
-from sensord.log.journal.table import read_facts_of, read_table, walk_file
+from sensord.log.journal.table import read_table, walk_file
 from sensord.log.journal.walk import Walk
 from sensord.model import Metadata, ValueType
 
@@ -72,7 +72,6 @@ class Survey:
     next_offset: int = 0
     """The first offset that surely was never given to a reading."""
     was_closed: bool = True
-    has_ring: bool = False
 
     @property
     def is_empty(self) -> bool:
@@ -89,8 +88,8 @@ def survey(folder: Path) -> Survey:
     """
     # In this order: a reading leaves the ring only after it is in a segment, and a channel is in
     # the registry before a frame uses it.
-    frames, has_ring = _read_ring(folder / ring.NAME)
-    found = Survey(read_facts(folder / registry.NAME), frames=frames, has_ring=has_ring)
+    frames = _read_ring(folder / ring.NAME)
+    found = Survey(read_facts(folder / registry.NAME), frames=frames)
     if found.facts.format > FORMAT:
         raise JournalError(f"{folder} was written by a newer sensord (format {found.facts.format})")
     if found.facts.damaged_lines:
@@ -103,16 +102,17 @@ def survey(folder: Path) -> Survey:
     found.end = max([0, *(s.end for s in found.sealed), *(s.end for s in found.unsealed)])
     _choose_frames(found, codec)
     _name_channels(folder, found)
-    found.epoch = _epoch(folder, found)
+    # With neither ring nor registry nobody can say which offsets were given: a new epoch.
+    found.epoch = found.frames[-1].head.epoch if found.frames else found.facts.epoch
     _choose_next_offset(found)
     return found
 
 
-def _read_ring(path: Path) -> tuple[list[Frame], bool]:
+def _read_ring(path: Path) -> list[Frame]:
     try:
-        return read_ring(path.read_bytes()), True
+        return read_ring(path.read_bytes())
     except FileNotFoundError:
-        return [], False
+        return []
 
 
 def _segments(folder: Path) -> list[tuple[int, bool]]:
@@ -220,32 +220,16 @@ def _channels_of_segments(folder: Path, found: Survey) -> Iterator[dict[int, Des
             os.close(descriptor)
 
 
-def _epoch(folder: Path, found: Survey) -> str:
-    if found.frames:
-        return found.frames[-1].head.epoch
-    if found.facts.epoch:
-        return found.facts.epoch
-    if found.unsealed:
-        return found.unsealed[-1].walk.facts.get("epoch", "")
-    if found.sealed:
-        path = sealed_path(folder, found.sealed[-1].first)
-        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-        try:
-            return read_facts_of(descriptor).get("epoch", "")
-        finally:
-            os.close(descriptor)
-    return ""
-
-
 def _choose_next_offset(found: Survey) -> None:
+    given = max([found.end, *(hole.end for hole in found.facts.holes)])
     if not found.frames:
         found.was_closed = found.is_empty
-        found.next_offset = 0 if found.is_empty else found.end + 2 * RESERVE
+        found.next_offset = 0 if found.is_empty else given + 2 * RESERVE
         return
     newest = found.frames[-1].head
-    found.was_closed = Flag.CLOSED in newest.flags and newest.reserved >= found.end
+    found.was_closed = Flag.CLOSED in newest.flags and newest.reserved >= given
     if found.was_closed:
         found.next_offset = newest.reserved
     else:
         reserved = max(frame.head.reserved for frame in found.frames)
-        found.next_offset = max(reserved, found.end)
+        found.next_offset = max(reserved, given)

@@ -5,7 +5,6 @@ Read from the summary when its CRC is right, else found by walking the file.
 
 from __future__ import annotations
 
-import contextlib
 import os
 import struct
 import zlib
@@ -17,12 +16,10 @@ from sensord.log.journal import mcap
 from sensord.log.journal.channels import Described, described
 from sensord.log.journal.chunk import ChunkCodec
 from sensord.log.journal.mcap import FOOTER_BYTES, HEADER, Opcode
-from sensord.log.journal.segment import METADATA, Located
+from sensord.log.journal.segment import Located
 from sensord.log.journal.walk import Walk, walk
 
-__all__ = ["Table", "read_at", "read_facts_of", "read_table", "walk_file"]
-
-_HEAD_BYTES = 1024
+__all__ = ["Table", "read_at", "read_table", "walk_file"]
 
 
 class Table(NamedTuple):
@@ -76,22 +73,6 @@ def walk_file(descriptor: int, first: int, codec: ChunkCodec) -> Walk:
     """
     # Read and not mapped: a writer that cuts off what it could not finish would kill us.
     return walk(read_at(descriptor, os.fstat(descriptor).st_size, 0), first, codec)
-
-
-def read_facts_of(descriptor: int) -> dict[str, str]:
-    """Read what the metadata record at the start of a segment says, nothing if it is damaged.
-
-    Raises:
-        OSError: The disk fails.
-    """
-    head = read_at(descriptor, _HEAD_BYTES, 0)
-    if head.startswith(mcap.MAGIC):
-        for opcode, start, end in mcap.records(head, len(mcap.MAGIC)):
-            if opcode == Opcode.METADATA:
-                with contextlib.suppress(ValueError):
-                    name, facts = mcap.metadata_of(head[start:end])
-                    return facts if name == METADATA else {}
-    return {}
 
 
 def _read_summary(descriptor: int, size: int) -> bytes | None:

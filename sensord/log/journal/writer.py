@@ -158,7 +158,8 @@ class Writer:
             self._disk.remove(part)
         store = Store(self._disk, self._folder, self._shape)
         try:
-            store.open(found, self._epoch, self._intake.next_offset, self._store.numbering)
+            numbering, next_offset = self._store.numbering, self._intake.next_offset
+            store.open(found, self._epoch, next_offset, numbering, wall_us)
         except OSError:
             store.abandon()
             raise

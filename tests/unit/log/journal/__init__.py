@@ -1,0 +1,1 @@
+"""Tests of the journal's parts; what needs several of them at once is under integration."""
