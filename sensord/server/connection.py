@@ -199,7 +199,8 @@ class Connection(asyncio.Protocol):
             return
         elif frame.opcode is not Opcode.CONT:
             return
-        self._parts.append(bytes(frame.data))
+        if frame.data:  # else endless empty fragments would fill the list
+            self._parts.append(bytes(frame.data))
         if frame.fin:
             self._inbox.append((b"".join(self._parts), self._is_text))
             self._parts.clear()
@@ -271,16 +272,19 @@ class Connection(asyncio.Protocol):
             response = self._ws.accept(request)
         else:
             response = self._ws.reject(404, f"No WebSocket at {path}; connect to /v1.\n")
-        if response.status_code == 101:  # noqa: PLR2004  # switching protocols
-            assert self._ws.subprotocol is not None
-            self._ws.send_response(response)
-            self._flush()
-            self.session = self._host.opened(self, CODECS[self._ws.subprotocol])
-            if self.session is None:
-                self.close(4101, "too many sessions; come back later")
+        if response.status_code != 101:  # noqa: PLR2004  # switching protocols
+            self._answer(response)
             return
+        if self._ws.eof_sent:
+            # What came with the request, before it was answered, has already failed the connection.
+            self._answer(self._ws.reject(400, "Wait for the answer to your request.\n"))
+            return
+        assert self._ws.subprotocol is not None
         self._ws.send_response(response)
         self._flush()
+        self.session = self._host.opened(self, CODECS[self._ws.subprotocol])
+        if self.session is None:
+            self.close(4101, "too many sessions; come back later")
 
     def _answer_http(self, request: Request) -> None:
         if request.method != "GET":
@@ -296,8 +300,18 @@ class Connection(asyncio.Protocol):
             }
         )
         phrase = {200: "OK", 404: "Not Found", 405: "Method Not Allowed"}.get(status, "Error")
-        self._ws.send_response(Response(status, phrase, headers, body))
-        self._flush()
+        self._answer(Response(status, phrase, headers, body))
+
+    def _answer(self, response: Response) -> None:
+        """Answer with a page and end the connection; not by way of the library's state.
+
+        It takes what follows a request for WebSocket frames at once, and may have failed by now.
+        """
+        assert self._transport is not None
+        self.write(response.serialize())
+        self._transport.close()
+        shared = self._host.shared
+        self._cut = shared.loop.call_later(shared.limits.lag_timeout_s, self._transport.abort)
 
 
 def _unconnected(_data: bytes, /) -> None:

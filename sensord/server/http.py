@@ -29,11 +29,17 @@ class Pages:
 
     def get(self, target: str) -> Answer:
         """Answer a request for a path with its query."""
-        parts = urlsplit(target)
+        try:
+            parts = urlsplit(target)
+        except ValueError:  # brackets around what is no address
+            return self._unknown()
         if parts.path == "/healthz":
             return _json(200, {"status": "ok", **self.health()})
         if parts.path == "/api/readings":
             return self._readings(parse_qs(parts.query).get("topics", ["#"]))
+        return self._unknown()
+
+    def _unknown(self) -> Answer:
         paths = "/healthz and /api/readings"
         return _json(404, {"error": f"there is only {paths}, and a WebSocket at /v1"})
 

@@ -350,6 +350,25 @@ async def test_a_message_in_many_fragments_counts_as_one(encoding: str) -> None:
 
 
 @on_each_loop
+async def test_endless_empty_fragments_cost_no_memory() -> None:
+    """They add nothing to a message, so they may add nothing here."""
+    async with Station() as station, monitor(station.url) as client:
+        host, port = station.address.split(":")
+        _, writer = await asyncio.open_connection(host, int(port))
+        writer.write(
+            upgrade("sensord.v1.json") + Frame(Opcode.TEXT, b"", fin=False).serialize(mask=True)
+        )
+        fragment = Frame(Opcode.CONT, b"", fin=False).serialize(mask=True)
+        for _ in range(100):
+            writer.write(fragment * 100)
+            await writer.drain()
+            await client.ask("ping")
+        assert [len(c._parts) for c in station.server._connections] == [0, 0]
+        writer.close()
+        await writer.wait_closed()
+
+
+@on_each_loop
 @each_encoding
 async def test_no_more_subscriptions_than_the_limit(encoding: str) -> None:
     """The error names the limit; ending one makes room."""

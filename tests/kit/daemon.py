@@ -52,6 +52,7 @@ class Daemon:
         self._logged = threading.Condition()
         self._process: subprocess.Popen[str] | None = None
         self._reader: threading.Thread | None = None
+        self._has_ended = False
 
     def __enter__(self) -> Self:
         self.start()
@@ -81,6 +82,7 @@ class Daemon:
         """Start it and return when it is ready."""
         self._file.write_text(f'server.listen = ["{self.address}"]\n' + self._config)
         self.log = []
+        self._has_ended = False
         self._process = subprocess.Popen(
             [*SENSORD, "run", str(self._file)], stderr=subprocess.PIPE, text=True, cwd=REPOSITORY
         )
@@ -121,25 +123,25 @@ class Daemon:
                     self.log.append(line)
                     self._logged.notify_all()
         with self._logged:
-            self._process = self._process if process.poll() is None else self._process
+            self._has_ended = True
             self._logged.notify_all()
 
     def wait_for_log(self, text: str) -> str:
         """Wait for a line that contains ``text``; return it."""
 
-        def found() -> str | None:
-            return next((line for line in self.log if text in line), None)
+        def found() -> list[str]:
+            return [line for line in self.log if text in line]
 
         with self._logged:
-            line = self._logged.wait_for(found, timeout=START_S)
-        assert line is not None, f"never logged {text!r}:\n{''.join(self.log)}"
-        return line
+            self._logged.wait_for(lambda: found() or self._has_ended, timeout=START_S)
+            assert found(), f"never logged {text!r}:\n{''.join(self.log)}"
+            return found()[0]
 
     # -- what it costs -----------------------------------------------------------------------------
 
     def descriptors(self) -> int:
         """Count its open descriptors."""
-        return len(os.listdir(f"/proc/{self.pid}/fd"))
+        return len(list(Path(f"/proc/{self.pid}/fd").iterdir()))
 
     def cpu_s(self) -> float:
         """Return the processor time that it has used."""

@@ -1,0 +1,298 @@
+"""Plain HTTP on the port of the monitors: `docs/protocol.md`, section 10."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import socket
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from sensord.model import Level, Metadata, Quality, ValueType
+from sensord.server.session import Limits
+from tests.kit.loops import on_each_loop
+from tests.kit.monitor import monitor
+from tests.kit.station import EPOCH, Station
+
+
+async def exchange(station: Station, *parts: bytes) -> bytes:
+    """Send bytes, part by part; return all that comes until the server ends the connection."""
+    host, port = station.address.split(":")
+    reader, writer = await asyncio.open_connection(host, int(port))
+    for part in parts:
+        writer.write(part)
+        await writer.drain()
+    answer = await reader.read()
+    writer.close()
+    await writer.wait_closed()
+    return answer
+
+
+async def get(station: Station, target: str, *, method: str = "GET") -> tuple[int, Any]:
+    """Request a page; return the status and the body, read as JSON if it says it is."""
+    request = f"{method} {target} HTTP/1.1\r\nHost: localhost\r\n\r\n"
+    return read(await exchange(station, request.encode()))
+
+
+def read(answer: bytes) -> tuple[int, Any]:
+    head, _, body = answer.partition(b"\r\n\r\n")
+    status, *lines = head.decode().split("\r\n")
+    headers = dict(line.lower().split(": ", 1) for line in lines)
+    assert status.startswith("HTTP/1.1 ")
+    assert headers["connection"] == "close"
+    assert int(headers["content-length"]) == len(body)
+    if headers["content-type"].startswith("application/json"):
+        return int(status.split()[1]), json.loads(body)
+    return int(status.split()[1]), body.decode()
+
+
+@on_each_loop
+async def test_healthz_says_that_the_daemon_runs() -> None:
+    """With the position of its log and how many monitors it has."""
+    async with Station() as station, monitor(station.url):
+        station.publish("plant/a", 1.5)
+        status, told = await get(station, "/healthz")
+    assert status == 200
+    assert told == {"status": "ok", "epoch": EPOCH, "offset": 1, "sessions": 1}
+
+
+@on_each_loop
+async def test_last_values_as_json() -> None:
+    """Every name spelt out, with units, times and qualities."""
+    async with Station() as station:
+        metadata = Metadata(ValueType.FLOAT, unit="Cel", decimals=2, device="boiler")
+        channel = station.bus.channel("plant/boiler/temperature", metadata)
+        station.publish(channel, 20.5, 21.53, time_us=1_763_829_000_123_000)
+        bad = Quality(Level.BAD, "broken wire")
+        station.publish("plant/boiler/pressure", None, quality=bad, time_us=1_763_829_000_000_000)
+        status, told = await get(station, "/api/readings")
+    assert status == 200
+    assert told["epoch"] == EPOCH
+    assert told["readings"] == [
+        {
+            "topic": "plant/boiler/temperature",
+            "value": 21.53,
+            "unit": "Cel",
+            "time": "2025-11-22T16:30:00.123000Z",
+            "quality": "good",
+            "offset": 1,
+            "device": "boiler",
+        },
+        {
+            "topic": "plant/boiler/pressure",
+            "value": None,
+            "unit": "",
+            "time": "2025-11-22T16:30:00.000000Z",
+            "quality": "bad",
+            "reason": "broken wire",
+            "offset": 2,
+        },
+    ]
+
+
+@on_each_loop
+@pytest.mark.parametrize(
+    ("query", "topics"),
+    [
+        ("", ["plant/a", "plant/b", "other/a"]),
+        ("?topics=%23", ["plant/a", "plant/b", "other/a"]),
+        ("?topics=plant/%23", ["plant/a", "plant/b"]),
+        ("?topics=plant/a", ["plant/a"]),
+        ("?topics=%2B/a", ["plant/a", "other/a"]),
+        ("?topics=plant/a&topics=other/a", ["plant/a", "other/a"]),
+        ("?topics=plant/a&topics=plant/%2B", ["plant/a", "plant/b"]),
+        ("?topics=$sys/%23", ["$sys/x"]),
+        ("?topics=nowhere", []),
+        ("?colour=red", ["plant/a", "plant/b", "other/a"]),
+    ],
+)
+async def test_filters_select_readings(query: str, topics: list[str]) -> None:
+    """Each topic once, however many filters select it."""
+    async with Station() as station:
+        for topic in ("plant/a", "plant/b", "other/a", "$sys/x"):
+            station.publish(topic, 1.5)
+        station.state("plant/silent")
+        status, told = await get(station, f"/api/readings{query}")
+    assert status == 200
+    assert [reading["topic"] for reading in told["readings"]] == topics
+
+
+@on_each_loop
+@pytest.mark.parametrize("pattern", ["a//b", "%23/a", "a%2B", "%00", "a/%FF%FE%0A", "x" * 257])
+async def test_a_wrong_filter_is_explained(pattern: str) -> None:
+    """HTTP 400, never a failure of the server."""
+    async with Station() as station:
+        status, told = await get(station, f"/api/readings?topics={pattern}")
+    assert status == 400
+    assert told["error"].startswith("topics=")
+
+
+@on_each_loop
+@pytest.mark.parametrize("path", ["/", "/v1", "/metrics", "/api/readings/x", "/healthz/", "*"])
+async def test_an_unknown_path_is_told_what_there_is(path: str) -> None:
+    """HTTP 404."""
+    async with Station() as station:
+        status, told = await get(station, path)
+    assert status == 404
+    assert "/healthz and /api/readings" in told["error"]
+
+
+@on_each_loop
+@pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "HEAD", "OPTIONS", "BREW"])
+async def test_other_methods_are_refused(method: str) -> None:
+    """HTTP 405."""
+    async with Station() as station:
+        status, told = await get(station, "/api/readings", method=method)
+    assert status == 405
+    assert told == "Only GET is served here.\n"
+
+
+@on_each_loop
+@pytest.mark.parametrize("header", [b"Content-Length: 2", b"Transfer-Encoding: chunked"])
+async def test_a_body_ends_the_connection(header: bytes) -> None:
+    """Nobody reads it; nothing of it is taken for a request."""
+    async with Station() as station:
+        request = b"POST /healthz HTTP/1.1\r\n" + header + b"\r\n\r\n{}"
+        assert await exchange(station, request) == b""
+        assert station.server.statistics().connections == 0
+
+
+@on_each_loop
+@pytest.mark.parametrize(
+    "target", ["//[", "http://[::1/healthz", "//[x]/api", "http://a]b/healthz", "?" * 3000]
+)
+async def test_a_target_that_is_no_url_does_not_fail_the_server(target: str) -> None:
+    """It is one more unknown path, though urlsplit raises for some of them."""
+    async with Station() as station:
+        status, _ = await get(station, target)
+    assert status == 404
+
+
+@on_each_loop
+async def test_two_requests_at_once_get_one_answer() -> None:
+    """As said: the connection is closed after each; the second must not spoil the first."""
+    request = b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n"
+    async with Station() as station:
+        status, told = read(await exchange(station, request + request))
+    assert status == 200
+    assert told["status"] == "ok"
+
+
+UPGRADE = b"\r\n".join(
+    (
+        b"GET /%s HTTP/1.1",
+        b"Host: localhost",
+        b"Upgrade: websocket",
+        b"Connection: Upgrade",
+        b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==",
+        b"Sec-WebSocket-Version: 13",
+        b"Sec-WebSocket-Protocol: sensord.v1.json",
+        b"",
+        b"",
+    )
+)
+
+
+@on_each_loop
+@pytest.mark.parametrize("path", [b"v1", b"nowhere"])
+@pytest.mark.parametrize("after", [b"\x00", b"\xff" * 100, b"\x88\x80\0\0\0\0", b"GET / HTTP/1.1"])
+async def test_what_follows_an_upgrade_too_early_does_not_fail_the_server(
+    path: bytes, after: bytes
+) -> None:
+    """A client must wait for the answer; one that does not is a nuisance, not an accident."""
+    async with Station(replace(Limits(), hello_timeout_s=0.1)) as station:
+        await exchange(station, UPGRADE % path + after)
+
+
+@on_each_loop
+async def test_requests_that_arrive_with_the_upgrade_are_served() -> None:
+    """Nothing is lost of what came in one packet with the handshake."""
+    hello = b'{"op": "hello", "id": 1}'
+    masked = bytes([0x81, 0x80 | len(hello)]) + bytes(4) + hello
+    async with Station() as station:
+        host, port = station.address.split(":")
+        reader, writer = await asyncio.open_connection(host, int(port))
+        writer.write(UPGRADE % b"v1" + masked)
+        answer = await reader.readuntil(b'"op":"result","id":1')
+        assert b" 101 " in answer
+        writer.close()
+        await writer.wait_closed()
+
+
+@on_each_loop
+@pytest.mark.parametrize(
+    "raw",
+    [
+        b"",
+        b"\r\n\r\n",
+        b"\x00" * 5000,
+        b"\xff\xfe\n\n\n\n",
+        b"GET / HTTP/2\r\n\r\n",
+        b"GET /\xff HTTP/1.1\r\n\r\n",
+        b"GET / HTTP/1.1\r\nno header\r\n\r\n",
+        b"GET / HTTP/1.1\r\n" + b"A: b\r\n" * 1000 + b"\r\n",
+        b"GET /" + b"x" * 100_000,
+        UPGRADE.replace(b"Version: 13", b"Version: 8") % b"v1",
+        UPGRADE.replace(b"GET", b"POST") % b"v1",
+        UPGRADE.replace(b"dGhlIHNhbXBsZSBub25jZQ==", b"short") % b"v1",
+        UPGRADE.replace(b"Upgrade: websocket", b"Upgrade: h2c") % b"v1",
+        UPGRADE.replace(b"sensord.v1.json", b",;=\xe4") % b"v1",
+    ],
+)
+async def test_what_is_no_request_is_refused_quietly(raw: bytes) -> None:
+    """With an error or without a word, but never with an accident."""
+    async with Station() as station:
+        host, port = station.address.split(":")
+        reader, writer = await asyncio.open_connection(host, int(port))
+        writer.write(raw)
+        writer.write_eof()
+        answer = await reader.read()
+        assert b" 101 " not in answer
+        assert b" 200 " not in answer
+        writer.close()
+        await writer.wait_closed()
+
+
+@on_each_loop
+async def test_a_page_larger_than_the_outbox_arrives_whole() -> None:
+    """HTTP has no flow control of its own; the kernel's is enough."""
+    async with Station() as station:
+        for i in range(3000):
+            station.publish(f"plant/with/a/rather/long/topic/{i}", i + 0.5)
+        status, told = await get(station, "/api/readings")
+    assert status == 200
+    assert [reading["value"] for reading in told["readings"]] == [i + 0.5 for i in range(3000)]
+
+
+@on_each_loop
+async def test_a_page_that_nobody_reads_is_not_kept_for_ever() -> None:
+    """It is let go after the time that a monitor may lag."""
+    limits = replace(Limits(), lag_timeout_s=0.2)
+    async with Station(limits) as station, monitor(station.url) as client:
+        for i in range(3000):
+            station.publish(station.state(f"plant/{i}", ValueType.STRING), "x" * 1000)
+        host, port = station.address.split(":")
+        with socket.socket() as lazy:
+            lazy.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            lazy.setblocking(False)
+            loop = asyncio.get_running_loop()
+            await loop.sock_connect(lazy, (host, int(port)))
+            await loop.sock_sendall(lazy, b"GET /api/readings HTTP/1.1\r\n\r\n")
+            while station.server.statistics().connections == 1:
+                await client.ask("ping")
+            while station.server.statistics().connections == 2:
+                await client.ask("ping")
+
+
+@on_each_loop
+async def test_pages_and_websockets_share_the_port() -> None:
+    """Neither disturbs the other."""
+    async with Station() as station, monitor(station.url) as client:
+        story = await client.subscribe("plant/#")
+        for i in range(20):
+            station.publish("plant/a", float(i))
+            status, told = await get(station, "/api/readings?topics=plant/a")
+            assert (status, told["readings"][0]["value"]) == (200, float(i))
+        await client.until(lambda: len(story.values) == 20)
