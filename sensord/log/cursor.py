@@ -98,10 +98,7 @@ class Cursor:
     def _fetched(self, got: Fetched, end: int, done: Callable[[Piece], None]) -> None:
         self.is_reading = False
         start = self.offset
-        missed = [
-            Missed(h.first, h.end, *_reason(h.reason), None)
-            for h in got.holes
-        ]
+        missed = [Missed(h.first, h.end, *_reason(h.reason), None) for h in got.holes]
         self.offset = max(start, got.next_offset)
         if self.offset == start:
             # The journal ends before the memory begins: it could not be written for a while.

@@ -112,7 +112,11 @@ class Member(Protocol):
         ...
 
     def boundary(self, records: Sequence[Record]) -> None:
-        """Go on after a flush of ``records``; told to those that wait for a boundary."""
+        """Go on after a flush; told to those that wait for it.
+
+        ``records`` is all that was pending, before thinning: what the group sent lately is not
+        what this member was sent.
+        """
         ...
 
 
@@ -187,15 +191,16 @@ class Group:
             self._timer.cancel()
             self._timer = None
         self._flushed_at = self._loop.time()
-        records: Sequence[Record] = self._pending
+        pending = records = self._pending
         self._pending = []
         self._append = self._pending.append
         reached = self._bus.log.tail
         if self._thinning is not None:
-            records = self._thinning.thin(records)
+            records = self._thinning.thin(pending)
         if self._members and records:
-            self._announce()
+            # From here on: a member that an announcement makes leave has had none of these yet.
             self._is_flushing = True
+            self._announce()
             for cursor, data in frames(self._codec, self.stream, reached, records):
                 # Before writing: a member that a write makes leave has had this frame.
                 self._reached = reached if cursor is None else cursor
@@ -205,7 +210,7 @@ class Group:
         self._reached = self._pending[0].offset if self._pending else reached
         waiting, self._waiting = self._waiting, {}
         for member in waiting:
-            member.boundary(records)
+            member.boundary(pending)
 
     def _announce(self) -> None:
         if self._announced < len(self.channels):
@@ -224,6 +229,8 @@ class Group:
         Its cursor stands at the boundary and it was told of all ``channels``.
         """
         self._announce()
+        # What was sent to the others is no reason to withhold anything from the newcomer.
+        self._thinning = Thinning.of(self.key.options)
         self._members[member] = member.write
         self._writes = tuple(self._members.values())
 

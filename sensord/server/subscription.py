@@ -185,16 +185,13 @@ class Subscription:
     def advance(self) -> None:
         """Send the next piece, or wait for a boundary, or join the group."""
         self._turn = None
-        if self._group is None or self._phase is Phase.LIVE or self._must_wait():
+        if self._group is None or self._phase is Phase.LIVE or not self._take_steps():
             return
-        for data in self._steps:
-            self.write(data)
-            if self._must_wait():
-                return
         boundary = self._group.boundary
         if self._cursor < boundary:
             self._send_piece(boundary)
-            self._turn = self._loop.call_soon(self._client.guard, self.advance)
+            if self._take_steps():
+                self._turn = self._loop.call_soon(self._client.guard, self.advance)
         elif self._cursor > boundary:
             self._group.wait(self)
         else:
@@ -204,11 +201,19 @@ class Subscription:
         """Go on after the flush that this subscription waited for."""
         self._client.guard(self._flushed, records)
 
-    def _must_wait(self) -> bool:
-        return self._client.is_clogged
+    def _take_steps(self) -> bool:
+        """Send what comes before the log; tell whether all of it went and the client reads on."""
+        while not self._client.is_clogged:
+            data = next(self._steps, None)
+            if data is None:
+                return True
+            self.write(data)
+        return False
 
     def _flushed(self, records: Sequence[Record]) -> None:
         mine = [record for record in records if record.offset >= self._cursor]
+        if self._thinning is not None:
+            mine = self._thinning.thin(mine)
         if mine:
             self._tell_phase()
         self._cursor = self.group.boundary
@@ -218,16 +223,20 @@ class Subscription:
 
     def _join(self) -> None:
         self._announce()
+        if not self._take_steps():
+            return
         self._phase = Phase.LIVE
         self._stream = self.group.stream
-        self._tell_phase()
+        # Joined before it is told: if telling clogs the client, it leaves again as any member does.
         self.group.join(self)
+        self._tell_phase()
 
     def _send_piece(self, boundary: int) -> None:
         self._tell_phase()
         log = self._bus.log
         if (gap := log.lost(self._cursor)) is not None:
             self._skip(gap)
+            return
         start = self._cursor
         stop = min(boundary, start + PIECE_READINGS)
         numbers = self.group.numbers
@@ -258,7 +267,9 @@ class Subscription:
         last.sort(key=lambda record: record.offset)
         lost: Counter[str] | None = None
         if gap.counts is not None:
-            lost = Counter({c.topic: gap.counts[c.number] for c in self.group.channels})
+            lost = Counter()
+            for channel in self.group.channels:
+                lost[channel.topic] += gap.counts[channel.number]
             lost.subtract(record.channel.topic for record in last)
             lost = +lost
         if lost is None or lost:
@@ -266,6 +277,8 @@ class Subscription:
         self._cursor = gap.stop
         if last:
             self._send(last, gap.stop)
+            # These were not thinned; what follows is measured by what was sent from here on.
+            self._thinning = Thinning.of(self.group.key.options)
 
     # -- sending -----------------------------------------------------------------------------------
 
@@ -280,26 +293,22 @@ class Subscription:
         self._phase = Phase.SNAPSHOT
         self._tell_phase()
         self._phase = Phase.CATCHING_UP
-        codec = self._client.codec
-        everything = self.group.channels
-        self._steps = itertools.chain(
-            self._steps,
-            announcements(codec, everything[self._told_channels :]),
-            (data for _, data in frames(codec, self._stream, None, records)),
-        )
-        self._told_channels = len(everything)
+        self._send(records, None)
 
-    def _send(self, records: Sequence[Record], cursor: int) -> None:
+    def _send(self, records: Sequence[Record], cursor: int | None) -> None:
+        """Make ready to be sent; what clogs the client waits until it reads again."""
         self._announce()
-        for _, data in frames(self._client.codec, self._stream, cursor, records):
-            self.write(data)
+        codec = self._client.codec
+        self._make_ready(data for _, data in frames(codec, self._stream, cursor, records))
 
     def _announce(self) -> None:
         channels = self.group.channels
         if self._told_channels < len(channels):
-            for data in announcements(self._client.codec, channels[self._told_channels :]):
-                self.write(data)
+            self._make_ready(announcements(self._client.codec, channels[self._told_channels :]))
             self._told_channels = len(channels)
+
+    def _make_ready(self, steps: Iterator[bytes]) -> None:
+        self._steps = itertools.chain(self._steps, steps)
 
     def _tell_phase(self) -> None:
         if self._told == (self._phase, self._stream):

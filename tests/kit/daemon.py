@@ -80,7 +80,10 @@ class Daemon:
 
     def start(self) -> None:
         """Start it and return when it is ready."""
-        self._file.write_text(f'server.listen = ["{self.address}"]\n' + self._config)
+        # A test that wants a journal says where.
+        journal = "" if "journal" in self._config else "journal.enabled = false\n"
+        text = f'server.listen = ["{self.address}"]\n{journal}{self._config}'
+        self._file.write_text(text)
         self.log = []
         self._has_ended = False
         self._process = subprocess.Popen(
