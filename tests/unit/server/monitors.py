@@ -1,0 +1,651 @@
+"""Monitors that keep the books: what each subscription asked for, and what it was given.
+
+A `World` is the daemon from its bus to its sessions, on a loop that the test turns by hand. A
+`Monitor` is a client at the other end of a `Wire`, which clogs when the test says so. It sends
+encoded requests, decodes every packet and enters it into the `Ledger` of its subscription, which
+fails as soon as `docs/protocol.md`, section 6, is broken:
+
+    the readings of the frames, together with those named in gaps, are exactly the readings that
+    were selected from the starting position on, in log order, each once
+
+The ledgers know the log only as the list of all records ever published, so they share no idea of
+blocks, pieces, groups or boundaries with the code that they watch.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections import Counter, deque
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from websockets.frames import Opcode
+
+from sensord.bus import Bus
+from sensord.log import Log
+from sensord.model import (
+    GOOD,
+    Channel,
+    Kind,
+    Level,
+    Metadata,
+    Quality,
+    Reading,
+    Reason,
+    Record,
+    Value,
+    ValueType,
+)
+from sensord.policy import is_change
+from sensord.server.group import Groups, Write
+from sensord.server.session import Limits, Session, Shared
+from sensord.topics import matches
+from sensord.wire.frames import Codec, DecodedFrame, Message
+from sensord.wire.messages import from_announcement
+from tests.unit.manual import ManualClock, manual_loop
+
+__all__ = ["EPOCH", "KINDS", "STALE", "Ledger", "Monitor", "World", "payload_of", "settle"]
+
+EPOCH = "e1"
+
+STATE = Metadata()
+EVENT = Metadata(ValueType.STRING, kind=Kind.EVENT)
+OBJECT = Metadata(ValueType.JSON)
+
+KINDS: dict[str, Metadata] = {
+    "a": STATE,
+    "a/x": STATE,
+    "a/y": EVENT,
+    "b/x": OBJECT,
+    "b/y/z": STATE,
+    "c": EVENT,
+    "$sys/x": STATE,
+}
+"""The topics of this world; each becomes a channel when it is first published."""
+
+STALE = Quality(Level.UNCERTAIN, Reason.STALE)
+
+
+def payload_of(packet: bytes) -> tuple[Opcode, bytes]:
+    """Take the header off one whole, unmasked WebSocket message."""
+    assert packet[0] & 0xF0 == 0x80, "one frame, no extension"
+    length, start = packet[1], 2
+    assert length < 128, "a server does not mask"
+    if length >= 126:
+        start = 4 if length == 126 else 10
+        length = int.from_bytes(packet[2:start], "big")
+    assert len(packet) == start + length
+    return Opcode(packet[0] & 0x0F), packet[start:]
+
+
+class World:
+    """The daemon from its bus to its sessions, and the list of all that was published."""
+
+    def __init__(self, capacity: int = 1024, first: int = 0, limits: Limits | None = None) -> None:
+        self.loop = manual_loop()
+        self.clock = ManualClock()
+        self.log = Log(EPOCH, capacity, first)
+        self.bus = Bus(self.log, self.clock)
+        self.groups = Groups(self.bus, self.loop)
+        self.shared = Shared(
+            bus=self.bus,
+            archive=None,
+            groups=self.groups,
+            loop=self.loop,
+            limits=limits or Limits(),
+        )
+        self.records: list[Record] = []
+        self.by_time: dict[int, Record] = {}
+        """By the time that a frame tells: no two readings of this world share one."""
+        self.last: dict[int, Record] = {}
+        """By channel number, the last record."""
+        self.first = first
+        self._names = itertools.count(1)
+
+    def connect(self, codec: Codec, *, hello: bool = True) -> Monitor:
+        """Let another client connect."""
+        monitor = Monitor(self, codec, str(next(self._names)))
+        if hello:
+            monitor.request(op="hello", client="test")
+        return monitor
+
+    def publish(
+        self,
+        topic: str,
+        *,
+        padding: int = 0,
+        quality: Quality = GOOD,
+        restates: bool = False,
+        value: Value = None,
+    ) -> Record:
+        """Publish a reading whose value, unless one is given, is its offset."""
+        self.clock.move(1000)
+        channel = self.bus.channel(topic, KINDS[topic])
+        offset = self.log.tail
+        if value is None:
+            match channel.metadata.type:
+                case ValueType.FLOAT:
+                    value = float(offset)
+                case ValueType.STRING:
+                    value = f"{offset}{'.' * padding}"
+                case _:
+                    value = {"n": offset, "text": "." * padding}
+        time_us = self.clock.now_wall_us - (7 if restates else 3)
+        record = self.bus.publish(channel, Reading(time_us, value, quality, restates))
+        self.records.append(record)
+        self.by_time[record.log_us if restates else time_us] = record
+        self.last[channel.number] = record
+        return record
+
+    def between(self, start: int, stop: int) -> list[Record]:
+        """Return the records ``start <= offset < stop``, whether still held or not."""
+        return self.records[max(0, start - self.first) : max(0, stop - self.first)]
+
+    def pass_time(self, seconds: float) -> None:
+        """Let time pass; the loop is as busy as the test leaves it."""
+        self.loop.now += seconds
+        self.clock.move(round(seconds * 1e6))
+
+
+@dataclass(frozen=True)
+class Selection:
+    """What a subscription asks for."""
+
+    topics: tuple[str, ...]
+    mode: str = "every"
+    period: float = 0.0
+    deadband: float = 0.0
+
+    def has(self, topic: str) -> bool:
+        """Tell whether it selects a topic."""
+        return any(matches(pattern, topic) for pattern in self.topics)
+
+    @property
+    def is_thinned(self) -> bool:
+        """Whether it asked to be spared some readings."""
+        return bool(self.period or self.deadband)
+
+
+@dataclass
+class Gap:
+    """A gap that was told and not yet passed."""
+
+    reason: str
+    start: int
+    stop: int
+    left: Counter[str] | None
+    """By topic, the readings named in it that were not yet passed; None if nobody knows."""
+    must: set[int]
+    """Offsets inside it that must come all the same."""
+
+
+@dataclass
+class Turn:
+    """A subscription's beginning, or a change of it, whose place in the log was not told yet."""
+
+    selection: Selection
+    tail: int
+    """The log's end when it was asked for: it cannot take effect later."""
+    snapshot: dict[int, int]
+    """By offset, the channel number of what may come as a snapshot."""
+
+
+class Ledger:
+    """What one subscription is owed, and what it was given."""
+
+    def __init__(self, world: World, number: int) -> None:
+        self.number = number
+        self.got: list[int] = []
+        """Offsets received, snapshots apart, in the order of their coming."""
+        self.lost = 0
+        """Readings that gaps counted."""
+        self.phases: list[str] = []
+        self.stream: int | None = None
+        self.selection = Selection(())
+        self.position = 0
+        """Everything selected before it was received or named in a gap."""
+        self.is_over = False
+        self._world = world
+        self._turns: list[Turn] = []
+        self._snapshot: list[int] = []  # offsets of the snapshots since the last turn
+        self._gaps: list[Gap] = []
+        self._restart: str | None = None
+        self._sent: dict[int, Record] = {}
+        self._withheld: dict[int, Record] = {}
+
+    @property
+    def wanted(self) -> Selection:
+        """What was asked for last, whether it has taken effect or not."""
+        return self._turns[-1].selection if self._turns else self.selection
+
+    # -- what the client asks ----------------------------------------------------------------------
+
+    def begin(self, selection: Selection, start: int | str) -> None:
+        """Note that it begins at an offset, or ``now``, or with a ``snapshot``, or again."""
+        tail = self._world.log.tail
+        self.position = start if isinstance(start, int) else tail
+        self._restart = start if start in {"epoch_changed", "ahead"} else None
+        snapshot = {}
+        if self._restart or start == "snapshot":
+            snapshot = self._last_values(selection.has)
+        self._turns.append(Turn(selection, self.position, snapshot))
+        self.selection = selection
+
+    def change(self, selection: Selection) -> None:
+        """Note that it is changed."""
+        old = self.wanted
+        snapshot = self._last_values(lambda topic: selection.has(topic) and not old.has(topic))
+        self._turns.append(Turn(selection, self._world.log.tail, snapshot))
+
+    def _last_values(self, wanted: Callable[[str], bool]) -> dict[int, int]:
+        last = self._world.last.values()
+        return {r.offset: r.channel.number for r in last if wanted(r.channel.topic)}
+
+    # -- what the server tells ---------------------------------------------------------------------
+
+    def told_phase(self, stream: int, phase: str, cursor: int | None) -> None:
+        """Enter a ``stream`` message."""
+        assert not self.is_over
+        self.stream = stream
+        self.phases.append(phase)
+        if phase == "snapshot":
+            assert cursor is None
+            assert self._restart is None, "the gap comes before the last values"
+            return
+        assert cursor is not None
+        self._resolve(cursor)
+        self._advance(cursor, [])
+
+    def told_gap(self, message: Message) -> None:
+        """Enter a ``gap``."""
+        assert not self.is_over
+        reason, start, stop = message["reason"], message["from"], message["to"]
+        lost = message["lost"]
+        assert message["count"] == (None if lost is None else sum(lost.values()))
+        if start is None:
+            assert reason == self._restart, "a restart must have a cause"
+            assert stop is lost is None
+            self._restart = None
+            return
+        assert not self._turns, "the phase is told first"
+        self._advance(start, [])
+        inside = [r for r in self._world.between(start, stop) if self._wants(r)]
+        if reason == "expired":
+            assert stop <= self._world.log.first, "what is still held has not expired"
+            last = set(self._last_values(self.selection.has))
+            must = {r.offset for r in inside} & last
+        else:
+            assert reason == "conflated"
+            assert self.selection.mode == "latest"
+            assert self.phases[-1] == "lagging"
+            newest = {r.channel.number: r.offset for r in inside}
+            must = {r.offset for r in inside if r.channel.is_event} | set(newest.values())
+            assert all(KINDS[topic].kind is Kind.STATE for topic in lost)
+        if lost is not None:
+            assert all(count > 0 for count in lost.values())
+            self.lost += sum(lost.values())
+        left: Counter[str] | None = None if lost is None else Counter(lost)
+        self._gaps.append(Gap(reason, start, stop, left, must))
+
+    def received(self, frame: DecodedFrame, offsets: list[int]) -> None:
+        """Enter a data frame."""
+        assert not self.is_over
+        if frame.cursor is None:
+            assert self.phases[-1] == "snapshot"
+            self._snapshot += offsets
+            return
+        assert self.phases[-1] != "snapshot"
+        if self._turns:
+            # A change that changed nothing is not told.
+            self._resolve(self.position)
+        self._advance(frame.cursor, offsets)
+
+    def settle(self) -> None:
+        """Everything was read and the world is at rest: nothing may be owed any more."""
+        if self._turns:
+            self._resolve(self.position)
+        assert self.phases[-1] == "live"
+        self._advance(self._world.log.tail, [])
+        assert not self._gaps
+        for number, record in self._withheld.items():
+            assert self._is_close(record, self._sent.get(number)), f"{record} was never sent"
+
+    # -- the books ---------------------------------------------------------------------------------
+
+    def _wants(self, record: Record) -> bool:
+        return self.selection.has(record.channel.topic)
+
+    def _resolve(self, cursor: int) -> None:
+        """Find the place at which the turns took effect; there must be one."""
+        if not self._turns:
+            return
+        turns, self._turns = self._turns, []
+        snapshot, self._snapshot = Counter(self._snapshot), []
+        # Not inside a gap that was told: it is part of what came before.
+        earliest = max([self.position, *(gap.stop for gap in self._gaps)])
+        latest = min([cursor, *(turn.tail for turn in turns)])
+        faults = []
+        for place in range(earliest, latest + 1):
+            fault = self._fault_of(place, cursor, turns, snapshot)
+            if fault is None:
+                self._advance(place, [])
+                break
+            faults.append(f"{place}: {fault}")
+        else:
+            raise AssertionError(f"between {self.position} and {cursor}: {faults}")
+        self.selection = turns[-1].selection
+        self._withheld.clear()  # rightly, as was asked for then
+        for offset in snapshot:
+            (record,) = self._world.between(offset, offset + 1)
+            self._note_sent(record)
+
+    def _fault_of(
+        self, place: int, cursor: int, turns: Sequence[Turn], snapshot: Counter[int]
+    ) -> str | None:
+        """Say why the turns cannot have taken effect at ``place``."""
+        before = self._world.between(self.position, place)
+        if any(self._wants(r) and not self._gap_around(r) for r in before):
+            return "the old selection lost readings"
+        new = turns[-1].selection
+        if any(new.has(r.channel.topic) for r in self._world.between(place, cursor)):
+            return "the new selection lost readings"
+        wanted = Counter(offset for turn in turns for offset in turn.snapshot if offset < place)
+        return None if wanted == snapshot else f"snapshot of {snapshot}, not {wanted}"
+
+    def _advance(self, cursor: int, offsets: list[int]) -> None:
+        """Go on to ``cursor`` with these readings."""
+        assert cursor >= self.position, "the cursor went back"
+        assert offsets == sorted(set(offsets)), "out of order, or twice"
+        assert all(self.position <= offset < cursor for offset in offsets), (
+            f"{offsets} not in {self.position}..{cursor}"
+        )
+        came = set(offsets)
+        for record in self._world.between(self.position, cursor):
+            if record.offset in came:
+                assert self._wants(record), f"{record} was not asked for"
+                self._note_sent(record)
+            elif self._wants(record):
+                self._note_missing(record)
+        for gap in self._gaps:
+            gap.must -= came
+            if cursor >= gap.stop:
+                assert not gap.must, f"{gap.must} should have come in spite of the gap"
+                assert not gap.left, f"{gap.left} were named as lost and were not"
+        self._gaps = [gap for gap in self._gaps if cursor < gap.stop]
+        self.position = cursor
+        self.got += offsets
+
+    def _note_sent(self, record: Record) -> None:
+        self._sent[record.channel.number] = record
+        self._withheld.pop(record.channel.number, None)
+
+    def _note_missing(self, record: Record) -> None:
+        gap = self._gap_around(record)
+        if gap is not None:
+            if gap.left is not None:
+                topic = record.channel.topic
+                assert gap.left[topic], f"{record} is missing and not named"
+                gap.left -= Counter([topic])
+            return
+        assert self.selection.is_thinned, f"{record} is missing and not named"
+        assert not record.channel.is_event, f"{record} is an event and was withheld"
+        if not self.selection.period:
+            last = self._sent.get(record.channel.number)
+            assert self._is_close(record, last), f"{record} was withheld after {last}"
+        self._withheld[record.channel.number] = record
+
+    def _gap_around(self, record: Record) -> Gap | None:
+        return next((gap for gap in self._gaps if gap.start <= record.offset < gap.stop), None)
+
+    def _is_close(self, record: Record, last: Record | None) -> bool:
+        if not self.selection.deadband or last is None:
+            return False
+        return not is_change(last.reading, record.reading, self.selection.deadband, 0.0)
+
+
+class Wire:
+    """A client's connection, whose unsent bytes pass the mark when the test says so."""
+
+    def __init__(self, arrived: Callable[[bytes], None]) -> None:
+        self.is_clogged = False
+        self.clogs_after: int | None = None
+        """After so many more writes it clogs, wherever that is."""
+        self.closed_with: int | None = None
+        self.session: Session | None = None
+        self._arrived = arrived
+        self.write: Write = self._write
+
+    def _write(self, data: bytes, /) -> None:
+        self._arrived(data)
+        if self.clogs_after is not None:
+            self.clogs_after -= 1
+            if self.clogs_after <= 0:
+                self.clog()
+
+    def clog(self) -> None:
+        """Pass the mark."""
+        self.clogs_after = None
+        if not self.is_clogged:
+            self.is_clogged = True
+            assert self.session is not None
+            self.session.clogged()
+
+    def unclog(self) -> None:
+        """Have read enough; may clog again at once."""
+        self.is_clogged = False
+        assert self.session is not None
+        self.session.unclogged()
+
+    def close(self, code: int, reason: str) -> None:
+        assert reason
+        self.closed_with = code
+
+    def guard(self, act: Callable[..., None], *args: object) -> bool:
+        act(*args)
+        return True
+
+
+@dataclass
+class Answer:
+    """What came back for a request, snapshots and streams apart."""
+
+    result: Message | None = None
+    error: Message | None = None
+    readings: list[int] = field(default_factory=list)
+    has_ended: bool = False
+
+
+class Monitor:
+    """A client that checks everything that it is told."""
+
+    def __init__(self, world: World, codec: Codec, name: str) -> None:
+        self.wire = Wire(self._arrived)
+        self.session = Session(name, "test", codec, self.wire, world.shared)
+        self.wire.session = self.session
+        self.ledgers: dict[int, Ledger] = {}
+        """By id, the subscriptions that are open."""
+        self.answers: dict[int, Answer] = {}
+        self.told: list[Message] = []
+        self.channels: dict[int, Channel] = {}
+        self.frames = 0
+        self._world = world
+        self._codec = codec
+        self._ids = itertools.count(1)
+        self._inbox: deque[Message] = deque()
+        self._gets: dict[int, int] = {}  # stream of an unfinished get -> its id
+
+    # -- asking ------------------------------------------------------------------------------------
+
+    def request(self, **fields: Any) -> int:
+        """Send a request; it is served when the wire is not clogged, as a connection does it."""
+        number = next(self._ids)
+        self._inbox.append({**fields, "id": number})
+        self._serve()
+        return number
+
+    def subscribe(self, *topics: str, **fields: Any) -> Ledger:
+        """Subscribe, on a wire that is not clogged."""
+        return self.ledgers[self.request(op="subscribe", topics=list(topics), **fields)]
+
+    def error(self, number: int) -> str:
+        """Return the code of the error that answered a request."""
+        message = self.answers[number].error
+        assert message is not None
+        code: str = message["code"]
+        return code
+
+    def unclog(self) -> None:
+        """Read what is there."""
+        self.wire.unclog()
+        self._serve()
+
+    def last_values(self, topics: Sequence[str]) -> list[int]:
+        """Return the offsets of the last values that the filters select."""
+        selection = Selection(tuple(topics))
+        last = self._world.last.values()
+        return sorted(r.offset for r in last if selection.has(r.channel.topic))
+
+    def leave(self) -> None:
+        """Break the connection."""
+        self.session.ended()
+        self.ledgers.clear()
+        self._inbox.clear()
+
+    def _serve(self) -> None:
+        while self._inbox and not self.wire.is_clogged:
+            message = self._inbox.popleft()
+            self.answers[message["id"]] = Answer()
+            self._note(message)
+            self.session.received(self._codec.message(message), is_text=self._codec.is_text)
+
+    def _note(self, message: Message) -> None:
+        """Tell the ledgers what is asked, before it takes effect."""
+        match message:
+            case {"op": "subscribe", "change": number} if number in self.ledgers:
+                self.ledgers[number].change(_selection(message))
+            case {"op": "subscribe", "id": number} if "change" not in message:
+                ledger = self.ledgers[number] = Ledger(self._world, number)
+                ledger.begin(_selection(message), self._start(message.get("from", "snapshot")))
+            case {"op": "unsubscribe", "subscription": number, "topics": topics}:
+                ledger = self.ledgers[number]
+                left = tuple(t for t in ledger.wanted.topics if t not in topics)
+                if left:
+                    ledger.change(replace(ledger.wanted, topics=left))
+
+    def _start(self, told: object) -> int | str:
+        """Work out where a subscription has to begin."""
+        log = self._world.log
+        match told:
+            case {"epoch": epoch, "offset": int(offset)}:
+                if epoch != EPOCH:
+                    return "epoch_changed"
+                return "ahead" if offset > log.tail else offset
+            case {"time_us": int(time_us)}:
+                return self._first_at(time_us)
+            case str() if told.startswith("-"):
+                unit_us = {"s": 1_000_000, "m": 60_000_000}[told[-1]]
+                return self._first_at(
+                    self._world.clock.now_wall_us - round(float(told[1:-1]) * unit_us)
+                )
+            case _:
+                assert isinstance(told, str)
+                return told
+
+    def _first_at(self, log_us: int) -> int:
+        log = self._world.log
+        held = self._world.between(log.first, log.tail)
+        return next((r.offset for r in held if r.log_us >= log_us), log.tail)
+
+    # -- being told --------------------------------------------------------------------------------
+
+    def _arrived(self, packet: bytes) -> None:
+        opcode, payload = payload_of(packet)
+        assert opcode is (Opcode.TEXT if self._codec.is_text else Opcode.BINARY)
+        message = self._codec.decode(payload)
+        if isinstance(message, list):
+            self._frame(message)
+        else:
+            assert isinstance(message, dict)
+            self.told.append(message)
+            self._control(message)
+
+    def _frame(self, message: list[object]) -> None:
+        self.frames += 1
+        frame = self._codec.read_frame(message, lambda number: self.channels[number].metadata)
+        offsets = [
+            self._recognised(one.channel, one.told_us, one.reading) for one in frame.readings
+        ]
+        if frame.stream in self._gets:
+            assert frame.cursor is None
+            self.answers[self._gets[frame.stream]].readings += offsets
+            return
+        assert not self.wire.is_clogged, "a data frame for a client that does not read"
+        (ledger,) = [one for one in self.ledgers.values() if one.stream == frame.stream]
+        ledger.received(frame, offsets)
+
+    def _recognised(self, number: int, told_us: int, reading: Reading) -> int:
+        """Return the offset of a reading, which must be the published one to the bit."""
+        record = self._world.by_time[told_us]
+        assert (number, reading) == (record.channel.number, record.reading)
+        assert type(reading.value) is type(record.reading.value)
+        return record.offset
+
+    def _control(self, message: Message) -> None:
+        match message["op"]:
+            case "channels":
+                for told in message["channels"]:
+                    self._announced(from_announcement(told))
+            case "result":
+                self.answers[message["id"]].result = message
+                if "stream" in message and message["id"] not in self.ledgers:
+                    self._gets[message["stream"]] = message["id"]
+            case "error":
+                self.answers[message["id"]].error = message
+                self.ledgers.pop(message["id"], None)
+            case "stream":
+                ledger = self.ledgers[message["id"]]
+                others = [one.stream for one in self.ledgers.values() if one is not ledger]
+                assert message["stream"] not in others, "two subscriptions are two streams"
+                ledger.told_phase(message["stream"], message["phase"], message["cursor"])
+            case "gap":
+                self.ledgers[message["id"]].told_gap(message)
+            case "end":
+                if "stream" in message:
+                    self._gets.pop(message["stream"], None)
+                self.answers[message["id"]].has_ended = True
+                ended = self.ledgers.pop(message["id"], None)
+                if ended is not None:
+                    ended.is_over = True
+            case other:
+                raise AssertionError(other)
+
+    def _announced(self, channel: Channel) -> None:
+        known = self.channels.setdefault(channel.number, channel)
+        assert (known.topic, known.metadata) == (channel.topic, channel.metadata)
+        assert KINDS[channel.topic] == channel.metadata
+
+
+def _selection(message: Message) -> Selection:
+    return Selection(
+        tuple(message["topics"]),
+        message.get("mode", "every"),
+        message.get("period", 0.0),
+        message.get("deadband", 0.0),
+    )
+
+
+def settle(world: World, monitors: Iterable[Monitor]) -> None:
+    """Let everybody read and the world come to rest; then nothing may be owed."""
+    monitors = list(monitors)
+    for _ in range(100):
+        for monitor in monitors:
+            monitor.wire.clogs_after = None
+            if monitor.wire.is_clogged:
+                monitor.unclog()
+        world.loop.drain()
+        if not any(monitor.wire.is_clogged for monitor in monitors):
+            break
+    for monitor in monitors:
+        for ledger in monitor.ledgers.values():
+            ledger.settle()
