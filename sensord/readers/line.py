@@ -24,7 +24,7 @@ import serial
 from sensord.errors import DeviceError
 from sensord.readers.connecting import in_thread, network_error
 
-__all__ = ["SCHEMES", "Line", "Settings", "open_line"]
+__all__ = ["SCHEMES", "Line", "Parity", "Settings", "is_remote", "open_line"]
 
 SCHEMES = ("socket", "rfc2217", "hwgrep", "loop")
 """What a port may be beside a path; all but ``socket`` are pyserial's."""
@@ -61,6 +61,11 @@ class Settings:
     rtscts: bool
     xonxoff: bool
     exclusive: bool
+
+
+def is_remote(port: str) -> bool:
+    """Tell whether the port is another machine's."""
+    return port.startswith(("socket://", "rfc2217://"))
 
 
 class Line(Protocol):
@@ -183,13 +188,15 @@ _OPEN_ERRORS = {
 def _open_error(error: Exception, port: str) -> DeviceError:
     # pyserial words some errors anew and loses the number; the original is the context then.
     cause = error.__context__
-    if "://" in port and isinstance(cause, OSError):
+    if is_remote(port) and isinstance(cause, OSError):
         return network_error(cause, urlsplit(port).netloc)
     for one in (error, cause):
         number = one.args[0] if one is not None and one.args else None
         if isinstance(number, int) and number in _OPEN_ERRORS:
             reason, hint = _OPEN_ERRORS[number]
             return DeviceError(reason, f"{port}: {hint}")
+    if port.startswith("hwgrep://"):  # what it may say beside those: nothing matches
+        return DeviceError(_NO_SUCH_PORT[0], f"{port}: {_NO_SUCH_PORT[1]}")
     if isinstance(error, ValueError):
         return DeviceError("settings refused", f"{port}: {error}")
     return DeviceError("cannot open", f"{port}: {error}")

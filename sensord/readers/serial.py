@@ -19,7 +19,7 @@ from sensord.errors import DeviceError
 from sensord.readers.backoff import LOCAL, REMOTE, Limits
 from sensord.readers.base import Link
 from sensord.readers.connecting import Ending, in_thread
-from sensord.readers.line import SCHEMES, Line, Parity, Settings, open_line
+from sensord.readers.line import SCHEMES, Line, Parity, Settings, is_remote, open_line
 from sensord.readers.ticks import next_tick
 
 __all__ = ["Answer", "Config", "Poll", "Reader"]
@@ -97,7 +97,7 @@ class Config:
         if scheme not in SCHEMES:
             listed = ", ".join(f"{one}://" for one in SCHEMES)
             yield "port", f"expected a path or one of {listed}"
-        elif scheme in {"socket", "rfc2217"} and not _has_host_and_port(self.port):
+        elif is_remote(self.port) and not _has_host_and_port(self.port):
             yield "port", f'expected "{scheme}://host:port"'
 
     def settings(self) -> Settings:
@@ -152,7 +152,7 @@ class Reader:
     @property
     def limits(self) -> Limits:
         """How long to wait between attempts: briefly for a port of this machine."""
-        return REMOTE if "://" in self._config.port else LOCAL
+        return REMOTE if is_remote(self._config.port) else LOCAL
 
     async def run(self, link: Link) -> None:
         """Open the line and hand on its bytes until it fails.

@@ -4,7 +4,8 @@ To add a reader, copy this file and follow the steps marked below. The rules are
 
 * `Config` is a frozen dataclass. Its annotations are the schema (see `sensord.config.schema`);
   its options stand flat in the device's table, beside ``topic``, ``decoder``, ``publish`` and the
-  other common keys, whose names it may not use.
+  other common keys, whose names it may not use. One that hands on samples and no bytes says
+  ``needs_decoder: ClassVar[bool] = False``.
 * `Reader` is built from its config alone and opens nothing until it runs.
 * `run` connects, calls ``link.opened`` once, hands on what arrives, and *raises* `DeviceError` when
   the connection fails. It never retries and never sleeps before connecting: the supervisor does.

@@ -303,6 +303,43 @@ async def test_devices_are_polled_by_publishing(broker: Broker) -> None:
     assert set(link.payloads) == {b"t"}
 
 
+async def packet(reader: asyncio.StreamReader) -> bytes:
+    """Read one packet of any size and return its body."""
+    await reader.readexactly(1)
+    size, shift = 0, 0
+    while True:
+        (digit,) = await reader.readexactly(1)
+        size |= (digit & 127) << shift
+        shift += 7
+        if digit < 128:
+            return await reader.readexactly(size)
+
+
+@on_each_loop
+async def test_requests_wait_for_a_broker_that_is_slow_to_read() -> None:
+    """They are bounded, those that are refused are faults, and those that wait leave whole."""
+    payload, go_on, all_came = "x" * 1_000_000, asyncio.Event(), asyncio.Event()
+    received: list[bytes] = []
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await packet(reader)
+        writer.write(CONNACK)
+        writer.write(suback(await packet(reader), 0, 0))
+        await go_on.wait()
+        while len(received) < 20:
+            received.append(await packet(reader))
+        all_came.set()
+
+    async with serving(serve) as port:
+        poll = Poll("get", payload, interval=0.005, qos=1)
+        async with running(Reader(replace(on_3_1_1(port), poll=poll))) as link:
+            await link.until(lambda link: link.faults)
+            go_on.set()
+            await all_came.wait()
+    assert link.faults[0][0] == "request not sent"
+    assert {one[7:] for one in received} == {payload.encode()}
+
+
 @on_each_loop
 @each_protocol
 async def test_a_broker_that_hangs_is_given_up(broker: Broker, protocol: Protocol) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import random
+import socket
+import struct
 import subprocess
 import sys
 import threading
@@ -110,6 +112,13 @@ async def test_a_missing_port_is_said(tmp_path: Path) -> None:
     error = await failure(Reader(Config(str(tmp_path / "ttyUSB9"))))
     assert error.reason == "no such port"
     assert "plug" in error.detail
+
+
+@on_each_loop
+async def test_a_missing_adapter_is_said() -> None:
+    """Looked for by what it is, it is missing like one looked for by its path."""
+    error = await failure(Reader(Config("hwgrep://no adapter is called this")))
+    assert error.reason == "no such port"
 
 
 @on_each_loop
@@ -350,6 +359,21 @@ async def test_a_socket_closed_by_its_server_ends_the_run() -> None:
         with pytest.raises(DeviceError, match="connection lost"):
             await Reader(Config(where)).run(link)
     assert link.stream == b"bye\n"
+
+
+@on_each_loop
+async def test_a_socket_reset_by_its_server_ends_the_run() -> None:
+    """A server that crashes says no goodbye."""
+
+    async def serve(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        at_once = struct.pack("ii", 1, 0)
+        connection = writer.get_extra_info("socket")
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, at_once)
+        writer.transport.abort()
+
+    async with serving(serve) as number:
+        error = await failure(Reader(Config(f"socket://127.0.0.1:{number}")))
+    assert error.reason == "connection lost"
 
 
 @on_each_loop

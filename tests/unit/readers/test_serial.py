@@ -83,6 +83,7 @@ def test_a_command_is_sent_as_written() -> None:
 def test_ports_of_this_machine_are_looked_for_often() -> None:
     """Somebody may be plugging one in; a terminal server is spared."""
     assert Reader(Config("/dev/ttyUSB0")).limits == LOCAL
+    assert Reader(Config("hwgrep://0403:6001")).limits == LOCAL
     assert Reader(Config("socket://127.0.0.1:2000")).limits == REMOTE
 
 
