@@ -28,6 +28,7 @@ from sensord.cli.tail import DEFAULT_URL, as_line
 from sensord.client import Client, Update
 from sensord.config.load import parse
 from sensord.decode import registry as decoders
+from sensord.errors import SensordError
 from sensord.notify import Notifier
 from sensord.readers import registry as readers
 
@@ -88,7 +89,13 @@ def run(options: argparse.Namespace) -> int:
         print(
             f"sensord demo: a boiler on {boiler_port}, a boat on {boat_port}, and simulated weather"
         )
-        uvloop.run(_demonstrate(app, {boiler: _boiler, boat: _boat}, options.seconds))
+        try:
+            uvloop.run(_demonstrate(app, {boiler: _boiler, boat: _boat}, options.seconds))
+        except ExceptionGroup as group:
+            told, others = group.split(SensordError)
+            if told is None or others is not None:
+                raise
+            raise told.exceptions[0] from None  # for people: a port that is taken, say
     return 0
 
 

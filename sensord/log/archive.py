@@ -56,6 +56,12 @@ class Archive:
         """The offset of the oldest reading."""
         return self._writer.view.start
 
+    @property
+    def first_us(self) -> int | None:
+        """When the oldest reading was logged, as far as that is known without reading."""
+        sealed = self._writer.view.sealed
+        return sealed[0].start_us if sealed else None
+
     def fetch(self, wanted: Wanted, limit: int, done: Callable[[Fetched], None]) -> None:
         """Read about ``limit`` records from the start of what is wanted; call ``done`` with them.
 

@@ -72,18 +72,26 @@ class Cursor:
         self._since_us: int | None = None
         self._until_us: int | None = None
 
-    def between(self, since_us: int | None, until_us: int | None) -> None:
-        """Read only what was logged in a span of time, the end not included.
+    def since(self, time_us: int) -> int | None:
+        """Begin with what was logged at or after a time.
 
-        The cursor moves to where that begins, as far as it can be told without reading.
+        Return the offset of the oldest reading held, if older ones are gone that may have been
+        logged since that time too; else None.
         """
-        self._since_us, self._until_us = since_us, until_us
-        if since_us is None:
-            return
-        offset = self._log.offset_at(since_us)
-        if offset == self._log.first and self._archive is not None:
-            offset = min(offset, self._archive.first)
-        self.offset = max(self.offset, offset)
+        log, archive = self._log, self._archive
+        self.offset = offset = log.offset_at(time_us)
+        if offset > log.first:
+            return None
+        first, first_us = log.first, log.first_us
+        if archive is not None and archive.first < first:
+            # Where it begins is found by reading; what is older is skipped by the journal's index.
+            self.offset, self._since_us = archive.first, time_us
+            first, first_us = archive.first, archive.first_us
+        return first if first and (first_us is None or first_us > time_us) else None
+
+    def until(self, time_us: int) -> None:
+        """Leave out what was logged at or after a time."""
+        self._until_us = time_us
 
     def read(self, stop: int, done: Callable[[Piece], None]) -> None:
         """Read the next piece, no further than ``stop``; call ``done`` with it, now or later."""
@@ -93,6 +101,8 @@ class Cursor:
             wanted = Wanted(self.offset, end, self._topics, self._since_us, self._until_us)
             self._archive.fetch(wanted, PIECE_READINGS, lambda got: self._fetched(got, end, done))
         else:
+            # All that memory holds is younger. Kept, it would hide what comes after a clock step.
+            self._since_us = None
             done(self._from_memory(stop))
 
     def _fetched(self, got: Fetched, end: int, done: Callable[[Piece], None]) -> None:
@@ -118,9 +128,8 @@ class Cursor:
             for record in part
             if record.channel.number in numbers
         ]
-        if self._since_us is not None or self._until_us is not None:
-            since_us, until_us = self._since_us or 0, self._until_us or 1 << 63
-            records = [record for record in records if since_us <= record.log_us < until_us]
+        if self._until_us is not None:
+            records = [record for record in records if record.log_us < self._until_us]
         return Piece(start, self.offset, records, missed)
 
     def _lost(self, stop: int) -> list[Missed]:

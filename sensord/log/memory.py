@@ -61,6 +61,11 @@ class Log:
         """The position after the newest record."""
         return Position(self.epoch, self.tail)
 
+    @property
+    def first_us(self) -> int | None:
+        """When the oldest record held was logged, or None if there is none."""
+        return self._blocks[0][0].log_us if self._blocks[0] else None
+
     def renew_epoch(self, epoch: str) -> None:
         """Go on under another epoch; offsets go on rising, and the old ones keep their meaning."""
         self.epoch = epoch

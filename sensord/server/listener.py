@@ -92,8 +92,8 @@ class Server:
                 listening.setsockopt(
                     socket.SOL_SOCKET, socket.SO_SNDBUF, self.shared.limits.outbox_bytes
                 )
-                name = listening.getsockname()
-                self.addresses.append(f"{name[0]}:{name[1]}")
+                name, number, *_ = listening.getsockname()
+                self.addresses.append(f"[{name}]:{number}" if ":" in name else f"{name}:{number}")
         log.info("listening", extra={"addresses": " ".join(self.addresses)})
 
     def refuse(self) -> None:

@@ -222,7 +222,9 @@ class Session:
         if len(self._subscriptions) >= limit:
             raise ProtocolError("too_many", f"end one of your {limit} subscriptions first")
         shared = self._shared
-        subscription = Subscription(request.id, self, shared.bus, shared.groups, shared.loop)
+        subscription = Subscription(
+            request.id, self, shared.bus, shared.archive, shared.groups, shared.loop
+        )
         stream = subscription.open(self._key(request.topics, request.options))
         self._subscriptions[request.id] = subscription
         self._result(request.id, stream=stream)

@@ -16,23 +16,19 @@ from __future__ import annotations
 
 import asyncio
 import enum
-import itertools
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable, Iterator, Sequence
 from typing import Protocol
 
 from sensord.bus import Bus
-from sensord.log import Lost
+from sensord.log import Archive, Cursor, Missed, Piece
 from sensord.model import Channel, Position, Record
-from sensord.server.group import Group, Groups, Key, Write, announcements, frames
+from sensord.server.group import Group, Groups, Key, Write, announcements, frames, packet
 from sensord.server.thinning import Thinning, conflate
 from sensord.wire.frames import Codec, Message
 from sensord.wire.messages import Ago, Since, Start
 
 __all__ = ["Client", "Phase", "Subscription"]
-
-PIECE_READINGS = 4096
-"""Records read from the log in one turn of the loop: about a millisecond."""
 
 
 class Phase(enum.StrEnum):
@@ -76,6 +72,7 @@ class Subscription:
         number: int,
         client: Client,
         bus: Bus,
+        archive: Archive | None,
         groups: Groups,
         loop: asyncio.AbstractEventLoop,
     ) -> None:
@@ -85,15 +82,16 @@ class Subscription:
         """The loss ledger: by topic, the readings named in gaps."""
         self._client = client
         self._bus = bus
+        self._archive = archive
         self._groups = groups
         self._loop = loop
         self._group: Group | None = None
         self._phase = Phase.CATCHING_UP
-        self._cursor = 0
+        self._cursor = Cursor(bus.log, archive, (), frozenset(), bus.log.tail)
         self._stream = 0
         self._told: tuple[Phase, int] | None = None  # phase and stream, as told to the client
         self._told_channels = 0
-        self._steps: Iterator[bytes] = iter(())  # what must be sent before the log goes on
+        self._steps: deque[Iterator[bytes]] = deque()  # to be sent before the log goes on
         self._thinning: Thinning | None = None
         self._turn: asyncio.Handle | None = None
 
@@ -112,29 +110,37 @@ class Subscription:
 
     def open(self, key: Key) -> int:
         """Enter the group; return the number of the first stream. `begin` comes next."""
+        self._enter(key, self._bus.log.tail)
+        return self._stream
+
+    def _enter(self, key: Key, offset: int) -> None:
         self._group = self._groups.enter(key)
+        self._cursor = Cursor(self._bus.log, self._archive, key.topics, self._group.numbers, offset)
         self._thinning = Thinning.of(key.options)
         self._stream = self._groups.next_stream()
-        return self._stream
 
     def begin(self, start: Start) -> None:
         """Send what comes first; the request has been answered."""
         log = self._bus.log
-        self._cursor = log.tail
         if isinstance(start, Since):
-            self._cursor = log.offset_at(start.time_us)
+            self._begin_since(start.time_us)
         elif isinstance(start, Ago):
-            self._cursor = log.offset_at(self._bus.now_us() - start.us)
+            self._begin_since(self._bus.now_us() - start.us)
         elif isinstance(start, Position):
-            if start.epoch != log.epoch:
+            if start.epoch not in log.epochs:
                 self._restart("epoch_changed")
             elif start.offset > log.tail:
                 self._restart("ahead")
             else:
-                self._cursor = start.offset
+                self._cursor.offset = start.offset
         elif start == "snapshot":
             self._snapshot(self.group.channels)
         self.advance()
+
+    def _begin_since(self, time_us: int) -> None:
+        gone = self._cursor.since(time_us)
+        if gone is not None:
+            self._tell_gap(None, gone, "expired", None)
 
     def _restart(self, reason: str) -> None:
         self._tell_gap(None, None, reason, None)
@@ -144,12 +150,11 @@ class Subscription:
         """Go on under another key from the present cursor; nothing is lost or doubled."""
         before = set(self.group.numbers)
         self._leave()
-        old, self._group = self.group, self._groups.enter(key)
+        old = self.group
+        self._enter(key, self._cursor.offset)
         self._groups.release(old)
-        self._thinning = Thinning.of(key.options)
         self._told_channels = 0
         self._phase = Phase.CATCHING_UP
-        self._stream = self._groups.next_stream()
         # What the new filters add begins with its last value before the cursor; what came after
         # the cursor is read from the log like everything else.
         added = [channel for channel in self.group.channels if channel.number not in before]
@@ -180,19 +185,21 @@ class Subscription:
     def _leave(self) -> None:
         served, told = self.group.leave(self)
         if self._phase is Phase.LIVE:
-            self._cursor, self._told_channels = served, told
+            self._cursor.offset, self._told_channels = served, told
 
     def advance(self) -> None:
         """Send the next piece, or wait for a boundary, or join the group."""
         self._turn = None
-        if self._group is None or self._phase is Phase.LIVE or not self._take_steps():
+        if self._group is None or self._phase is Phase.LIVE or self._cursor.is_reading:
             return
-        boundary = self._group.boundary
-        if self._cursor < boundary:
-            self._send_piece(boundary)
-            if self._take_steps():
-                self._turn = self._loop.call_soon(self._client.guard, self.advance)
-        elif self._cursor > boundary:
+        if not self._take_steps():
+            return
+        boundary, offset = self._group.boundary, self._cursor.offset
+        if offset < boundary:
+            self._tell_phase()
+            cursor = self._cursor
+            cursor.read(boundary, lambda piece: self._client.guard(self._got, cursor, piece))
+        elif offset > boundary:
             self._group.wait(self)
         else:
             self._join()
@@ -204,21 +211,24 @@ class Subscription:
     def _take_steps(self) -> bool:
         """Send what comes before the log; tell whether all of it went and the client reads on."""
         while not self._client.is_clogged:
-            data = next(self._steps, None)
-            if data is None:
+            if not self._steps:
                 return True
-            self.write(data)
+            data = next(self._steps[0], None)
+            if data is None:
+                self._steps.popleft()
+            else:
+                self.write(data)
         return False
 
     def _flushed(self, records: Sequence[Record]) -> None:
-        mine = [record for record in records if record.offset >= self._cursor]
+        mine = [record for record in records if record.offset >= self._cursor.offset]
         if self._thinning is not None:
             mine = self._thinning.thin(mine)
         if mine:
             self._tell_phase()
-        self._cursor = self.group.boundary
+        self._cursor.offset = self.group.boundary
         if mine:
-            self._send(mine, self._cursor)
+            self._send(mine, self._cursor.offset)
         self.advance()
 
     def _join(self) -> None:
@@ -231,52 +241,53 @@ class Subscription:
         self.group.join(self)
         self._tell_phase()
 
-    def _send_piece(self, boundary: int) -> None:
-        self._tell_phase()
-        log = self._bus.log
-        if (gap := log.lost(self._cursor)) is not None:
-            self._skip(gap)
+    def _got(self, cursor: Cursor, piece: Piece) -> None:
+        """Send a piece of the log, and go on in the loop's next turn."""
+        if self._group is None or cursor is not self._cursor:
+            return  # closed or changed while the disk was read
+        records = piece.records
+        for missed in piece.missed:
+            # In order: whoever resumes from a gap has had what lies before it.
+            self._send_past([r for r in records if r.offset < missed.start], missed.start)
+            records = [r for r in records if r.offset >= missed.start]
+            self._skip(missed)
+        self._send_past(records, piece.stop)
+        if self._take_steps():
+            self._turn = self._loop.call_soon(self._client.guard, self.advance)
+
+    def _send_past(self, records: list[Record], stop: int) -> None:
+        if not records:
             return
-        start = self._cursor
-        stop = min(boundary, start + PIECE_READINGS)
-        numbers = self.group.numbers
-        records = [
-            record
-            for part in log.read(start, stop)
-            for record in part
-            if record.channel.number in numbers
-        ]
         if self._thinning is not None:
             records = self._thinning.thin_past(records)
         elif self._phase is Phase.LAGGING and self.group.key.options.mode == "latest":
+            start = records[0].offset
             records, gave_way = conflate(records)
             if gave_way:
                 self._tell_gap(start, stop, "conflated", gave_way)
-        self._cursor = stop
         if records:
             self._send(records, stop)
 
-    def _skip(self, gap: Lost) -> None:
-        """Step over what the log no longer holds: name it, and send the last values inside it."""
+    def _skip(self, missed: Missed) -> None:
+        """Step over what cannot be had: name it, and send the last values inside it."""
         last = [
             record
             for channel in self.group.channels
             if (record := self._bus.last(channel)) is not None
-            and gap.start <= record.offset < gap.stop
+            and missed.start <= record.offset < missed.stop
         ]
         last.sort(key=lambda record: record.offset)
         lost: Counter[str] | None = None
-        if gap.counts is not None:
+        if missed.counts is not None:
             lost = Counter()
             for channel in self.group.channels:
-                lost[channel.topic] += gap.counts[channel.number]
+                lost[channel.topic] += missed.counts[channel.number]
             lost.subtract(record.channel.topic for record in last)
             lost = +lost
         if lost is None or lost:
-            self._tell_gap(gap.start, gap.stop, "expired", lost)
-        self._cursor = gap.stop
+            self._tell_gap(missed.start, missed.stop, missed.reason, lost, missed.detail)
         if last:
-            self._send(last, gap.stop)
+            self._send(last, missed.stop)
             # These were not thinned; what follows is measured by what was sent from here on.
             self._thinning = Thinning.of(self.group.key.options)
 
@@ -287,7 +298,8 @@ class Subscription:
         records = [
             record
             for channel in channels
-            if (record := self._bus.last(channel)) is not None and record.offset < self._cursor
+            if (record := self._bus.last(channel)) is not None
+            and record.offset < self._cursor.offset
         ]
         records.sort(key=lambda record: record.offset)
         self._phase = Phase.SNAPSHOT
@@ -308,36 +320,50 @@ class Subscription:
             self._told_channels = len(channels)
 
     def _make_ready(self, steps: Iterator[bytes]) -> None:
-        self._steps = itertools.chain(self._steps, steps)
+        self._steps.append(steps)
 
     def _tell_phase(self) -> None:
         if self._told == (self._phase, self._stream):
             return
         self._told = (self._phase, self._stream)
-        self._client.tell(
+        self._tell(
             {
                 "op": "stream",
                 "id": self.number,
                 "stream": self._stream,
                 "phase": self._phase.value,
-                "cursor": None if self._phase is Phase.SNAPSHOT else self._cursor,
+                "cursor": None if self._phase is Phase.SNAPSHOT else self._cursor.offset,
             }
         )
 
     def _tell_gap(
-        self, start: int | None, stop: int | None, reason: str, lost: Counter[str] | None
+        self,
+        start: int | None,
+        stop: int | None,
+        reason: str,
+        lost: Counter[str] | None,
+        detail: str = "",
     ) -> None:
         if lost is not None:
             self.lost.update(lost)
-        self._client.tell(
-            {
-                "op": "gap",
-                "id": self.number,
-                "stream": self._stream,
-                "from": start,
-                "to": stop,
-                "reason": reason,
-                "count": None if lost is None else lost.total(),
-                "lost": None if lost is None else dict(lost),
-            }
-        )
+        message: Message = {
+            "op": "gap",
+            "id": self.number,
+            "stream": self._stream,
+            "from": start,
+            "to": stop,
+            "reason": reason,
+            "count": None if lost is None else lost.total(),
+            "lost": None if lost is None else dict(lost),
+        }
+        if detail:
+            message["detail"] = detail
+        self._tell(message)
+
+    def _tell(self, message: Message) -> None:
+        """Send a control message, behind what is still to be sent before it."""
+        if self._steps:
+            codec = self._client.codec
+            self._make_ready(iter((packet(codec, codec.message(message)),)))
+        else:
+            self._client.tell(message)

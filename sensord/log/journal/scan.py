@@ -88,15 +88,18 @@ class Scan:
                 if not self._left:
                     return
             before_ns = end_ns
-        self.position = max(self.position, min(view.end, self._stop))
+        if self.position < min(view.end, self._stop):
+            yield from self._missing(view, view.end, before_ns, None)
 
     def _missing(
-        self, view: View, end: int, before_ns: int | None, after_ns: int
+        self, view: View, end: int, before_ns: int | None, after_ns: int | None
     ) -> Iterator[Hole]:
         """Name what lies before the next part, unless the time rules it out."""
         end = min(end, self._stop)
         is_after = self._until_ns is not None and (before_ns or 0) >= self._until_ns
-        is_before = self._since_ns is not None and after_ns < self._since_ns
+        is_before = False
+        if self._since_ns is not None and after_ns is not None:
+            is_before = after_ns < self._since_ns
         if not is_after and not is_before:
             otherwise = "no reason is recorded"
             if self.position < view.start:

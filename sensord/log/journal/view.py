@@ -47,8 +47,9 @@ class View(NamedTuple):
 
     @property
     def end(self) -> int:
-        """The offset behind the newest reading."""
-        ends = [self.sealed[-1].end] if self.sealed else []
+        """The offset behind the newest reading, or the hole that follows it."""
+        ends = [hole.end for hole in self.holes]
+        ends += [self.sealed[-1].end] if self.sealed else []
         ends += [part.chunks[-1].end for part in self.unsealed if part.chunks]
         ends += [self.pending[-1].end] if self.pending else []
         return max(ends, default=0)

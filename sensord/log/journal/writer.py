@@ -222,6 +222,12 @@ class Writer:
         if self._waiting:
             raise JournalError(f"the journal was not closed: {self._reason}")
 
+    def abandon(self) -> None:
+        """Give everything back as it is, like a process that is killed."""
+        self._store.abandon()
+        self._is_open = False
+        self._release()
+
     # -- committing -----------------------------------------------------------------------------
 
     def commit(self, records: Sequence[Record], wall_us: int, monotonic_us: int) -> Commit:
