@@ -1,0 +1,61 @@
+"""What a `Client`'s subscription brings, kept, so that a test can wait for something in it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from sensord.client import Gap, Item, PhaseChange, Subscription, Update
+
+__all__ = ["Follower"]
+
+
+class Follower:
+    """Follows one subscription."""
+
+    def __init__(self, subscription: Subscription) -> None:
+        self.items: list[Item] = []
+        self._arriving = aiter(subscription)
+
+    async def until(self, condition: Callable[[Item], object]) -> Item:
+        """Wait for the first new item for which ``condition`` holds; return it."""
+        async for item in self._arriving:
+            self.items.append(item)
+            if condition(item):
+                return item
+        raise AssertionError("the subscription ended")
+
+    async def update(self, condition: Callable[[Update], object]) -> Update:
+        """Wait for the first new reading for which ``condition`` holds; return it."""
+        found = await self.until(lambda item: isinstance(item, Update) and condition(item))
+        assert isinstance(found, Update)
+        return found
+
+    async def value(self, value: object) -> Update:
+        """Wait for a reading of this value."""
+        return await self.update(lambda update: update.reading.value == value)
+
+    async def live(self) -> None:
+        """Wait until the subscription is at the tail."""
+        await self.until(lambda item: item == PhaseChange("live"))
+
+    async def count(self, number: int) -> None:
+        """Wait until so many readings have come in all."""
+        while len(self.updates) < number:
+            await self.update(lambda _: True)
+
+    @property
+    def updates(self) -> list[Update]:
+        return [item for item in self.items if isinstance(item, Update)]
+
+    @property
+    def values(self) -> list[Any]:
+        return [update.reading.value for update in self.updates]
+
+    @property
+    def gaps(self) -> list[Gap]:
+        return [item for item in self.items if isinstance(item, Gap)]
+
+    @property
+    def phases(self) -> list[str]:
+        return [item.phase for item in self.items if isinstance(item, PhaseChange)]
