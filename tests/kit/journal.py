@@ -186,7 +186,9 @@ def expected_payload(found: Row) -> dict[str, Any]:
     return payload
 
 
-def mixed_readings(count: int, *, first: int = 0, seed: int = 1) -> list[Record]:
+def mixed_readings(
+    count: int, *, first: int = 0, start_us: int = START_US, seed: int = 1
+) -> list[Record]:
     """Make readings of every type and quality."""
     rng = random.Random(seed)
     of = [Channel(i, f"mixed/{kind}", Metadata(type=kind)) for i, kind in enumerate(ValueType)]
@@ -202,11 +204,65 @@ def mixed_readings(count: int, *, first: int = 0, seed: int = 1) -> list[Record]
             rng.choice(nested),
         ]
         quality = rng.choice([GOOD, GOOD, Quality(Level.UNCERTAIN, "stale"), Quality(Level.BAD)])
-        reading = Reading(START_US + i * 900, choices[which], quality, rng.random() < 0.2)
-        made.append(Record(first + i, START_US + i * 1000, of[which], reading))
+        reading = Reading(start_us + i * 900, choices[which], quality, rng.random() < 0.2)
+        made.append(Record(first + i, start_us + i * 1000, of[which], reading))
     return made
 
 
 def reader_of(folder: Path) -> Reader:
     """Read a folder as another process would."""
     return Reader(folder)
+
+
+class Killed(NamedTuple):
+    """A folder as a kill leaves it, and what was put into it."""
+
+    folder: Path
+    given: dict[int, Row]
+    next_offset: int
+
+
+def killed_journal(folder: Path, *, mixed: bool = False) -> Killed:
+    """Make a journal with sealed segments, an open one and a ring in use, and abandon it."""
+    writer = open_writer(folder)
+    given: dict[int, Row] = {}
+    of, first, seed = channels(20), 0, 0
+    while not _is_well_filled(writer):
+        seed += 1
+        count, start_us = 20 if seed % 9 else 3, START_US + seed * 1_000_000
+        if mixed and seed % 2:
+            records = mixed_readings(count, first=first, start_us=start_us, seed=seed)
+        else:
+            records = walk_readings(
+                count, first=first, start_us=start_us, rate=1e5, of=of, seed=seed
+            )
+        first += count
+        writer.commit(records, START_US + seed * 1_000_000, seed * 1_000_000)
+        given |= {each.offset: row(each) for each in records}
+    writer.abandon()
+    return Killed(folder, given, first)
+
+
+def _is_well_filled(writer: Writer) -> bool:
+    view = writer.view
+    chunks = view.unsealed[0].chunks if view.unsealed else ()
+    return len(view.sealed) > 2 and len(chunks) > 4 and len(view.pending) > 2
+
+
+def check_cover(
+    found: list[Row], holes: list[Hole], given: dict[int, Row], end: int = 1 << 64
+) -> set[int]:
+    """See that nothing is wrong, and that all that is lost before ``end`` is named; return it."""
+    offsets = [each.offset for each in found]
+    assert offsets == sorted(set(offsets))
+    wrong = [each for each in found if each != given.get(each.offset)]
+    assert not wrong
+    named: set[int] = set()
+    for hole in holes:
+        assert not named & set(range(hole.first, min(hole.end, hole.first + (1 << 17))))
+        named |= set(range(hole.first, min(hole.end, max(given) + 1)))
+    lost = set(given) - set(offsets)
+    assert not named & set(offsets)
+    lost = {offset for offset in lost if offset < end}
+    assert lost <= named
+    return lost
