@@ -118,8 +118,9 @@ class Cursor:
 
     def _from_memory(self, stop: int) -> Piece:
         start = self.offset
-        missed = self._lost(stop)
+        # All of it, even beyond ``stop``: the cursor can only go on where the memory begins.
         begin = max(start, self._log.first)
+        missed = self._lost(begin)
         self.offset = max(begin, min(stop, begin + PIECE_READINGS))
         numbers = self._numbers
         records = [
@@ -136,7 +137,7 @@ class Cursor:
         lost = self._log.lost(self.offset)
         if lost is None:
             return []
-        end = min(lost.stop, max(stop, lost.start))
+        end = min(lost.stop, stop)
         return [Missed(lost.start, end, EXPIRED, "", lost.counts if end == lost.stop else None)]
 
 

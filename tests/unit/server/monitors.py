@@ -263,6 +263,11 @@ class Ledger:
         reason, start, stop = message["reason"], message["from"], message["to"]
         lost = message["lost"]
         assert message["count"] == (None if lost is None else sum(lost.values()))
+        if start is None and reason == "expired":
+            # It began with a time from before the oldest record held.
+            assert lost is None
+            assert stop == self.position == self._world.log.first
+            return
         if start is None:
             assert reason == self._restart, "a restart must have a cause"
             assert stop is lost is None

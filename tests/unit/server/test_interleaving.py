@@ -27,30 +27,26 @@ SMALL = {
     "sensord.server.group.FRAME_READINGS": 3,
     "sensord.server.group.FRAME_BYTES": 150,
     "sensord.server.group.ANNOUNCED_AT_ONCE": 2,
-    "sensord.server.subscription.PIECE_READINGS": 5,
+    "sensord.log.cursor.PIECE_READINGS": 5,
     "sensord.log.memory.BLOCK": 4,
     "sensord.log.memory.REMEMBERED": 3,
 }
 """What is done in portions is done in small ones, so that a few readings need several."""
 
 
-@st.composite
-def options(draw: st.DrawFn) -> dict[str, Any]:
-    """Draw how a subscription is to be served; most share what they ask for."""
-    return draw(
-        st.sampled_from(
-            [
-                {},
-                {},
-                {"mode": "latest"},
-                {"mode": "latest"},
-                {"max_latency": 1.0},
-                {"period": 1.0},
-                {"deadband": 4.0},
-                {"period": 1.0, "deadband": 4.0},
-            ]
-        )
-    )
+options: st.SearchStrategy[dict[str, Any]] = st.sampled_from(
+    [
+        {},
+        {},
+        {"mode": "latest"},
+        {"mode": "latest"},
+        {"max_latency": 1.0},
+        {"period": 1.0},
+        {"deadband": 4.0},
+        {"period": 1.0, "deadband": 4.0},
+    ]
+)
+"""How to be served; many ask for the same."""
 
 
 class Interleaving(RuleBasedStateMachine):
@@ -78,12 +74,15 @@ class Interleaving(RuleBasedStateMachine):
         capacity=st.sampled_from([8, 8, 40, 400]),
         first=st.sampled_from([0, 1000]),
         known=st.sets(st.sampled_from(list(KINDS))),
+        wanted=st.lists(st.tuples(which, filters, options), max_size=5),
     )
-    def start(self, capacity: int, first: int, known: set[str]) -> None:
+    def start(self, capacity: int, first: int, known: set[str], wanted: list[Any]) -> None:
         self.world = World(capacity, first)
         for topic in sorted(known):
             self.world.publish(topic)
         self.monitors = [self.world.connect(codec) for codec in (MSGPACK, MSGPACK, JSON)]
+        for who, topics, fields in wanted:
+            self.monitors[who % 3].request(op="subscribe", topics=topics, **fields)
 
     # -- readings and time -------------------------------------------------------------------------
 
@@ -92,12 +91,17 @@ class Interleaving(RuleBasedStateMachine):
         padding=st.sampled_from([0, 0, 0, 60, 400]),
         quality=st.sampled_from([GOOD, GOOD, STALE]),
         restates=st.booleans(),
+        turns=st.integers(0, 3),
     )
-    def publish(self, topics: list[str], padding: int, quality: Any, restates: bool) -> None:
+    def publish(
+        self, topics: list[str], padding: int, quality: Any, restates: bool, turns: int
+    ) -> None:
         for topic in topics:
             self.world.publish(topic, padding=padding, quality=quality, restates=restates)
+        for _ in range(turns):
+            self.world.loop.turn()
 
-    @rule(seconds=st.sampled_from([0.0, 0.01, 0.05, 2.0]), turns=st.integers(0, 3))
+    @rule(seconds=st.sampled_from([0.0, 0.01, 0.05, 2.0]), turns=st.integers(0, 5))
     def go_on(self, seconds: float, turns: int) -> None:
         self.world.pass_time(seconds)
         for _ in range(turns):
@@ -107,12 +111,17 @@ class Interleaving(RuleBasedStateMachine):
     def flush(self) -> None:
         self.world.groups.flush()
 
+    @rule()
+    def settle(self) -> None:
+        settle(self.world, self.monitors)
+
     # -- requests ----------------------------------------------------------------------------------
 
-    @rule(data=st.data(), who=which, topics=filters, options=options())
-    def subscribe(self, data: st.DataObject, who: int, topics: list[str], options: Any) -> None:
-        if (monitor := self._monitor(who)) and len(monitor.ledgers) < MOST_SUBSCRIPTIONS:
-            fields = options
+    @precondition(lambda self: self.some_read)
+    @rule(data=st.data(), who=which, topics=filters, fields=options)
+    def subscribe(self, data: st.DataObject, who: int, topics: list[str], fields: Any) -> None:
+        monitor = self._reading(who)
+        if len(monitor.ledgers) < MOST_SUBSCRIPTIONS:
             if start := data.draw(self._starts()):
                 fields = fields | {"from": start}
             monitor.request(op="subscribe", topics=topics, **fields)
@@ -130,61 +139,82 @@ class Interleaving(RuleBasedStateMachine):
             st.sampled_from(["-0.003s", "-0.02s", "-1m"]),
         )
 
-    @rule(who=which, which_one=which, topics=filters, options=options())
-    def change(self, who: int, which_one: int, topics: list[str], options: Any) -> None:
-        if (monitor := self._monitor(who)) and (ledger := self._ledger(monitor, which_one)):
-            number = ledger.number
-            monitor.request(op="subscribe", topics=topics, change=number, **options)
+    @precondition(lambda self: self.some_are_served)
+    @rule(who=which, which_one=which, topics=filters, fields=options)
+    def change(self, who: int, which_one: int, topics: list[str], fields: Any) -> None:
+        monitor, ledger = self._served(who, which_one)
+        monitor.request(op="subscribe", topics=topics, change=ledger.number, **fields)
 
+    @precondition(lambda self: self.some_are_served)
     @rule(who=which, which_one=which, how_many=st.integers(0, 3))
     def unsubscribe(self, who: int, which_one: int, how_many: int) -> None:
-        if (monitor := self._monitor(who)) and (ledger := self._ledger(monitor, which_one)):
-            fields = {"topics": list(ledger.wanted.topics)[:how_many]} if how_many else {}
-            monitor.request(op="unsubscribe", subscription=ledger.number, **fields)
+        monitor, ledger = self._served(who, which_one)
+        fields = {"topics": list(ledger.wanted.topics)[:how_many]} if how_many else {}
+        monitor.request(op="unsubscribe", subscription=ledger.number, **fields)
 
+    @precondition(lambda self: self.some_read)
     @rule(who=which, topics=filters)
     def get(self, who: int, topics: list[str]) -> None:
-        if monitor := self._monitor(who):
-            wanted = monitor.last_values(topics)
-            answer = monitor.answers[monitor.request(op="get", topics=topics)]
-            assert answer.has_ended
-            assert sorted(answer.readings) == wanted
+        monitor = self._reading(who)
+        wanted = monitor.last_values(topics)
+        answer = monitor.answers[monitor.request(op="get", topics=topics)]
+        assert answer.has_ended
+        assert sorted(answer.readings) == wanted
 
     # -- clients -----------------------------------------------------------------------------------
 
+    @precondition(lambda self: self.some_read)
     @rule(who=which, writes=st.integers(0, 6))
     def clog(self, who: int, writes: int) -> None:
-        if monitor := self._monitor(who):
-            if writes:
-                monitor.wire.clogs_after = writes
-            else:
-                monitor.wire.clog()
+        """Clog now, or in the middle of whatever is written next."""
+        wire = self._reading(who).wire
+        if writes:
+            wire.clogs_after = writes
+        else:
+            wire.clog()
 
-    @rule(who=which)
-    def unclog(self, who: int) -> None:
+    @precondition(lambda self: self.some_are_clogged)
+    @rule(who=which, writes=st.integers(0, 4))
+    def unclog(self, who: int, writes: int) -> None:
+        """Read a little: it may clog again while it is served."""
         clogged = [monitor for monitor in self.monitors if monitor.wire.is_clogged]
-        if clogged:
-            clogged[who % len(clogged)].unclog()
-
-    @rule()
-    def unclog_all(self) -> None:
-        for monitor in self.monitors:
-            if monitor.wire.is_clogged:
-                monitor.unclog()
+        monitor = clogged[who % len(clogged)]
+        monitor.wire.clogs_after = writes or None
+        monitor.unclog()
 
     @precondition(lambda self: len(self.monitors) < MOST_MONITORS)
     @rule(codec=st.sampled_from([MSGPACK, JSON]))
     def come(self, codec: Any) -> None:
         self.monitors.append(self.world.connect(codec))
 
-    @precondition(lambda self: self.monitors)
+    @precondition(lambda self: len(self.monitors) > 1)
     @rule(who=which)
     def leave(self, who: int) -> None:
         self.monitors.pop(who % len(self.monitors)).leave()
 
-    @rule()
-    def settle(self) -> None:
-        settle(self.world, self.monitors)
+    # -- choosing ----------------------------------------------------------------------------------
+
+    @property
+    def some_are_clogged(self) -> bool:
+        return any(monitor.wire.is_clogged for monitor in self.monitors)
+
+    @property
+    def some_read(self) -> bool:
+        return not all(monitor.wire.is_clogged for monitor in self.monitors)
+
+    @property
+    def some_are_served(self) -> bool:
+        return any(one.ledgers for one in self.monitors if not one.wire.is_clogged)
+
+    def _reading(self, who: int) -> Monitor:
+        reading = [monitor for monitor in self.monitors if not monitor.wire.is_clogged]
+        return reading[who % len(reading)]
+
+    def _served(self, who: int, which_one: int) -> tuple[Monitor, Ledger]:
+        served = [one for one in self.monitors if one.ledgers and not one.wire.is_clogged]
+        monitor = served[who % len(served)]
+        ledgers = list(monitor.ledgers.values())
+        return monitor, ledgers[which_one % len(ledgers)]
 
     # -- always ------------------------------------------------------------------------------------
 
@@ -193,15 +223,6 @@ class Interleaving(RuleBasedStateMachine):
         """Every request of this machine is a right one."""
         for monitor in self.monitors:
             assert not [answer for answer in monitor.answers.values() if answer.error]
-
-    def _monitor(self, who: int) -> Monitor | None:
-        """Choose among those whose requests are served."""
-        reading = [monitor for monitor in self.monitors if not monitor.wire.is_clogged]
-        return reading[who % len(reading)] if reading else None
-
-    def _ledger(self, monitor: Monitor, which_one: int) -> Ledger | None:
-        ledgers = list(monitor.ledgers.values())
-        return ledgers[which_one % len(ledgers)] if ledgers else None
 
 
 TestInterleaving = Interleaving.TestCase
