@@ -12,6 +12,7 @@ then a frame leaves every ``max_latency`` for as long as records come.
 from __future__ import annotations
 
 import asyncio
+import sys
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple, Protocol
 
@@ -19,7 +20,7 @@ from websockets.frames import Frame, Opcode
 
 from sensord.bus import Bus
 from sensord.model import Channel, Record
-from sensord.server.thinning import Thinning
+from sensord.server.thinning import Thinning, newest
 from sensord.wire.frames import Codec, Message
 from sensord.wire.messages import Options, announcement
 
@@ -39,6 +40,9 @@ FRAME_READINGS = 4096
 
 FRAME_BYTES = 128 * 1024
 """Frames are smaller than this, unless a single reading is larger."""
+
+MAX_PENDING = 4 * FRAME_READINGS
+"""Beyond this a group does not wait for its time: some 4 MiB."""
 
 ANNOUNCED_AT_ONCE = 512
 """Most channels in an announcement: some 50 KiB."""
@@ -142,6 +146,7 @@ class Group:
         self._waiting: dict[Member, None] = {}
         self._pending: list[Record] = []
         self._append = self._pending.append
+        self._full_at = MAX_PENDING
         self._announced = 0  # how many of `channels` the members were told of
         self._reached = bus.log.tail
         self._is_flushing = False
@@ -170,6 +175,8 @@ class Group:
         self._append(record)
         if self._timer is None:
             self._schedule()
+        elif len(self._pending) >= self._full_at:
+            self._relieve()
 
     def selected(self, channel: Channel) -> None:
         """Take a new channel."""
@@ -185,11 +192,25 @@ class Group:
         else:
             self._timer = self._loop.call_at(due, self.flush)
 
+    def _relieve(self) -> None:
+        """Keep what is pending bounded, however long the period and however fast the readings."""
+        if self.key.options.period_s:
+            self._pending[:] = newest(self._pending)
+            # Events and very many channels are left: let twice as many come before the next try.
+            self._full_at = max(MAX_PENDING, 2 * len(self._pending))
+        if len(self._pending) >= MAX_PENDING:
+            # Not at once: whoever publishes is in the middle of the bus's list of sinks.
+            self._full_at = sys.maxsize
+            if self._timer is not None:
+                self._timer.cancel()
+            self._timer = self._loop.call_soon(self.flush)
+
     def flush(self) -> None:
         """Send what is pending to every member; this makes a boundary."""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
+        self._full_at = MAX_PENDING
         self._flushed_at = self._loop.time()
         pending = records = self._pending
         self._pending = []
