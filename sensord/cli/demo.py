@@ -16,6 +16,7 @@ import math
 import operator
 import os
 import sys
+import tempfile
 import time
 import tty
 from collections.abc import Callable, Iterator
@@ -40,6 +41,9 @@ SHOWN = 16
 CONFIG = """
 [server]
 listen = ["{listen}"]
+
+[journal]
+folder = "{journal}"
 
 [devices.boiler]
 reader = "serial"
@@ -82,8 +86,14 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Run until interrupted, or for the time given."""
     logs.setup("warning")
-    with _far_end() as (boiler, boiler_port), _far_end() as (boat, boat_port):
-        text = CONFIG.format(listen=options.listen, boiler=boiler_port, boat=boat_port)
+    with (
+        _far_end() as (boiler, boiler_port),
+        _far_end() as (boat, boat_port),
+        tempfile.TemporaryDirectory(prefix="sensord-demo-") as journal,
+    ):
+        text = CONFIG.format(
+            listen=options.listen, journal=journal, boiler=boiler_port, boat=boat_port
+        )
         config = parse(text, "the demo's configuration", readers, decoders)
         app = App(config, Notifier(os.environ))
         print(
@@ -124,7 +134,7 @@ async def _demonstrate(app: App, devices: dict[int, Speaker], seconds: float | N
             group.create_task(_speak(device, speaker), name=f"demo:{device}")
             for device, speaker in devices.items()
         ]
-        tasks.append(group.create_task(_watch(listening), name="demo:monitor"))
+        tasks.append(group.create_task(_show(listening, app), name="demo:monitor"))
         if seconds is not None:
             asyncio.get_running_loop().call_later(seconds, app.stop)
         try:
@@ -140,6 +150,14 @@ async def _speak(device: int, speaker: Speaker) -> None:
         with contextlib.suppress(BlockingIOError):
             os.write(device, speaker(time.time()))
         await asyncio.sleep(0.5)
+
+
+async def _show(listening: asyncio.Future[list[str]], app: App) -> None:
+    """Be a monitor; without anybody who reads what it prints, the demo is over."""
+    try:
+        await _watch(listening)
+    except BrokenPipeError:
+        app.stop()
 
 
 async def _watch(listening: asyncio.Future[list[str]]) -> None:
