@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import random
+from bisect import bisect_right
 from collections.abc import Iterable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -13,16 +16,21 @@ from mcap.records import Channel as McapChannel
 from mcap.records import Message, Schema
 from mcap.stream_reader import StreamReader
 
-from sensord.log.journal import Batch, Hole, Options, Reader, Scan, Writer
+from sensord.log.journal import Batch, Hole, Options, Scan, Writer
 from sensord.log.journal.disk import Disk
 from sensord.log.journal.shape import Shape
 from sensord.model import GOOD, Channel, Level, Metadata, Quality, Reading, Record, Value, ValueType
 
 __all__ = [
     "START_US",
+    "Killed",
     "Row",
     "channels",
+    "check_cover",
+    "expected_payload",
     "found_in",
+    "killed_journal",
+    "mixed_readings",
     "open_writer",
     "oracle_rows",
     "row",
@@ -209,11 +217,6 @@ def mixed_readings(
     return made
 
 
-def reader_of(folder: Path) -> Reader:
-    """Read a folder as another process would."""
-    return Reader(folder)
-
-
 class Killed(NamedTuple):
     """A folder as a kill leaves it, and what was put into it."""
 
@@ -257,12 +260,14 @@ def check_cover(
     assert offsets == sorted(set(offsets))
     wrong = [each for each in found if each != given.get(each.offset)]
     assert not wrong
-    named: set[int] = set()
-    for hole in holes:
-        assert not named & set(range(hole.first, min(hole.end, hole.first + (1 << 17))))
-        named |= set(range(hole.first, min(hole.end, max(given) + 1)))
-    lost = set(given) - set(offsets)
-    assert not named & set(offsets)
-    lost = {offset for offset in lost if offset < end}
-    assert lost <= named
+    assert all(one.end <= two.first for one, two in itertools.pairwise(holes))
+    is_named = partial(_is_in_any, [hole.first for hole in holes], holes)
+    assert not any(map(is_named, offsets))
+    lost = {offset for offset in set(given) - set(offsets) if offset < end}
+    assert all(map(is_named, lost))
     return lost
+
+
+def _is_in_any(firsts: list[int], holes: list[Hole], offset: int) -> bool:
+    i = bisect_right(firsts, offset) - 1
+    return i >= 0 and offset < holes[i].end
