@@ -61,7 +61,7 @@ async def is_up(client: Client, device: str) -> Follower:
     return status
 
 
-@on_uvloop
+@on_uvloop()
 async def test_lines_on_a_serial_port_reach_a_client(tmp_path: Path) -> None:
     """Decoded, with unit and time, good bytes and bad."""
     with FakePort(tmp_path / "ttyUSB0") as port, Daemon(tmp_path, boiler(port.path)) as daemon:
@@ -85,7 +85,7 @@ async def test_lines_on_a_serial_port_reach_a_client(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow  # counts are told every ten seconds
-@on_uvloop
+@on_uvloop()
 async def test_every_fault_of_a_device_is_counted(tmp_path: Path) -> None:
     """Under $sys/devices, soon enough for somebody who is looking."""
     with FakePort(tmp_path / "ttyUSB0") as port, Daemon(tmp_path, boiler(port.path)) as daemon:
@@ -99,7 +99,7 @@ async def test_every_fault_of_a_device_is_counted(tmp_path: Path) -> None:
     assert sum("bad data" in line for line in daemon.log) == 1  # the others are only counted
 
 
-@on_uvloop
+@on_uvloop()
 async def test_a_missing_device_is_no_reason_not_to_start(tmp_path: Path) -> None:
     """It is told as down, and why; the others run; plugged in later it is found."""
     port = FakePort(tmp_path / "ttyUSB0")
@@ -117,7 +117,7 @@ async def test_a_missing_device_is_no_reason_not_to_start(tmp_path: Path) -> Non
                 await Follower(client.subscribe("plant/#")).value(21.5)
 
 
-@on_uvloop
+@on_uvloop()
 async def test_sigterm_stops_in_time_and_says_good_bye(tmp_path: Path) -> None:
     """Exit status 0, monitors told with 1001, with readers at work and nothing left unsent."""
     with (
@@ -143,7 +143,7 @@ async def test_sigterm_stops_in_time_and_says_good_bye(tmp_path: Path) -> None:
     assert not [text for text in daemon.log if "warning" in text or "error" in text]
 
 
-@on_uvloop
+@on_uvloop()
 async def test_sigterm_does_not_wait_for_a_monitor_that_does_not_answer(tmp_path: Path) -> None:
     """Neither to a good-bye nor at all; nor for one that never said hello."""
     with Daemon(tmp_path, SIMULATED) as daemon:
@@ -161,7 +161,7 @@ async def test_sigterm_does_not_wait_for_a_monitor_that_does_not_answer(tmp_path
     assert took_s < STOP_S
 
 
-@on_uvloop
+@on_uvloop()
 async def test_a_second_daemon_on_the_same_port_says_so(tmp_path: Path) -> None:
     """And ends with 1; the first one does not notice."""
     with Daemon(tmp_path, SIMULATED) as daemon:
@@ -177,7 +177,7 @@ async def test_a_second_daemon_on_the_same_port_says_so(tmp_path: Path) -> None:
             await Follower(client.subscribe("weather/#")).count(5)
 
 
-@on_uvloop
+@on_uvloop()
 async def test_a_client_survives_kill_and_restart(tmp_path: Path) -> None:
     """It comes back by itself, learns that the log is another one, and gets the last values."""
     with FakePort(tmp_path / "ttyUSB0") as port, Daemon(tmp_path, boiler(port.path)) as daemon:
@@ -202,7 +202,7 @@ async def test_a_client_survives_kill_and_restart(tmp_path: Path) -> None:
     assert "snapshot" in readings.phases[readings.phases.index("live") + 1 :]
 
 
-@on_uvloop
+@on_uvloop()
 async def test_a_client_that_was_away_gets_the_snapshot_of_a_new_log(tmp_path: Path) -> None:
     """Values that were published before it came back are marked as last values."""
     with FakePort(tmp_path / "ttyUSB0") as port, Daemon(tmp_path, boiler(port.path)) as daemon:
@@ -226,7 +226,7 @@ async def test_a_client_that_was_away_gets_the_snapshot_of_a_new_log(tmp_path: P
 # -- the commands ----------------------------------------------------------------------------------
 
 
-@on_uvloop
+@on_uvloop()
 async def test_tail_shows_so_many_readings_and_ends(tmp_path: Path) -> None:
     """As JSON lines, complete and in order."""
     with FakePort(tmp_path / "ttyUSB0") as port, Daemon(tmp_path, boiler(port.path)) as daemon:

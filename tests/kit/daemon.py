@@ -17,7 +17,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from tests.kit.loops import run
+import uvloop
+
+from tests.kit.loops import DEADLINE_S
 
 __all__ = ["SENSORD", "Daemon", "on_uvloop", "sensord"]
 
@@ -55,7 +57,11 @@ class Daemon:
         self._has_ended = False
 
     def __enter__(self) -> Self:
-        self.start()
+        try:
+            self.start()
+        except BaseException:
+            self.kill()
+            raise
         return self
 
     def __exit__(
@@ -157,15 +163,26 @@ class Daemon:
         return pages * os.sysconf("SC_PAGE_SIZE")
 
 
-def on_uvloop(test: Callable[..., Coroutine[Any, Any, None]]) -> Callable[..., None]:
-    """Make an async test run once, on uvloop: where the daemon is what is tested."""
+Test = Callable[..., Coroutine[Any, Any, None]]
 
-    @functools.wraps(test)
-    def on_loop(**fixtures: Any) -> None:
-        run("uvloop", test(**fixtures))
 
-    on_loop.__signature__ = inspect.signature(test)  # type: ignore[attr-defined]  # PEP 362
-    return on_loop
+def on_uvloop(deadline_s: float = DEADLINE_S) -> Callable[[Test], Callable[..., None]]:
+    """Make an async test run once, on uvloop: the daemon has a loop of its own."""
+
+    def decorate(test: Test) -> Callable[..., None]:
+        @functools.wraps(test)
+        def on_loop(**fixtures: Any) -> None:
+            async def in_time() -> None:
+                async with asyncio.timeout(deadline_s):
+                    await test(**fixtures)
+
+            with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+                runner.run(in_time())
+
+        on_loop.__signature__ = inspect.signature(test)  # type: ignore[attr-defined]  # PEP 362
+        return on_loop
+
+    return decorate
 
 
 async def in_thread(act: Callable[..., Any], *args: Any) -> Any:

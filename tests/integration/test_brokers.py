@@ -1,0 +1,94 @@
+"""From a real broker through the whole daemon to a monitor."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from sensord.client import Client, Update
+from tests.kit.broker import Broker, Publisher
+from tests.kit.daemon import Daemon, in_thread, on_uvloop
+from tests.kit.follower import Follower
+
+COUNT = 10_000
+HALF = COUNT // 2
+
+
+@pytest.fixture
+def broker(tmp_path: Path) -> Iterator[Broker]:
+    """A running broker without passwords."""
+    with Broker(tmp_path) as broker:
+        yield broker
+
+
+def house(broker: Broker, protocol: str, qos: int) -> str:
+    """Configure a device behind the broker."""
+    return f"""
+[devices.house]
+reader = "mqtt"
+host = "{broker.host}"
+port = {broker.port}
+protocol = "{protocol}"
+decoder = "number"
+publish = {{ policy = "every" }}
+[[devices.house.topics]]
+filter = "sensors/+/temperature"
+topic = "house/{{1}}/temperature"
+qos = {qos}
+"""
+
+
+def state(update: Update) -> object:
+    value = update.reading.value
+    assert isinstance(value, dict)
+    return value["state"]
+
+
+def publish(broker: Broker, numbers: range, qos: int) -> None:
+    messages = [(f"sensors/{i % 7}/temperature", b"%d.5" % i) for i in numbers]
+    with Publisher(broker) as publisher:
+        # In pieces: with QoS 1 the time that mosquitto takes grows with the square of what waits.
+        for start in range(0, len(messages), 500):
+            publisher.publish_all(messages[start : start + 500], qos)
+
+
+@pytest.mark.timeout(120)
+@pytest.mark.parametrize(
+    ("protocol", "qos"),
+    [("5", 0), pytest.param("5", 1, marks=pytest.mark.slow), ("3.1.1", 0)],
+)
+def test_as_many_readings_come_out_as_messages_go_in(
+    broker: Broker, tmp_path: Path, protocol: str, qos: int
+) -> None:
+    """Ten thousand, in their order; the broker restarts halfway and sensord subscribes again."""
+
+    @on_uvloop(deadline_s=110)
+    async def flow() -> None:
+        with Daemon(tmp_path, house(broker, protocol, qos)) as daemon:
+            async with Client(daemon.url) as client:
+                status = Follower(client.subscribe("$sys/devices/house"))
+                await status.update(lambda update: state(update) == "up")
+                readings = Follower(client.subscribe("house/#"))
+                await readings.live()
+                await in_thread(publish, broker, range(HALF), qos)
+                await readings.count(HALF)
+                await in_thread(broker.stop)
+                await status.update(lambda update: state(update) == "down")
+                await in_thread(broker.start)
+                await status.update(lambda update: state(update) == "up")
+                await in_thread(publish, broker, range(HALF, COUNT), qos)
+                # The channels were told as disconnected in between: that restates, it is not new.
+                await readings.value(COUNT - 0.5)
+        fresh = [update for update in readings.updates if not update.reading.restates]
+        assert [update.reading.value for update in fresh] == [i + 0.5 for i in range(COUNT)]
+        assert {u.topic: u.reading.value for u in fresh[:7]} == {
+            f"house/{i}/temperature": i + 0.5 for i in range(7)
+        }
+        restated = [update for update in readings.updates if update.reading.restates]
+        assert {u.reading.quality.reason for u in restated} == {"disconnected"}
+        assert len(restated) == 7
+        assert readings.gaps == []
+
+    flow()
