@@ -7,8 +7,11 @@ Both are synchronous and know no loop and no clock. What stands on the disk is d
 
 from sensord.log.journal.batch import Batch
 from sensord.log.journal.fetch import ChannelFor
+from sensord.log.journal.info import Summary, summarize
+from sensord.log.journal.mcapfile import McapFile
 from sensord.log.journal.options import Options
 from sensord.log.journal.reader import Reader
+from sensord.log.journal.recording import RecordingWriter
 from sensord.log.journal.recovery import Recovery
 from sensord.log.journal.registry import Hole
 from sensord.log.journal.scan import Scan
@@ -20,12 +23,16 @@ __all__ = [
     "ChannelFor",
     "Commit",
     "Hole",
+    "McapFile",
     "Options",
     "Reader",
+    "RecordingWriter",
     "Recovery",
     "Scan",
     "State",
     "Statistics",
+    "Summary",
     "Writer",
     "forecast_bytes_per_day",
+    "summarize",
 ]

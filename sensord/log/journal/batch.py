@@ -91,6 +91,11 @@ class Rows:
     def __len__(self) -> int:
         return len(self.offsets)
 
+    @property
+    def numbers(self) -> Sequence[int]:
+        """The channel number of each."""
+        return self._columns.channels
+
     def between(self, start: int, stop: int) -> Rows:
         """Keep the offsets from ``start`` up to ``stop``."""
         return self._part(bisect_left(self.offsets, start), bisect_left(self.offsets, stop))

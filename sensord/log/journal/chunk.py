@@ -98,14 +98,18 @@ class ChunkCodec:
         self._decompressor = zstandard.ZstdDecompressor()
 
     def encode(self, blocks: Sequence[Block]) -> EncodedChunk:
-        """Encode blocks that follow each other as one chunk."""
+        """Encode blocks as one chunk; their offsets rise."""
+        count = sum([block.count for block in blocks])
+        first, end = blocks[0].first, blocks[-1].end
+        low = first % (1 << 32)
+        sequences: Sequence[int] = range(low, low + count)
+        if end - first != count or low + count > 1 << 32:
+            sequences = [i % (1 << 32) for block in blocks for i in range(block.first, block.end)]
         ids = list(chain.from_iterable([block.ids for block in blocks]))
         log_ns = [t * 1000 for block in blocks for t in block.log_us]
         publish_ns = [t * 1000 for block in blocks for t in block.time_us]
         texts = b"\n".join([block.texts for block in blocks])
         payloads = (VALUE + texts.replace(b"\n", b"}\n" + VALUE) + b"}").split(b"\n")
-        first = blocks[0].first
-        sequences = _sequences(first, len(ids))
         lengths = [length + _FIELDS for length in map(len, payloads)]
         opcode = repeat(int(Opcode.MESSAGE))
         heads = map(_MESSAGE.pack, opcode, lengths, ids, sequences, log_ns, publish_ns)
@@ -190,13 +194,6 @@ class ChunkCodec:
         except zstandard.ZstdError:
             return None
         return (raw, len(data) - len(frame.unused_data)) if frame.eof else None
-
-
-def _sequences(first: int, count: int) -> Sequence[int]:
-    low = first % (1 << 32)
-    if low + count <= 1 << 32:
-        return range(low, low + count)
-    return [(first + i) % (1 << 32) for i in range(count)]
 
 
 def _index(

@@ -19,7 +19,7 @@ from sensord.log.journal.mcap import FOOTER_BYTES, HEADER, Opcode
 from sensord.log.journal.segment import Located
 from sensord.log.journal.walk import Walk, walk
 
-__all__ = ["Table", "read_at", "read_table", "walk_file"]
+__all__ = ["Table", "read_at", "read_summary", "read_table", "walk_file"]
 
 
 class Table(NamedTuple):
@@ -56,7 +56,7 @@ def read_table(descriptor: int, first: int, codec: ChunkCodec) -> Table:
         OSError: The disk fails. Damage is no error: what is whole is in the table.
     """
     size = os.fstat(descriptor).st_size
-    summary = _read_summary(descriptor, size)
+    summary = read_summary(descriptor, size)
     if summary is not None:
         try:
             return _from_summary(summary, first, size)
@@ -75,7 +75,12 @@ def walk_file(descriptor: int, first: int, codec: ChunkCodec) -> Walk:
     return walk(read_at(descriptor, os.fstat(descriptor).st_size, 0), first, codec)
 
 
-def _read_summary(descriptor: int, size: int) -> bytes | None:
+def read_summary(descriptor: int, size: int) -> bytes | None:
+    """Read the summary of a file of ``size`` bytes, or None if it has none that is whole.
+
+    Raises:
+        OSError: The disk fails.
+    """
     tail = read_at(descriptor, FOOTER_BYTES, max(0, size - FOOTER_BYTES))
     found = mcap.footer_of(tail) if len(tail) == FOOTER_BYTES else None
     if found is None:
