@@ -72,6 +72,12 @@ class Cursor:
         self._since_us: int | None = None
         self._until_us: int | None = None
 
+    def selecting(self, topics: Sequence[str], numbers: AbstractSet[int]) -> Cursor:
+        """Return a cursor at the same place, for another selection."""
+        other = Cursor(self._log, self._archive, topics, numbers, self.offset)
+        other._since_us, other._until_us = self._since_us, self._until_us
+        return other
+
     def since(self, time_us: int) -> int | None:
         """Begin with what was logged at or after a time.
 

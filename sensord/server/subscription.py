@@ -82,7 +82,6 @@ class Subscription:
         """The loss ledger: by topic, the readings named in gaps."""
         self._client = client
         self._bus = bus
-        self._archive = archive
         self._groups = groups
         self._loop = loop
         self._group: Group | None = None
@@ -110,12 +109,12 @@ class Subscription:
 
     def open(self, key: Key) -> int:
         """Enter the group; return the number of the first stream. `begin` comes next."""
-        self._enter(key, self._bus.log.tail)
+        self._enter(key)
         return self._stream
 
-    def _enter(self, key: Key, offset: int) -> None:
+    def _enter(self, key: Key) -> None:
         self._group = self._groups.enter(key)
-        self._cursor = Cursor(self._bus.log, self._archive, key.topics, self._group.numbers, offset)
+        self._cursor = self._cursor.selecting(key.topics, self._group.numbers)
         self._thinning = Thinning.of(key.options)
         self._stream = self._groups.next_stream()
 
@@ -151,8 +150,9 @@ class Subscription:
         before = set(self.group.numbers)
         self._leave()
         old = self.group
-        self._enter(key, self._cursor.offset)
+        self._enter(key)
         self._groups.release(old)
+        self._told = None  # even a change to the same is told
         self._told_channels = 0
         self._phase = Phase.CATCHING_UP
         # What the new filters add begins with its last value before the cursor; what came after

@@ -18,12 +18,14 @@ import itertools
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, cast
 
 from websockets.frames import Opcode
 
 from sensord.bus import Bus
-from sensord.log import Log
+from sensord.log import Archive, Log
+from sensord.log.archive import Fetched, Wanted
+from sensord.log.journal import Hole
 from sensord.model import (
     GOOD,
     Channel,
@@ -79,28 +81,132 @@ def payload_of(packet: bytes) -> tuple[Opcode, bytes]:
     return Opcode(packet[0] & 0x0F), packet[start:]
 
 
+class Shelf:
+    """A journal, as those who read it see it: it loses its old end, has holes, and takes its time.
+
+    What is published stands on it at once, unless it is stuck; what leaves the memory meanwhile is
+    never written.
+    """
+
+    CHUNK = 3
+    CHUNKS_AT_ONCE = 2
+
+    def __init__(self, world: World) -> None:
+        self.first = world.first
+        self.is_stuck = False
+        self.turns = 0
+        """How many turns of the loop reading takes, one at least."""
+        self._world = world
+        self._stuck_at = world.first
+        self._holes: list[Hole] = []
+
+    @property
+    def end(self) -> int:
+        """The offset behind the last reading that was written."""
+        return self._stuck_at if self.is_stuck else self._world.log.tail
+
+    @property
+    def first_us(self) -> int | None:
+        """When the oldest reading was logged."""
+        held = self._world.between(self.first, self.end)
+        return held[0].log_us if held else None
+
+    def holds(self, offset: int) -> bool:
+        """Tell whether a reading can be had."""
+        return self.first <= offset < self.end and self._hole_at(offset) is None
+
+    def retire(self, count: int) -> None:
+        """Remove old readings."""
+        self.first = min(self.first + count, self.end)
+
+    def damage(self, offset: int, count: int) -> None:
+        """Lose readings in the middle."""
+        self._holes.append(Hole(offset, count, "damaged"))
+
+    def stick(self) -> None:
+        """Stop writing."""
+        self._stuck_at, self.is_stuck = self.end, True
+
+    def go_on(self) -> None:
+        """Write again; what the memory has dropped meanwhile is a hole."""
+        dropped = self._world.log.first - self._stuck_at
+        if dropped > 0:
+            self._holes.append(Hole(self._stuck_at, dropped, "not written"))
+        self.is_stuck = False
+
+    def fetch(self, wanted: Wanted, limit: int, done: Callable[[Fetched], None]) -> None:
+        """Read a piece, some turns later."""
+        self._wait(self.turns, wanted, limit, done)
+
+    def _wait(
+        self, turns: int, wanted: Wanted, limit: int, done: Callable[[Fetched], None]
+    ) -> None:
+        if turns:
+            self._world.loop.call_soon(self._wait, turns - 1, wanted, limit, done)
+        else:
+            self._world.loop.call_soon(lambda: done(self._read(wanted, limit)))
+
+    def _read(self, wanted: Wanted, limit: int) -> Fetched:
+        position, records, holes = wanted.start, list[Record](), list[Hole]()
+        for _ in range(self.CHUNKS_AT_ONCE):
+            stop = min(position + self.CHUNK, wanted.stop, max(self.end, self.first))
+            if position < min(self.first, wanted.stop):
+                stop = min(self.first, wanted.stop)
+                holes.append(Hole(position, stop - position, "removed by retention"))
+            elif position >= stop:
+                break
+            elif (hole := self._hole_at(position)) is not None:
+                stop = min(hole.end, wanted.stop)
+                holes.append(Hole(position, stop - position, hole.reason))
+            else:
+                stop = min([stop, *(h.first for h in self._holes if h.first > position)])
+                records += [r for r in self._world.between(position, stop) if _is(wanted, r)]
+            position = stop
+            if len(records) >= limit:
+                break
+        return Fetched(records, holes, position)
+
+    def _hole_at(self, offset: int) -> Hole | None:
+        return next((hole for hole in self._holes if hole.first <= offset < hole.end), None)
+
+
+def _is(wanted: Wanted, record: Record) -> bool:
+    assert wanted.topics is not None
+    assert wanted.until_us is None
+    is_young = wanted.since_us is None or record.log_us >= wanted.since_us
+    return is_young and any(matches(pattern, record.channel.topic) for pattern in wanted.topics)
+
+
 class World:
     """The daemon from its bus to its sessions, and the list of all that was published."""
 
-    def __init__(self, capacity: int = 1024, first: int = 0, limits: Limits | None = None) -> None:
+    def __init__(
+        self,
+        capacity: int = 1024,
+        first: int = 0,
+        *,
+        has_journal: bool = False,
+        limits: Limits | None = None,
+    ) -> None:
         self.loop = manual_loop()
         self.clock = ManualClock()
         self.log = Log(EPOCH, capacity, first)
         self.bus = Bus(self.log, self.clock)
         self.groups = Groups(self.bus, self.loop)
-        self.shared = Shared(
-            bus=self.bus,
-            archive=None,
-            groups=self.groups,
-            loop=self.loop,
-            limits=limits or Limits(),
-        )
         self.records: list[Record] = []
         self.by_time: dict[int, Record] = {}
         """By the time that a frame tells: no two readings of this world share one."""
         self.last: dict[int, Record] = {}
         """By channel number, the last record."""
         self.first = first
+        self.shelf = Shelf(self) if has_journal else None
+        self.shared = Shared(
+            bus=self.bus,
+            archive=cast("Archive | None", self.shelf),
+            groups=self.groups,
+            loop=self.loop,
+            limits=limits or Limits(),
+        )
         self._names = itertools.count(1)
 
     def connect(self, codec: Codec, *, hello: bool = True) -> Monitor:
@@ -141,6 +247,17 @@ class World:
     def between(self, start: int, stop: int) -> list[Record]:
         """Return the records ``start <= offset < stop``, whether still held or not."""
         return self.records[max(0, start - self.first) : max(0, stop - self.first)]
+
+    @property
+    def first_held(self) -> int:
+        """The offset of the oldest reading that can be had, holes apart."""
+        first = self.log.first
+        return first if self.shelf is None else min(first, self.shelf.first)
+
+    def holds(self, offset: int) -> bool:
+        """Tell whether a reading can be had."""
+        is_kept = self.shelf is not None and self.shelf.holds(offset)
+        return offset >= self.log.first or is_kept
 
     def pass_time(self, seconds: float) -> None:
         """Let time pass; the loop is as busy as the test leaves it."""
@@ -211,6 +328,8 @@ class Ledger:
         self._snapshot: list[int] = []  # offsets of the snapshots since the last turn
         self._gaps: list[Gap] = []
         self._restart: str | None = None
+        self._since_us = 0
+        self._owes_gap = False
         self._sent: dict[int, Record] = {}
         self._withheld: dict[int, Record] = {}
 
@@ -231,6 +350,14 @@ class Ledger:
             snapshot = self._last_values(selection.has)
         self._turns.append(Turn(selection, self.position, snapshot))
         self.selection = selection
+
+    def begin_since(self, selection: Selection, time_us: int) -> None:
+        """Note that it begins with what was logged at or after a time."""
+        world = self._world
+        self.begin(selection, world.first_held)
+        self._since_us = time_us
+        gone = world.between(world.first, world.first_held)
+        self._owes_gap = any(self._wants(record) for record in gone)
 
     def change(self, selection: Selection) -> None:
         """Note that it is changed."""
@@ -254,6 +381,7 @@ class Ledger:
             assert self._restart is None, "the gap comes before the last values"
             return
         assert cursor is not None
+        assert not self._owes_gap, "what is gone is named first"
         self._resolve(cursor)
         self._advance(cursor, [])
 
@@ -264,9 +392,10 @@ class Ledger:
         lost = message["lost"]
         assert message["count"] == (None if lost is None else sum(lost.values()))
         if start is None and reason == "expired":
-            # It began with a time from before the oldest record held.
+            assert self._since_us, "only a time may have gone with nobody knowing which offset"
+            assert stop == self._world.first_held
             assert lost is None
-            assert stop == self.position == self._world.log.first
+            self._owes_gap = False
             return
         if start is None:
             assert reason == self._restart, "a restart must have a cause"
@@ -276,8 +405,9 @@ class Ledger:
         assert not self._turns, "the phase is told first"
         self._advance(start, [])
         inside = [r for r in self._world.between(start, stop) if self._wants(r)]
-        if reason == "expired":
+        if reason in {"expired", "missing"}:
             assert stop <= self._world.log.first, "what is still held has not expired"
+            assert not any(self._world.holds(r.offset) for r in inside)
             last = set(self._last_values(self.selection.has))
             must = {r.offset for r in inside} & last
         else:
@@ -301,15 +431,12 @@ class Ledger:
             self._snapshot += offsets
             return
         assert self.phases[-1] != "snapshot"
-        if self._turns:
-            # A change that changed nothing is not told.
-            self._resolve(self.position)
+        assert not self._turns, "a change is told"
         self._advance(frame.cursor, offsets)
 
     def settle(self) -> None:
         """Everything was read and the world is at rest: nothing may be owed any more."""
-        if self._turns:
-            self._resolve(self.position)
+        assert not self._turns, "a change is told"
         assert self.phases[-1] == "live"
         self._advance(self._world.log.tail, [])
         assert not self._gaps
@@ -318,8 +445,9 @@ class Ledger:
 
     # -- the books ---------------------------------------------------------------------------------
 
-    def _wants(self, record: Record) -> bool:
-        return self.selection.has(record.channel.topic)
+    def _wants(self, record: Record, selection: Selection | None = None) -> bool:
+        has = (selection or self.selection).has(record.channel.topic)
+        return has and record.log_us >= self._since_us
 
     def _resolve(self, cursor: int) -> None:
         """Find the place at which the turns took effect; there must be one."""
@@ -349,11 +477,12 @@ class Ledger:
         self, place: int, cursor: int, turns: Sequence[Turn], snapshot: Counter[int]
     ) -> str | None:
         """Say why the turns cannot have taken effect at ``place``."""
-        before = self._world.between(self.position, place)
-        if any(self._wants(r) and not self._gap_around(r) for r in before):
-            return "the old selection lost readings"
+        for record in self._world.between(self.position, place):
+            may_be_withheld = self.selection.is_thinned and not record.channel.is_event
+            if self._wants(record) and not self._gap_around(record) and not may_be_withheld:
+                return "the old selection lost readings"
         new = turns[-1].selection
-        if any(new.has(r.channel.topic) for r in self._world.between(place, cursor)):
+        if any(self._wants(r, new) for r in self._world.between(place, cursor)):
             return "the new selection lost readings"
         wanted = Counter(offset for turn in turns for offset in turn.snapshot if offset < place)
         return None if wanted == snapshot else f"snapshot of {snapshot}, not {wanted}"
@@ -531,36 +660,29 @@ class Monitor:
                 self.ledgers[number].change(_selection(message))
             case {"op": "subscribe", "id": number} if "change" not in message:
                 ledger = self.ledgers[number] = Ledger(self._world, number)
-                ledger.begin(_selection(message), self._start(message.get("from", "snapshot")))
+                self._begin(ledger, _selection(message), message.get("from", "snapshot"))
             case {"op": "unsubscribe", "subscription": number, "topics": topics}:
                 ledger = self.ledgers[number]
                 left = tuple(t for t in ledger.wanted.topics if t not in topics)
                 if left:
                     ledger.change(replace(ledger.wanted, topics=left))
 
-    def _start(self, told: object) -> int | str:
+    def _begin(self, ledger: Ledger, selection: Selection, start: object) -> None:
         """Work out where a subscription has to begin."""
         log = self._world.log
-        match told:
-            case {"epoch": epoch, "offset": int(offset)}:
-                if epoch != EPOCH:
-                    return "epoch_changed"
-                return "ahead" if offset > log.tail else offset
+        match start:
+            case {"epoch": epoch, "offset": _} if epoch != EPOCH:
+                ledger.begin(selection, "epoch_changed")
+            case {"epoch": _, "offset": int(offset)}:
+                ledger.begin(selection, "ahead" if offset > log.tail else offset)
             case {"time_us": int(time_us)}:
-                return self._first_at(time_us)
-            case str() if told.startswith("-"):
-                unit_us = {"s": 1_000_000, "m": 60_000_000}[told[-1]]
-                return self._first_at(
-                    self._world.clock.now_wall_us - round(float(told[1:-1]) * unit_us)
-                )
+                ledger.begin_since(selection, time_us)
+            case str() if start.startswith("-"):
+                ago_us = round(float(start[1:-1]) * {"s": 1_000_000, "m": 60_000_000}[start[-1]])
+                ledger.begin_since(selection, self._world.clock.now_wall_us - ago_us)
             case _:
-                assert isinstance(told, str)
-                return told
-
-    def _first_at(self, log_us: int) -> int:
-        log = self._world.log
-        held = self._world.between(log.first, log.tail)
-        return next((r.offset for r in held if r.log_us >= log_us), log.tail)
+                assert isinstance(start, str)
+                ledger.begin(selection, start)
 
     # -- being told --------------------------------------------------------------------------------
 
