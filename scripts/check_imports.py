@@ -19,7 +19,7 @@ LAYERS: list[set[str]] = [
     {"conform"},
     {"log.journal", "wire"},
     {"config"},
-    {"log"},
+    {"log", "recordings"},
     {"bus"},
     {"intake"},
     {"readers"},

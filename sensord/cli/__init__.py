@@ -20,6 +20,8 @@ COMMANDS = {
     "check": "check a configuration file; touches no device and no network",
     "demo": "run the whole chain without hardware or broker",
     "tail": "follow readings of a running daemon",
+    "info": "say what is in journals and recorded files",
+    "export": "write recorded readings into a file of another kind",
     "ports": "list serial ports with their stable paths",
 }
 

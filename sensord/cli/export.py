@@ -1,0 +1,220 @@
+"""`sensord export`: write readings of journals and MCAP files as CSV, JSON lines, MCAP, Parquet."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import re
+import signal
+import sys
+import time
+from collections.abc import Iterator
+from datetime import datetime
+from pathlib import Path
+from types import FrameType
+from typing import NoReturn
+
+from sensord.cli.info import describe_hole
+from sensord.errors import SensordError
+from sensord.log.journal import Hole
+from sensord.recordings import Selection, in_order, open_recording, scan_all
+from sensord.recordings.outputs import Format, open_output
+from sensord.topics import filter_fault
+from sensord.wallclock import iso
+
+__all__ = ["bound_of", "configure", "run"]
+
+_UNITS_US = {"s": 1_000_000, "m": 60_000_000, "h": 3_600_000_000, "d": 86_400_000_000}
+_QUIET_S = 1.0
+"""Work that is done sooner shows no progress."""
+_REFRESH_S = 0.2
+
+
+class BoundError(SensordError):
+    """The text given to --from or --to means nothing."""
+
+    def __str__(self) -> str:
+        return (
+            f"{self.args[0]}: expected an offset, -10m (before the newest reading),"
+            " or a time such as 2026-11-22T17:00:00Z"
+        )
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Declare the options."""
+    add = parser.add_argument
+    add("sources", nargs="+", type=Path, metavar="SOURCE", help="journal folders, MCAP files")
+    add("-o", "--output", type=Path, metavar="FILE", help="default: standard output")
+    add(
+        "--format",
+        choices=[form.value for form in Format],
+        help="default: what the output's name ends with, else csv",
+    )
+    add(
+        "--topic",
+        action="append",
+        metavar="FILTER",
+        help="+ and # as in MQTT; may be repeated (default: #, that is all but $sys)",
+    )
+    add("--from", dest="start", metavar="WHERE", help="an offset, a time (ISO 8601), or -10m")
+    add("--to", dest="stop", metavar="WHERE", help="the same, itself not included: --to=-5m")
+    add("--limit", type=_count, metavar="N", help="stop after N readings")
+    add("--strict", action="store_true", help="exit with 1 if there are holes")
+
+
+def _count(text: str) -> int:
+    count = int(text)
+    if count < 0:
+        raise ValueError
+    return count
+
+
+def run(options: argparse.Namespace) -> int:
+    """Export; the file has its name only when it is complete."""
+    form = _format_of(options.format, options.output)
+    if options.output is not None:
+        _check_output(options.output, options.sources)
+    topics = options.topic or ["#"]
+    for topic in topics:
+        # Others' topics may begin with a slash.
+        if fault := filter_fault(topic.removeprefix("/")):
+            raise SensordError(f"{topic}: {fault}")
+    recordings = in_order([open_recording(path) for path in options.sources])
+    for recording, _ in recordings:
+        for note in recording.notes():
+            print(f"{recording.path}: {note}", file=sys.stderr)
+    newest_us = max(span.end_us for _, span in recordings)
+    start, since_us = bound_of(options.start, newest_us)
+    stop, until_us = bound_of(options.stop, newest_us)
+    selection = Selection(topics, start, stop, since_us, until_us, options.limit)
+    epochs = {span.epoch for _, span in recordings}
+    epoch = epochs.pop() if len(epochs) == 1 else ""
+    teller = _Teller(newest_us if until_us is None else min(newest_us, until_us))
+    try:
+        with _ending_when_terminated(), open_output(form, options.output, epoch) as output:
+            for item in scan_all(recordings, selection):
+                if isinstance(item, Hole):
+                    teller.hole(item)
+                elif len(item):
+                    output.add(item)
+                    teller.progress(len(item), item.log_ns[-1] // 1000)
+            teller.end()
+            output.complete()
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        where = options.output or "the output"
+        raise SensordError(f"cannot write {where}: {error.strerror or error}") from error
+    finally:
+        teller.end()
+    if options.output is not None:
+        print(f"{options.output}: {teller.readings} readings", file=sys.stderr)
+    return 1 if options.strict and teller.holes else 0
+
+
+def _format_of(name: str | None, output: Path | None) -> Format:
+    ending = "" if output is None else output.suffix.removeprefix(".").lower()
+    is_known = ending in {form.value for form in Format}
+    form = Format(name or (ending if is_known else Format.CSV))
+    if output is None and not form.is_text:
+        raise SensordError(f"{form} needs a file: -o FILE.{form}")
+    return form
+
+
+def _check_output(output: Path, sources: list[Path]) -> None:
+    """Refuse to write over what is read."""
+    if output.is_dir():
+        raise SensordError(f"{output}: is a folder")
+    there = output.resolve()
+    for source in sources:
+        read = source.resolve()
+        if there == read:
+            raise SensordError(f"{output}: is itself a source")
+        if source.is_dir() and there.parent == read:
+            raise SensordError(f"{output}: lies in the journal's folder; write it elsewhere")
+
+
+def bound_of(text: str | None, newest_us: int) -> tuple[int | None, int | None]:
+    """Read the option --from or --to: an offset, or a time in microseconds.
+
+    Raises:
+        BoundError: It means nothing.
+    """
+    if text is None:
+        return None, None
+    if text.isdecimal():
+        return int(text), None
+    if found := re.fullmatch(r"-(\d+(?:\.\d+)?)([smhd])", text):
+        return None, newest_us - int(float(found[1]) * _UNITS_US[found[2]])
+    try:
+        return None, round(datetime.fromisoformat(text).astimezone().timestamp() * 1e6)
+    except (ValueError, OverflowError, OSError):
+        raise BoundError(text) from None
+
+
+@contextlib.contextmanager
+def _ending_when_terminated() -> Iterator[None]:
+    """Let SIGTERM end the work as Ctrl-C does, so that no half file is left."""
+
+    def end(number: int, _frame: FrameType | None) -> NoReturn:
+        raise SystemExit(128 + number)
+
+    before = signal.signal(signal.SIGTERM, end)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+class _Teller:
+    """Tells on stderr of holes and, to a terminal, of progress."""
+
+    def __init__(self, end_us: int) -> None:
+        self.readings = 0
+        self.holes = 0
+        self._hole: Hole | None = None
+        self._end = (iso(end_us) or "?")[:19]
+        self._is_terminal = sys.stderr.isatty()
+        self._due = time.monotonic() + _QUIET_S
+        self._is_shown = False
+
+    def hole(self, hole: Hole) -> None:
+        """Note a hole; those that follow each other for the same reason are told as one."""
+        self.holes += 1
+        last = self._hole
+        if last is not None and (last.end, last.reason) == (hole.first, hole.reason):
+            self._hole = Hole(last.first, last.count + hole.count, last.reason)
+            return
+        self._tell_hole()
+        self._hole = hole
+
+    def progress(self, count: int, log_us: int) -> None:
+        """Note readings that were written."""
+        self._tell_hole()
+        self.readings += count
+        now = time.monotonic()
+        if self._is_terminal and now >= self._due:
+            self._due, self._is_shown = now + _REFRESH_S, True
+            at = (iso(log_us) or "?")[:19]
+            print(
+                f"\r{self.readings} readings, at {at} of {self._end}\x1b[K",
+                end="",
+                file=sys.stderr,
+                flush=True,
+            )
+
+    def end(self) -> None:
+        """Tell what is left to tell."""
+        self._tell_hole()
+        self._wipe()
+
+    def _tell_hole(self) -> None:
+        if self._hole is not None:
+            self._wipe()
+            print(f"hole: {describe_hole(self._hole)}", file=sys.stderr)
+            self._hole = None
+
+    def _wipe(self) -> None:
+        if self._is_shown:
+            print("\r\x1b[K", end="", file=sys.stderr, flush=True)
+            self._is_shown = False

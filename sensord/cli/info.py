@@ -1,0 +1,101 @@
+"""`sensord info`: say what is in journals and MCAP files."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from sensord.errors import SensordError
+from sensord.log.journal import Hole
+from sensord.recordings import Contents, open_recording
+from sensord.wallclock import iso
+
+__all__ = ["configure", "describe_hole", "lines_of", "run"]
+
+_KIB = 1024
+_MINUTE_S = 60
+_HOUR_S = 3600
+_DAY_S = 86400
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Declare the options."""
+    add = parser.add_argument
+    add("paths", nargs="+", type=Path, metavar="PATH", help="a journal's folder, or an MCAP file")
+    add("--topics", action="store_true", help="list the topics with count, type and unit")
+
+
+def run(options: argparse.Namespace) -> int:
+    """Describe each path; one that cannot be read does not keep the others from it."""
+    status = 0
+    for path in options.paths:
+        try:
+            contents = open_recording(path).contents()
+        except SensordError as error:
+            print(error, file=sys.stderr)
+            status = 1
+            continue
+        print(f"{path}: {contents.what}")
+        for line in lines_of(contents, is_listing=options.topics):
+            print(f"  {line}")
+    return status
+
+
+def lines_of(contents: Contents, *, is_listing: bool) -> list[str]:
+    """Describe a recording in lines."""
+    span = contents.span
+    lines = [f"epoch     {span.epoch}"] if span.epoch else []
+    if contents.readings:
+        lines.append(f"offsets   {span.first} to {span.end - 1}")
+        took = _duration((span.end_us - span.start_us) / 1e6)
+        lines.append(f"time      {iso(span.start_us)} to {iso(span.end_us)} ({took})")
+    where = "" if contents.segments is None else f", {contents.segments} sealed segments"
+    lines.append(f"readings  {contents.readings}{where}")
+    if contents.segments is not None:
+        lines.append(
+            f"unsealed  {contents.open_readings} readings in the open segment,"
+            f" {contents.ring_readings} in the commit ring"
+        )
+    lines.append(f"bytes     {contents.bytes} ({_size(contents.bytes)})")
+    lines.append(f"topics    {len({topic.topic for topic in contents.topics})}")
+    if is_listing:
+        lines += _table(contents)
+    lost = sum(hole.count for hole in contents.holes)
+    lines.append(f"holes     {len(contents.holes)}" + (f", {lost} offsets" if lost else ""))
+    lines += [f"  {describe_hole(hole)}" for hole in contents.holes]
+    return lines + [f"note      {note}" for note in contents.notes]
+
+
+def describe_hole(hole: Hole) -> str:
+    """Say in one line what is missing, and why."""
+    if hole.count == 1:
+        return f"offset {hole.first}: {hole.reason}"
+    return f"offsets {hole.first} to {hole.end - 1} ({hole.count}): {hole.reason}"
+
+
+def _table(contents: Contents) -> list[str]:
+    width = max((len(topic.topic) for topic in contents.topics), default=0)
+    return [
+        f"  {topic.topic:<{width}} {topic.count:>10} {topic.type:<6} {topic.unit}".rstrip()
+        for topic in contents.topics
+    ]
+
+
+def _duration(seconds: float) -> str:
+    if abs(seconds) < _MINUTE_S:
+        return f"{seconds:.3f} s"
+    minutes = int(seconds) // _MINUTE_S
+    if minutes < _MINUTE_S:
+        return f"{minutes} min {int(seconds) % _MINUTE_S} s"
+    if seconds < _DAY_S:
+        return f"{int(seconds) // _HOUR_S} h {minutes % _MINUTE_S} min"
+    return f"{int(seconds) // _DAY_S} d {int(seconds) % _DAY_S // _HOUR_S} h"
+
+
+def _size(count: float) -> str:
+    for unit in ("bytes", "KiB", "MiB"):
+        if count < _KIB:
+            return f"{count:.4g} {unit}"
+        count /= _KIB
+    return f"{count:.4g} GiB"

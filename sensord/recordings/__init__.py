@@ -1,0 +1,29 @@
+"""Recordings: journals and MCAP files as a whole, read, described and exported.
+
+Owns what stands around a reading outside the daemon: files of sensord's or others' making, and the
+texts and tables that readings become. Must never know the bus, a device or a monitor.
+"""
+
+from sensord.recordings.contents import (
+    EVERYTHING,
+    Contents,
+    Recording,
+    RecordingError,
+    Selection,
+    Span,
+    Topic,
+)
+from sensord.recordings.opening import in_order, open_recording, scan_all
+
+__all__ = [
+    "EVERYTHING",
+    "Contents",
+    "Recording",
+    "RecordingError",
+    "Selection",
+    "Span",
+    "Topic",
+    "in_order",
+    "open_recording",
+    "scan_all",
+]

@@ -1,0 +1,159 @@
+"""Readings into one sealed MCAP file, like a segment of the journal but for its offsets.
+
+Readings that were not asked for leave gaps in the offsets, so each reading's offset is told by its
+sequence number, and the fact `EXPORT` says so.
+
+Source: docs/recordings.md, MCAP; docs/journal.md, Segments.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Sequence
+from itertools import chain, repeat
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from sensord.log.journal import Batch
+from sensord.log.journal.channels import Described
+from sensord.log.journal.chunk import ChunkCodec
+from sensord.log.journal.disk import Disk
+from sensord.log.journal.mcap import HEADER, Opcode
+from sensord.log.journal.payload import VALUE, inner_texts, recordable
+from sensord.log.journal.segment import SegmentWriter
+from sensord.log.journal.shape import CHUNK_BYTES
+from sensord.model import GOOD, Quality, Reading, Value
+from sensord.recordings.contents import RecordingError
+from sensord.recordings.part_file import part_path
+from sensord.recordings.segment_file import EXPORT, FORMAT
+
+__all__ = ["McapOutput"]
+
+_MESSAGE = struct.Struct("<BQHIQQ")
+_FIELDS = _MESSAGE.size - HEADER.size
+_MOST_CHANNELS = (1 << 16) - 1
+_SEQUENCES = 1 << 32
+
+
+class McapOutput:
+    """Gathers readings to chunks, and seals the file when it is complete."""
+
+    def __init__(self, path: Path, epoch: str) -> None:
+        self._path = path
+        self._part = part_path(path)
+        self._epoch = epoch
+        self._disk = Disk()
+        self._codec = ChunkCodec()
+        self._file: SegmentWriter | None = None
+        self._numbers: dict[Described, int] = {}
+        self._raw: list[bytes] = []
+        self._raw_bytes = 0
+        self._first = 0
+        """The offset of the first reading in ``_raw``."""
+        self._next = 0
+        self._shift = 0
+        self._log_ns = 0
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self._file is not None:
+            self._file.close()
+        self._part.unlink(missing_ok=True)
+
+    def add(self, batch: Batch) -> None:
+        """Write readings behind the others.
+
+        Raises:
+            OSError: The disk fails.
+            RecordingError: There are more channels than MCAP can tell apart.
+        """
+        file = self._file_from(batch.offsets[0])
+        # Offsets only rise in a file; another log's are moved behind those of the one before.
+        self._shift = max(self._shift, self._next - batch.offsets[0])
+        offsets = [offset + self._shift for offset in batch.offsets]
+        self._next = offsets[-1] + 1
+        numbers = {number: self._number(batch, number, file) for number in set(batch.numbers)}
+        if batch.log_ns[0] < self._log_ns:
+            self._flush()  # chunks that do not overlap in time are read without sorting
+        if not self._raw:
+            self._first = offsets[0]
+        ids = [numbers[number] for number in batch.numbers]
+        raw = _messages(batch, ids, offsets)
+        self._raw.append(raw)
+        self._raw_bytes += len(raw)
+        self._log_ns = batch.log_ns[-1]
+        if self._raw_bytes >= CHUNK_BYTES:
+            self._flush()
+
+    def complete(self) -> None:
+        """Seal the file and give it its name, in place of any that has it.
+
+        Raises:
+            OSError: It has not got it.
+        """
+        file = self._file_from(0)
+        self._flush()
+        file.seal(self._path)
+
+    def _file_from(self, first: int) -> SegmentWriter:
+        if self._file is None:
+            facts = {"format": str(FORMAT), "epoch": self._epoch, "first_offset": str(first)}
+            facts[EXPORT] = "1"
+            known = {key: value for key, value in facts.items() if value}
+            self._file = SegmentWriter(self._disk, self._part, first, known)
+            self._next = first
+        return self._file
+
+    def _number(self, batch: Batch, number: int, file: SegmentWriter) -> int:
+        channel = batch.channel(number)
+        described = Described(channel.topic, channel.metadata)
+        found = self._numbers.get(described)
+        if found is None:
+            found = len(self._numbers) + 1
+            if found > _MOST_CHANNELS:
+                raise RecordingError(self._path, "MCAP cannot tell so many channels apart")
+            self._numbers[described] = found
+            file.define(found, described)
+        return found
+
+    def _flush(self) -> None:
+        if self._raw:
+            assert self._file is not None
+            chunk = self._codec.reseal(b"".join(self._raw), self._first)
+            self._file.append(chunk, sync=False)
+            self._raw, self._raw_bytes = [], 0
+
+
+def _messages(batch: Batch, ids: Sequence[int], offsets: Sequence[int]) -> bytes:
+    """Encode readings as MCAP messages."""
+    count = len(batch)
+    texts = _texts(batch.values, batch.qualities or [GOOD] * count, batch.restates)
+    payloads = [VALUE + text + b"}" for text in texts.split(b"\n")]
+    lengths = [len(payload) + _FIELDS for payload in payloads]
+    sequences = [offset % _SEQUENCES for offset in offsets]
+    opcode = repeat(int(Opcode.MESSAGE))
+    columns = (lengths, ids, sequences, batch.log_ns, batch.publish_ns)
+    heads = map(_MESSAGE.pack, opcode, *columns)
+    return b"".join(chain.from_iterable(zip(heads, payloads, strict=True)))
+
+
+def _texts(
+    values: Sequence[Value], qualities: Sequence[Quality], restates: Sequence[bool] | None
+) -> bytes:
+    flags = restates or [False] * len(values)
+    try:
+        return inner_texts(values, qualities, flags)
+    except (ValueError, TypeError, RecursionError):
+        # Others' files may hold what JSON cannot, such as NaN.
+        rows = zip(values, qualities, flags, strict=True)
+        sound = [recordable(Reading(0, *row)) for row in rows]
+        _, *columns = (list(column) for column in zip(*sound, strict=True))
+        return inner_texts(columns[0], columns[1], columns[2])
