@@ -65,17 +65,18 @@ class Cursor:
         """The next offset to read."""
         self.is_reading = False
         """Whether a piece was asked for and has not come yet."""
+        self.since_us: int | None = None
+        """What was logged before is not asked for, though the cursor may stand there."""
         self._log = log
         self._archive = archive
         self._topics = topics
         self._numbers = numbers
-        self._since_us: int | None = None
         self._until_us: int | None = None
 
     def selecting(self, topics: Sequence[str], numbers: AbstractSet[int]) -> Cursor:
         """Return a cursor at the same place, for another selection."""
         other = Cursor(self._log, self._archive, topics, numbers, self.offset)
-        other._since_us, other._until_us = self._since_us, self._until_us
+        other.since_us, other._until_us = self.since_us, self._until_us
         return other
 
     def since(self, time_us: int) -> int | None:
@@ -91,7 +92,7 @@ class Cursor:
         first, first_us = log.first, log.first_us
         if archive is not None and archive.first < first:
             # Where it begins is found by reading; what is older is skipped by the journal's index.
-            self.offset, self._since_us = archive.first, time_us
+            self.offset, self.since_us = archive.first, time_us
             first, first_us = archive.first, archive.first_us
         return first if first and (first_us is None or first_us > time_us) else None
 
@@ -104,11 +105,11 @@ class Cursor:
         if self.offset < self._log.first and self._archive is not None:
             self.is_reading = True
             end = min(stop, self._log.first)
-            wanted = Wanted(self.offset, end, self._topics, self._since_us, self._until_us)
+            wanted = Wanted(self.offset, end, self._topics, self.since_us, self._until_us)
             self._archive.fetch(wanted, PIECE_READINGS, lambda got: self._fetched(got, end, done))
         else:
             # All that memory holds is younger. Kept, it would hide what comes after a clock step.
-            self._since_us = None
+            self.since_us = None
             done(self._from_memory(stop))
 
     def _fetched(self, got: Fetched, end: int, done: Callable[[Piece], None]) -> None:
@@ -144,7 +145,9 @@ class Cursor:
         if lost is None:
             return []
         end = min(lost.stop, stop)
-        return [Missed(lost.start, end, EXPIRED, "", lost.counts if end == lost.stop else None)]
+        # The counts are of all the records; how many were logged since some time is not known.
+        known = end == lost.stop and self.since_us is None
+        return [Missed(lost.start, end, EXPIRED, "", lost.counts if known else None)]
 
 
 def _reason(text: str) -> tuple[str, str]:

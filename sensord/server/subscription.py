@@ -275,6 +275,7 @@ class Subscription:
             for channel in self.group.channels
             if (record := self._bus.last(channel)) is not None
             and missed.start <= record.offset < missed.stop
+            and record.log_us >= (self._cursor.since_us or 0)
         ]
         last.sort(key=lambda record: record.offset)
         lost: Counter[str] | None = None
