@@ -28,7 +28,7 @@ from typing import NamedTuple
 import zstandard
 
 from sensord.log.journal import mcap
-from sensord.log.journal.block import Block
+from sensord.log.journal.block import Block, is_rising
 from sensord.log.journal.mcap import HEADER, ChunkEntry, Opcode
 from sensord.log.journal.payload import VALUE, Parsed, parse_inner, parse_payloads
 
@@ -94,7 +94,12 @@ class ChunkCodec:
     def __init__(self) -> None:
         # The checksum is a second witness beside the CRC in the chunk's header: when they
         # disagree, the flipped bit is in the header and the content is good.
-        self._compressor = zstandard.ZstdCompressor(level=_LEVEL, write_checksum=True)
+        # Said for the usual size, whatever the size: beyond 256 KiB zstd would change to tables
+        # that do 4 % worse with messages.
+        tuned = zstandard.ZstdCompressionParameters.from_level(
+            _LEVEL, source_size=256 << 10, write_checksum=True
+        )
+        self._compressor = zstandard.ZstdCompressor(compression_params=tuned)
         self._decompressor = zstandard.ZstdDecompressor()
 
     def encode(self, blocks: Sequence[Block]) -> EncodedChunk:
@@ -110,12 +115,14 @@ class ChunkCodec:
         publish_ns = [t * 1000 for block in blocks for t in block.time_us]
         texts = b"\n".join([block.texts for block in blocks])
         payloads = (VALUE + texts.replace(b"\n", b"}\n" + VALUE) + b"}").split(b"\n")
-        lengths = [length + _FIELDS for length in map(len, payloads)]
+        sizes = list(map(len, payloads))
+        lengths = [size + _FIELDS for size in sizes]
         opcode = repeat(int(Opcode.MESSAGE))
         heads = map(_MESSAGE.pack, opcode, lengths, ids, sequences, log_ns, publish_ns)
         raw = b"".join(chain.from_iterable(zip(heads, payloads, strict=True)))
-        positions = accumulate([length + HEADER.size for length in lengths], initial=0)
-        return self._seal(raw, first, _index(ids, log_ns, positions), log_ns)
+        positions = accumulate([size + _MESSAGE.size for size in sizes], initial=0)
+        span = (log_ns[0], log_ns[-1]) if is_rising(log_ns) else (min(log_ns), max(log_ns))
+        return self._seal(raw, first, _index(ids, log_ns, positions), span)
 
     def reseal(self, raw: bytes, first: int) -> EncodedChunk:
         """Encode messages that are whole, but whose chunk header or indexes are not."""
@@ -123,13 +130,13 @@ class ChunkCodec:
         lengths = [message[2] - message[1] + HEADER.size for message in mcap.records(raw)]
         positions = accumulate(lengths, initial=0)
         index = _index(columns.channels, columns.log_ns, positions)
-        return self._seal(raw, first, index, columns.log_ns)
+        return self._seal(raw, first, index, (min(columns.log_ns), max(columns.log_ns)))
 
     def _seal(
-        self, raw: bytes, first: int, index: dict[int, list[int]], times: Sequence[int]
+        self, raw: bytes, first: int, index: dict[int, list[int]], span: tuple[int, int]
     ) -> EncodedChunk:
         data = self._compressor.compress(raw)
-        start, end = min(times), max(times)
+        start, end = span
         head = mcap.chunk_head(start, end, raw, "zstd", len(data))
         length = len(head) + len(data)
         indexes = [_index_record(number, entries) for number, entries in index.items()]

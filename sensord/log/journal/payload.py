@@ -52,10 +52,9 @@ def inner_texts(
     Raises:
         ValueError, TypeError, RecursionError: A value is not JSON; see `recordable`.
     """
-    if _PLAIN.issuperset(map(type, values)):
-        text = _lines(values)[1:-1]
-    else:
-        # The separator would also part the items of a value that is itself a list.
+    text = _lines(values)[1:-1]
+    if ("[" in text or "{" in text) and not _PLAIN.issuperset(map(type, values)):
+        # The separator also parted the items of a value that is itself a list.
         text = "\n".join(map(_compact, values))
     if qualities.count(GOOD) < len(qualities) or True in restates:
         ends = map(_ending, qualities, restates)
