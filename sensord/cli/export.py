@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import argparse
-import contextlib
 import re
 import signal
 import sys
 import time
-from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
-from types import FrameType
-from typing import NoReturn
+from types import FrameType, TracebackType
+from typing import Self
 
 from sensord.cli.info import describe_hole
 from sensord.errors import SensordError
@@ -74,31 +72,27 @@ def run(options: argparse.Namespace) -> int:
     form = _format_of(options.format, options.output)
     if options.output is not None:
         _check_output(options.output, options.sources)
-    topics = options.topic or ["#"]
-    for topic in topics:
-        # Others' topics may begin with a slash.
-        if fault := filter_fault(topic.removeprefix("/")):
-            raise SensordError(f"{topic}: {fault}")
     recordings = in_order([open_recording(path) for path in options.sources])
     for recording, _ in recordings:
         for note in recording.notes():
             print(f"{recording.path}: {note}", file=sys.stderr)
-    newest_us = max(span.end_us for _, span in recordings)
-    start, since_us = bound_of(options.start, newest_us)
-    stop, until_us = bound_of(options.stop, newest_us)
-    selection = Selection(topics, start, stop, since_us, until_us, options.limit)
+    selection = _selection(options, max(span.end_us for _, span in recordings))
     epochs = {span.epoch for _, span in recordings}
     epoch = epochs.pop() if len(epochs) == 1 else ""
-    teller = _Teller(newest_us if until_us is None else min(newest_us, until_us))
+    teller = _Teller()
     try:
-        with _ending_when_terminated(), open_output(form, options.output, epoch) as output:
+        with (
+            _Interrupts(is_file=options.output is not None) as interrupts,
+            open_output(form, options.output, epoch) as output,
+        ):
             for item in scan_all(recordings, selection):
+                interrupts.check()
                 if isinstance(item, Hole):
                     teller.hole(item)
                 elif len(item):
                     output.add(item)
                     teller.progress(len(item), item.log_ns[-1] // 1000)
-            teller.end()
+            interrupts.check()
             output.complete()
     except BrokenPipeError:
         raise
@@ -110,6 +104,17 @@ def run(options: argparse.Namespace) -> int:
     if options.output is not None:
         print(f"{options.output}: {teller.readings} readings", file=sys.stderr)
     return 1 if options.strict and teller.holes else 0
+
+
+def _selection(options: argparse.Namespace, newest_us: int) -> Selection:
+    topics = options.topic or ["#"]
+    for topic in topics:
+        # Others' topics may begin with a slash.
+        if fault := filter_fault(topic.removeprefix("/")):
+            raise SensordError(f"{topic}: {fault}")
+    start, since_us = bound_of(options.start, newest_us)
+    stop, until_us = bound_of(options.stop, newest_us)
+    return Selection(topics, start, stop, since_us, until_us, options.limit)
 
 
 def _format_of(name: str | None, output: Path | None) -> Format:
@@ -152,28 +157,51 @@ def bound_of(text: str | None, newest_us: int) -> tuple[int | None, int | None]:
         raise BoundError(text) from None
 
 
-@contextlib.contextmanager
-def _ending_when_terminated() -> Iterator[None]:
-    """Let SIGTERM end the work as Ctrl-C does, so that no half file is left."""
+class _Interrupts:
+    """Holds Ctrl-C and SIGTERM back until the next step, so that none falls where it leaves a file.
 
-    def end(number: int, _frame: FrameType | None) -> NoReturn:
-        raise SystemExit(128 + number)
+    Not where output goes to a pipe: writing may wait there for ever, and no file is at stake.
+    """
 
-    before = signal.signal(signal.SIGTERM, end)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
+    def __init__(self, *, is_file: bool) -> None:
+        self._numbers = (signal.SIGINT, signal.SIGTERM) if is_file else ()
+        self._came: int | None = None
+
+    def __enter__(self) -> Self:
+        self._before = [signal.signal(number, self._note) for number in self._numbers]
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        for number, before in zip(self._numbers, self._before, strict=True):
+            signal.signal(number, before)
+
+    def _note(self, number: int, _frame: FrameType | None) -> None:
+        self._came = number
+
+    def check(self) -> None:
+        """End the work if there was one.
+
+        Raises:
+            KeyboardInterrupt, SystemExit: There was.
+        """
+        if self._came == signal.SIGINT:
+            raise KeyboardInterrupt
+        if self._came is not None:
+            raise SystemExit(128 + self._came)
 
 
 class _Teller:
     """Tells on stderr of holes and, to a terminal, of progress."""
 
-    def __init__(self, end_us: int) -> None:
+    def __init__(self) -> None:
         self.readings = 0
         self.holes = 0
         self._hole: Hole | None = None
-        self._end = (iso(end_us) or "?")[:19]
         self._is_terminal = sys.stderr.isatty()
         self._due = time.monotonic() + _QUIET_S
         self._is_shown = False
@@ -197,7 +225,7 @@ class _Teller:
             self._due, self._is_shown = now + _REFRESH_S, True
             at = (iso(log_us) or "?")[:19]
             print(
-                f"\r{self.readings} readings, at {at} of {self._end}\x1b[K",
+                f"\r{self.readings} readings, at {at}\x1b[K",
                 end="",
                 file=sys.stderr,
                 flush=True,

@@ -32,8 +32,9 @@ def run(options: argparse.Namespace) -> int:
     for path in options.paths:
         try:
             contents = open_recording(path).contents()
-        except SensordError as error:
-            print(error, file=sys.stderr)
+        except (SensordError, OSError) as error:
+            told = f"{path}: {error.strerror}" if isinstance(error, OSError) else error
+            print(told, file=sys.stderr)
             status = 1
             continue
         print(f"{path}: {contents.what}")

@@ -27,6 +27,8 @@ _CHUNK = struct.Struct("<QQQI")
 _MESSAGE = struct.Struct("<HIQQ")
 _INDEX = struct.Struct("<HI")
 _ENTRY_BYTES = 16
+_SMALLEST = {Opcode.MESSAGE: _MESSAGE.size, Opcode.MESSAGE_INDEX: _INDEX.size}
+"""What is shorter is no record, and nothing behind it can be found."""
 _LARGEST_RECORD_BYTES = 1 << 30
 """Bounds what a damaged length makes us read; jumping over a record needs no such bound."""
 _BATCH = 1024
@@ -283,7 +285,7 @@ def _entries(file: BinaryIO, at: int = len(MAGIC)) -> Iterator[_Entry]:
         file.seek(at)
         opcode, length = HEADER.unpack(file.read(HEADER.size))
         at += HEADER.size
-        if at + length > size:
+        if at + length > size or length < _SMALLEST.get(opcode, 0):
             return
         yield _Entry(opcode, at, length)
         if opcode == Opcode.FOOTER:
