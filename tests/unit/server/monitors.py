@@ -199,6 +199,8 @@ class World:
         self.last: dict[int, Record] = {}
         """By channel number, the last record."""
         self.first = first
+        self.owners: dict[int, Ledger | None] = {}
+        """By stream, whose it is; None if it is a group's."""
         self.shelf = Shelf(self) if has_journal else None
         self.shared = Shared(
             bus=self.bus,
@@ -376,6 +378,8 @@ class Ledger:
         assert not self.is_over
         self.stream = stream
         self.phases.append(phase)
+        owner = None if phase == "live" else self
+        assert self._world.owners.setdefault(stream, owner) is owner, "a number has one meaning"
         if phase == "snapshot":
             assert cursor is None
             assert self._restart is None, "the gap comes before the last values"
@@ -595,7 +599,14 @@ class Monitor:
 
     def __init__(self, world: World, codec: Codec, name: str) -> None:
         self.wire = Wire(self._arrived)
-        self.session = Session(name, "test", codec, self.wire, world.shared)
+        self.session = Session(
+            name=name,
+            slot=int(name),
+            address="test",
+            codec=codec,
+            outlet=self.wire,
+            shared=world.shared,
+        )
         self.wire.session = self.session
         self.ledgers: dict[int, Ledger] = {}
         """By id, the subscriptions that are open."""
