@@ -27,7 +27,9 @@ from sensord.config.tree import Device as DeviceConfig
 from sensord.decode import registry as decoders
 from sensord.decode.framing import LineFramer
 from sensord.device import Device
-from sensord.errors import SensordError
+from sensord.errors import JournalBusyError, SensordError
+from sensord.log import Log
+from sensord.log.journal import Recovery
 from sensord.log.recorder import Recorder
 from sensord.notify import Notifier
 from sensord.readers import registry as readers
@@ -69,9 +71,7 @@ class App:
         loop.set_exception_handler(self._surprised)
         for name in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(name, self.stop)
-        bus_log, recorder, recovery = await open_log(
-            self.config.journal, self.config.log.ring, self._clock
-        )
+        bus_log, recorder, recovery = await self._open_log()
         bus = Bus(bus_log, self._clock)
         archive = None
         if recorder is not None and recovery is not None:
@@ -115,6 +115,12 @@ class App:
         log.info("stopped", extra={"offset": bus_log.tail})
         if self._failure is not None:
             raise self._failure
+
+    async def _open_log(self) -> tuple[Log, Recorder | None, Recovery | None]:
+        try:
+            return await open_log(self.config.journal, self.config.log.ring, self._clock)
+        except JournalBusyError as exc:
+            raise StartError(f"{exc}; give this daemon a journal.folder of its own") from exc
 
     def stop(self) -> None:
         """Begin to stop."""

@@ -133,7 +133,8 @@ class Device:
 
     def fault(self, reason: str, detail: str) -> None:
         """Count and report something wrong that does not end the connection."""
-        self._intake.fault(Fault(reason, detail.encode()))
+        self._intake.totals.faults[reason] += 1
+        self._tell_fault("device fault", reason, {"detail": detail})
 
     # -- the supervisor's watch --------------------------------------------------------------------
 
@@ -180,11 +181,16 @@ class Device:
             self._schedule(self._intake.due_us)
 
     def _on_fault(self, fault: Fault) -> None:
-        unlogged = self._repeats.note(fault.reason, self._clock.monotonic_us())
+        text = fault.excerpt.decode("ascii", "backslashreplace")
+        self._tell_fault("bad data", fault.reason, {"bytes": text})
+
+    def _tell_fault(self, message: str, reason: str, more: dict[str, str]) -> None:
+        unlogged = self._repeats.note(reason, self._clock.monotonic_us())
         if unlogged is not None:
-            text = fault.excerpt.decode("ascii", "backslashreplace")
-            extra = {"device": self.name, "reason": fault.reason, "bytes": text}
-            log.warning("bad data", extra=extra | {"unlogged": unlogged})
+            extra = {"device": self.name, "reason": reason, **more}
+            if unlogged:
+                extra["unlogged"] = str(unlogged)
+            log.warning(message, extra=extra)
         self._tell_status_in(max(0.5, self._status_told_at + FAULT_STATUS_S - self._loop.time()))
 
     def _become(self, state: State, detail: str) -> None:

@@ -5,6 +5,7 @@
     ├── DeviceError         time: the supervisor tries again
     ├── ProtocolError       the peer: it sent what `docs/protocol.md` does not allow
     └── JournalError        the disk: recording stops, streaming goes on
+        └── JournalBusyError    the operator: two daemons on one folder
 
 Errors carry fields; the text is made in ``__str__``.
 """
@@ -17,6 +18,7 @@ __all__ = [
     "ConfigError",
     "ConfigFault",
     "DeviceError",
+    "JournalBusyError",
     "JournalError",
     "ProtocolError",
     "SensordError",
@@ -29,7 +31,10 @@ class SensordError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class ConfigFault:
-    """One fault in a configuration: where it stands and what to do about it."""
+    """One fault in a configuration: where it stands and what to do about it.
+
+    ``line`` counts from 1; 0 means the file as a whole.
+    """
 
     file: str
     line: int
@@ -37,7 +42,7 @@ class ConfigFault:
     message: str
 
     def __str__(self) -> str:
-        where = f"{self.file}:{self.line}"
+        where = f"{self.file}:{self.line}" if self.line else f"{self.file}:"
         return f"{where} {self.path}: {self.message}" if self.path else f"{where} {self.message}"
 
 
@@ -84,3 +89,7 @@ class ProtocolError(SensordError):
 
 class JournalError(SensordError):
     """The journal could not be read or written."""
+
+
+class JournalBusyError(JournalError):
+    """Another process writes this journal: the operator has to give one of them another folder."""

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from sensord.bus import Bus
 from sensord.clock import Clock
-from sensord.errors import JournalError
+from sensord.errors import JournalBusyError, JournalError
 from sensord.log import Log
 from sensord.log.journal import Options, Recovery, Statistics
 from sensord.log.recorder import Recorder
@@ -46,15 +46,23 @@ def folder_of(options: Options, environment: Mapping[str, str], *, is_root: bool
 async def open_log(
     options: Options, ring: int, clock: Clock
 ) -> tuple[Log, Recorder | None, Recovery | None]:
-    """Open the journal and return the log that goes on where it ended."""
+    """Open the journal and return the log that goes on where it ended.
+
+    Raises:
+        JournalBusyError: Another process writes it.
+    """
     if options.enabled:
         folder = folder_of(options, os.environ, is_root=os.geteuid() == 0)
         recorder = Recorder(replace(options, folder=str(folder)), clock)
         try:
             recovery = await recorder.open()
+        except JournalBusyError:
+            # Not for the disk to heal: started as it is, this daemon would never record.
+            raise
         except JournalError as exc:
             log.error("not recording", extra={"reason": str(exc)})
         else:
+            log.info("recording", extra={"folder": str(folder), "epoch": recovery.epoch})
             return Log(recovery.epoch, ring, recovery.next_offset), recorder, recovery
     return Log(secrets.token_hex(8), ring), None, None
 

@@ -58,7 +58,7 @@ def _joined(arguments: Sequence[str]) -> list[str]:
     """Join ``--from -10m`` to one argument: argparse takes what begins with - for an option."""
     joined: list[str] = []
     for argument in arguments:
-        if joined and joined[-1] == "--from" and re.fullmatch(r"-\d.*", argument):
+        if joined and joined[-1] in {"--from", "--to"} and re.fullmatch(r"-\d.*", argument):
             joined[-1] += f"={argument}"
         else:
             joined.append(argument)

@@ -53,5 +53,9 @@ def run(options: argparse.Namespace) -> int:
     print(_journal(config.journal))
     for device in config.devices:
         decoder = f" as {device.decoder}" if device.decoder else ""
-        print(f"device {device.name}: {device.reader}{decoder}, topics {device.topic}")
+        mapped = [m.topic for m in getattr(device.reader_config, "topics", ()) if m.topic]
+        topics = ", ".join(mapped or [device.topic])
+        print(f"device {device.name}: {device.reader}{decoder}, topics {topics}")
+    if not config.devices:
+        print("no devices: nothing will be read; see config.toml in the documentation")
     return 0

@@ -21,6 +21,18 @@ __all__ = ["DEFAULT_URL", "as_line", "configure", "run"]
 DEFAULT_URL = "ws://127.0.0.1:8765"
 
 
+def duration(text: str) -> float:
+    """Read a duration of an option: seconds, or with a unit.
+
+    Raises:
+        argparse.ArgumentTypeError: It is none.
+    """
+    found = re.fullmatch(r"(\d+(?:\.\d+)?)(ms|s|m|h)?", text)
+    if found is None:
+        raise argparse.ArgumentTypeError(f"{text}: expected a duration such as 2s or 500ms")
+    return float(found[1]) * {"ms": 1e-3, "m": 60.0, "h": 3600.0}.get(found[2], 1.0)
+
+
 class StartError(SensordError):
     """The text given to --from means nothing."""
 
@@ -46,7 +58,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         help="snapshot (default), now, -10m, EPOCH:OFFSET, or a time (ISO 8601)",
     )
     add("--latest", action="store_true", help="skip older values when this end is too slow")
-    add("--period", type=float, default=0.0, metavar="S", help="at most one value every S seconds")
+    add("--period", type=duration, default=0.0, help="at most one value in each, such as 2s")
 
 
 def run(options: argparse.Namespace) -> int:
@@ -66,7 +78,7 @@ def start_of(text: str) -> str | Position | int:
     """
     if text in {"snapshot", "now"} or re.fullmatch(r"-\d+(\.\d+)?[smhd]", text):
         return text
-    if found := re.fullmatch(r"([0-9a-z]+):(\d+)", text):
+    if found := re.fullmatch(r"([0-9a-f]{16}):(\d+)", text):
         return Position(found[1], int(found[2]))
     try:
         return int(datetime.fromisoformat(text).astimezone().timestamp() * 1e6)
@@ -83,6 +95,7 @@ async def _follow(options: argparse.Namespace) -> None:
     async with Client(options.url, name="sensord tail") as client:
         mode = "latest" if options.latest else "every"
         topics = options.topics
+        shown = False
         following = client.subscribe(*topics, start=start, mode=mode, period_s=options.period)
         async for item in following:
             line = show(item)
@@ -90,6 +103,9 @@ async def _follow(options: argparse.Namespace) -> None:
                 print(line, flush=True)
             if isinstance(item, Gap) and not options.json:
                 print(_gap(item), file=sys.stderr)
+            if item == PhaseChange("live") and not shown and options.start != "now":
+                print("-- nothing under these topics yet; waiting", file=sys.stderr)
+            shown = shown or isinstance(item, Update)
             if left is not None and isinstance(item, Update):
                 left -= 1
                 if not left:
@@ -144,6 +160,20 @@ def _as_json(item: Item) -> str | None:
     return json.dumps(told, ensure_ascii=False)
 
 
+_REASONS = {
+    "expired": "older than what is still held",
+    "missing": "not in the journal",
+    "conflated": "newer values took their place",
+    "epoch_changed": "the position belongs to another log; beginning with the last values",
+    "ahead": "the position is beyond the end; beginning with the last values",
+}
+
+
 def _gap(gap: Gap) -> str:
+    why = _REASONS.get(gap.reason, gap.reason)
+    if gap.detail:
+        why += f" ({gap.detail})"
+    if gap.start is None and gap.stop is None:
+        return f"-- {why}"
     count = "readings" if gap.count is None else f"{gap.count} readings"
-    return f"-- {count} missing: {gap.reason}"
+    return f"-- {count} missing: {why}"

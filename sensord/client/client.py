@@ -253,6 +253,8 @@ class Client:
         except (OSError, InvalidHandshake, InvalidURI, ConnectionClosed, ProtocolError) as exc:
             # Some of them, such as a time-out, have no text.
             why = str(exc) or type(exc).__name__
+            if isinstance(exc, InvalidURI):
+                why = "not an address of a monitor; say ws://host:port"
             raise ClientError(f"cannot connect to {self._url}: {why}") from exc
         if not isinstance(event, Result):
             raise ClientError(f"cannot connect to {self._url}: hello was answered by {event}")

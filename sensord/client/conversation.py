@@ -56,6 +56,7 @@ class Gap:
     stop: int | None
     count: int | None
     lost: dict[str, int] | None
+    detail: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,6 +172,7 @@ class Conversation:
                     message["to"],
                     message["count"],
                     message["lost"],
+                    message.get("detail", ""),
                 )
                 return Items(message["id"], [gap], self._position(message["to"]))
             case "end":

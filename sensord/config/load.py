@@ -28,11 +28,11 @@ def load(file: Path, readers: Registry, decoders: Registry) -> Config:
         text = file.read_text(encoding="utf-8")
     except OSError as exc:
         raise ConfigError(
-            [ConfigFault(str(file), 1, "", f"cannot be read: {exc.strerror}")]
+            [ConfigFault(str(file), 0, "", f"cannot be read: {exc.strerror}")]
         ) from exc
     except UnicodeDecodeError as exc:
         message = f"is not UTF-8 text: {exc.reason} at byte {exc.start}"
-        raise ConfigError([ConfigFault(str(file), 1, "", message)]) from exc
+        raise ConfigError([ConfigFault(str(file), 0, "", message)]) from exc
     return parse(text, str(file), readers, decoders)
 
 

@@ -18,6 +18,7 @@ import dataclasses
 import difflib
 import enum
 import functools
+import math
 import re
 import types
 import typing
@@ -88,20 +89,26 @@ def structure(cls: type[T], table: Mapping[str, object], path: Path, faults: Fau
         if key not in fields:
             faults.add((*path, key), unknown_key(key, fields))
             continue
-        values[key] = _convert(hints[key], raw, (*path, key), faults)
-        whole = whole and values[key] is not _FAULTY
+        value = _convert(hints[key], raw, (*path, key), faults)
+        if value is not _FAULTY:
+            values[key] = value
+        elif not _has_default(fields[key]):
+            whole = False
     for name, field in fields.items():
         if name not in table and not _has_default(field):
             faults.add((*path, name), "is missing and has no default")
             whole = False
     if not whole:
         return None
+    # Unknown and faulty keys do not hide what else is wrong: their defaults stand in for them.
     built = cls(**values)
-    # Unknown keys do not hide what else is wrong.
+    told = {at for at, _ in faults.found[before:]}
     own_faults: Callable[[], Iterator[tuple[str, str]]] | None = getattr(built, "faults", None)
     if own_faults is not None:
         for key, message in own_faults():
-            faults.add((*path, key) if key else path, message)
+            at = (*path, key) if key else path
+            if at not in told:
+                faults.add(at, message)
     return built if len(faults.found) == before else None
 
 
@@ -164,7 +171,7 @@ def _scalar(hint: Any, raw: object, path: Path, faults: Faults) -> object:
     # `type(...) is` and not isinstance: True is an int to Python, not to an operator.
     if type(raw) is not hint:
         return _refuse(_NAMES[hint], raw, path, faults)
-    if hint is float and raw not in (raw, float("inf")):  # nan
+    if type(raw) is float and not math.isfinite(raw):
         return _refuse("a finite number", raw, path, faults)
     return raw
 

@@ -66,9 +66,12 @@ class Server:
 
     def faults(self) -> Iterator[tuple[str, str]]:
         """Yield addresses that cannot be, or may not be listened on."""
+        if not self.listen:
+            yield "listen", 'is empty: nobody could connect; say ["127.0.0.1:8765"]'
         for address in self.listen:
             host, _, port = address.rpartition(":")
-            if not host or not port.isdecimal() or int(port) > HIGHEST_PORT:
+            is_open = host.startswith("[") is not host.endswith("]")
+            if not host or is_open or not port.isdecimal() or int(port) > HIGHEST_PORT:
                 yield "listen", f'expected "host:port", such as "127.0.0.1:8765", got "{address}"'
             elif not self.insecure and not is_loopback(host):
                 yield "listen", _EXPOSED.format(host)
@@ -126,7 +129,7 @@ class ChannelRules:
             yield "range", "expected [lowest, highest]"
         if not self.scale:
             yield "scale", "may not be 0: every value would be lost"
-        if self.topic and (message := pattern_fault(self.topic)):
+        if self.topic and (message := _device_pattern_fault(self.topic)):
             yield "topic", message
 
 
@@ -187,8 +190,14 @@ class _Common:
     max_channels: Annotated[int, Within(1, 100_000)] = 1000
 
     def faults(self) -> Iterator[tuple[str, str]]:
-        if message := pattern_fault(self.topic):
+        if message := _device_pattern_fault(self.topic):
             yield "topic", message
+
+
+def _device_pattern_fault(pattern: str) -> str | None:
+    if pattern.startswith("$"):
+        return "topics that begin with $ are sensord's own"
+    return pattern_fault(pattern)
 
 
 _SEPARATE = {"reader", "decoder", "channels"}
@@ -224,8 +233,8 @@ def _device(
         return None
     if message := topic_fault(name):
         faults.add(path, f"a device's name is part of topics: {message}")
-    elif "/" in name:
-        faults.add(path, "a device's name may not contain /")
+    elif "/" in name or name.startswith("$"):
+        faults.add(path, "a device's name may not contain / nor begin with $")
     before = len(faults.found)
     common = {key: value for key, value in table.items() if key in _COMMON}
     own = {key: v for key, v in table.items() if key not in _COMMON and key not in _SEPARATE}

@@ -168,5 +168,7 @@ class _Supervisor:
     ) -> None:
         unlogged = self._repeats.note(kind, self._clock.monotonic_us())
         if unlogged is not None:
-            extra = {"device": self._name, **fields, "unlogged": unlogged}
+            extra = {"device": self._name, **fields}
+            if unlogged:
+                extra["unlogged"] = unlogged
             log.log(level, message, extra=extra, exc_info=error)

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Protocol, cast
@@ -40,6 +41,12 @@ quiet.setLevel(logging.ERROR)  # the library tells the story of each connection;
 
 CLOSE_TIMEOUT_S = 5.0
 """How long a client may take to answer a good-bye before its socket is cut."""
+
+PART_BYTES = 2048
+"""Read in one turn: some 300 of the smallest frames, 3 ms."""
+
+TURN_S = 0.002
+"""Requests of one client are served for so long in one turn."""
 
 PATHS = {"/", "/v1"}
 
@@ -101,6 +108,8 @@ class Connection(asyncio.Protocol):
         self._parts: list[bytes] = []
         self._is_text = False
         self._inbox: deque[tuple[bytes, bool]] = deque()
+        self._unread = bytearray()  # bytes that wait for the next turn: one read of the transport
+        self._turn: asyncio.Handle | None = None
         self._cut: asyncio.Handle | None = None
 
     # -- what the transport tells ------------------------------------------------------------------
@@ -120,26 +129,47 @@ class Connection(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         """Take bytes of the client."""
         self._heard()
-        self.guard(self._receive, data)
+        self._unread += data
+        if self._turn is None:
+            self.guard(self._work)
 
     def _heard(self) -> None:
         self.heard_at = self._host.shared.loop.time()
         self.pinged_at = None
 
-    def _receive(self, data: bytes) -> None:
-        self._ws.receive_data(data)
-        self._after_receiving()
+    def _work(self) -> None:
+        """Read and serve a little; the rest in the loop's next turns.
+
+        However much a client sends, it takes no more than its share of each turn.
+        """
+        self._turn = None
+        if not self._inbox:
+            part = bytes(self._unread[:PART_BYTES])
+            del self._unread[:PART_BYTES]
+            if part:
+                self._ws.receive_data(part)
+            self._take_events()
+        self._serve_inbox()
+        transport = self._transport
+        if transport is None or transport.is_closing():
+            return
+        if self.is_clogged and self.session is not None:
+            return  # it is read again when it has read
+        if self._unread or self._inbox:
+            transport.pause_reading()
+            self._turn = self._host.shared.loop.call_soon(self.guard, self._work)
+        else:
+            transport.resume_reading()
 
     def eof_received(self) -> bool:
-        """Take the end of the client's bytes."""
-        self._ws.receive_eof()
-        self.guard(self._after_receiving)
+        """Take the end of the client's bytes: what it left unserved, nobody waits for."""
         return False
 
     def connection_lost(self, _exc: Exception | None) -> None:
         """End."""
-        if self._cut is not None:
-            self._cut.cancel()
+        for handle in (self._cut, self._turn):
+            if handle is not None:
+                handle.cancel()
         self._end_session()
         self._host.disconnected(self)
 
@@ -162,20 +192,18 @@ class Connection(asyncio.Protocol):
     def _go_on(self) -> None:
         if self.session is not None:
             self.session.unclogged()
-        self._serve_inbox()
-        if self._transport is not None and not self.is_clogged and not self._transport.is_closing():
-            self._transport.resume_reading()
+        if self._turn is None:
+            self._work()
 
     # -- WebSocket ---------------------------------------------------------------------------------
 
-    def _after_receiving(self) -> None:
+    def _take_events(self) -> None:
         for event in self._ws.events_received():
             if isinstance(event, Request):
                 self._handshake(event)
             elif isinstance(event, Frame):
                 self._frame(event)
         self._flush()
-        self._serve_inbox()
 
     def _flush(self) -> None:
         """Write what the WebSocket protocol has to say."""
@@ -199,6 +227,8 @@ class Connection(asyncio.Protocol):
             return
         elif frame.opcode is not Opcode.CONT:
             return
+        if self.session is None:
+            return  # it is being closed
         if frame.data:  # else endless empty fragments would fill the list
             self._parts.append(bytes(frame.data))
         if frame.fin:
@@ -206,7 +236,10 @@ class Connection(asyncio.Protocol):
             self._parts.clear()
 
     def _serve_inbox(self) -> None:
+        until = time.monotonic() + TURN_S
         while self._inbox and not self.is_clogged and self.session is not None:
+            if time.monotonic() > until:
+                return
             payload, is_text = self._inbox.popleft()
             self.guard(self._serve, self.session, payload, is_text)
 

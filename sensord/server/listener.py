@@ -62,7 +62,7 @@ class Server:
         self._listeners: list[asyncio.Server] = []
         self._connections: set[Connection] = set()
         self._sessions: dict[Session, Connection] = {}
-        self._names: list[int] = []  # given back, smallest first
+        self._slots: list[int] = []  # given back, smallest first
         self._sessions_total = 0
         self._failures = 0
         self._lagging: dict[Session, Channel] = {}
@@ -150,18 +150,19 @@ class Server:
         if len(self._sessions) >= self.shared.limits.sessions:
             log.warning("too many sessions", extra={"address": connection.address})
             return None
-        # Names are used again: each one stands for a topic under $sys/sessions, and topics stay.
-        name = heapq.heappop(self._names) if self._names else len(self._sessions) + 1
-        session = Session(str(name), connection.address, codec, connection, self.shared)
-        self._sessions[session] = connection
+        # Slots are used again: each one stands for a topic under $sys/sessions, and topics stay.
+        slot = heapq.heappop(self._slots) if self._slots else len(self._sessions) + 1
         self._sessions_total += 1
+        name = str(self._sessions_total)
+        session = Session(name, slot, connection.address, codec, connection, self.shared)
+        self._sessions[session] = connection
         return session
 
     def ended(self, session: Session) -> None:
         """End a session."""
         session.ended()
         del self._sessions[session]
-        heapq.heappush(self._names, int(session.name))
+        heapq.heappush(self._slots, session.slot)
         if session in self._lagging:
             self._tell_lag(session, "ended")
             del self._lagging[session]
@@ -228,7 +229,7 @@ class Server:
             metadata = Metadata(
                 ValueType.JSON, kind=Kind.STATE, description="a monitor that lags, or did"
             )
-            channel = bus.channel(f"$sys/sessions/{session.name}", metadata)
+            channel = bus.channel(f"$sys/sessions/{session.slot}", metadata)
             self._lagging[session] = channel
         value: Value = {**_identity(session), "state": state, "lost": {**session.lost}}
         bus.publish(channel, Reading(bus.now_us(), value))

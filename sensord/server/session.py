@@ -82,9 +82,12 @@ class Session:
     """One monitor's conversation."""
 
     def __init__(
-        self, name: str, address: str, codec: Codec, outlet: Outlet, shared: Shared
+        self, name: str, slot: int, address: str, codec: Codec, outlet: Outlet, shared: Shared
     ) -> None:
         self.name = name
+        """Its number since the start of the daemon."""
+        self.slot = slot
+        """Its place under ``$sys/sessions``: given to another session when this one is over."""
         self.address = address
         self.client = ""
         self.codec = codec

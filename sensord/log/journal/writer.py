@@ -23,7 +23,7 @@ from operator import itemgetter
 from pathlib import Path
 from typing import NamedTuple
 
-from sensord.errors import JournalError
+from sensord.errors import JournalBusyError, JournalError
 from sensord.log.journal.disk import Disk, is_full
 from sensord.log.journal.intake import Intake, Run
 from sensord.log.journal.numbering import Numbering
@@ -145,7 +145,7 @@ class Writer:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             text = f"the journal in {self._folder} is being written by another process"
-            raise JournalError(text) from None
+            raise JournalBusyError(text) from None
         return survey(self._folder)
 
     def _release(self) -> None:
@@ -217,6 +217,7 @@ class Writer:
         except OSError as error:
             raise JournalError(f"the journal was not closed: {error}") from error
         finally:
+            self._publish()
             self._is_open = False
             self._release()
         if self._waiting:
