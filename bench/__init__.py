@@ -1,0 +1,1 @@
+"""Benchmarks: each module is one command, as in ``python -m bench.fanout``."""
