@@ -70,7 +70,10 @@ def is_change(old: Reading, new: Reading, deadband: float, percent: float) -> bo
         return True
     if before == after:
         return False
-    if isinstance(before, int | float) and isinstance(after, int | float) and (deadband or percent):
+    # A bool is an int to Python, but a switch that turns is never within a deadband.
+    if not (deadband or percent) or isinstance(before, bool):
+        return True
+    if isinstance(before, int | float) and isinstance(after, int | float):
         limit = deadband or abs(before) * percent / 100
         return abs(after - before) > limit
     return True

@@ -36,7 +36,9 @@ class Pages:
         if parts.path == "/healthz":
             return _json(200, {"status": "ok", **self.health()})
         if parts.path == "/api/readings":
-            return self._readings(parse_qs(parts.query).get("topics", ["#"]))
+            # A plus is a wildcard here, not a space: people type it as it is.
+            fields = parse_qs(parts.query.replace("+", "%2B"))
+            return self._readings(fields.get("topics", ["#"]))
         return self._unknown()
 
     def _unknown(self) -> Answer:

@@ -1,0 +1,127 @@
+"""What plain HTTP answers, for curl and health checks."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from sensord.bus import Bus
+from sensord.log import Log
+from sensord.model import GOOD, Level, Metadata, Quality, Reading, ValueType
+from sensord.server.http import Pages
+from tests.unit.manual import START_US, ManualClock
+
+
+@pytest.fixture
+def clock() -> ManualClock:
+    return ManualClock()
+
+
+@pytest.fixture
+def bus(clock: ManualClock) -> Bus:
+    return Bus(Log("e1", 1024), clock)
+
+
+def get(bus: Bus, target: str) -> tuple[int, Any]:
+    status, kind, body = Pages(bus, lambda: {"sessions": 2}).get(target)
+    assert kind == "application/json"
+    return status, json.loads(body)
+
+
+def publish(bus: Bus, topic: str, reading: Reading, metadata: Metadata | None = None) -> None:
+    bus.publish(bus.channel(topic, metadata or Metadata()), reading)
+
+
+def test_health_is_ok_while_the_daemon_answers(bus: Bus) -> None:
+    """With what the server adds."""
+    assert get(bus, "/healthz") == (200, {"status": "ok", "sessions": 2})
+
+
+def test_readings_are_the_last_values_with_every_name_spelt_out(bus: Bus) -> None:
+    """A script needs no document to read them."""
+    metadata = Metadata(unit="Cel", decimals=1, device="boiler")
+    publish(bus, "boiler/temperature", Reading(START_US - 1, 21.0), metadata)
+    publish(bus, "boiler/temperature", Reading(START_US, 21.5), metadata)
+    status, body = get(bus, "/api/readings")
+    assert status == 200
+    assert body == {
+        "epoch": "e1",
+        "readings": [
+            {
+                "topic": "boiler/temperature",
+                "value": 21.5,
+                "unit": "Cel",
+                "time": "2023-11-14T22:13:20.000000Z",
+                "quality": "good",
+                "offset": 1,
+                "device": "boiler",
+            }
+        ],
+    }
+
+
+def test_a_bad_reading_says_why(bus: Bus) -> None:
+    """Its level, its reason and no value."""
+    publish(bus, "a", Reading(START_US, None, Quality(Level.BAD, "out_of_range")))
+    (told,) = get(bus, "/api/readings")[1]["readings"]
+    assert (told["value"], told["quality"], told["reason"]) == (None, "bad", "out_of_range")
+
+
+def test_a_restated_reading_says_when(bus: Bus) -> None:
+    """The time stays that of the value."""
+    publish(bus, "a", Reading(START_US - 60_000_000, 1.0, GOOD, restates=True))
+    (told,) = get(bus, "/api/readings")[1]["readings"]
+    assert told["time"] == "2023-11-14T22:12:20.000000Z"
+    assert told["restated"] == "2023-11-14T22:13:20.000000Z"
+
+
+def test_a_time_that_no_calendar_has_is_null(bus: Bus) -> None:
+    """A device with a broken clock does not break the page."""
+    publish(bus, "a", Reading(2**62, 1.0))
+    assert get(bus, "/api/readings")[1]["readings"][0]["time"] is None
+
+
+@pytest.mark.parametrize(
+    ("query", "topics"),
+    [
+        ("", ["a/x", "a/y", "b"]),
+        ("?topics=a/%23", ["a/x", "a/y"]),
+        ("?topics=b&topics=a/x", ["a/x", "b"]),
+        ("?topics=%2B/x", ["a/x"]),
+        ("?topics=+/x", ["a/x"]),
+        ("?topics=nothing", []),
+        ("?topics=a/%23&topics=a/x", ["a/x", "a/y"]),
+        ("?topics=%24sys/x", ["$sys/x"]),
+    ],
+)
+def test_topics_select_readings(bus: Bus, query: str, topics: list[str]) -> None:
+    """Each filter as MQTT has it; a plus may be written as it is."""
+    for topic in ["a/x", "a/y", "b", "$sys/x"]:
+        publish(bus, topic, Reading(START_US, 1.0))
+    bus.channel("a/silent", Metadata())
+    status, body = get(bus, f"/api/readings{query}")
+    assert status == 200
+    assert [told["topic"] for told in body["readings"]] == topics
+
+
+def test_a_bad_filter_is_named(bus: Bus) -> None:
+    """The answer says what is wrong with it."""
+    status, body = get(bus, "/api/readings?topics=a/%23/b")
+    assert status == 400
+    assert body["error"].startswith("topics=a/#/b: #")
+
+
+@pytest.mark.parametrize("target", ["/", "/metrics", "/api/readings/", "//[", "", "*"])
+def test_any_other_path_is_told_what_there_is(bus: Bus, target: str) -> None:
+    """Even a target that is no address."""
+    status, body = get(bus, target)
+    assert status == 404
+    assert "/api/readings" in body["error"]
+
+
+def test_a_text_with_half_a_character_is_answered_all_the_same(bus: Bus) -> None:
+    """A lone surrogate becomes a question mark."""
+    publish(bus, "a", Reading(START_US, "\ud800!"), Metadata(ValueType.STRING))
+    assert get(bus, "/api/readings")[1]["readings"][0]["value"] == "?!"
