@@ -79,8 +79,10 @@ class Device:
         self._since_us = clock.wall_us()
         self._last_reading_us: int | None = None
         self._connects = 0
-        self._timer: asyncio.TimerHandle | None = None
-        self._status_timer: asyncio.TimerHandle | None = None
+        self._timer: asyncio.Handle | None = None
+        self._timer_due_us = 0
+        self._status_timer: asyncio.Handle | None = None
+        self._status_due = 0.0
         self._status_told_at = -float("inf")
         self._status = bus.channel(
             f"$sys/devices/{config.name}",
@@ -167,12 +169,14 @@ class Device:
             self._tell_status_in(STATUS_S)
 
     def _schedule(self, due_us: int) -> None:
-        at = self._loop.time() + (due_us - self._clock.monotonic_us()) / 1e6
         if self._timer is not None:
-            if self._timer.when() <= at:
+            if self._timer_due_us <= due_us:
                 return
             self._timer.cancel()
-        self._timer = self._loop.call_at(at, self._tick)
+        # Not asked of the handle: uvloop's has no time where the delay rounds to none.
+        self._timer_due_us = due_us
+        delay_s = (due_us - self._clock.monotonic_us()) / 1e6
+        self._timer = self._loop.call_later(max(0.0, delay_s), self._tick)
 
     def _tick(self) -> None:
         self._timer = None
@@ -201,9 +205,10 @@ class Device:
     def _tell_status_in(self, delay_s: float) -> None:
         at = self._loop.time() + delay_s
         if self._status_timer is not None:
-            if self._status_timer.when() <= at:
+            if self._status_due <= at:
                 return
             self._status_timer.cancel()
+        self._status_due = at
         self._status_timer = self._loop.call_at(at, self._tell_status)
 
     def _tell_status(self) -> None:

@@ -11,7 +11,7 @@ from __future__ import annotations
 from array import array
 from bisect import bisect_left
 from collections import Counter, deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 from sensord.model import Position, Record
@@ -50,6 +50,8 @@ class Log:
         """Offset of the oldest record held."""
         self.tail = first
         """Offset that the next record will get."""
+        self.on_block: Callable[[], None] | None = None
+        """Called when a block is full, before an old one is dropped: the time to copy it."""
         self._blocks: deque[list[Record]] = deque([[]])
         self._starts: deque[int] = deque([first])
         self._max_blocks = max(2, -(-capacity // BLOCK))
@@ -77,6 +79,8 @@ class Log:
         block.append(record)
         self.tail += 1
         if len(block) >= BLOCK:
+            if self.on_block is not None:
+                self.on_block()
             self._blocks.append([])
             self._starts.append(self.tail)
             if len(self._blocks) > self._max_blocks:

@@ -1,13 +1,15 @@
 """The recorder: carries the log to the journal, in a thread of its own.
 
-It is a cursor like everybody else: once a commit interval it takes what is new and hands it to
-the journal's writer, which may wait for the disk as long as it must. While it waits, the loop goes
-on, and what is new is gathered, up to a bound.
+It is a cursor like everybody else: it gathers what is new, block by block, so that nothing can
+leave the memory before, and once a commit interval hands it to the journal's writer, which may
+wait for the disk as long as it must. While it waits, the loop goes on, and what is new is gathered
+up to a bound.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import functools
 import logging
 from collections.abc import Callable
@@ -30,6 +32,9 @@ T = TypeVar("T")
 MAX_GATHERED = 500_000
 """Readings that wait for a disk that hangs: some 100 MiB. Beyond that the ring's bound holds."""
 
+MANY = 50_000
+"""Readings that are committed before their interval is over: they are memory, and a risk."""
+
 CLOSE_S = 5.0
 
 
@@ -42,6 +47,7 @@ class Recorder:
         self._writer = Writer(options)
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="journal-write")
         self._gathered: list[Record] = []
+        self._many = asyncio.Event()  # more is gathered than should wait for the interval
         self._next = 0  # the offset to gather next
         self._state = State.OK
 
@@ -69,8 +75,12 @@ class Recorder:
 
     async def run(self, log_: Log, on_commit: Callable[[], None]) -> None:
         """Commit once an interval until cancelled; ``on_commit`` is told after each commit."""
+        log_.on_block = lambda: self._gather(log_)
         while True:
-            await asyncio.sleep(self.options.commit_interval)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(self.options.commit_interval):
+                    await self._many.wait()
+            self._many.clear()
             await self._commit(log_)
             on_commit()
 
@@ -104,10 +114,15 @@ class Recorder:
             log_.renew_epoch(await self._in_thread(self._writer.renew_epoch))
 
     def _gather(self, log_: Log) -> None:
-        if len(self._gathered) < MAX_GATHERED:
-            for piece in log_.read(self._next, log_.tail):
-                self._gathered += piece
-            self._next = log_.tail
+        if len(self._gathered) >= MAX_GATHERED:
+            return
+        for piece in log_.read(self._next, log_.tail):
+            self._gathered += piece
+        self._next = log_.tail
+        if len(self._gathered) >= MANY:
+            self._many.set()
+        if len(self._gathered) >= MAX_GATHERED:
+            log.error("disk too slow, readings will be missing", extra={"offset": self._next})
 
     def _tell(self, commit: Commit) -> None:
         if commit.state is not self._state:

@@ -11,7 +11,7 @@ import contextlib
 import json
 import zlib
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +26,7 @@ __all__ = [
     "Hole",
     "Registry",
     "Sealed",
+    "add_hole",
     "explain",
     "read_facts",
     "unexplained",
@@ -48,6 +49,15 @@ class Hole:
     def end(self) -> int:
         """The offset behind them."""
         return self.first + self.count
+
+
+def add_hole(holes: list[Hole], hole: Hole) -> None:
+    """Add a hole to a list, or let the last one grow by it if they are one."""
+    last = holes[-1] if holes else None
+    if last is not None and last.end == hole.first and last.reason == hole.reason:
+        holes[-1] = replace(last, count=last.count + hole.count)
+    else:
+        holes.append(hole)
 
 
 def explain(first: int, end: int, holes: Iterable[Hole], otherwise: str) -> Iterator[Hole]:

@@ -53,6 +53,8 @@ class Scan:
         self._topics = topics
         self._left = (1 << 64) if limit is None else limit
         self._is_wanted: dict[Described, bool] = {}
+        self._numbered: tuple[Mapping[int, Described], int, set[int]] | None = None
+        """The numbers that are asked for, of this mapping when it had this length."""
         self._steps = self._run()
 
     def __iter__(self) -> Iterator[Batch | Hole]:
@@ -194,7 +196,14 @@ class Scan:
         """Return the numbers of the channels asked for, None for all."""
         if self._topics is None:
             return None
-        return {number for number, described in channels.items() if self._wants(described)}
+        # The list is made in one step: a writer in another thread may be adding to the mapping.
+        known = list(channels.items())
+        if self._numbered is None or not (
+            self._numbered[0] is channels and self._numbered[1] == len(known)
+        ):
+            numbers = {number for number, described in known if self._wants(described)}
+            self._numbered = (channels, len(known), numbers)
+        return self._numbered[2]
 
     def _wants(self, described: Described) -> bool:
         wanted = self._is_wanted.get(described)

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 
 from sensord.log.journal.disk import Disk, is_full
@@ -22,6 +21,7 @@ from sensord.log.journal.registry import (
     Facts,
     Hole,
     Registry,
+    add_hole,
     channel_line,
     epoch_line,
     hole_line,
@@ -209,14 +209,7 @@ class Store:
     def lose(self, hole: Hole) -> None:
         """Count and remember readings that are lost; the next segment names them."""
         self.dropped += hole.count
-        self._note(hole)
-
-    def _note(self, hole: Hole) -> None:
-        last = self._unnamed[-1] if self._unnamed else None
-        if last is not None and last.end == hole.first and last.reason == hole.reason:
-            self._unnamed[-1] = replace(last, count=last.count + hole.count)
-        else:
-            self._unnamed.append(hole)
+        add_hole(self._unnamed, hole)
 
     @property
     def holes(self) -> tuple[Hole, ...]:
@@ -279,7 +272,7 @@ class Store:
     def _name_holes(self, first: int) -> None:
         """Write into the registry what is missing before ``first``."""
         for start, end in unexplained(self.segments.end, first, self.holes):
-            self._note(Hole(start, end - start, "not given to the journal"))
+            add_hole(self._unnamed, Hole(start, end - start, "not given to the journal"))
         if self._unnamed:
             lines = [hole_line(hole) for hole in self._unnamed]
             self.segments.with_room(lambda: self._registry.append(lines, sync=True))

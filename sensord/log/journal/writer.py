@@ -13,23 +13,21 @@ exception: readings wait in memory up to a bound, then are dropped, counted and 
 
 from __future__ import annotations
 
-import fcntl
-import os
 import secrets
 from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from operator import itemgetter
 from pathlib import Path
 from typing import NamedTuple
 
-from sensord.errors import JournalBusyError, JournalError
+from sensord.errors import JournalError
 from sensord.log.journal.disk import Disk, is_full
 from sensord.log.journal.intake import Intake, Run
+from sensord.log.journal.lock import FolderLock
 from sensord.log.journal.numbering import Numbering
 from sensord.log.journal.options import Options
 from sensord.log.journal.recovery import Recovery, recovery_of
-from sensord.log.journal.registry import Hole, epoch_line, unexplained
+from sensord.log.journal.registry import Hole, add_hole, epoch_line, unexplained
 from sensord.log.journal.retention import SETTLE_US
 from sensord.log.journal.shape import Shape
 from sensord.log.journal.statistics import State, Statistics
@@ -67,7 +65,7 @@ class Writer:
         self._folder = Path(options.folder)
         self._shape = shape or Shape.of(options)
         self._disk = disk or Disk()
-        self._lock: int | None = None
+        self._lock = FolderLock(self._folder)
         self._store = Store(self._disk, self._folder, self._shape)
         self._is_open = False
         self._intake = Intake(0, 2 * self._shape.chunk_bytes)
@@ -117,10 +115,10 @@ class Writer:
         try:
             found = self._look()
         except OSError as error:
-            self._release()
+            self._lock.release()
             raise JournalError(f"cannot open the journal in {self._folder}: {error}") from error
         except JournalError:
-            self._release()
+            self._lock.release()
             raise
         reason = "not committed before the stop: at most the last interval's readings"
         known = [*found.facts.holes, *found.missing]
@@ -139,19 +137,8 @@ class Writer:
 
     def _look(self) -> Survey:
         self._folder.mkdir(parents=True, exist_ok=True)
-        self._release()
-        self._lock = os.open(self._folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        try:
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            text = f"the journal in {self._folder} is being written by another process"
-            raise JournalBusyError(text) from None
+        self._lock.take()
         return survey(self._folder)
-
-    def _release(self) -> None:
-        if self._lock is not None:
-            os.close(self._lock)
-            self._lock = None
 
     def _open_store(self, found: Survey, wall_us: int) -> None:
         for part in self._folder.glob("*.part"):
@@ -183,9 +170,8 @@ class Writer:
         while self._waiting and self._waiting[0].block.end <= found.end:
             self._waiting.popleft()
         if self._waiting:
-            self._waiting[0] = self._waiting[0]._replace(
-                block=self._waiting[0].block.since(found.end)
-            )
+            run = self._waiting[0]
+            self._waiting[0] = run._replace(block=run.block.since(found.end))
         # What we know of the holes is better than what a survey can tell.
         found.missing = self._lost + [
             Hole(start, end - start, hole.reason)
@@ -219,7 +205,7 @@ class Writer:
         finally:
             self._publish()
             self._is_open = False
-            self._release()
+            self._lock.release()
         if self._waiting:
             raise JournalError(f"the journal was not closed: {self._reason}")
 
@@ -227,7 +213,7 @@ class Writer:
         """Give everything back as it is, like a process that is killed."""
         self._store.abandon()
         self._is_open = False
-        self._release()
+        self._lock.release()
 
     # -- committing -----------------------------------------------------------------------------
 
@@ -330,11 +316,7 @@ class Writer:
             self._store.lose(hole)
         else:
             self._store.dropped += hole.count
-            last = self._lost[-1] if self._lost else None
-            if last is not None and last.end == first and last.reason == reason:
-                self._lost[-1] = replace(last, count=last.count + hole.count)
-            else:
-                self._lost.append(hole)
+            add_hole(self._lost, hole)
 
     def rotate(self, wall_us: int, monotonic_us: int) -> Commit:
         """Seal what there is, so that all of it is in complete files."""
