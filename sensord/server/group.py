@@ -201,8 +201,8 @@ class Group:
         if len(self._pending) >= MAX_PENDING:
             # Not at once: whoever publishes is in the middle of the bus's list of sinks.
             self._full_at = sys.maxsize
-            if self._timer is not None:
-                self._timer.cancel()
+            assert self._timer is not None, "something is pending"
+            self._timer.cancel()
             self._timer = self._loop.call_soon(self.flush)
 
     def flush(self) -> None:

@@ -374,6 +374,16 @@ def test_a_subscription_that_ended_sends_nothing_more(world: World) -> None:
     assert not len(world.groups)
 
 
+def test_closing_twice_is_closing_once(world: World) -> None:
+    """The end of a session and of its subscription may fall together."""
+    monitor = connect(world, "a")
+    monitor.subscribe("a")
+    (subscription,) = monitor.session._subscriptions.values()
+    monitor.leave()
+    subscription.close()
+    assert not len(world.groups)
+
+
 def test_twins_are_two_streams(world: World) -> None:
     """One session may want the same twice, and gets it twice."""
     monitor = connect(world, "a")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -71,6 +72,8 @@ some_records = st.lists(
 def test_who_asks_for_everything_is_not_thinned(options: Options) -> None:
     """Neither mode nor latency withholds anything at the tail."""
     assert Thinning.of(options) is None
+    assert Thinning.of(replace(options, period_s=1.0)) is not None
+    assert Thinning.of(replace(options, deadband=1.0)) is not None
 
 
 def test_the_newest_of_each_state_is_kept_and_every_event() -> None:
