@@ -69,7 +69,8 @@ class Scan:
             self.position = view.start
         while self.position < min(view.end, self._stop) and self._left:
             yield from self._parts(view)
-            view = self._source.look()
+            if self._left and self.position < self._stop:
+                view = self._source.look()
 
     def _parts(self, view: View) -> Iterator[Batch | Hole]:
         parts: list[_Part] = [*view.sealed, *view.unsealed, *view.pending]

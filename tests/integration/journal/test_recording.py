@@ -26,7 +26,6 @@ from tests.kit.journal import (
     walk_readings,
 )
 
-
 ZSTD_MAGIC = b"\x28\xb5\x2f\xfd"
 
 
