@@ -13,10 +13,7 @@ from sensord.model import GOOD, Channel, Kind, Metadata, Quality, Reading, Value
 from sensord.server.listener import Server
 from sensord.server.session import Limits
 
-__all__ = ["SMALL", "Station"]
-
-SMALL = Limits(outbox_bytes=4096)
-"""A slow monitor lags after a few frames instead of after megabytes."""
+__all__ = ["EPOCH", "Station"]
 
 EPOCH = "m3x9"
 
