@@ -24,6 +24,9 @@ _MIN_INT, _MAX_INT = -(2**63), 2**63 - 1
 """What a 64-bit integer holds; msgpack and most clients know no more."""
 
 _INFINITY = float("inf")
+
+_EXACT = 2.0**53
+"""Below this every whole number is a float."""
 _MIN_INVERTED = 1e-15
 """The inverse of a smaller scale is beyond the integers that a float tells apart."""
 
@@ -60,6 +63,8 @@ class Rules:
     makes_fractions: bool = field(init=False, default=False, repr=False, compare=False)
     passes_floats: bool = field(init=False, default=False, repr=False, compare=False)
     only_rounds_floats: bool = field(init=False, default=False, repr=False, compare=False)
+    power: float = field(init=False, default=1.0, repr=False, compare=False)
+    """10 to the power of ``decimals``."""
 
     def __post_init__(self) -> None:
         # Worked out once a channel, not once a value. A frozen class is set through `object`.
@@ -74,6 +79,7 @@ class Rules:
         object.__setattr__(self, "passes_floats", may_be_float and not ruled)
         only_rounds = may_be_float and altered and not moved and not limited
         object.__setattr__(self, "only_rounds_floats", only_rounds)
+        object.__setattr__(self, "power", 10.0 ** (self.decimals or 0))
         if _MIN_INVERTED <= abs(self.scale) < 1:
             divisor = round(1 / self.scale)
             if 1 / divisor == self.scale:
@@ -104,6 +110,12 @@ def conform(rules: Rules, value: Value, quality: Quality) -> tuple[Value, Qualit
         if rules.passes_floats:
             return value, quality
         if rules.only_rounds_floats:
+            # Mostly the device has rounded already: seen at half of the cost of rounding.
+            if (
+                -_EXACT < value * rules.power < _EXACT
+                and round(value * rules.power) / rules.power == value
+            ):
+                return value + 0.0, quality
             return round(value, rules.decimals) + 0.0, quality
     if value is None:
         return _refused(_WRONG_TYPE, quality)

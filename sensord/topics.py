@@ -85,6 +85,7 @@ def matches(pattern: str, topic: str) -> bool:
 
 
 _PLACEHOLDER = re.compile(r"\{([^{}]*)\}")
+_KNOWN_PLACEHOLDER = re.compile(r"device|field|source|[1-9][0-9]*")
 
 
 def expand(pattern: str, values: Mapping[str, str]) -> str:
@@ -104,11 +105,14 @@ def pattern_fault(pattern: str) -> str | None:
     """
     names = _PLACEHOLDER.findall(pattern)
     for name in names:
-        if name not in {"device", "field", "source"} and not name.isdecimal():
+        if not _KNOWN_PLACEHOLDER.fullmatch(name):
             known = "{device}, {field}, {source}, {1}, {2}, ..."
             return f"unknown placeholder {{{name}}}; known are {known}"
-    if (topic := expand(pattern, dict.fromkeys(names, "x"))).strip("{}") != topic:
+    topic = expand(pattern, dict.fromkeys(names, "x"))
+    if "{" in topic or "}" in topic:
         return "a placeholder is written {field}"
+    if topic.startswith("$"):
+        return "topics that begin with $ are sensord's own"
     return topic_fault(topic)
 
 

@@ -6,7 +6,8 @@ offset it reaches is the group's *boundary*. Members join and leave at boundarie
 that stands at the boundary has had exactly what lies before it.
 
 Flush is adaptive: the first record after a quiet time leaves at the end of the loop's turn, and
-then a frame leaves every ``max_latency`` for as long as records come.
+then a frame leaves every ``max_latency`` for as long as records come. That is a grid with room for
+one frame ahead of it: a source that speaks once a window is never made to wait by its jitter.
 """
 
 from __future__ import annotations
@@ -140,6 +141,8 @@ class Group:
         self._bus = bus
         self._loop = loop
         self._window_s = key.options.period_s or key.options.max_latency_s
+        # A period is a promise to send no more; a latency only one to send no later.
+        self._slack_s = 0.0 if key.options.period_s else self._window_s
         self._thinning = Thinning.of(key.options)
         self._members: dict[Member, Write] = {}
         self._writes: tuple[Write, ...] = ()
@@ -150,7 +153,7 @@ class Group:
         self._announced = 0  # how many of `channels` the members were told of
         self._reached = bus.log.tail
         self._is_flushing = False
-        self._flushed_at = -float("inf")
+        self._next_at = -float("inf")  # when the next frame would be due on the grid
         self._timer: asyncio.Handle | None = None
 
     def open(self) -> None:
@@ -186,7 +189,7 @@ class Group:
     def _schedule(self) -> None:
         # Nothing was pending until now: all before the first pending record is covered.
         self._reached = self._pending[0].offset
-        due = self._flushed_at + self._window_s
+        due = self._next_at - self._slack_s
         if due <= self._loop.time():
             self._timer = self._loop.call_soon(self.flush)
         else:
@@ -211,7 +214,7 @@ class Group:
             self._timer.cancel()
             self._timer = None
         self._full_at = MAX_PENDING
-        self._flushed_at = self._loop.time()
+        self._next_at = max(self._next_at, self._loop.time()) + self._window_s
         pending = records = self._pending
         self._pending = []
         self._append = self._pending.append

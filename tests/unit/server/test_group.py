@@ -160,7 +160,7 @@ def test_under_load_a_frame_leaves_every_latency(scene: Scene) -> None:
     for step in range(1, 51):
         scene.publish("a")
         scene.loop.run_until(step * 0.001)
-    assert len(member.frames) == 3
+    assert len(member.frames) == 4  # the first two at once: one may run ahead of the grid
     scene.loop.drain()
     assert sum(len(values) for _, values in member.frames) == 50
 
