@@ -27,6 +27,7 @@ class Peer(Program):
     """A broker in a process of its own."""
 
     protocol = ""
+    stop_s = 0.2  # one that is overloaded would first work off what it holds
 
     def __init__(self, command: list[str], folder: Path, port: int, websocket_port: int) -> None:
         super().__init__(self.protocol, command, folder)

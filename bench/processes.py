@@ -68,6 +68,9 @@ def find_program(name: str, hint: str) -> str:
 class Program:
     """A process that is ended when the block ends; its output goes to a file in ``folder``."""
 
+    stop_s = 5.0
+    """How long it may take to end by itself."""
+
     def __init__(self, name: str, command: Sequence[str], folder: Path) -> None:
         self._command = list(command)
         self.output = folder / f"{name}-{time.monotonic_ns()}.log"
@@ -104,7 +107,7 @@ class Program:
         assert self._process is not None
         self._process.terminate()
         try:
-            self._process.wait(5.0)
+            self._process.wait(self.stop_s)
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()

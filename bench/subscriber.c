@@ -7,10 +7,10 @@
  * STAMP says where a reading's source time stands: "time" (sensord's own time), or "value" (the
  * value is the time in microseconds). Peers have "TIME VALUE" as payload.
  *
- * "ready" is printed once every connection receives live readings, or would. Then one command a
- * line on stdin: "mark" begins a new window, "tell" prints what the window had, as one JSON object,
- * "quit" ends. Latencies are from the source time to the return of read(2), both on the wall clock
- * of one machine.
+ * "ready" is printed once every connection receives live readings, or would. Then each character
+ * on stdin is a command: "m" begins a new window, "t" tells what the window had, as one line of
+ * JSON; the end of stdin ends the process. Latencies are from the source time to the return of
+ * read(2), both on the wall clock of one machine.
  *
  * Losses: a sensord subscription to everything must advance its cursor by exactly the readings of
  * each frame; "missing" and "doubled" are what it did not. Peers have no cursor: compare the totals.
@@ -414,10 +414,12 @@ int main(int argc, char **argv) {
         for (int i = 0; i < n; i++) {
             Connection *c = happened[i].data.ptr;
             if (!c) {
-                ssize_t got = read(STDIN_FILENO, chunk, sizeof chunk); /* one command at a time */
-                if (got <= 0 || chunk[0] == 'q') return 0;
-                if (chunk[0] == 'm') mark();
-                if (chunk[0] == 't') tell(all, count, alive);
+                char commands[64];
+                ssize_t got = read(STDIN_FILENO, commands, sizeof commands);
+                if (got <= 0) return 0;
+                for (ssize_t at = 0; at < got; at++)
+                    if (commands[at] == 'm') mark();
+                    else if (commands[at] == 't') tell(all, count, alive);
                 continue;
             }
             ssize_t got = read(c->fd, chunk, sizeof chunk);

@@ -126,11 +126,11 @@ class Subscribers:
 
     def mark(self) -> None:
         """Begin a new window."""
-        self._command_line("mark")
+        self._tell_it("m")
 
     def tell(self) -> Window:
         """Return what came since the mark."""
-        self._command_line("tell")
+        self._tell_it("t")
         return Window(**json.loads(self._answer(ANSWER_S)))
 
     def stop(self) -> None:
@@ -138,10 +138,10 @@ class Subscribers:
         assert self._process is not None
         self._process.send_signal(signal.SIGSTOP)
 
-    def _command_line(self, command: str) -> None:
+    def _tell_it(self, command: str) -> None:
         assert self._process is not None
         assert self._process.stdin is not None
-        self._process.stdin.write(command + "\n")
+        self._process.stdin.write(command)
         self._process.stdin.flush()
 
     def _answer(self, timeout_s: float) -> str:
