@@ -99,9 +99,13 @@ class _Wrapped(NamedTuple):
     age_us: int | None
 
     def reading(self, told_us: int) -> Reading:
+        if type(self.level) is not int or not isinstance(self.reason, str):
+            raise TypeError("the level is an integer and the reason a text")
         quality = Quality(Level(self.level), self.reason) if self.level else GOOD
         if self.age_us is None:
             return Reading(told_us, self.value, quality)
+        if type(self.age_us) is not int:
+            raise TypeError("the age is an integer")
         return Reading(told_us - self.age_us, self.value, quality, restates=True)
 
 
@@ -254,17 +258,21 @@ def _read_frame(
 ) -> DecodedFrame:
     try:
         stream, cursor, told_us, flat = frame
-        if not isinstance(stream, int) or not isinstance(told_us, int):
-            raise TypeError("stream and t0 are integers")
-        if not isinstance(flat, list) or not isinstance(cursor, int | None):
+        # Types are compared exactly: True is an int to Python.
+        if type(stream) is not int or stream < 0 or type(told_us) is not int:
+            raise TypeError("stream and t0 are integers, and streams count from 0")
+        if not isinstance(flat, list) or not (cursor is None or type(cursor) is int):
             raise TypeError("cursor is an integer or null, and a list of readings follows")
         readings = []
         for channel, dt, value in zip(*[iter(flat)] * 3, strict=True):
+            if type(channel) is not int or type(dt) is not int:
+                raise TypeError("channel and dt are integers")
             told_us += dt
             readings.append(
                 FrameReading(channel, told_us, value_of(told_us, value, announced(channel)))
             )
-    except (KeyError, TypeError, ValueError) as exc:
+    # OverflowError: an integer that no float64 is near to.
+    except (KeyError, TypeError, ValueError, OverflowError) as exc:
         raise ProtocolError("bad_message", f"not a data frame: {exc!r}") from exc
     return DecodedFrame(stream, cursor, readings)
 

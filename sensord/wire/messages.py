@@ -35,6 +35,9 @@ __all__ = [
 MAX_FILTERS = 64
 MAX_NAME_CHARACTERS = 80
 
+MAX_DECIMALS = 300
+"""A client takes more than makes sense, but no scale that no float64 could be divided by."""
+
 DEFAULT_LATENCY_S = 0.02
 """Long enough to gather a frame, short enough to be called live: see `docs/performance.md`."""
 
@@ -208,9 +211,10 @@ def _start(raw: object) -> Start:
             return raw
         case str() if found := _AGO.fullmatch(raw):
             return Ago(int(float(found[1]) * _UNIT_US[found[2]]))
-        case {"epoch": str(epoch), "offset": int(offset)} if 0 <= offset < 2**63:
+        # Types are compared exactly: True is an int to Python.
+        case {"epoch": str(epoch), "offset": offset} if type(offset) is int and 0 <= offset < 2**63:
             return Position(epoch, offset)
-        case {"time_us": int(time_us)} if abs(time_us) < 2**63:
+        case {"time_us": time_us} if type(time_us) is int and abs(time_us) < 2**63:
             return Since(time_us)
     raise _bad("from", 'send "snapshot", "now", "-10m", {"epoch", "offset"} or {"time_us"}')
 
@@ -265,14 +269,24 @@ def from_announcement(told: Mapping[str, Any]) -> Channel:
         ProtocolError: It is not one.
     """
     try:
+        number, topic, decimals = told["channel"], told["topic"], told.get("decimals")
+        unit, description, device = (
+            told.get(field, "") for field in ("unit", "description", "device")
+        )
+        if not all(isinstance(text, str) for text in (topic, unit, description, device)):
+            raise TypeError("topic, unit, description and device are texts")
+        if type(number) is not int or not (decimals is None or type(decimals) is int):
+            raise TypeError("channel and decimals are integers")
+        if decimals is not None and not 0 <= decimals <= MAX_DECIMALS:
+            raise ValueError(f"decimals are 0 to {MAX_DECIMALS}")
         metadata = Metadata(
             type=ValueType(told.get("type", "float")),
-            unit=told.get("unit", ""),
-            decimals=told.get("decimals"),
+            unit=unit,
+            decimals=decimals,
             kind=Kind(told.get("kind", "state")),
-            description=told.get("description", ""),
-            device=told.get("device", ""),
+            description=description,
+            device=device,
         )
-        return Channel(told["channel"], told["topic"], metadata)
+        return Channel(number, topic, metadata)
     except (KeyError, TypeError, ValueError, AttributeError) as exc:
         raise ProtocolError("bad_message", f"not a channel: {exc!r}") from exc
