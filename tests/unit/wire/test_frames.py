@@ -498,7 +498,8 @@ def test_a_float_that_was_written_as_an_integer_is_a_float() -> None:
 
 def test_an_object_is_not_taken_for_a_wrapped_value() -> None:
     """Not even one that looks like it."""
-    for value in ({"q": 2, "r": "x", "v": 1}, {"j": {"j": 1}}, {}):
+    objects: list[Value] = [{"q": 2, "r": "x", "v": 1}, {"j": {"j": 1}}, {}]
+    for value in objects:
         (told,) = round_trip(JSON, [Record(0, 0, channels[24], Reading(0, value))])
         assert told == (24, 0, Reading(0, value))
 
