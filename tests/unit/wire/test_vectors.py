@@ -1,0 +1,273 @@
+"""The server keeps to the test vectors that every client keeps to."""
+
+from __future__ import annotations
+
+import json
+import struct
+from pathlib import Path
+from typing import Any, assert_never
+
+import pytest
+
+from sensord.errors import ProtocolError
+from sensord.model import GOOD, Channel, Level, Position, Quality, Reading, Record, Value
+from sensord.wire.frames import CODECS, JSON, MSGPACK, Codec, DecodedFrame
+from sensord.wire.messages import (
+    Ago,
+    Get,
+    Hello,
+    Ping,
+    Request,
+    Since,
+    Start,
+    Subscribe,
+    Unsubscribe,
+    announcement,
+    from_announcement,
+    read_request,
+    request_id,
+)
+
+FOLDER = Path(__file__).parents[2] / "vectors"
+
+REQUESTS = json.loads((FOLDER / "requests.json").read_text())
+MESSAGES = json.loads((FOLDER / "messages.json").read_text())
+FRAMES = json.loads((FOLDER / "frames.json").read_text())
+
+CHANNELS = {told["channel"]: from_announcement(told) for told in FRAMES["channels"]}
+
+
+def each(vectors: list[dict[str, Any]]) -> pytest.MarkDecorator:
+    """Run a test for each vector in each encoding that it has."""
+    cases = [
+        pytest.param(vector, codec, id=f"{vector['name']}-{codec.subprotocol}")
+        for vector in vectors
+        for codec in CODECS.values()
+        if payload_of(vector, codec) is not None
+    ]
+    return pytest.mark.parametrize(("vector", "codec"), cases)
+
+
+def payload_of(vector: dict[str, Any], codec: Codec) -> bytes | None:
+    """Return the bytes of a vector in an encoding, or None if it has none."""
+    if codec is JSON:
+        return None if vector["json"] is None else str(vector["json"]).encode()
+    return None if vector["msgpack"] is None else bytes.fromhex(vector["msgpack"])
+
+
+def payload(vector: dict[str, Any], codec: Codec) -> bytes:
+    found = payload_of(vector, codec)
+    assert found is not None
+    return found
+
+
+# -- requests --------------------------------------------------------------------------------------
+
+
+def told_request(request: Request) -> dict[str, Any]:
+    """Write a typed request as the vectors do."""
+    match request:
+        case Hello():
+            return {"op": "hello", "id": request.id, "client": request.client}
+        case Ping():
+            return {"op": "ping", "id": request.id}
+        case Get():
+            return {"op": "get", "id": request.id, "topics": list(request.topics)}
+        case Subscribe():
+            return {
+                "op": "subscribe",
+                "id": request.id,
+                "topics": list(request.topics),
+                "from": told_start(request.start),
+                "mode": request.options.mode,
+                "period": request.options.period_s,
+                "max_latency": request.options.max_latency_s,
+                "deadband": request.options.deadband,
+                "change": request.change,
+            }
+        case Unsubscribe():
+            topics = None if request.topics is None else list(request.topics)
+            return {
+                "op": "unsubscribe",
+                "id": request.id,
+                "subscription": request.subscription,
+                "topics": topics,
+            }
+        case _:
+            assert_never(request)
+
+
+def told_start(start: Start) -> dict[str, Any]:
+    match start:
+        case Position():
+            return {"kind": "position", "epoch": start.epoch, "offset": start.offset}
+        case Since():
+            return {"kind": "since", "time_us": start.time_us}
+        case Ago():
+            return {"kind": "ago", "us": start.us}
+        case _:
+            return {"kind": start}
+
+
+@each(REQUESTS["accepted"])
+def test_a_request_means_what_its_vector_says(vector: dict[str, Any], codec: Codec) -> None:
+    """In either encoding."""
+    assert told_request(read_request(codec.decode(payload(vector, codec)))) == vector["request"]
+
+
+@each(REQUESTS["refused"])
+def test_a_bad_request_is_refused_as_its_vector_says(vector: dict[str, Any], codec: Codec) -> None:
+    """With its code, its id and the name of the field."""
+    answered: list[int | None] = []
+
+    def receive() -> None:
+        message = codec.decode(payload(vector, codec))
+        answered.append(request_id(message))
+        read_request(message)
+
+    with pytest.raises(ProtocolError) as caught:
+        receive()
+    assert caught.value.code == vector["error"]
+    assert (answered or [None]) == [vector["id"]]
+    if "field" in vector:
+        assert caught.value.message.startswith(f"{vector['field']}:")
+
+
+# -- messages --------------------------------------------------------------------------------------
+
+
+@each(MESSAGES["messages"])
+def test_a_message_is_written_and_read_as_its_vector_says(
+    vector: dict[str, Any], codec: Codec
+) -> None:
+    """Byte for byte."""
+    assert codec.message(vector["message"]) == payload(vector, codec)
+    assert codec.decode(payload(vector, codec)) == vector["message"]
+
+
+@each(MESSAGES["announcements"])
+def test_an_announcement_is_written_and_read_as_its_vector_says(
+    vector: dict[str, Any], codec: Codec
+) -> None:
+    """Defaults are left out on the wire and filled in again."""
+    message = codec.decode(payload(vector, codec))
+    assert isinstance(message, dict)
+    channels = [from_announcement(told) for told in message["channels"]]
+    assert [told_channel(channel) for channel in channels] == vector["channels"]
+    written = {"op": "channels", "channels": [announcement(channel) for channel in channels]}
+    assert codec.message(written) == payload(vector, codec)
+
+
+def told_channel(channel: Channel) -> dict[str, Any]:
+    metadata = channel.metadata
+    return {
+        "channel": channel.number,
+        "topic": channel.topic,
+        "type": metadata.type,
+        "unit": metadata.unit,
+        "decimals": metadata.decimals,
+        "kind": metadata.kind,
+        "description": metadata.description,
+        "device": metadata.device,
+    }
+
+
+@each(MESSAGES["refused_announcements"])
+def test_an_announcement_that_is_none_is_refused(vector: dict[str, Any], codec: Codec) -> None:
+    """As a fault of the server."""
+    message = codec.decode(payload(vector, codec))
+    assert isinstance(message, dict)
+    with pytest.raises(ProtocolError, match="bad_message"):
+        from_announcement(message["channels"][0])
+
+
+# -- frames ----------------------------------------------------------------------------------------
+
+
+def value_of(told: dict[str, Any]) -> Value:
+    """Make a value of what a vector says of it."""
+    match told:
+        case {"float": number, "bits": bits}:
+            (value,) = struct.unpack(">d", bytes.fromhex(bits))
+            assert struct.pack(">d", number) == struct.pack(">d", value)
+            return float(value)
+        case {"int": digits}:
+            return int(digits)
+        case {"bool": bool(flag)}:
+            return flag
+        case {"string": str(text)}:
+            return text
+        case {"json": dict() | list() as value}:
+            return value
+        case {"null": True}:
+            return None
+    raise AssertionError(told)
+
+
+def same(one: Value, other: Value) -> bool:
+    """Tell whether two values are the same to the bit."""
+    if isinstance(one, float) and isinstance(other, float):
+        return struct.pack(">d", one) == struct.pack(">d", other)
+    return type(one) is type(other) and one == other
+
+
+def record_of(told: dict[str, Any]) -> Record:
+    """Make a record that is written as a vector's reading."""
+    level = Level(told["level"])
+    quality = Quality(level, told["reason"]) if level else GOOD
+    reading = Reading(told["time_us"], value_of(told["value"]), quality, told["restates"])
+    return Record(0, told["told_us"], CHANNELS[told["channel"]], reading)
+
+
+def read(data: bytes, codec: Codec) -> DecodedFrame:
+    raw = codec.decode(data)
+    assert isinstance(raw, list)
+    return codec.read_frame(raw, lambda number: CHANNELS[number].metadata)
+
+
+@each(FRAMES["frames"] + FRAMES["also_read"])
+def test_a_frame_is_read_as_its_vector_says(vector: dict[str, Any], codec: Codec) -> None:
+    """Every value to the bit."""
+    frame = read(payload(vector, codec), codec)
+    wanted = vector["frame"]
+    assert (frame.stream, frame.cursor) == (wanted["stream"], wanted["cursor"])
+    assert len(frame.readings) == len(wanted["readings"])
+    for one, told in zip(frame.readings, wanted["readings"], strict=True):
+        record = record_of(told)
+        assert (one.channel, one.told_us) == (record.channel.number, told["told_us"])
+        assert one.reading[0::2] == record.reading[0::2]
+        assert one.reading.restates is record.reading.restates
+        assert same(one.reading.value, record.reading.value)
+
+
+@each(FRAMES["frames"])
+def test_a_frame_is_written_as_its_vector_says(vector: dict[str, Any], codec: Codec) -> None:
+    """Byte for byte."""
+    frame = vector["frame"]
+    records = [record_of(told) for told in frame["readings"]]
+    assert codec.frame(frame["stream"], frame["cursor"], records) == payload(vector, codec)
+
+
+@each(FRAMES["refused"])
+def test_a_frame_that_is_none_is_refused(vector: dict[str, Any], codec: Codec) -> None:
+    """Whether its bytes cannot be read or its parts are not right."""
+    with pytest.raises(ProtocolError, match="bad_message"):
+        read(payload(vector, codec), codec)
+
+
+# -- all -------------------------------------------------------------------------------------------
+
+
+def test_vectors_have_names_of_their_own() -> None:
+    """So that a failure says which one it was."""
+    for file in (REQUESTS, MESSAGES, FRAMES):
+        for vectors in file.values():
+            names = [vector.get("name", vector.get("topic")) for vector in vectors]
+            assert len(names) == len(set(names))
+
+
+def test_every_vector_that_can_be_is_in_both_encodings() -> None:
+    """Only what one of them cannot say is missing there."""
+    assert MSGPACK is not JSON
+    lone = [v["name"] for v in FRAMES["frames"] if v["json"] is None or v["msgpack"] is None]
+    assert not lone
