@@ -15,7 +15,7 @@ import itertools
 import logging
 import random
 from collections import deque
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from types import TracebackType
 from typing import Any, Self
 
@@ -59,7 +59,14 @@ DO_NOT = frozenset({1002, 1003, 1007, 1008, 1009, *range(4200, 4300)})
 
 
 class ClientError(SensordError):
-    """The server cannot be reached, or will not have this client; the text says why."""
+    """The server cannot be reached, or will not have this client; the text says why.
+
+    ``code`` is the close code, if the server gave one, else 1006.
+    """
+
+    def __init__(self, text: str, code: int = 1006) -> None:
+        super().__init__(text)
+        self.code = code
 
 
 class Subscription:
@@ -73,6 +80,7 @@ class Subscription:
         """Where it would resume: hand it to ``start`` of a later subscription."""
         self._options = options
         self._arrived: deque[list[Item]] = deque()
+        self._frame: deque[Item] = deque()  # what is left of the frame that is being read
         self._woken = asyncio.Event()  # something arrived, or the end
         self._taken = asyncio.Event()  # there is room again
         self._is_ended = False
@@ -85,13 +93,17 @@ class Subscription:
             message["from"] = {"epoch": self.position.epoch, "offset": self.position.offset}
         return message
 
-    async def put(self, items: list[Item]) -> None:
-        """Take what arrived; waits while the reader is far behind."""
-        while len(self._arrived) >= QUEUE and not self._is_ended:
+    async def put(self, items: list[Item], is_urgent: Callable[[], object]) -> None:
+        """Take what arrived; waits while the reader is far behind, unless ``is_urgent``."""
+        while len(self._arrived) >= QUEUE and not self._is_ended and not is_urgent():
             self._taken.clear()
             await self._taken.wait()
         self._arrived.append(items)
         self._woken.set()
+
+    def hurry(self) -> None:
+        """Have `put` look again whether it must wait."""
+        self._taken.set()
 
     def end(self, error: Exception | None) -> None:
         """Let the iteration end after what has already arrived."""
@@ -100,19 +112,22 @@ class Subscription:
         self._woken.set()
         self._taken.set()
 
-    async def __aiter__(self) -> AsyncIterator[Item]:
-        while True:
-            while self._arrived:
-                items = self._arrived.popleft()
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> Item:
+        while not self._frame:
+            if self._arrived:
+                self._frame.extend(self._arrived.popleft())
                 self._taken.set()
-                for item in items:
-                    yield item
-            if self._is_ended:
-                if self._error is not None:
-                    raise self._error
-                return
-            self._woken.clear()
-            await self._woken.wait()
+            elif not self._is_ended:
+                self._woken.clear()
+                await self._woken.wait()
+            elif self._error is not None:
+                raise self._error
+            else:
+                raise StopAsyncIteration
+        return self._frame.popleft()
 
 
 class Client:
@@ -135,6 +150,7 @@ class Client:
         self._outbox: asyncio.Queue[dict[str, Any]] = asyncio.Queue(OUTBOX)
         self._socket: ClientConnection | None = None
         self._task: asyncio.Task[None] | None = None
+        self._ended: ClientError | None = None
 
     async def __aenter__(self) -> Self:
         conversation = await self._connect()
@@ -151,6 +167,7 @@ class Client:
         self._task.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await self._task
+        self._end(ClientError("the client was closed"), None)
         if self._socket is not None:
             await self._socket.close()
 
@@ -181,8 +198,8 @@ class Client:
         if deadband:
             options["deadband"] = deadband
         subscription = Subscription(next(self._numbers), topics, options)
-        self._subscriptions[subscription.request] = subscription
         self._request(subscription.message())
+        self._subscriptions[subscription.request] = subscription
         return subscription
 
     def unsubscribe(self, subscription: Subscription) -> None:
@@ -219,11 +236,16 @@ class Client:
 
     async def _ask(self, message: dict[str, Any], *, until_end: bool = False) -> dict[str, Any]:
         answer: asyncio.Future[dict[str, Any]] = asyncio.get_running_loop().create_future()
-        self._answers[message["id"]] = (answer, until_end)
         self._request(message)
+        self._answers[message["id"]] = (answer, until_end)
+        # A reader that asks does not read meanwhile: its full queue must not hold up the answer.
+        for subscription in self._subscriptions.values():
+            subscription.hurry()
         return await answer
 
     def _request(self, message: dict[str, Any]) -> None:
+        if self._ended is not None:
+            raise self._ended
         try:
             self._outbox.put_nowait(message)
         except asyncio.QueueFull:
@@ -238,7 +260,7 @@ class Client:
             ClientError: It did not work.
         """
         try:
-            self._socket = socket = await connect(
+            self._socket = await connect(
                 self._url,
                 subprotocols=[Subprotocol(self._codec.subprotocol)],
                 compression=None,
@@ -246,18 +268,29 @@ class Client:
                 open_timeout=CONNECT_S,
                 proxy=None,
             )
-            conversation = Conversation(self._codec)
+            return await self._hello(self._socket)
+        except (OSError, InvalidHandshake, InvalidURI, ConnectionClosed, ProtocolError) as exc:
+            # Some of them, such as a time-out, have no text.
+            why, code = str(exc) or type(exc).__name__, 1006
+            if isinstance(exc, InvalidURI):
+                why = "not an address of a monitor; say ws://host:port"
+            elif isinstance(exc, ConnectionClosed) and exc.rcvd is not None:
+                code = exc.rcvd.code
+            raise ClientError(f"cannot connect to {self._url}: {why}", code) from exc
+
+    async def _hello(self, socket: ClientConnection) -> Conversation:
+        conversation = Conversation(self._codec)
+        try:
             await self._send({"op": "hello", "id": 1, "client": self._name})
             async with asyncio.timeout(CONNECT_S):
                 event = conversation.received(await socket.recv(decode=False))
-        except (OSError, InvalidHandshake, InvalidURI, ConnectionClosed, ProtocolError) as exc:
-            # Some of them, such as a time-out, have no text.
-            why = str(exc) or type(exc).__name__
-            if isinstance(exc, InvalidURI):
-                why = "not an address of a monitor; say ws://host:port"
-            raise ClientError(f"cannot connect to {self._url}: {why}") from exc
-        if not isinstance(event, Result):
-            raise ClientError(f"cannot connect to {self._url}: hello was answered by {event}")
+            if isinstance(event, Refused):
+                raise event.error
+            if not isinstance(event, Result):
+                raise ProtocolError("bad_message", "hello was not answered")
+        except BaseException:
+            await socket.close()
+            raise
         self.server = event.fields
         return conversation
 
@@ -274,25 +307,36 @@ class Client:
             began = loop.time()
             reason, code = await self._serve(conversation)
             self._forget_answers(reason)
-            if code in DO_NOT:
-                self._end_all(ClientError(f"{self._url} will not have this client: {reason}"))
-                return
+            log.info("disconnected", extra={"url": self._url, "reason": reason})
             if loop.time() - began > STEADY_S:
                 pause_s = FIRST_PAUSE_S
-            if code in BUSY:
-                pause_s = max(pause_s, BUSY_PAUSE_S)
-            log.info("disconnected", extra={"url": self._url, "reason": reason})
             while True:
+                if code in DO_NOT:
+                    error = ClientError(f"{self._url} will not have this client: {reason}", code)
+                    self._end(error, error)
+                    return
                 # Spread, so that a plant's monitors do not come back at the same moment.
-                await asyncio.sleep(pause_s * random.uniform(0.5, 1.0))  # noqa: S311  # no secret
+                wait_s = pause_s * random.uniform(0.5, 1.0)  # noqa: S311  # no secret
+                await asyncio.sleep(wait_s + (BUSY_PAUSE_S if code in BUSY else 0.0))
                 pause_s = min(2 * pause_s, LONGEST_PAUSE_S)
-                with contextlib.suppress(ClientError):
+                try:
                     conversation = await self._connect()
+                except ClientError as exc:
+                    reason, code = str(exc), exc.code
+                else:
                     break
             log.info("connected again", extra={"url": self._url})
-            self._outbox = asyncio.Queue(OUTBOX)
-            for subscription in self._subscriptions.values():
-                self._outbox.put_nowait(subscription.message())
+            self._ask_again()
+
+    def _ask_again(self) -> None:
+        """Open the subscriptions where they stand; send what was asked while nobody was there."""
+        asked, self._outbox = self._outbox, asyncio.Queue(OUTBOX)
+        for subscription in self._subscriptions.values():
+            self._outbox.put_nowait(subscription.message())
+        while not asked.empty():
+            message = asked.get_nowait()
+            if message["id"] in self._answers:
+                self._outbox.put_nowait(message)
 
     async def _serve(self, conversation: Conversation) -> tuple[str, int]:
         """Hand on what arrives until the connection ends; return why, and the close code."""
@@ -324,7 +368,7 @@ class Client:
             case Items(request, items, resume):
                 subscription = self._subscriptions.get(request)
                 if subscription is not None:
-                    await subscription.put(items)
+                    await subscription.put(items, lambda: self._answers)
                     # Only now: a frame counts as handled when it is on its way to the reader.
                     subscription.position = resume or subscription.position
                 elif request in self._collected:
@@ -354,9 +398,13 @@ class Client:
         for request in tuple(self._answers):
             self._settle(request, {}, ClientError(f"the connection was lost: {reason}"))
 
-    def _end_all(self, error: Exception) -> None:
+    def _end(self, error: ClientError, for_readers: ClientError | None) -> None:
+        """Refuse requests from now on, and those that wait; let all iterations end."""
+        self._ended = error
+        for request in tuple(self._answers):
+            self._settle(request, {}, error)
         for subscription in self._subscriptions.values():
-            subscription.end(error)
+            subscription.end(for_readers)
 
 
 async def _payloads(socket: ClientConnection) -> AsyncIterator[bytes]:

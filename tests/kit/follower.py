@@ -15,12 +15,14 @@ class Follower:
 
     def __init__(self, subscription: Subscription) -> None:
         self.items: list[Item] = []
+        self._count = 0  # of readings
         self._arriving = aiter(subscription)
 
     async def until(self, condition: Callable[[Item], object]) -> Item:
         """Wait for the first new item for which ``condition`` holds; return it."""
         async for item in self._arriving:
             self.items.append(item)
+            self._count += isinstance(item, Update)
             if condition(item):
                 return item
         raise AssertionError("the subscription ended")
@@ -41,8 +43,8 @@ class Follower:
 
     async def count(self, number: int) -> None:
         """Wait until so many readings have come in all."""
-        while len(self.updates) < number:
-            await self.update(lambda _: True)
+        if self._count < number:
+            await self.until(lambda _: self._count >= number)
 
     @property
     def updates(self) -> list[Update]:
