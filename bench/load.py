@@ -61,6 +61,7 @@ def _table(name: str, device: simulated.Config) -> str:
 reader = "simulated"
 interval = {device.interval!r}
 copies = {device.copies}
+max_channels = {max(1000, device.copies)}
 publish = {{ policy = "every" }}
 [devices.{name}.signals.value]
 low = {signal.low}

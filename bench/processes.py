@@ -136,7 +136,13 @@ class Sensord(Program):
             config,
         ]
         file.write_text("\n".join(lines))
-        super().__init__("sensord", [sys.executable, "-m", "sensord", "run", str(file)], folder)
+        self._config = file
+        super().__init__("sensord", [], folder)
+        self.run_module("sensord")
+
+    def run_module(self, *module: str) -> None:
+        """Run this module, which may take arguments of its own before ``run CONFIG``."""
+        self._command = [sys.executable, "-m", *module, "run", str(self._config)]
 
     def offset(self) -> int:
         """Return the offset that its log has reached."""

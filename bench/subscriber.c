@@ -1,11 +1,12 @@
 /* Many WebSocket subscribers in one process, for load that no Python client could take.
  *
- *     subscriber PROTOCOL PORT PATH SUBPROTOCOL COUNT RECEIVE_BUFFER STAMP MESSAGE...
+ *     subscriber PROTOCOL PORT PATH SUBPROTOCOL COUNT RECEIVE_BUFFER STAMP GROUPS MESSAGE...
  *
  * PROTOCOL is sensord, nats or mqtt: how replies are read. Each MESSAGE is hex and is sent, in
  * order, on every connection once it is upgraded. RECEIVE_BUFFER is SO_RCVBUF, 0 for the system's.
  * STAMP says where a reading's source time stands: "time" (sensord's own time), or "value" (the
- * value is the time in microseconds). Peers have "TIME VALUE" as payload.
+ * value is the time in microseconds). Peers have "TIME VALUE" as payload. In a message "@@@@" stands
+ * for a number below GROUPS, which the connections get in turn.
  *
  * "ready" is printed once every connection receives live readings, or would. Then each character
  * on stdin is a command: "m" begins a new window, "t" tells what the window had, as one line of
@@ -383,12 +384,13 @@ static void tell(Connection *all, int count, int alive) {
 }
 
 int main(int argc, char **argv) {
-    if (argc < 8) {
+    if (argc < 9) {
         fprintf(stderr, "usage: see the head of subscriber.c\n");
         return 2;
     }
     protocol = !strcmp(argv[1], "sensord") ? SENSORD : !strcmp(argv[1], "nats") ? NATS : MQTT;
     int port = atoi(argv[2]), count = atoi(argv[5]), buffer = atoi(argv[6]), alive = count;
+    unsigned groups = atoi(argv[8]);
     stamp_is_value = !strcmp(argv[7], "value");
     Connection *all = calloc(count, sizeof *all);
     int events = epoll_create1(0);
@@ -397,10 +399,14 @@ int main(int argc, char **argv) {
     mark();
     for (int i = 0; i < count; i++) {
         open_connection(&all[i], port, argv[3], argv[4], buffer);
-        for (int m = 8; m < argc; m++) {
+        for (int m = 9; m < argc; m++) {
             size_t size = strlen(argv[m]) / 2;
             u8 *bytes = malloc(size);
             for (size_t b = 0; b < size; b++) sscanf(argv[m] + 2 * b, "%2hhx", &bytes[b]);
+            char group[5];
+            snprintf(group, sizeof group, "%04u", i % groups % 10000u);
+            u8 *mark = memmem(bytes, size, "@@@@", 4);
+            if (mark) memcpy(mark, group, 4);
             send_frame(all[i].fd, 2, bytes, size);
             free(bytes);
         }

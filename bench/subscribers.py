@@ -93,6 +93,7 @@ class Subscribers:
         *,
         receive_buffer: int = 0,
         stamp: str = "time",
+        groups: int = 1,
     ) -> None:
         self._command = [
             str(program),
@@ -103,6 +104,7 @@ class Subscribers:
             str(count),
             str(receive_buffer),
             stamp,
+            str(groups),
             *(message.hex() for message in endpoint.messages),
         ]
         self._process: subprocess.Popen[str] | None = None
