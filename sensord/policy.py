@@ -23,6 +23,9 @@ __all__ = ["Policy", "Publisher", "is_change"]
 
 _US = 1_000_000
 
+SHORTEST_PERIOD_S = 0.001
+"""No device is sampled faster, and the grid must have a width in microseconds."""
+
 
 @dataclass(frozen=True, slots=True)
 class Policy:
@@ -52,8 +55,8 @@ class Policy:
             yield "deadband_percent", "may not be negative"
         if self.deadband and self.deadband_percent:
             yield "deadband_percent", "give either deadband or deadband_percent, not both"
-        if self.policy == "periodic" and not self.period:
-            yield "period", 'the policy "periodic" needs a period, such as "10s"'
+        if self.policy == "periodic" and self.period < SHORTEST_PERIOD_S:
+            yield "period", 'the policy "periodic" needs a period of 1 ms or more, such as "10s"'
         if self.policy != "periodic" and self.period:
             yield "period", 'only the policy "periodic" has a period; did you mean min_period?'
         if self.max_period and self.max_period < self.min_period:
@@ -123,37 +126,59 @@ class Publisher:
         if self._next_us is None:
             self._next_us = now_us + int(self._policy.period * _US)
             return self._publish(now_us, reading)
+        if self._stale:
+            return self._publish(now_us, reading)  # it is back: that does not wait for the grid
         self._held = reading
         return self.tick(now_us)
 
     @property
     def due_us(self) -> int | None:
         """When `tick` has something to do, or None."""
-        due: int | None = None
-        if self._held is not None:
-            due = self._next_us
-            if due is None:
-                due = self._sent_us + int(self._policy.min_period * _US)
-        if self._policy.stale_after and self._last is not None and not self._stale:
-            stale_us = self._seen_us + int(self._policy.stale_after * _US)
-            due = stale_us if due is None else min(due, stale_us)
-        return due
+        held_us, stale_us = self._held_due_us(), self._stale_due_us()
+        if held_us is None or stale_us is None:
+            return stale_us if held_us is None else held_us
+        return min(held_us, stale_us)
+
+    def _held_due_us(self) -> int | None:
+        """When the sample that is held may be published."""
+        if self._held is None:
+            return None
+        if self._next_us is not None:
+            return self._next_us
+        return self._sent_us + int(self._policy.min_period * _US)
+
+    def _stale_due_us(self) -> int | None:
+        """When silence makes the value uncertain."""
+        if not self._policy.stale_after or self._last is None or self._stale:
+            return None
+        return self._seen_us + int(self._policy.stale_after * _US)
 
     def tick(self, now_us: int) -> Reading | None:
         """Return what has become due by ``now_us``, if anything."""
-        due_us = self.due_us
-        if due_us is None or now_us < due_us:
-            return None
-        if self._held is not None:
-            if self._next_us is None:
-                return self._publish(now_us, self._held)
-            if now_us >= self._next_us:
+        held_us, stale_us = self._held_due_us(), self._stale_due_us()
+        if held_us is not None and now_us >= held_us:
+            assert self._held is not None
+            if self._next_us is not None:
                 # Stay on the grid; points that passed in silence are skipped, not made up.
                 period_us = int(self._policy.period * _US)
                 self._next_us += period_us * ((now_us - self._next_us) // period_us + 1)
-                return self._publish(now_us, self._held)
-            return None
-        return self.spoil(now_us, Quality(Level.UNCERTAIN, Reason.STALE))
+            if self._is_silent(now_us):
+                return self._go_stale(now_us, self._held)
+            return self._publish(now_us, self._held)
+        if stale_us is not None and now_us >= stale_us:
+            known = self._held or self._last
+            assert known is not None
+            return self._go_stale(now_us, known)
+        return None
+
+    def _is_silent(self, now_us: int) -> bool:
+        stale_after = self._policy.stale_after
+        return bool(stale_after) and now_us - self._seen_us >= int(stale_after * _US)
+
+    def _go_stale(self, now_us: int, known: Reading) -> Reading | None:
+        # What was bad does not become better by silence.
+        level = max(known.quality.level, Level.UNCERTAIN)
+        return self.spoil(now_us, Quality(level, Reason.STALE))
 
     def spoil(self, now_us: int, quality: Quality) -> Reading | None:
         """Say of the last value that its quality is now ``quality``; None if nothing was said yet.
