@@ -16,7 +16,7 @@ from typing import NamedTuple
 from sensord.bus import Bus
 from sensord.config.tree import ChannelRules, Device
 from sensord.conform import Rules, conform, infer_type
-from sensord.decode.base import Decoder, Fault, Framer, Sample
+from sensord.decode.base import Decoder, Fault, Framer, Sample, excerpt
 from sensord.model import Channel, Kind, Metadata, Quality, Reading, Value, make_reading
 from sensord.policy import Policy, Publisher
 from sensord.topics import expand, topic_fault
@@ -178,13 +178,13 @@ class Intake:
         refusals: past the cap nothing is remembered.
         """
         if len(self._taps) >= self._device.max_channels:
-            self.fault(Fault("too many channels", "/".join(key).encode()[:80]))
+            self.fault(Fault("too many channels", _excerpt(key)))
             return None
         rules = self._device.rules(key[1])
         topic = self._topic(rules.topic or route.pattern or self._device.topic, route, key[1])
         if topic is None or not self._bus.claim(topic):
             reason = "bad topic" if topic is None else "topic belongs to another field"
-            self.fault(Fault(reason, "/".join(key).encode()[:80]))
+            self.fault(Fault(reason, _excerpt(key)))
             self._taps[key] = None
             return None
         metadata = self._metadata(key[1], rules, value)
@@ -215,6 +215,11 @@ class Intake:
             description=base.description if rules.description is None else rules.description,
             device=self._device.name,
         )
+
+
+def _excerpt(key: tuple[str, str]) -> bytes:
+    # A name may hold half a character, which has no UTF-8 form.
+    return excerpt("/".join(key).encode("utf-8", "backslashreplace"))
 
 
 def _conform_rules(rules: ChannelRules, metadata: Metadata) -> Rules:
