@@ -1,0 +1,1 @@
+"""Fuzzing: input that nobody would write, by the million."""
