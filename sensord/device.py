@@ -78,6 +78,7 @@ class Device:
         self._detail = ""
         self._since_us = clock.wall_us()
         self._last_reading_us: int | None = None
+        self._samples = 0  # counted when the last reading came
         self._connects = 0
         self._timer: asyncio.Handle | None = None
         self._timer_due_us = 0
@@ -162,7 +163,11 @@ class Device:
     # -- inside ------------------------------------------------------------------------------------
 
     def _after(self) -> None:
-        self._last_reading_us = self._clock.wall_us()
+        samples = self._intake.totals.samples
+        if samples > self._samples:
+            # Noise is no reading: a device that sends nothing else must not look alive.
+            self._samples = samples
+            self._last_reading_us = self._clock.wall_us()
         if self._intake.due_us is not None:
             self._schedule(self._intake.due_us)
         if self._status_timer is None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import os
 import sys
@@ -38,9 +39,11 @@ class FieldsFormatter(logging.Formatter):
 
 
 def _show(value: object) -> str:
+    """Write a value so that no value can look like another field or another line."""
     text = str(value)
-    plain = text and text.isprintable() and not any(c in text for c in ' "=')
-    return text if plain else f'"{ascii(text)[1:-1]}"' if not text.isprintable() else f'"{text}"'
+    if text and text.isprintable() and not any(c in text for c in ' "='):
+        return text
+    return json.dumps(text, ensure_ascii=not text.isprintable())
 
 
 def setup(level: str) -> None:

@@ -74,6 +74,15 @@ class ManualLoop(asyncio.AbstractEventLoop):
         heapq.heappush(self._timers, (when, next(self._order), handle))
         return handle
 
+    def call_later(
+        self,
+        delay: float,
+        callback: Callable[[*Ts], object],
+        *args: *Ts,
+        context: Context | None = None,
+    ) -> asyncio.TimerHandle:
+        return self.call_at(self.now + delay, callback, *args, context=context)
+
     def get_debug(self) -> bool:
         return False
 
