@@ -8,6 +8,7 @@ their fault is shown at the key that holds them.
 from __future__ import annotations
 
 import re
+import tomllib
 
 from sensord.config.schema import Path
 
@@ -56,8 +57,7 @@ class Lines:
                 is_array = text.startswith("[[", at)
                 keys, at = self._keys(at + 1 + is_array)
                 at += 1 + is_array
-                table = self._enter(keys, is_array=is_array)
-                self._lines.setdefault(table, line)
+                table = self._enter(keys, line, is_array=is_array)
             else:
                 keys, at = self._keys(at)
                 path = table
@@ -68,24 +68,28 @@ class Lines:
 
     def _keys(self, at: int) -> tuple[list[str], int]:
         keys = []
-        while found := _KEY.match(self._text, at):
+        while True:
+            found = _KEY.match(self._text, at)
+            assert found is not None, "tomllib has accepted the text"
             key = found[1]
-            keys.append(key[1:-1] if key[0] in "\"'" else key)
+            # Quoted keys may hold escapes: whoever reads the values reads them too.
+            keys.append(next(iter(tomllib.loads(f"{key} = 0"))) if key[0] in "\"'" else key)
             at = found.end()
             if self._text[at] != ".":
-                break
+                return keys, at
             at += 1
-        return keys, at
 
-    def _enter(self, keys: list[str], *, is_array: bool) -> Path:
+    def _enter(self, keys: list[str], line: int, *, is_array: bool) -> Path:
         path: Path = ()
         for i, key in enumerate(keys):
             path = (*path, key)
+            self._lines.setdefault(path, line)  # a table above it may have no line of its own
             last = i == len(keys) - 1
             if last and is_array:
                 self._counts[path] = self._counts.get(path, -1) + 1
             if path in self._counts:
                 path = (*path, self._counts[path])
+                self._lines.setdefault(path, line)
         return path
 
     def _skip_value(self, at: int) -> int:

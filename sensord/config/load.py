@@ -44,7 +44,8 @@ def parse(text: str, file: str, readers: Registry, decoders: Registry) -> Config
     """
     try:
         raw = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as exc:
+    # Beside its own ValueError: an integer of thousands of digits, arrays nested without end.
+    except (ValueError, RecursionError) as exc:
         found = re.search(r"\(at line (\d+), column \d+\)", str(exc))
         line = int(found[1]) if found else text.count("\n") + 1
         raise ConfigError([ConfigFault(file, line, "", f"is not TOML: {exc}")]) from exc

@@ -20,6 +20,7 @@ import enum
 import functools
 import math
 import re
+import sys
 import types
 import typing
 from collections.abc import Callable, Hashable, Iterator, Mapping
@@ -166,7 +167,7 @@ _NAMES = {bool: "true or false", int: "an integer", float: "a number", str: "a t
 
 
 def _scalar(hint: Any, raw: object, path: Path, faults: Faults) -> object:
-    if hint is float and type(raw) is int:
+    if hint is float and type(raw) is int and abs(raw) <= sys.float_info.max:
         return float(raw)
     # `type(...) is` and not isinstance: True is an int to Python, not to an operator.
     if type(raw) is not hint:
@@ -194,13 +195,15 @@ def _annotated(hint: Any, raw: object, path: Path, faults: Faults) -> object:
 
 
 def _amount(units: dict[str, Any], wanted: str, raw: object, path: Path, faults: Faults) -> object:
+    number: float | None = None
     if type(raw) in {int, float}:
         number = typing.cast("float", raw)
-        if 0 <= number < float("inf"):
-            return float(number)
     elif isinstance(raw, str) and (found := _AMOUNT.fullmatch(raw)) and found[2] in units:
-        return float(found[1]) * units[found[2]]
-    return _refuse(wanted, raw, path, faults)
+        number = float(found[1]) * units[found[2]]
+    # An integer may have more digits than any float.
+    if number is None or not 0 <= number <= sys.float_info.max:
+        return _refuse(wanted, raw, path, faults)
+    return float(number)
 
 
 def _choice(allowed: tuple[Any, ...], raw: object, path: Path, faults: Faults) -> object:

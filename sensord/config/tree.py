@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 import difflib
 import fnmatch
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal, Protocol
@@ -71,7 +72,8 @@ class Server:
         for address in self.listen:
             host, _, port = address.rpartition(":")
             is_open = host.startswith("[") is not host.endswith("]")
-            if not host or is_open or not port.isdecimal() or int(port) > HIGHEST_PORT:
+            is_port = re.fullmatch("[0-9]{1,5}", port) and int(port) <= HIGHEST_PORT
+            if not host or is_open or not is_port:
                 yield "listen", f'expected "host:port", such as "127.0.0.1:8765", got "{address}"'
             elif not self.insecure and not is_loopback(host):
                 yield "listen", _EXPOSED.format(host)
@@ -129,7 +131,7 @@ class ChannelRules:
             yield "range", "expected [lowest, highest]"
         if not self.scale:
             yield "scale", "may not be 0: every value would be lost"
-        if self.topic and (message := _device_pattern_fault(self.topic)):
+        if self.topic and (message := pattern_fault(self.topic)):
             yield "topic", message
 
 
@@ -190,14 +192,8 @@ class _Common:
     max_channels: Annotated[int, Within(1, 100_000)] = 1000
 
     def faults(self) -> Iterator[tuple[str, str]]:
-        if message := _device_pattern_fault(self.topic):
+        if message := pattern_fault(self.topic):
             yield "topic", message
-
-
-def _device_pattern_fault(pattern: str) -> str | None:
-    if pattern.startswith("$"):
-        return "topics that begin with $ are sensord's own"
-    return pattern_fault(pattern)
 
 
 _SEPARATE = {"reader", "decoder", "channels"}
