@@ -357,6 +357,7 @@ class Ledger:
         """Note that it begins with what was logged at or after a time."""
         world = self._world
         self.begin(selection, world.first_held)
+        self._turns[-1].tail = world.log.tail  # nobody is told where that time is in the log
         self._since_us = time_us
         gone = world.between(world.first, world.first_held)
         self._owes_gap = any(self._wants(record) for record in gone)

@@ -288,7 +288,7 @@ class Act:
 
 @pytest.mark.timeout(300)
 @settings(
-    max_examples=60,
+    max_examples=150,
     deadline=None,
     phases=[Phase.explicit, Phase.reuse, Phase.generate, Phase.shrink],
     suppress_health_check=[HealthCheck.too_slow],
