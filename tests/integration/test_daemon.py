@@ -184,6 +184,7 @@ async def test_a_client_survives_kill_and_restart(tmp_path: Path) -> None:
         async with Client(daemon.url) as client:
             await is_up(client, "boiler")
             readings = Follower(client.subscribe("plant/#"))
+            await readings.live()  # from here on it has a position to resume from
             port.feed(line(1.5))
             await readings.value(1.5)
             before = client.server["epoch"]

@@ -14,7 +14,7 @@ from websockets.exceptions import InvalidStatus
 from websockets.frames import Frame, Opcode
 from websockets.typing import Subprotocol
 
-from sensord.model import Level, Quality, ValueType
+from sensord.model import Level, Metadata, Quality, ValueType
 from sensord.server.session import MAX_MALFORMED, Limits
 from tests.kit.loops import on_each_loop
 from tests.kit.monitor import Seen, monitor
@@ -586,6 +586,24 @@ async def test_resuming_brings_every_reading_exactly_once(encoding: str) -> None
                 assert story.values == [float(i) for i in range(offset, tail + 5)]
                 assert story.gaps == []
                 assert story.cursor == tail + 5
+
+
+@on_each_loop
+@each_encoding
+async def test_resuming_brings_readings_from_before_a_change_of_metadata(encoding: str) -> None:
+    """Under the number that they had; the last value is only that of the new channel."""
+    async with Station() as station, monitor(station.url, encoding) as client:
+        celsius = station.bus.channel("plant/a", Metadata(unit="Cel"))
+        station.publish(celsius, 1.5, 2.5)
+        kelvin = station.bus.channel("plant/a", Metadata(unit="K"))
+        station.publish(kelvin, 275.5)
+        resumed = await client.subscribe("plant/#", start={"epoch": EPOCH, "offset": 0})
+        newest = await client.subscribe("plant/#")
+        station.publish(kelvin, 276.5)
+        await client.until(lambda: 276.5 in resumed.values and 276.5 in newest.values)
+        assert resumed.values == [1.5, 2.5, 275.5, 276.5]
+        assert newest.values == [275.5, 276.5]
+        assert {told["unit"] for told in client.channels.values()} == {"Cel", "K"}
 
 
 @on_each_loop
