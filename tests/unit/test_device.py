@@ -259,6 +259,14 @@ def test_a_fault_is_told_soon_and_then_every_ten_seconds(scene: Scene) -> None:
     ]
 
 
+def test_faults_without_a_pause_are_told_all_the_same(scene: Scene) -> None:
+    """The next one does not put off what the first one began."""
+    for tenth in range(20):
+        scene.device.fault("no answer", "")
+        scene.loop.run_until((tenth + 1) / 10)
+    assert [told["faults"] for told in scene.told()] == [{"no answer": 5}]
+
+
 def test_a_fault_does_not_wait_for_the_minute(scene: Scene) -> None:
     """The earlier of two times counts."""
     scene.device.samples([Sample("t", 1.0)])
