@@ -1,7 +1,8 @@
 """Growth: how the daemon's cost grows with readings, topics, groups and monitors.
 
 One thing grows at a time, from 10,000 readings/s on 200 topics in bursts, to 100 monitors that
-share one group. The cost is the CPU of the whole daemon, the making of the readings included.
+share one group. The cost is the CPU of the whole daemon, the making of the readings included. For
+what waiting saves, ``max_latency`` grows too, with readings that come at any time.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import time
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from bench.load import Load
+from bench.load import Load, Pattern
 from bench.processes import Sensord, cpu_s
 from bench.report import Options, Report, Unavailable, main, median
 from bench.subscribers import EVERYTHING, Subscribers, compiled, sensord
@@ -34,6 +35,8 @@ class Setting:
     topics: int = 200
     groups: int = 1
     monitors: int = 100
+    max_latency_ms: int = 20
+    pattern: Pattern = "burst"
 
 
 BASE = Setting()
@@ -42,6 +45,9 @@ SWEEPS: dict[str, list[Setting]] = {
     "readings": [replace(BASE, readings=n) for n in (100, 1_000, 5_000, 10_000, 20_000)],
     "topics": [replace(BASE, topics=n) for n in (10, 200, 2_000, 10_000)],
     "groups": [replace(BASE, groups=n) for n in (1, 10, 50, 100)],
+    "max_latency_ms": [
+        replace(BASE, pattern="spread", max_latency_ms=n) for n in (1, 5, 10, 20, 50, 100)
+    ],
     "monitors": [replace(BASE, monitors=n) for n in (0, 1, 10, 100, 300, 1_000)],
 }
 
@@ -58,11 +64,13 @@ class Cost:
 
 def cost(setting: Setting, seconds: float, folder: Path) -> Cost:
     """Measure one setting."""
-    with Sensord(Load(setting.readings, setting.topics).config(), folder) as daemon:
+    load = Load(setting.readings, setting.topics, setting.pattern)
+    with Sensord(load.config(), folder) as daemon:
         if not setting.monitors:
             time.sleep(WARM_UP_S)
             return Cost(*used(daemon, seconds), 0.0, 0)
-        endpoint = sensord(daemon.port, *EVERYTHING, MANY_GROUPS)
+        max_latency = setting.max_latency_ms / 1000
+        endpoint = sensord(daemon.port, *EVERYTHING, MANY_GROUPS, max_latency=max_latency)
         with Subscribers(
             compiled(folder), endpoint, setting.monitors, groups=setting.groups
         ) as monitors:
