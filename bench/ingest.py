@@ -45,7 +45,7 @@ from sensord.policy import Policy, Publisher
 from sensord.readers import registry as readers
 from sensord.server.group import Groups, Key
 from sensord.wire.frames import MSGPACK
-from sensord.wire.messages import Options as SubscriptionOptions
+from sensord.wire.requests.subscriptions import Options as SubscriptionOptions
 
 __all__ = ["measure"]
 

@@ -26,7 +26,7 @@ from sensord.model import Metadata, Reading
 from sensord.server.group import Groups, Key
 from sensord.topics import matches
 from sensord.wire.frames import MSGPACK
-from sensord.wire.messages import Options as SubscriptionOptions
+from sensord.wire.requests.subscriptions import Options as SubscriptionOptions
 
 __all__ = ["measure"]
 

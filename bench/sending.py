@@ -35,7 +35,7 @@ from sensord.model import Channel, Metadata, Reading, Record, ValueType
 from sensord.server.connection import Connection
 from sensord.server.group import frames
 from sensord.server.listener import Server
-from sensord.server.session import Limits
+from sensord.server.shared import Limits
 from sensord.wire.frames import MSGPACK
 
 __all__ = ["measure"]

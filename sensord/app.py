@@ -36,7 +36,7 @@ from sensord.readers import registry as readers
 from sensord.readers.supervisor import supervise
 from sensord.recording import JournalStatus, open_log, restore_channels
 from sensord.server.listener import Server
-from sensord.server.session import Limits
+from sensord.server.shared import Limits
 
 __all__ = ["App", "StartError", "run"]
 

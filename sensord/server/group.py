@@ -23,7 +23,8 @@ from sensord.bus import Bus
 from sensord.model import Channel, Record
 from sensord.server.thinning import Thinning, newest
 from sensord.wire.frames import Codec, Message
-from sensord.wire.messages import Options, announcement
+from sensord.wire.messages import announcement
+from sensord.wire.requests.subscriptions import Options
 
 __all__ = [
     "FRAME_READINGS",

@@ -20,7 +20,8 @@ from sensord.model import Channel, Kind, Metadata, Reading, Value, ValueType
 from sensord.server.connection import Connection
 from sensord.server.group import Groups
 from sensord.server.http import Answer, Pages
-from sensord.server.session import Limits, Session, Shared
+from sensord.server.session import Session
+from sensord.server.shared import Limits, Shared
 from sensord.wire.frames import Codec
 
 __all__ = ["Server", "Statistics"]

@@ -26,7 +26,7 @@ from sensord.model import Channel, Position, Record
 from sensord.server.group import Group, Groups, Key, Write, announcements, frames, packet
 from sensord.server.thinning import Thinning, conflate
 from sensord.wire.frames import Codec, Message
-from sensord.wire.messages import Ago, Since, Start
+from sensord.wire.places import Ago, Since, Start
 
 __all__ = ["Client", "Phase", "Subscription"]
 
@@ -203,6 +203,10 @@ class Subscription:
             self._group.wait(self)
         else:
             self._join()
+
+    def unclogged(self) -> None:
+        """Go on: the client reads again."""
+        self.advance()
 
     def boundary(self, records: Sequence[Record]) -> None:
         """Go on after the flush that this subscription waited for."""

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 from sensord.model import Reading, Record
 from sensord.policy import is_change
-from sensord.wire.messages import Options
+from sensord.wire.requests.subscriptions import Options
 
 __all__ = ["Thinning", "conflate", "newest"]
 

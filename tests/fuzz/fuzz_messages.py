@@ -29,7 +29,7 @@ from websockets.frames import Opcode
 
 from sensord.model import ValueType
 from sensord.server.connection import Connection
-from sensord.server.session import Limits
+from sensord.server.shared import Limits
 from tests.fuzz.mutation import Mutator
 from tests.kit.monitor import Monitor, Story, monitor
 from tests.kit.station import Station

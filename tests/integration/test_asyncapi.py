@@ -26,10 +26,11 @@ from sensord.log.archive import Fetched, Wanted
 from sensord.log.journal import Hole
 from sensord.model import GOOD, Kind, Level, Metadata, Quality, Reading, Reason, Value, ValueType
 from sensord.server.listener import Server
-from sensord.server.session import Limits
+from sensord.server.shared import Limits
 from sensord.server.subscription import Phase
-from sensord.wire import messages
 from sensord.wire.frames import CODECS, JSON, MSGPACK, Codec
+from sensord.wire.requests import READERS, read_request
+from sensord.wire.requests.subscriptions import Options, Subscribe
 from tests.kit.loops import on_each_loop
 
 ROOT = Path(__file__).parents[2]
@@ -207,8 +208,8 @@ def test_examples_are_true(name: str) -> None:
     for example in MESSAGES[name]["examples"]:
         payload = example["payload"]
         assert strict_faults(MESSAGES[name]["payload"]["$ref"], payload) == []
-        if MESSAGES[name]["payload"]["$ref"].rpartition("/")[2] in messages._READERS:
-            messages.read_request(payload)
+        if MESSAGES[name]["payload"]["$ref"].rpartition("/")[2] in READERS:
+            read_request(payload)
 
 
 def test_every_message_has_an_example() -> None:
@@ -222,7 +223,7 @@ def test_every_message_has_an_example() -> None:
 
 def test_requests_are_those_of_the_code() -> None:
     """Each request that the server reads is an operation, and there is no other."""
-    assert ops("receive") == set(messages._READERS)
+    assert ops("receive") == set(READERS)
     for name, pointer in payloads("receive").items():
         assert found_at(pointer)["properties"]["op"]["const"] == name
 
@@ -249,12 +250,12 @@ def test_request_fields_are_those_of_the_document() -> None:
 def test_defaults_are_those_of_the_code() -> None:
     """A default in the description is what the server takes for a missing field."""
     told = {name: part.get("default") for name, part in SCHEMAS["subscribe"]["properties"].items()}
-    options = messages.Options()
+    options = Options()
     assert told["mode"] == options.mode
     assert told["period"] == options.period_s
     assert told["max_latency"] == options.max_latency_s
     assert told["deadband"] == options.deadband
-    assert SCHEMAS["from"]["default"] == messages.Subscribe(1, ("#",)).start
+    assert SCHEMAS["from"]["default"] == Subscribe(1, ("#",)).start
     channel = {name: part.get("default") for name, part in SCHEMAS["channel"]["properties"].items()}
     for name in ("type", "unit", "decimals", "kind", "description", "device"):
         assert channel[name] == getattr(Metadata(), name)
@@ -386,7 +387,7 @@ def requests(op: str) -> Iterator[dict[str, Any]]:
     yield {**{name: values[0] for name, values in VALUES.items()}, **whole}
 
 
-@pytest.mark.parametrize("op", sorted(messages._READERS))
+@pytest.mark.parametrize("op", sorted(READERS))
 def test_schemas_refuse_what_the_server_refuses(op: str) -> None:
     """A request is refused by its schema exactly if the server refuses it."""
     for message in requests(op):
@@ -397,7 +398,7 @@ def test_schemas_refuse_what_the_server_refuses(op: str) -> None:
 def is_refused(message: object) -> bool:
     """Tell whether the server refuses a request as such."""
     try:
-        messages.read_request(message)
+        read_request(message)
     except ProtocolError:
         return True
     return False
@@ -406,7 +407,7 @@ def is_refused(message: object) -> bool:
 # -- against a server --------------------------------------------------------------------------
 
 STALE = Quality(Level.BAD, Reason.STALE)
-LIMITS = Limits(subscriptions=5, outbox_bytes=8 * 1024)
+LIMITS = Limits(requests=5, outbox_bytes=8 * 1024)
 LONG = "x" * 2000
 SETTLED_TURNS = 50
 """A session clogged for so many turns stays so: all buffers on the way to the client are full."""

@@ -20,7 +20,7 @@ from sensord.client import Client, ClientError, Update
 from sensord.client.client import QUEUE
 from sensord.errors import ProtocolError
 from sensord.model import Position
-from sensord.server.session import Limits
+from sensord.server.shared import Limits
 from tests.kit.broker import free_port
 from tests.kit.follower import Follower
 from tests.kit.loops import on_each_loop

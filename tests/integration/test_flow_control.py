@@ -17,7 +17,7 @@ from sensord.log.memory import BLOCK
 from sensord.model import ValueType
 from sensord.server.connection import Connection
 from sensord.server.group import FRAME_BYTES
-from sensord.server.session import Limits
+from sensord.server.shared import Limits
 from tests.kit.loops import on_each_loop
 from tests.kit.monitor import LazyMonitor, Monitor, Story, lazy_monitor, monitor
 from tests.kit.station import Station

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from sensord.model import Level, Metadata, Quality, ValueType
-from sensord.server.session import Limits
+from sensord.server.shared import Limits
 from tests.kit.loops import on_each_loop
 from tests.kit.monitor import monitor
 from tests.kit.station import EPOCH, Station

@@ -15,7 +15,8 @@ from websockets.frames import Frame, Opcode
 from websockets.typing import Subprotocol
 
 from sensord.model import Level, Metadata, Quality, ValueType
-from sensord.server.session import MAX_MALFORMED, Limits
+from sensord.server.session import MAX_MALFORMED
+from sensord.server.shared import Limits
 from tests.kit.loops import on_each_loop
 from tests.kit.monitor import Seen, monitor
 from tests.kit.station import EPOCH, Station
@@ -107,7 +108,7 @@ async def test_one_session_too_many_is_sent_away() -> None:
 @each_encoding
 async def test_hello_tells_the_server_its_log_and_its_limits(encoding: str) -> None:
     """All that a client needs to resume, and to keep to the rules."""
-    limits = Limits(message_bytes=9999, subscriptions=7, filters=64, outbox_bytes=55_555)
+    limits = Limits(message_bytes=9999, requests=7, filters=64, outbox_bytes=55_555)
     async with Station(limits) as station:
         station.publish("plant/a", 1.0, 2.0)
         async with monitor(station.url, encoding, says_hello=False) as client:
@@ -119,7 +120,7 @@ async def test_hello_tells_the_server_its_log_and_its_limits(encoding: str) -> N
     assert isinstance(answer["session"], str)
     assert abs(answer["time_us"] - clock_us) < 10_000_000
     assert answer["limits"]["message_bytes"] == 9999
-    assert answer["limits"]["subscriptions"] == 7
+    assert answer["limits"]["requests"] == 7
     assert answer["limits"]["filters"] == 64
     assert answer["limits"]["outbox_bytes"] == 55_555
 

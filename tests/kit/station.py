@@ -11,7 +11,7 @@ from sensord.clock import SystemClock
 from sensord.log import Log
 from sensord.model import GOOD, Channel, Kind, Metadata, Quality, Reading, Value, ValueType
 from sensord.server.listener import Server
-from sensord.server.session import Limits
+from sensord.server.shared import Limits
 
 __all__ = ["EPOCH", "Station"]
 

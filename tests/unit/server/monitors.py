@@ -41,13 +41,24 @@ from sensord.model import (
 )
 from sensord.policy import is_change
 from sensord.server.group import Groups, Write
-from sensord.server.session import Limits, Session, Shared
+from sensord.server.session import Session
+from sensord.server.shared import Limits, Shared
 from sensord.topics import matches
 from sensord.wire.frames import Codec, DecodedFrame, Message
 from sensord.wire.messages import from_announcement
 from tests.unit.manual import ManualClock, manual_loop
 
-__all__ = ["EPOCH", "KINDS", "STALE", "Ledger", "Monitor", "World", "payload_of", "settle"]
+__all__ = [
+    "EPOCH",
+    "KINDS",
+    "STALE",
+    "Answer",
+    "Ledger",
+    "Monitor",
+    "World",
+    "payload_of",
+    "settle",
+]
 
 EPOCH = "e1"
 

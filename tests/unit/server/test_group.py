@@ -17,7 +17,7 @@ from sensord.model import Channel, Kind, Metadata, Reading, Record, ValueType
 from sensord.server import group as group_module
 from sensord.server.group import Group, Groups, Key, Write, announcements, frames, packet
 from sensord.wire.frames import JSON, MSGPACK, Codec
-from sensord.wire.messages import Options
+from sensord.wire.requests.subscriptions import Options
 from tests.unit.manual import ManualClock, ManualLoop, manual_loop
 from tests.unit.server.monitors import payload_of
 

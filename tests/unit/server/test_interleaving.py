@@ -12,7 +12,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition,
 
 from sensord.model import GOOD, Quality
 from sensord.wire.frames import JSON, MSGPACK, Codec
-from tests.unit.server.monitors import EPOCH, KINDS, STALE, Ledger, Monitor, World, settle
+from tests.unit.server.monitors import EPOCH, KINDS, STALE, Answer, Ledger, Monitor, World, settle
 
 TOPICS = list(KINDS)
 
@@ -67,6 +67,8 @@ class Scene:
         for topic in known:
             self.world.publish(topic)
         self.monitors = [self.world.connect(codec) for codec in (MSGPACK, MSGPACK, JSON)]
+        self.asked: list[tuple[Monitor, Answer, list[int]]] = []
+        """Each get, and the last values of that moment."""
 
     def end(self) -> None:
         """Settle everything, and let everybody go."""
@@ -102,6 +104,11 @@ class Scene:
 
     def settle(self) -> None:
         settle(self.world, self.monitors)
+        for monitor, answer, wanted in self.asked:
+            if monitor in self.monitors:
+                assert answer.has_ended
+                assert sorted(answer.readings) == wanted
+        self.asked.clear()
         for monitor in self.monitors:
             refused = [answer.error for answer in monitor.answers.values() if answer.error]
             assert not refused, "every request here is a right one"
@@ -144,8 +151,7 @@ class Scene:
         monitor = self._reading(who)
         wanted = monitor.last_values(topics)
         answer = monitor.answers[monitor.request(op="get", topics=topics)]
-        assert answer.has_ended
-        assert sorted(answer.readings) == wanted
+        self.asked.append((monitor, answer, wanted))
 
     def clog(self, who: int, writes: int) -> None:
         """Clog now, or in the middle of whatever is written next."""

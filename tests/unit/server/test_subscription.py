@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from sensord.model import Metadata
-from sensord.server.session import Limits
+from sensord.server.shared import Limits
 from sensord.wire.frames import JSON, MSGPACK
 from tests.unit.server.monitors import EPOCH, Monitor, World, settle
 
@@ -378,7 +378,7 @@ def test_closing_twice_is_closing_once(world: World) -> None:
     """The end of a session and of its subscription may fall together."""
     monitor = connect(world, "a")
     monitor.subscribe("a")
-    (subscription,) = monitor.session._subscriptions.values()
+    (subscription,) = monitor.session.ongoing.values()
     monitor.leave()
     subscription.close()
     assert not len(world.groups)
@@ -514,7 +514,7 @@ def test_the_journal_is_read_where_the_memory_ends() -> None:
 
 def test_too_many_subscriptions_are_refused() -> None:
     """The limit is told, and ending one makes room."""
-    world = World(limits=Limits(subscriptions=1))
+    world = World(limits=Limits(requests=1))
     monitor = connect(world, "a")
     ledger = monitor.subscribe("a")
     refused = monitor.request(op="subscribe", topics=["a"])

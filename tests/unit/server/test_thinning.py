@@ -22,7 +22,7 @@ from sensord.model import (
     ValueType,
 )
 from sensord.server.thinning import Thinning, conflate, newest
-from sensord.wire.messages import Options
+from sensord.wire.requests.subscriptions import Options
 
 STATE = Channel(0, "a", Metadata())
 OTHER = Channel(1, "b", Metadata())

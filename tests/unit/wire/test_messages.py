@@ -10,23 +10,12 @@ from hypothesis import strategies as st
 
 from sensord.errors import ProtocolError
 from sensord.model import Channel, Kind, Metadata, Position, ValueType
-from sensord.wire.messages import (
-    Ago,
-    Get,
-    Hello,
-    Options,
-    Ping,
-    Request,
-    Since,
-    Start,
-    Subscribe,
-    Unsubscribe,
-    announcement,
-    error,
-    from_announcement,
-    read_request,
-    request_id,
-)
+from sensord.wire.messages import announcement, error, from_announcement
+from sensord.wire.places import Ago, Since, Start
+from sensord.wire.requests import Request, read_request, request_id
+from sensord.wire.requests.greeting import Hello, Ping
+from sensord.wire.requests.queries import Get
+from sensord.wire.requests.subscriptions import Options, Subscribe, Unsubscribe
 
 
 def refused(message: object) -> ProtocolError:

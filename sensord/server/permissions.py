@@ -1,0 +1,19 @@
+"""What a session may do: the one place that is asked, before anything else looks at a request.
+
+Nothing is refused until clients can prove who they are; then the answer changes here alone.
+"""
+
+from __future__ import annotations
+
+from sensord.wire.requests import Action
+
+__all__ = ["Permissions"]
+
+
+class Permissions:
+    """Says what each client may do."""
+
+    def refusal(self, client: str, action: Action, subject: str) -> str | None:
+        """Return why ``client`` may not do this to a filter, topic or name; None if it may."""
+        del client, action, subject
+        return None

@@ -1,0 +1,18 @@
+"""What is done for each request: one module a family, as in `sensord.wire.requests`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from sensord.server.caller import Caller
+from sensord.server.requests import queries, subscriptions
+from sensord.wire.requests import Request
+
+__all__ = ["HANDLERS"]
+
+HANDLERS: Mapping[type[Request], Callable[[Caller, Any], None]] = {
+    **subscriptions.HANDLERS,
+    **queries.HANDLERS,
+}
+"""By the request's type. A handler answers the caller, or raises `ProtocolError`."""

@@ -1,0 +1,42 @@
+"""Answers to those who ask what is known: ``get`` and ``ping``."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+
+from sensord.model import Record
+from sensord.server.caller import Caller
+from sensord.server.group import announcements, frames
+from sensord.server.parts import Parts
+from sensord.wire.frames import Codec
+from sensord.wire.requests import Request
+from sensord.wire.requests.greeting import Ping
+from sensord.wire.requests.queries import Get
+
+__all__ = ["HANDLERS"]
+
+
+def ping(caller: Caller, request: Ping) -> None:
+    """Tell the clock."""
+    caller.result(request.id, time_us=caller.shared.bus.now_us())
+
+
+def get(caller: Caller, request: Get) -> None:
+    """Answer with last values."""
+    bus = caller.shared.bus
+    stream = caller.shared.groups.next_stream()
+    records = [r for c in bus.select(request.topics) if (r := bus.last(c)) is not None]
+    parts = Parts(request.id, caller, _packets(caller.codec, stream, records))
+    caller.keep(request.id, parts)
+    caller.result(request.id, stream=stream)
+    parts.begin()
+
+
+def _packets(codec: Codec, stream: int, records: Sequence[Record]) -> Iterator[bytes]:
+    yield from announcements(codec, [record.channel for record in records])
+    for _, data in frames(codec, stream, None, records):
+        yield data
+
+
+HANDLERS: Mapping[type[Request], Callable[[Caller, Any], None]] = {Get: get, Ping: ping}

@@ -1,0 +1,75 @@
+"""What is done for ``subscribe`` and ``unsubscribe``."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from sensord.errors import ProtocolError
+from sensord.server.caller import Caller
+from sensord.server.group import Key
+from sensord.server.subscription import Subscription
+from sensord.wire.requests import Request
+from sensord.wire.requests.subscriptions import Options, Subscribe, Unsubscribe
+
+__all__ = ["HANDLERS"]
+
+
+def subscribe(caller: Caller, request: Subscribe) -> None:
+    """Open a subscription, or change one."""
+    if request.change is not None:
+        subscription = _find(caller, request.change)
+        key = _key(caller, request.topics, request.options, subscription)
+        caller.result(request.id)
+        subscription.change(key)
+        return
+    shared = caller.shared
+    subscription = Subscription(
+        request.id, caller, shared.bus, shared.archive, shared.groups, shared.loop
+    )
+    caller.keep(request.id, subscription)
+    stream = subscription.open(_key(caller, request.topics, request.options, subscription))
+    caller.result(request.id, stream=stream)
+    subscription.begin(request.start)
+
+
+def unsubscribe(caller: Caller, request: Unsubscribe) -> None:
+    """End a subscription, or take filters out of it."""
+    subscription = _find(caller, request.subscription)
+    key = subscription.group.key
+    if request.topics is not None:
+        unknown = set(request.topics) - set(key.topics)
+        if unknown:
+            listed = ", ".join(sorted(unknown))
+            raise ProtocolError("not_found", f"this subscription has no filter {listed}")
+        left = tuple(topic for topic in key.topics if topic not in request.topics)
+        if left:
+            key = _key(caller, left, key.options, subscription)
+            caller.result(request.id)
+            subscription.change(key)
+            return
+    caller.result(request.id)
+    caller.end(request.subscription)
+
+
+def _key(caller: Caller, topics: tuple[str, ...], options: Options, mine: Subscription) -> Key:
+    """Return a group key that no other subscription of this session has."""
+    others = (o for o in caller.ongoing.values() if isinstance(o, Subscription) and o is not mine)
+    taken = {other.group.key for other in others}
+    key = Key(caller.codec, topics, options)
+    while key in taken:
+        key = key._replace(twin=key.twin + 1)
+    return key
+
+
+def _find(caller: Caller, number: int) -> Subscription:
+    subscription = caller.ongoing.get(number)
+    if not isinstance(subscription, Subscription):
+        raise ProtocolError("not_found", f"there is no open subscription {number}")
+    return subscription
+
+
+HANDLERS: Mapping[type[Request], Callable[[Caller, Any], None]] = {
+    Subscribe: subscribe,
+    Unsubscribe: unsubscribe,
+}

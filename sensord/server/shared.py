@@ -1,0 +1,41 @@
+"""What all sessions of a server share, and what each may take."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+
+from sensord.bus import Bus
+from sensord.log import Archive
+from sensord.server.group import Groups
+from sensord.server.permissions import Permissions
+from sensord.wire.fields import MAX_FILTERS
+
+__all__ = ["Limits", "Shared"]
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What one client may take; `docs/protocol.md`, section 8, tells them."""
+
+    message_bytes: int = 64 * 1024
+    requests: int = 64
+    """Open at a time, subscriptions among them."""
+    filters: int = MAX_FILTERS
+    sessions: int = 10_000
+    outbox_bytes: int = 128 * 1024
+    lag_timeout_s: float = 30.0
+    hello_timeout_s: float = 10.0
+    silence_s: float = 20.0
+
+
+@dataclass(frozen=True, slots=True)
+class Shared:
+    """What all sessions of a server share."""
+
+    bus: Bus
+    archive: Archive | None
+    groups: Groups
+    loop: asyncio.AbstractEventLoop
+    limits: Limits
+    permissions: Permissions = Permissions()

@@ -1,0 +1,46 @@
+"""Reading the fields of a request: each is checked by name, and a fault says what to send."""
+
+from __future__ import annotations
+
+from sensord.errors import ProtocolError
+from sensord.topics import filter_fault
+from sensord.wire.frames import Message
+
+__all__ = ["MAX_FILTERS", "bad", "number", "topics"]
+
+MAX_FILTERS = 64
+
+
+def bad(field: str, wanted: str) -> ProtocolError:
+    """Return the error to raise for a field."""
+    return ProtocolError("bad_request", f"{field}: {wanted}")
+
+
+def topics(message: Message) -> tuple[str, ...]:
+    """Read ``topics``: a list of filters.
+
+    Raises:
+        ProtocolError: It is not one.
+    """
+    found = message.get("topics")
+    if not isinstance(found, list) or not 1 <= len(found) <= MAX_FILTERS:
+        raise bad("topics", f"send a list of 1 to {MAX_FILTERS} filters")
+    for topic in found:
+        if not isinstance(topic, str):
+            raise bad("topics", "each filter is a text")
+        if fault := filter_fault(topic):
+            raise bad("topics", f'"{topic[:80]}": {fault}')
+    # Order and repetition say nothing; sorted, equal selections are equal.
+    return tuple(sorted(set(found)))
+
+
+def number(message: Message, field: str, default: float, low: float, high: float) -> float:
+    """Read a number within bounds, which it may equal.
+
+    Raises:
+        ProtocolError: It is not one.
+    """
+    raw = message.get(field, default)
+    if type(raw) not in (int, float) or not low <= raw <= high:
+        raise bad(field, f"send a number from {low:g} to {high:g}")
+    return float(raw)

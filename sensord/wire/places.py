@@ -1,0 +1,54 @@
+"""Where to begin in the log, as requests say it: a position, a time, or so long ago."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Literal
+
+from sensord.model import Position
+from sensord.wire.fields import bad
+
+__all__ = ["Ago", "Since", "Start", "read_start"]
+
+
+@dataclass(frozen=True, slots=True)
+class Since:
+    """Begin with the first reading logged at or after a time."""
+
+    time_us: int
+
+
+@dataclass(frozen=True, slots=True)
+class Ago:
+    """Begin this many microseconds before the server's present time."""
+
+    us: int
+
+
+Start = Literal["snapshot", "now"] | Position | Since | Ago
+
+
+_AGO = re.compile(r"-(\d{1,9}(?:\.\d{1,6})?)([smhd])")
+_UNIT_US = {"s": 10**6, "m": 60 * 10**6, "h": 3600 * 10**6, "d": 86400 * 10**6}
+
+
+def read_start(raw: object) -> Start:
+    """Read ``from``.
+
+    Raises:
+        ProtocolError: It is none of those.
+    """
+    match raw:
+        case None:
+            return "snapshot"
+        case "snapshot" | "now":
+            return raw
+        case str() if found := _AGO.fullmatch(raw):
+            return Ago(int(float(found[1]) * _UNIT_US[found[2]]))
+        # Types are compared exactly: True is an int to Python.
+        case {"epoch": str(epoch), "offset": offset} if type(offset) is int and 0 <= offset < 2**63:
+            return Position(epoch, offset)
+        case {"time_us": time_us} if type(time_us) is int and abs(time_us) < 2**63:
+            return Since(time_us)
+    raise bad("from", 'send "snapshot", "now", "-10m", {"epoch", "offset"} or {"time_us"}')
