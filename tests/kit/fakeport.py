@@ -92,6 +92,19 @@ class FakePort:
                 time.sleep(max(0.0, due - time.monotonic()))
         return sent
 
+    def feed_all(self, data: bytes, baud: int | None = None, chunk: int = 32) -> int:
+        """Send as `feed` does, but wait where the gateway's buffer is full: nothing is lost."""
+        assert self._master is not None
+        sent, due = 0, time.monotonic()
+        while sent < len(data):
+            select.select([], [self._master], [])
+            count = os.write(self._master, data[sent : sent + chunk])
+            sent += count
+            if baud:
+                due += count * BITS_A_BYTE / baud
+                time.sleep(max(0.0, due - time.monotonic()))
+        return sent
+
     def read(self, size: int, timeout_s: float = 10.0) -> bytes:
         """Wait for ``size`` bytes from the gateway; return fewer only when the time is over."""
         assert self._master is not None
