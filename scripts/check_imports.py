@@ -13,7 +13,7 @@ from pathlib import Path
 
 LAYERS: list[set[str]] = [
     {"sensord"},
-    {"errors", "model", "topics", "clock", "wallclock", "logs", "notify"},
+    {"errors", "model", "topics", "identity", "clock", "wallclock", "logs", "notify", "store"},
     {"config.schema"},
     {"policy", "decode"},
     {"conform"},
@@ -21,6 +21,8 @@ LAYERS: list[set[str]] = [
     {"config"},
     {"log", "recordings"},
     {"bus"},
+    {"audit"},
+    {"sharing", "control"},
     {"intake"},
     {"readers"},
     {"device", "recording", "server", "uplinks", "client"},

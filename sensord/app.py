@@ -34,9 +34,11 @@ from sensord.log.recorder import Recorder
 from sensord.notify import Notifier
 from sensord.readers import registry as readers
 from sensord.readers.supervisor import supervise
-from sensord.recording import JournalStatus, open_log, restore_channels
+from sensord.recording import JournalStatus, folder_of, open_log, restore_channels
 from sensord.server.listener import Server
 from sensord.server.shared import Limits
+from sensord.sharing import Sharing
+from sensord.store import Store, StoreError
 
 __all__ = ["App", "StartError", "run"]
 
@@ -77,12 +79,14 @@ class App:
         if recorder is not None and recovery is not None:
             restore_channels(bus, recovery)
             archive = recorder.archive(bus.described, loop)
-        server = Server(bus, loop, self._limits(), archive)
+        sharing = Sharing.build(bus, self._open_store(loop), loop, self.config.clients)
+        server = Server(bus, loop, self._limits(), archive, sharing)
         try:
             await server.listen(self.config.server.listen)
         except OSError as exc:
             if recorder is not None:
                 await recorder.close(bus_log)
+            sharing.close()
             raise StartError(f"cannot listen: {exc}; is another sensord running?") from exc
         devices = [self._device(device, bus, loop) for device in self.config.devices]
         async with asyncio.TaskGroup() as group:
@@ -121,6 +125,16 @@ class App:
             return await open_log(self.config.journal, self.config.log.ring, self._clock)
         except JournalBusyError as exc:
             raise StartError(f"{exc}; give this daemon a journal.folder of its own") from exc
+
+    def _open_store(self, loop: asyncio.AbstractEventLoop) -> Store:
+        """Open it beside the journal; without it, what clients share ends with the process."""
+        journal = self.config.journal
+        folder = folder_of(journal, os.environ, is_root=os.geteuid() == 0)
+        try:
+            return Store(folder if journal.enabled else None, loop)
+        except StoreError as exc:
+            log.error("clients' state is not kept", extra={"reason": str(exc)})
+            return Store(None, loop)
 
     def stop(self) -> None:
         """Begin to stop."""

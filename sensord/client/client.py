@@ -137,10 +137,15 @@ class Client:
     itself, and subscriptions go on where they were.
     """
 
-    def __init__(self, url: str, *, name: str = "", encoding: str = "msgpack") -> None:
+    def __init__(
+        self, url: str, *, name: str = "", encoding: str = "msgpack", key: str = ""
+    ) -> None:
         self.server: dict[str, Any] = {}
         """The answer to hello: server, epoch, limits, ..."""
+        self.id = ""
+        """What other clients know this one by."""
         self._url = url
+        self._key = key
         self._name = name
         self._codec: Codec = CODECS[f"sensord.v1.{encoding}"]
         self._numbers = itertools.count(2)
@@ -281,7 +286,10 @@ class Client:
     async def _hello(self, socket: ClientConnection) -> Conversation:
         conversation = Conversation(self._codec)
         try:
-            await self._send({"op": "hello", "id": 1, "client": self._name})
+            hello = {"op": "hello", "id": 1, "client": self._name}
+            if self._key:
+                hello["key"] = self._key
+            await self._send(hello)
             async with asyncio.timeout(CONNECT_S):
                 event = conversation.received(await socket.recv(decode=False))
             if isinstance(event, Refused):
@@ -292,6 +300,9 @@ class Client:
             await socket.close()
             raise
         self.server = event.fields
+        me = event.fields.get("client")
+        if isinstance(me, dict):  # a server without presence tells nothing
+            self.id, self._key = str(me.get("id", "")), str(me.get("key", ""))
         return conversation
 
     async def _send(self, message: dict[str, Any]) -> None:

@@ -23,6 +23,7 @@ from sensord.topics import pattern_fault, topic_fault
 
 __all__ = [
     "ChannelRules",
+    "Clients",
     "Config",
     "Device",
     "Logging",
@@ -97,6 +98,14 @@ def is_loopback(host: str) -> bool:
 
 
 @dataclass(frozen=True, slots=True)
+class Clients:
+    """What clients learn of each other, and how long one that is away keeps what it has."""
+
+    presence: bool = True
+    grace: Duration = 30.0
+
+
+@dataclass(frozen=True, slots=True)
 class Memory:
     """The part of the log that is held in memory."""
 
@@ -167,6 +176,7 @@ class Config:
     """The whole configuration."""
 
     server: Server = Server()
+    clients: Clients = Clients()
     log: Memory = Memory()
     journal: Journal = Journal()
     logging: Logging = Logging()
@@ -176,6 +186,7 @@ class Config:
 @dataclass(frozen=True, slots=True)
 class _Root:
     server: Server = Server()
+    clients: Clients = Clients()
     log: Memory = Memory()
     journal: Journal = Journal()
     logging: Logging = Logging()
@@ -217,7 +228,7 @@ def build(
     if root is None or len(faults.found) > before:
         return None
     whole = tuple(device for device in built if device is not None)
-    return Config(root.server, root.log, root.journal, root.logging, whole)
+    return Config(root.server, root.clients, root.log, root.journal, root.logging, whole)
 
 
 def _device(

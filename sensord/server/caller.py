@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from typing import Protocol
 
+from sensord.identity import Identity
 from sensord.server.group import Write
 from sensord.server.shared import Shared
 from sensord.wire.frames import Codec, Message
@@ -38,10 +39,13 @@ class Caller(Protocol):
     """The session that asks."""
 
     name: str
-    address: str
-    client: str
     codec: Codec
     shared: Shared
+
+    @property
+    def identity(self) -> Identity:
+        """Who asks."""
+        ...
 
     @property
     def write(self) -> Write:
@@ -76,6 +80,10 @@ class Caller(Protocol):
 
     def end(self, number: int) -> None:
         """Close an open request and say that it is over."""
+        ...
+
+    def watching(self) -> None:
+        """Learn that what it watches has changed, so that others see it."""
         ...
 
     def guard(self, act: Callable[..., None], *args: object) -> None:

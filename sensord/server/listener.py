@@ -22,6 +22,7 @@ from sensord.server.group import Groups
 from sensord.server.http import Answer, Pages
 from sensord.server.session import Session
 from sensord.server.shared import Limits, Shared
+from sensord.sharing import Sharing
 from sensord.wire.frames import Codec
 
 __all__ = ["Server", "Statistics"]
@@ -55,8 +56,10 @@ class Server:
         loop: asyncio.AbstractEventLoop,
         limits: Limits,
         archive: Archive | None = None,
+        sharing: Sharing | None = None,
     ) -> None:
-        self.shared = Shared(bus, archive, Groups(bus, loop), loop, limits)
+        sharing = sharing or Sharing.quiet(bus, loop)
+        self.shared = Shared(bus, archive, Groups(bus, loop), loop, limits, sharing)
         self.addresses: list[str] = []
         """Where it listens, once it does."""
         self._pages = Pages(bus, self._health)
@@ -120,6 +123,7 @@ class Server:
                 connection.abort()
         if self._sweeper is not None:
             self._sweeper.cancel()
+        self.shared.sharing.close()
 
     def statistics(self) -> Statistics:
         """Tell what the server has done since it started."""

@@ -5,6 +5,7 @@ Nothing is refused until clients can prove who they are; then the answer changes
 
 from __future__ import annotations
 
+from sensord.identity import Identity
 from sensord.wire.requests import Action
 
 __all__ = ["Permissions"]
@@ -13,7 +14,7 @@ __all__ = ["Permissions"]
 class Permissions:
     """Says what each client may do."""
 
-    def refusal(self, client: str, action: Action, subject: str) -> str | None:
+    def refusal(self, client: Identity, action: Action, subject: str) -> str | None:
         """Return why ``client`` may not do this to a filter, topic or name; None if it may."""
         del client, action, subject
         return None

@@ -13,10 +13,13 @@ from typing import Protocol
 
 import sensord
 from sensord.errors import ProtocolError
+from sensord.identity import Identity
 from sensord.server.caller import Ongoing
 from sensord.server.group import Write, packet
 from sensord.server.requests import HANDLERS
 from sensord.server.shared import Shared
+from sensord.server.subscription import Subscription
+from sensord.sharing.presence import Member
 from sensord.wire import messages
 from sensord.wire.frames import Codec, Message
 from sensord.wire.requests import Request, read_request, request_id
@@ -74,12 +77,24 @@ class Session:
         self._malformed = 0
         self.ongoing: dict[int, Ongoing] = {}
         """Its open requests, by their ids."""
+        self._member: Member | None = None
         self._lost: Counter[str] = Counter()  # of requests that are over
+
+    @property
+    def identity(self) -> Identity:
+        """Who the client is, once it has said hello."""
+        return self._member.identity if self._member else Identity("", "", self.address)
 
     @property
     def is_ready(self) -> bool:
         """Whether it has said hello."""
         return self._state is State.READY
+
+    @property
+    def watches(self) -> set[str]:
+        """The filters of its subscriptions."""
+        open_ = (o for o in self.ongoing.values() if isinstance(o, Subscription))
+        return {topic for subscription in open_ for topic in subscription.topics}
 
     @property
     def is_clogged(self) -> bool:
@@ -143,6 +158,8 @@ class Session:
             request.close()
             self._lost.update(request.lost)
         self.ongoing.clear()
+        if self._member is not None:
+            self.shared.sharing.presence.leave(self, self._member)
 
     # -- requests ----------------------------------------------------------------------------------
 
@@ -156,7 +173,7 @@ class Session:
         if request.id in self.ongoing:
             raise ProtocolError("already", f"id {request.id} is an open request")
         for subject in request.subjects:
-            why = self.shared.permissions.refusal(self.client, request.action, subject)
+            why = self.shared.permissions.refusal(self.identity, request.action, subject)
             if why is not None:
                 raise ProtocolError("forbidden", why)
         HANDLERS[type(request)](self, request)
@@ -183,16 +200,24 @@ class Session:
         self._lost.update(request.lost)
         self.tell({"op": "end", "id": number})
 
+    def watching(self) -> None:
+        """Learn that what it watches has changed, so that others see it."""
+        if self._member is not None:
+            self.shared.sharing.presence.watching(self._member)
+
     def _hello(self, request: Hello) -> None:
         if self._state is State.READY:
             raise ProtocolError("already", "hello was said; go on with requests")
         self._state = after(self._state, Event.HELLO)
         self.client = request.client
+        presence = self.shared.sharing.presence
+        self._member = presence.join(self, request.client, self.address, request.key)
         log, limits = self.shared.bus.log, self.shared.limits
         self.result(
             request.id,
             server=f"sensord/{sensord.__version__}",
             session=self.name,
+            client={"id": self._member.identity.id, "key": self._member.key},
             epoch=log.epoch,
             offset=log.tail,
             time_us=self.shared.bus.now_us(),

@@ -9,6 +9,7 @@ from sensord.bus import Bus
 from sensord.log import Archive
 from sensord.server.group import Groups
 from sensord.server.permissions import Permissions
+from sensord.sharing import Sharing
 from sensord.wire.fields import MAX_FILTERS
 
 __all__ = ["Limits", "Shared"]
@@ -38,4 +39,5 @@ class Shared:
     groups: Groups
     loop: asyncio.AbstractEventLoop
     limits: Limits
+    sharing: Sharing
     permissions: Permissions = Permissions()

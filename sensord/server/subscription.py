@@ -95,6 +95,11 @@ class Subscription:
         self._turn: asyncio.Handle | None = None
 
     @property
+    def topics(self) -> tuple[str, ...]:
+        """Its filters; none once it is closed."""
+        return self._group.key.topics if self._group is not None else ()
+
+    @property
     def group(self) -> Group:
         """The group that serves it, or will."""
         assert self._group is not None, "used after close"

@@ -22,6 +22,7 @@ def subscribe(caller: Caller, request: Subscribe) -> None:
         key = _key(caller, request.topics, request.options, subscription)
         caller.result(request.id)
         subscription.change(key)
+        caller.watching()
         return
     shared = caller.shared
     subscription = Subscription(
@@ -31,6 +32,7 @@ def subscribe(caller: Caller, request: Subscribe) -> None:
     stream = subscription.open(_key(caller, request.topics, request.options, subscription))
     caller.result(request.id, stream=stream)
     subscription.begin(request.start)
+    caller.watching()
 
 
 def unsubscribe(caller: Caller, request: Unsubscribe) -> None:
@@ -47,9 +49,11 @@ def unsubscribe(caller: Caller, request: Unsubscribe) -> None:
             key = _key(caller, left, key.options, subscription)
             caller.result(request.id)
             subscription.change(key)
+            caller.watching()
             return
     caller.result(request.id)
     caller.end(request.subscription)
+    caller.watching()
 
 
 def _key(caller: Caller, topics: tuple[str, ...], options: Options, mine: Subscription) -> Key:

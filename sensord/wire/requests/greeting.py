@@ -12,6 +12,7 @@ from sensord.wire.requests.base import Request
 __all__ = ["READERS", "Hello", "Ping"]
 
 MAX_NAME_CHARACTERS = 80
+MAX_KEY_CHARACTERS = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,6 +20,7 @@ class Hello(Request):
     """Introduce the client."""
 
     client: str = ""
+    key: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +32,10 @@ def _hello(message: Message) -> Hello:
     client = message.get("client", "")
     if not isinstance(client, str) or len(client) > MAX_NAME_CHARACTERS:
         raise bad("client", f"send a text of at most {MAX_NAME_CHARACTERS} characters")
-    return Hello(message["id"], "".join(c for c in client if c.isprintable()))
+    key = message.get("key")
+    if not (key is None or (isinstance(key, str) and len(key) <= MAX_KEY_CHARACTERS)):
+        raise bad("key", "send the key that an earlier hello was answered with, or leave it out")
+    return Hello(message["id"], "".join(c for c in client if c.isprintable()), key)
 
 
 def _ping(message: Message) -> Ping:

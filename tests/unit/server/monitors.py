@@ -43,6 +43,7 @@ from sensord.policy import is_change
 from sensord.server.group import Groups, Write
 from sensord.server.session import Session
 from sensord.server.shared import Limits, Shared
+from sensord.sharing import Sharing
 from sensord.topics import matches
 from sensord.wire.frames import Codec, DecodedFrame, Message
 from sensord.wire.messages import from_announcement
@@ -219,6 +220,7 @@ class World:
             groups=self.groups,
             loop=self.loop,
             limits=limits or Limits(),
+            sharing=Sharing.quiet(self.bus, self.loop),
         )
         self._names = itertools.count(1)
 

@@ -78,6 +78,7 @@ class Scene:
                 monitor.leave()
             assert not len(self.world.groups), "a group without users is closed"
             self.world.publish("a")
+            self.world.shared.sharing.close()
             assert self.world.loop.is_idle, "nobody listens any more"
             assert self.world.loop.next_timer is None
         finally:

@@ -59,7 +59,12 @@ def told_request(request: Request) -> dict[str, Any]:
     """Write a typed request as the vectors do."""
     match request:
         case Hello():
-            return {"op": "hello", "id": request.id, "client": request.client}
+            return {
+                "op": "hello",
+                "id": request.id,
+                "client": request.client,
+                "key": request.key,
+            }
         case Ping():
             return {"op": "ping", "id": request.id}
         case Get():

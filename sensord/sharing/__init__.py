@@ -1,0 +1,58 @@
+"""What clients share with each other: presence first, the rest builds on it."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from dataclasses import dataclass
+from typing import Self
+
+from sensord.audit import Audit
+from sensord.bus import Bus
+from sensord.config.tree import Clients
+from sensord.identity import Issuer
+from sensord.sharing.presence import Presence
+from sensord.store import Store
+
+__all__ = ["Sharing"]
+
+QUIET = Clients(presence=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Sharing:
+    """The parts, built in order."""
+
+    audit: Audit
+    store: Store
+    presence: Presence
+
+    @classmethod
+    def build(
+        cls, bus: Bus, store: Store, loop: asyncio.AbstractEventLoop, options: Clients
+    ) -> Self:
+        """Build them over a bus and a store."""
+        audit = Audit(bus)
+        issuer = Issuer(_secret(store))
+        presence = Presence(bus, audit, issuer, loop, options.grace, is_published=options.presence)
+        return cls(audit, store, presence)
+
+    @classmethod
+    def quiet(cls, bus: Bus, loop: asyncio.AbstractEventLoop) -> Self:
+        """Build them so that they publish nothing by themselves and keep nothing."""
+        return cls.build(bus, Store(None, loop), loop, QUIET)
+
+    def close(self) -> None:
+        """Stop all timers and bring to the disk what waits."""
+        self.presence.close()
+        self.store.close()
+
+
+def _secret(store: Store) -> bytes:
+    """Return what the server signs clients' keys with; made once."""
+    found = store.load("secret").get("keys")
+    if isinstance(found, str):
+        return bytes.fromhex(found)
+    made = secrets.token_bytes(32)
+    store.put("secret", "keys", made.hex())
+    return made
