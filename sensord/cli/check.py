@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+from collections.abc import Mapping
 from pathlib import Path
 
 from sensord.config.load import load
@@ -13,7 +14,10 @@ from sensord.log.journal import Options, forecast_bytes_per_day
 from sensord.readers import registry as readers
 from sensord.recording import folder_of
 
-__all__ = ["configure", "read", "run"]
+__all__ = ["configure", "journal_line", "read", "run"]
+
+SERVICE_FOLDER = Path("/var/lib/sensord/journal")
+"""What `StateDirectory=` of `systemd/sensord.service` makes of an empty `journal.folder`."""
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -30,17 +34,22 @@ def read(file: Path) -> Config:
     return load(file, readers, decoders)
 
 
-def _journal(options: Options) -> str:
+def journal_line(options: Options, environment: Mapping[str, str], *, is_root: bool) -> str:
+    """Say where a daemon started by this user would record, and what that writes in a day."""
     if not options.enabled:
         return "does not record"
-    folder = folder_of(options, os.environ, is_root=os.geteuid() == 0)
+    folder = folder_of(options, environment, is_root=is_root)
     gib, days = options.max_bytes / 2**30, options.max_age / 86400
     per_day = " / ".join(
         f"{forecast_bytes_per_day(rate, options.commit_interval) / 1e6:,.0f}"
         for rate in (1, 10, 100, 1000)
     )
+    where = f"records in {folder}"
+    # Whoever checks is mostly not the service, which is the one that will record.
+    if not options.folder and "STATE_DIRECTORY" not in environment and folder != SERVICE_FOLDER:
+        where += f" (as a systemd service in {SERVICE_FOLDER})"
     return (
-        f"records in {folder}, at most {gib:.3g} GiB and {days:.3g} days\n"
+        f"{where}, at most {gib:.3g} GiB and {days:.3g} days\n"
         f"    MB written to the card a day at 1 / 10 / 100 / 1000 readings/s: {per_day}"
     )
 
@@ -50,7 +59,7 @@ def run(options: argparse.Namespace) -> int:
     config = read(options.file)
     print(f"{options.file}: no faults")
     print(f"listens on {', '.join(config.server.listen)}")
-    print(_journal(config.journal))
+    print(journal_line(config.journal, os.environ, is_root=os.geteuid() == 0))
     for device in config.devices:
         decoder = f" as {device.decoder}" if device.decoder else ""
         mapped = [m.topic for m in getattr(device.reader_config, "topics", ()) if m.topic]
