@@ -96,10 +96,12 @@ async def policy_bus_group(policy: Policy, batches: int) -> float:
         now_us, wall_us = time.monotonic_ns() // 1000, time.time_ns() // 1000
         readings = [Reading(wall_us, (batch * 7 + i * 13) % 10_000 / 100) for i in range(TOPICS)]
         begun = time.process_time()
+        due = []
         for (channel, publisher), reading in zip(pairs, readings, strict=True):
-            due = publisher.offer(now_us, reading)
-            if due is not None:
-                bus.publish(channel, due, wall_us)
+            offered = publisher.offer(now_us, reading)
+            if offered is not None:
+                due.append((channel, offered))
+        bus.publish_all(due, wall_us)
         spine.groups.flush()
         used += time.process_time() - begun
         await asyncio.sleep(0)

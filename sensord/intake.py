@@ -115,8 +115,9 @@ class Intake:
 
     def samples(self, route: Route, samples: Iterable[Sample], now_us: int, wall_us: int) -> None:
         """Take decoded values."""
-        taps, publish = self._taps, self._bus.publish
-        count = published = 0
+        taps = self._taps
+        count = 0
+        due: list[tuple[Channel, Reading]] = []
         name = route.source
         for field_, value, quality, time_us in samples:
             count += 1
@@ -131,14 +132,14 @@ class Intake:
             value, quality = conform(tap.rules, value, quality)  # noqa: PLW2901  # it is the same value
             at_us = wall_us if time_us is None else time_us
             reading = make_reading((at_us, value, quality, False))
-            due = tap.publisher.offer(now_us, reading)
-            if due is not None:
-                publish(tap.channel, due, wall_us)
-                published += 1
+            offered = tap.publisher.offer(now_us, reading)
+            if offered is not None:
+                due.append((tap.channel, offered))
             if tap.is_timed:
                 self._note_due(tap)
         self.totals.samples += count
-        self.totals.readings += published
+        self.totals.readings += len(due)
+        self._bus.publish_all(due, wall_us)
 
     def fault(self, fault: Fault) -> None:
         """Count and report what could not be understood."""

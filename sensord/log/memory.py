@@ -11,7 +11,7 @@ from __future__ import annotations
 from array import array
 from bisect import bisect_left
 from collections import Counter, deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
 from sensord.model import Position, Record
@@ -79,12 +79,27 @@ class Log:
         block.append(record)
         self.tail += 1
         if len(block) >= BLOCK:
-            if self.on_block is not None:
-                self.on_block()
-            self._blocks.append([])
-            self._starts.append(self.tail)
-            if len(self._blocks) > self._max_blocks:
-                self._drop()
+            self._begin_block()
+
+    def extend(self, records: Sequence[Record]) -> None:
+        """Add the records that were made for the offsets from ``tail`` on."""
+        start = 0
+        while start < len(records):
+            block = self._blocks[-1]
+            piece = records[start : start + BLOCK - len(block)]
+            block += piece
+            start += len(piece)
+            self.tail += len(piece)
+            if len(block) >= BLOCK:
+                self._begin_block()
+
+    def _begin_block(self) -> None:
+        if self.on_block is not None:
+            self.on_block()
+        self._blocks.append([])
+        self._starts.append(self.tail)
+        if len(self._blocks) > self._max_blocks:
+            self._drop()
 
     def _drop(self) -> None:
         block = self._blocks.popleft()

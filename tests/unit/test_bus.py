@@ -80,21 +80,34 @@ def test_a_topic_belongs_to_whoever_claims_it_first(bus: Bus) -> None:
 
 
 def test_publishing_writes_the_log_with_the_next_offset(bus: Bus, clock: ManualClock) -> None:
-    """Stamped with the wall clock, or with the time at which it arrived with others."""
+    """Stamped with the wall clock."""
     channel = bus.channel("a", STATE)
     first = bus.publish(channel, Reading(5, 1.0))
     clock.move(7)
     second = bus.publish(channel, Reading(6, 2.0))
-    third = bus.publish(channel, Reading(6, 3.0), START_US - 1)
-    assert [record.offset for record in (first, second, third)] == [0, 1, 2]
-    assert [record.log_us for record in (first, second, third)] == [
-        START_US,
-        START_US + 7,
-        START_US - 1,
-    ]
-    assert [r for piece in bus.log.read(0, 9) for r in piece] == [first, second, third]
-    assert bus.last(channel) is third
+    assert [record.offset for record in (first, second)] == [0, 1]
+    assert [record.log_us for record in (first, second)] == [START_US, START_US + 7]
+    assert [r for piece in bus.log.read(0, 9) for r in piece] == [first, second]
+    assert bus.last(channel) is second
     assert bus.now_us() == START_US + 7
+
+
+def test_what_arrived_together_is_published_in_its_order(bus: Bus) -> None:
+    """Stamped with the time at which it arrived; the last of a channel is its last value."""
+    a, b = bus.channel("a", STATE), bus.channel("$sys/b", STATE)
+    everything, states = Sink(), Sink()
+    bus.attach(["#", "$sys/#"], everything)
+    bus.attach(["$sys/b"], states)
+    bus.publish(a, Reading(0, 0.0))
+    readings = [Reading(i, float(i)) for i in (1, 2, 3)]
+    bus.publish_all([(a, readings[0]), (b, readings[1]), (a, readings[2])], START_US - 1)
+    records = [Record(i, START_US - 1, c, readings[i - 1]) for i, c in ((1, a), (2, b), (3, a))]
+    assert everything.records[1:] == records
+    assert states.records == records[1:2]
+    assert [r for piece in bus.log.read(1, 9) for r in piece] == records
+    assert (bus.last(a), bus.last(b)) == (records[2], records[1])
+    bus.publish_all([], START_US)
+    assert bus.log.tail == 4
 
 
 def test_a_channel_without_a_reading_has_no_last_value(bus: Bus) -> None:
@@ -145,9 +158,23 @@ class Publishing(RuleBasedStateMachine):
         self.wanted: dict[Sink, list[int]] = {}
         self.knows: dict[Sink, list[Channel]] = {}
         self.last: dict[Channel, int] = {}
+        self.published = 0
 
     @rule(topic=st.sampled_from(TOPICS), metadata=st.sampled_from([STATE, STATE, EVENT]))
     def publish(self, topic: str, metadata: Metadata) -> None:
+        channel = self.channel(topic, metadata)
+        self.publishes(channel)
+        assert self.bus.publish(channel, Reading(0, None)).offset == self.last[channel]
+
+    @rule(topics=st.lists(st.sampled_from(TOPICS), max_size=6))
+    def publish_all(self, topics: list[str]) -> None:
+        channels = [self.channel(topic, STATE) for topic in topics]
+        for channel in channels:
+            self.publishes(channel)
+        self.bus.publish_all([(channel, Reading(0, None)) for channel in channels], START_US)
+        assert self.bus.log.tail == self.published
+
+    def channel(self, topic: str, metadata: Metadata) -> Channel:
         before = self.bus.find(topic)
         channel = self.bus.channel(topic, metadata)
         if channel is not before:
@@ -156,11 +183,14 @@ class Publishing(RuleBasedStateMachine):
                     self.knows[sink].append(channel)
             if before is not None:
                 self.last.pop(before, None)
-        record = self.bus.publish(channel, Reading(0, None))
-        self.last[channel] = record.offset
+        return channel
+
+    def publishes(self, channel: Channel) -> None:
         for filters, sink in self.sinks:
-            if any(matches(pattern, topic) for pattern in filters):
-                self.wanted[sink].append(record.offset)
+            if any(matches(pattern, channel.topic) for pattern in filters):
+                self.wanted[sink].append(self.published)
+        self.last[channel] = self.published
+        self.published += 1
 
     @rule(filters=st.lists(st.sampled_from(FILTERS), min_size=1, max_size=3))
     def attach(self, filters: list[str]) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
+from functools import partial
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -169,6 +171,32 @@ def test_a_full_block_is_announced_before_anything_is_dropped() -> None:
     for _ in range(13):
         both.append()
     assert told == [(0, 4), (0, 8), (4, 12)]
+
+
+@given(boths, st.lists(st.lists(one, max_size=11), max_size=8))
+def test_several_at_once_are_the_same_as_one_after_the_other(
+    told: tuple[int, int], portions: list[list[tuple[int, int]]]
+) -> None:
+    """Full blocks are announced and old ones dropped at the same offsets."""
+    one_by_one, at_once = Both(*told), Both(*told)
+    announced: tuple[list[Any], list[Any]] = ([], [])
+    for both, blocks in zip((one_by_one, at_once), announced, strict=True):
+        log = both.log
+        log.on_block = partial(
+            lambda log, blocks: blocks.append((log.first, log.tail)), log, blocks
+        )
+    for portion in portions:
+        made = len(one_by_one.all)
+        for channel, log_us in portion:
+            one_by_one.append(channel, log_us)
+        records = one_by_one.all[made:]
+        at_once.log.extend(records)
+        at_once.all += records
+    assert announced[0] == announced[1]
+    for log in (one_by_one.log, at_once.log):
+        assert log.tail == one_by_one.first + len(one_by_one.all)
+    assert list(at_once.log.read(0, 10**9)) == list(one_by_one.log.read(0, 10**9))
+    assert at_once.log.lost(told[1]) == one_by_one.log.lost(told[1])
 
 
 def test_another_epoch_leaves_the_offsets_as_they_are() -> None:

@@ -189,6 +189,17 @@ def _is(wanted: Wanted, record: Record) -> bool:
     return is_young and any(matches(pattern, record.channel.topic) for pattern in wanted.topics)
 
 
+def value_at(offset: int, channel: Channel, padding: int) -> Value:
+    """Return the value that tells a reading's offset."""
+    match channel.metadata.type:
+        case ValueType.FLOAT:
+            return float(offset)
+        case ValueType.STRING:
+            return f"{offset}{'.' * padding}"
+        case _:
+            return {"n": offset, "text": "." * padding}
+
+
 class World:
     """The daemon from its bus to its sessions, and the list of all that was published."""
 
@@ -243,20 +254,30 @@ class World:
         """Publish a reading whose value, unless one is given, is its offset."""
         self.clock.move(1000)
         channel = self.bus.channel(topic, KINDS[topic])
-        offset = self.log.tail
         if value is None:
-            match channel.metadata.type:
-                case ValueType.FLOAT:
-                    value = float(offset)
-                case ValueType.STRING:
-                    value = f"{offset}{'.' * padding}"
-                case _:
-                    value = {"n": offset, "text": "." * padding}
+            value = value_at(self.log.tail, channel, padding)
         time_us = self.clock.now_wall_us - (7 if restates else 3)
         record = self.bus.publish(channel, Reading(time_us, value, quality, restates))
+        return self._note(record)
+
+    def publish_all(self, topics: Sequence[str], *, padding: int, quality: Quality) -> None:
+        """Publish readings that arrive together, with source times of their own."""
+        self.clock.move(1000)
+        log_us, tail = self.clock.now_wall_us, self.log.tail
+        readings: list[tuple[Channel, Reading]] = []
+        for i, topic in enumerate(topics):
+            channel = self.bus.channel(topic, KINDS[topic])
+            value = value_at(tail + i, channel, padding)
+            readings.append((channel, Reading(log_us - 8 - i, value, quality)))
+        self.bus.publish_all(readings, log_us)
+        for i, (channel, reading) in enumerate(readings):
+            self._note(Record(tail + i, log_us, channel, reading))
+
+    def _note(self, record: Record) -> Record:
+        told_us = record.log_us if record.reading.restates else record.reading.time_us
         self.records.append(record)
-        self.by_time[record.log_us if restates else time_us] = record
-        self.last[channel.number] = record
+        self.by_time[told_us] = record
+        self.last[record.channel.number] = record
         return record
 
     def between(self, start: int, stop: int) -> list[Record]:

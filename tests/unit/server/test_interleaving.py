@@ -94,6 +94,10 @@ class Scene:
             self.world.publish(topic, padding=padding, quality=quality, restates=restates)
         self.go_on(0.0, turns)
 
+    def publish_all(self, topics: list[str], padding: int, quality: Quality, turns: int) -> None:
+        self.world.publish_all(topics, padding=padding, quality=quality)
+        self.go_on(0.0, turns)
+
     def go_on(self, seconds: float, turns: int) -> None:
         self.world.pass_time(seconds)
         for _ in range(turns):
@@ -253,8 +257,12 @@ class Act:
     def _publish(self) -> None:
         dice = self._random
         topics = dice.choices(TOPICS, k=dice.randint(1, self._readings))
-        quality, restates = dice.choice(QUALITIES), dice.random() < 0.2
-        self.scene.publish(topics, dice.choice(PADDINGS), quality, restates, dice.randint(0, 3))
+        padding, quality, turns = dice.choice(PADDINGS), dice.choice(QUALITIES), dice.randint(0, 3)
+        if dice.random() < 0.5:
+            self.scene.publish_all(topics, padding, quality, turns)
+        else:
+            restates = dice.random() < 0.2
+            self.scene.publish(topics, padding, quality, restates, turns)
 
     def _go_on(self) -> None:
         self.scene.go_on(self._random.choice(DELAYS_S), self._random.randint(0, 5))
@@ -353,6 +361,15 @@ class Interleaving(RuleBasedStateMachine):
         self, topics: list[str], padding: int, quality: Quality, restates: bool, turns: int
     ) -> None:
         self.scene.publish(topics, padding, quality, restates, turns)
+
+    @rule(
+        topics=st.lists(st.sampled_from(TOPICS), min_size=1, max_size=20),
+        padding=st.sampled_from(PADDINGS),
+        quality=st.sampled_from(QUALITIES),
+        turns=st.integers(0, 3),
+    )
+    def publish_all(self, topics: list[str], padding: int, quality: Quality, turns: int) -> None:
+        self.scene.publish_all(topics, padding, quality, turns)
 
     @rule(seconds=st.sampled_from(DELAYS_S), turns=st.integers(0, 5))
     def go_on(self, seconds: float, turns: int) -> None:
