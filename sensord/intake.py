@@ -88,7 +88,9 @@ class Intake:
         self._decoder = decoder
         self._bus = bus
         self._on_fault = on_fault
-        self._taps: dict[tuple[str, str], _Tap | None] = {}
+        # By source, then by field; None stands for a field that was refused.
+        self._taps: dict[str, dict[str, _Tap | None]] = {}
+        self._known = 0  # fields in all of them
         self._timed: list[_Tap] = []
 
     def reset(self) -> None:
@@ -115,18 +117,16 @@ class Intake:
 
     def samples(self, route: Route, samples: Iterable[Sample], now_us: int, wall_us: int) -> None:
         """Take decoded values."""
-        taps = self._taps
+        taps = self._taps.get(route.source, {})
         count = 0
         due: list[tuple[Channel, Reading]] = []
-        name = route.source
         for field_, value, quality, time_us in samples:
             count += 1
-            key = (name, field_)
-            tap = taps.get(key)
+            tap = taps.get(field_)
             if tap is None:
-                if key in taps:
+                if field_ in taps:
                     continue  # refused before, and counted then
-                tap = self._open(key, route, value)
+                tap = self._open(taps, route, field_, value)
                 if tap is None:
                     continue
             value, quality = conform(tap.rules, value, quality)  # noqa: PLW2901  # it is the same value
@@ -163,35 +163,43 @@ class Intake:
 
         Events are left alone: they happened, whatever became of the device.
         """
-        for tap in self._taps.values():
-            if tap is not None and not tap.channel.is_event:
-                self._publish(tap, tap.publisher.spoil(now_us, quality))
+        for taps in self._taps.values():
+            for tap in taps.values():
+                if tap is not None and not tap.channel.is_event:
+                    self._publish(tap, tap.publisher.spoil(now_us, quality))
 
     def _publish(self, tap: _Tap, reading: Reading | None) -> None:
         if reading is not None:
             self._bus.publish(tap.channel, reading)
             self.totals.readings += 1
 
-    def _open(self, key: tuple[str, str], route: Route, value: Value) -> _Tap | None:
-        """Make the channel of a field that is seen for the first time.
+    def _open(
+        self, taps: dict[str, _Tap | None], route: Route, field_: str, value: Value
+    ) -> _Tap | None:
+        """Make the tap of a field that is seen for the first time, among those of its source.
 
         A device that sends garbage must not fill the bus with channels, nor this table with
         refusals: past the cap nothing is remembered.
         """
-        if len(self._taps) >= self._device.max_channels:
-            self.fault(Fault("too many channels", _excerpt(key)))
+        if self._known >= self._device.max_channels:
+            self.fault(Fault("too many channels", _excerpt(route, field_)))
             return None
-        rules = self._device.rules(key[1])
-        topic = self._topic(rules.topic or route.pattern or self._device.topic, route, key[1])
+        self._known += 1
+        self._taps[route.source] = taps
+        tap = taps[field_] = self._tap(route, field_, value)
+        return tap
+
+    def _tap(self, route: Route, field_: str, value: Value) -> _Tap | None:
+        rules = self._device.rules(field_)
+        topic = self._topic(rules.topic or route.pattern or self._device.topic, route, field_)
         if topic is None or not self._bus.claim(topic):
             reason = "bad topic" if topic is None else "topic belongs to another field"
-            self.fault(Fault(reason, _excerpt(key)))
-            self._taps[key] = None
+            self.fault(Fault(reason, _excerpt(route, field_)))
             return None
-        metadata = self._metadata(key[1], rules, value)
+        metadata = self._metadata(field_, rules, value)
         policy = EVERY if metadata.kind is Kind.EVENT else rules.publish
         channel = self._bus.channel(topic, metadata)
-        tap = self._taps[key] = _Tap(channel, _conform_rules(rules, metadata), policy)
+        tap = _Tap(channel, _conform_rules(rules, metadata), policy)
         if tap.is_timed:
             self._timed.append(tap)
         return tap
@@ -218,9 +226,9 @@ class Intake:
         )
 
 
-def _excerpt(key: tuple[str, str]) -> bytes:
+def _excerpt(route: Route, field_: str) -> bytes:
     # A name may hold half a character, which has no UTF-8 form.
-    return excerpt("/".join(key).encode("utf-8", "backslashreplace"))
+    return excerpt(f"{route.source}/{field_}".encode("utf-8", "backslashreplace"))
 
 
 def _conform_rules(rules: ChannelRules, metadata: Metadata) -> Rules:

@@ -75,6 +75,13 @@ class Scene:
         self.clock.now_wall_us = START_US + now_us
         self.intake.data(text.encode() + b"\n", now_us, START_US + now_us)
 
+    @property
+    def fields(self) -> dict[tuple[str, str], Any]:
+        """All that the intake remembers, by source and field."""
+        taps = self.intake._taps
+        assert all(taps.values()), "a source without fields is not remembered"
+        return {(source, name): tap for source in taps for name, tap in taps[source].items()}
+
     def samples(self, *told: Sample, route: Route = DEVICE, at_s: float = 0) -> None:
         now_us = int(at_s * S)
         self.intake.samples(route, told, now_us, START_US + now_us)
@@ -314,7 +321,7 @@ def test_a_device_that_sends_garbage_cannot_fill_the_bus() -> None:
     assert len(scene.bus.select(["#"])) == 3
     assert scene.intake.totals.faults == {"too many channels": 7}
     assert scene.told[-1] == ("boiler/x0", 5.0)
-    assert len(scene.intake._taps) == 3
+    assert len(scene.fields) == 3
 
 
 def test_refused_fields_count_towards_the_cap() -> None:
@@ -323,7 +330,17 @@ def test_refused_fields_count_towards_the_cap() -> None:
     for i in range(10):
         scene.samples(Sample(f"#{i}", 1.0))
     assert scene.intake.totals.faults == {"bad topic": 3, "too many channels": 7}
-    assert len(scene.intake._taps) == 3
+    assert len(scene.fields) == 3
+
+
+def test_the_cap_is_for_all_sources_together() -> None:
+    """Past it, a source that was never seen is not remembered either."""
+    scene = Scene(device(max_channels=3, topic="{source}/{field}"))
+    for i in range(5):
+        scene.samples(Sample("x", 1.0), Sample("y", 2.0), route=Route(f"s{i}"))
+    assert [topic for topic, _ in scene.told] == ["s0/x", "s0/y", "s1/x"]
+    assert scene.intake.totals.faults == {"too many channels": 7}
+    assert list(scene.fields) == [("s0", "x"), ("s0", "y"), ("s1", "x")]
 
 
 def test_a_fault_quotes_a_short_beginning() -> None:
@@ -422,6 +439,6 @@ def test_the_time_that_is_due_is_never_late(
                 intake.tick(now_s * S)
             case _:
                 intake.spoil(now_s * S, GONE)
-        dues = [tap.publisher.due_us for tap in intake._taps.values() if tap is not None]
+        dues = [tap.publisher.due_us for tap in scene.fields.values() if tap is not None]
         first = min((due for due in dues if due is not None), default=None)
         assert first is None or (intake.due_us is not None and intake.due_us <= first)
