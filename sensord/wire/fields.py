@@ -6,7 +6,7 @@ from sensord.errors import ProtocolError
 from sensord.topics import filter_fault
 from sensord.wire.frames import Message
 
-__all__ = ["MAX_FILTERS", "bad", "number", "topics"]
+__all__ = ["MAX_FILTERS", "bad", "integer", "number", "topics"]
 
 MAX_FILTERS = 64
 
@@ -44,3 +44,15 @@ def number(message: Message, field: str, default: float, low: float, high: float
     if type(raw) not in (int, float) or not low <= raw <= high:
         raise bad(field, f"send a number from {low:g} to {high:g}")
     return float(raw)
+
+
+def integer(message: Message, field: str, default: int, low: int, high: int) -> int:
+    """Read an integer within bounds, which it may equal.
+
+    Raises:
+        ProtocolError: It is not one.
+    """
+    raw = message.get(field, default)
+    if type(raw) is not int or not low <= raw <= high:
+        raise bad(field, f"send an integer from {low} to {high}")
+    return raw

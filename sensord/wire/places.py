@@ -9,7 +9,7 @@ from typing import Literal
 from sensord.model import Position
 from sensord.wire.fields import bad
 
-__all__ = ["Ago", "Since", "Start", "read_start"]
+__all__ = ["Ago", "Place", "Since", "Start", "read_place", "read_start"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,15 +26,21 @@ class Ago:
     us: int
 
 
-Start = Literal["snapshot", "now"] | Position | Since | Ago
+Place = Position | Since | Ago
+"""A place in the log: the reading at a position, or the first one at or after a time."""
+
+Start = Literal["snapshot", "now"] | Place
+"""Where a subscription may begin."""
 
 
 _AGO = re.compile(r"-(\d{1,9}(?:\.\d{1,6})?)([smhd])")
 _UNIT_US = {"s": 10**6, "m": 60 * 10**6, "h": 3600 * 10**6, "d": 86400 * 10**6}
 
+_PLACES = '"-10m", {"epoch", "offset"} or {"time_us"}'
+
 
 def read_start(raw: object) -> Start:
-    """Read ``from``.
+    """Read where a subscription begins.
 
     Raises:
         ProtocolError: It is none of those.
@@ -44,6 +50,26 @@ def read_start(raw: object) -> Start:
             return "snapshot"
         case "snapshot" | "now":
             return raw
+    found = _place(raw)
+    if found is None:
+        raise bad("from", f'send "snapshot", "now", {_PLACES}')
+    return found
+
+
+def read_place(field: str, raw: object) -> Place:
+    """Read a place in the log.
+
+    Raises:
+        ProtocolError: It is none.
+    """
+    found = _place(raw)
+    if found is None:
+        raise bad(field, f"send {_PLACES}")
+    return found
+
+
+def _place(raw: object) -> Place | None:
+    match raw:
         case str() if found := _AGO.fullmatch(raw):
             return Ago(int(float(found[1]) * _UNIT_US[found[2]]))
         # Types are compared exactly: True is an int to Python.
@@ -51,4 +77,4 @@ def read_start(raw: object) -> Start:
             return Position(epoch, offset)
         case {"time_us": time_us} if type(time_us) is int and abs(time_us) < 2**63:
             return Since(time_us)
-    raise bad("from", 'send "snapshot", "now", "-10m", {"epoch", "offset"} or {"time_us"}')
+    return None
