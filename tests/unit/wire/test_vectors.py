@@ -2,55 +2,30 @@
 
 from __future__ import annotations
 
-import json
-import struct
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from sensord.errors import ProtocolError
-from sensord.model import GOOD, Channel, Level, Position, Quality, Reading, Record, Value
-from sensord.wire.frames import CODECS, JSON, MSGPACK, Codec, DecodedFrame
+from sensord.model import Position
+from sensord.wire.frames import JSON, MSGPACK, Codec, DecodedFrame
 from sensord.wire.messages import announcement, from_announcement
 from sensord.wire.places import Ago, Since, Start
 from sensord.wire.requests import Request, read_request, request_id
 from sensord.wire.requests.greeting import Hello, Ping
 from sensord.wire.requests.queries import Get
 from sensord.wire.requests.subscriptions import Subscribe, Unsubscribe
-
-FOLDER = Path(__file__).parents[2] / "vectors"
-
-REQUESTS = json.loads((FOLDER / "requests.json").read_text())
-MESSAGES = json.loads((FOLDER / "messages.json").read_text())
-FRAMES = json.loads((FOLDER / "frames.json").read_text())
-
-CHANNELS = {told["channel"]: from_announcement(told) for told in FRAMES["channels"]}
-
-
-def each(vectors: list[dict[str, Any]]) -> pytest.MarkDecorator:
-    """Run a test for each vector in each encoding that it has."""
-    cases = [
-        pytest.param(vector, codec, id=f"{vector['name']}-{codec.subprotocol}")
-        for vector in vectors
-        for codec in CODECS.values()
-        if payload_of(vector, codec) is not None
-    ]
-    return pytest.mark.parametrize(("vector", "codec"), cases)
-
-
-def payload_of(vector: dict[str, Any], codec: Codec) -> bytes | None:
-    """Return the bytes of a vector in an encoding, or None if it has none."""
-    if codec is JSON:
-        return None if vector["json"] is None else str(vector["json"]).encode()
-    return None if vector["msgpack"] is None else bytes.fromhex(vector["msgpack"])
-
-
-def payload(vector: dict[str, Any], codec: Codec) -> bytes:
-    found = payload_of(vector, codec)
-    assert found is not None
-    return found
-
+from tests.kit.vectors import (
+    CHANNELS,
+    FRAMES,
+    MESSAGES,
+    REQUESTS,
+    each,
+    payload,
+    record_of,
+    same,
+    told_channel,
+)
 
 # -- requests --------------------------------------------------------------------------------------
 
@@ -154,20 +129,6 @@ def test_an_announcement_is_written_and_read_as_its_vector_says(
     assert codec.message(written) == payload(vector, codec)
 
 
-def told_channel(channel: Channel) -> dict[str, Any]:
-    metadata = channel.metadata
-    return {
-        "channel": channel.number,
-        "topic": channel.topic,
-        "type": metadata.type,
-        "unit": metadata.unit,
-        "decimals": metadata.decimals,
-        "kind": metadata.kind,
-        "description": metadata.description,
-        "device": metadata.device,
-    }
-
-
 @each(MESSAGES["refused_announcements"])
 def test_an_announcement_that_is_none_is_refused(vector: dict[str, Any], codec: Codec) -> None:
     """As a fault of the server."""
@@ -178,41 +139,6 @@ def test_an_announcement_that_is_none_is_refused(vector: dict[str, Any], codec: 
 
 
 # -- frames ----------------------------------------------------------------------------------------
-
-
-def value_of(told: dict[str, Any]) -> Value:
-    """Make a value of what a vector says of it."""
-    match told:
-        case {"float": number, "bits": bits}:
-            (value,) = struct.unpack(">d", bytes.fromhex(bits))
-            assert struct.pack(">d", number) == struct.pack(">d", value)
-            return float(value)
-        case {"int": digits}:
-            return int(digits)
-        case {"bool": bool(flag)}:
-            return flag
-        case {"string": str(text)}:
-            return text
-        case {"json": dict() | list() as value}:
-            return value
-        case {"null": True}:
-            return None
-    raise AssertionError(told)
-
-
-def same(one: Value, other: Value) -> bool:
-    """Tell whether two values are the same to the bit."""
-    if isinstance(one, float) and isinstance(other, float):
-        return struct.pack(">d", one) == struct.pack(">d", other)
-    return type(one) is type(other) and one == other
-
-
-def record_of(told: dict[str, Any]) -> Record:
-    """Make a record that is written as a vector's reading."""
-    level = Level(told["level"])
-    quality = Quality(level, told["reason"]) if level else GOOD
-    reading = Reading(told["time_us"], value_of(told["value"]), quality, told["restates"])
-    return Record(0, told["told_us"], CHANNELS[told["channel"]], reading)
 
 
 def read(data: bytes, codec: Codec) -> DecodedFrame:

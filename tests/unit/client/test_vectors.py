@@ -1,0 +1,165 @@
+"""The Python client keeps to the test vectors: what the server sends means what they say."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from sensord.client.conversation import (
+    Conversation,
+    Ended,
+    Event,
+    Gap,
+    Items,
+    PhaseChange,
+    Refused,
+    Result,
+    Update,
+)
+from sensord.errors import ProtocolError
+from sensord.model import GOOD, Position, Reading, Record
+from sensord.wire.frames import Codec, Message
+from sensord.wire.messages import from_announcement
+from tests.kit.vectors import (
+    CHANNELS,
+    FRAMES,
+    MESSAGES,
+    each,
+    payload,
+    record_of,
+    same,
+    told_channel,
+)
+
+EPOCH = "m3x9"
+REQUEST = 7
+
+
+def greeted(codec: Codec) -> Conversation:
+    """Begin a conversation: hello was answered."""
+    conversation = Conversation(codec)
+    conversation.received(codec.message({"op": "result", "id": 1, "epoch": EPOCH}))
+    return conversation
+
+
+def position(offset: int | None) -> Position | None:
+    return None if offset is None else Position(EPOCH, offset)
+
+
+# -- control messages ------------------------------------------------------------------------------
+
+
+@each(MESSAGES["messages"])
+def test_a_message_means_what_its_vector_says(vector: dict[str, Any], codec: Codec) -> None:
+    """An answer, a refusal, a change of phase, a gap or an end, of the request that it names."""
+    conversation = greeted(codec)
+    event = conversation.received(payload(vector, codec))
+    check(event, vector["message"])
+    assert conversation.epoch == EPOCH
+
+
+def check(event: Event | None, message: Message) -> None:
+    """Compare what the client made of a message with what the document says of it."""
+    match message["op"]:
+        case "result":
+            assert event == Result(message["id"], message)
+        case "error":
+            assert isinstance(event, Refused)
+            assert event.request == message["id"]
+            assert (event.error.code, event.error.message) == (message["code"], message["message"])
+        case "stream":
+            change = PhaseChange(message["phase"])
+            assert event == Items(message["id"], [change], position(message["cursor"]))
+        case "gap":
+            reason, start, stop = message["reason"], message["from"], message["to"]
+            detail = message.get("detail", "")
+            gap = Gap(reason, start, stop, message["count"], message["lost"], detail)
+            assert event == Items(message["id"], [gap], position(message["to"]))
+        case "end":
+            assert event == Ended(message["id"])
+        case other:
+            raise AssertionError(other)
+
+
+@each(MESSAGES["announcements"])
+def test_an_announced_channel_is_known_with_its_metadata(
+    vector: dict[str, Any], codec: Codec
+) -> None:
+    """It is the channel of the readings that come under its number."""
+    conversation = greeted(codec)
+    conversation.received(codec.message({"op": "result", "id": REQUEST, "stream": 12}))
+    assert conversation.received(payload(vector, codec)) is None
+    for told in vector["channels"]:
+        record = Record(0, 1, from_announcement(told), Reading(1, None))
+        event = conversation.received(codec.frame(12, None, [record]))
+        assert isinstance(event, Items)
+        [update] = event.items
+        assert isinstance(update, Update)
+        assert told_channel(update.channel) == told
+
+
+@each(MESSAGES["refused_announcements"])
+def test_an_announcement_that_is_none_is_refused(vector: dict[str, Any], codec: Codec) -> None:
+    """As a fault of the server."""
+    with pytest.raises(ProtocolError, match="bad_message"):
+        greeted(codec).received(payload(vector, codec))
+
+
+# -- frames ----------------------------------------------------------------------------------------
+
+
+def following(codec: Codec, stream: int, phase: str) -> Conversation:
+    """Return a conversation in which a request has this stream, and the channels are known."""
+    conversation = greeted(codec)
+    for message in (
+        {"op": "result", "id": REQUEST, "stream": 0},
+        {"op": "stream", "id": REQUEST, "stream": stream, "phase": phase, "cursor": None},
+        {"op": "channels", "channels": FRAMES["channels"]},
+    ):
+        conversation.received(codec.message(message))
+    return conversation
+
+
+@pytest.mark.parametrize("phase", ["snapshot", "live"])
+@each(FRAMES["frames"] + FRAMES["also_read"])
+def test_a_frame_brings_the_readings_that_its_vector_says(
+    vector: dict[str, Any], codec: Codec, phase: str
+) -> None:
+    """Every value to the bit; those of a snapshot are known as last values."""
+    wanted = vector["frame"]
+    event = following(codec, wanted["stream"], phase).received(payload(vector, codec))
+    assert isinstance(event, Items)
+    assert (event.request, event.resume) == (REQUEST, position(wanted["cursor"]))
+    assert len(event.items) == len(wanted["readings"])
+    for item, told in zip(event.items, wanted["readings"], strict=True):
+        assert isinstance(item, Update)
+        record = record_of(told)
+        value = item.reading.value
+        assert told_channel(item.channel) == told_channel(record.channel)
+        assert item.reading._replace(value=None) == record.reading._replace(value=None)
+        assert same(value, record.reading.value)
+        assert item.told_us == told["told_us"]
+        assert item.is_last_value is (phase == "snapshot")
+        assert (item.reading.quality is GOOD) is (told["level"] == 0)
+
+
+@each(FRAMES["frames"])
+def test_a_frame_of_a_stream_that_ended_brings_nothing(
+    vector: dict[str, Any], codec: Codec
+) -> None:
+    """It was on its way when the stream was ended."""
+    conversation = following(codec, vector["frame"]["stream"] + 1, "live")
+    assert conversation.received(payload(vector, codec)) is None
+
+
+@each(FRAMES["refused"])
+def test_a_frame_that_is_none_is_refused(vector: dict[str, Any], codec: Codec) -> None:
+    """As a fault of the server, and the conversation is as it was."""
+    conversation = following(codec, 3, "live")
+    with pytest.raises(ProtocolError, match="bad_message"):
+        conversation.received(payload(vector, codec))
+    record = Record(0, 5, CHANNELS[1], Reading(5, 1.5))
+    event = conversation.received(codec.frame(3, 10, [record]))
+    assert isinstance(event, Items)
+    assert event.resume == position(10)
