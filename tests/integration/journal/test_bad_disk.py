@@ -121,6 +121,7 @@ def test_after_a_crash_on_a_full_disk_the_ring_is_read(tmp_path: Path) -> None:
     assert second.is_in(State.OK)
     lost = second.lost(Reader(second.writer))
     assert not lost & set(range(max(log.given) - 50, second.next_offset))
+    second.writer.abandon()
 
 
 def test_room_kept_free_for_others_is_respected(tmp_path: Path) -> None:
@@ -132,6 +133,7 @@ def test_room_kept_free_for_others_is_respected(tmp_path: Path) -> None:
     log.run(300)
     assert log.is_in(State.FULL)
     assert "free" in log.writer.statistics().reason
+    log.writer.abandon()
 
 
 @pytest.mark.parametrize("error", [errno.EIO, errno.EROFS, errno.EFBIG])
@@ -174,6 +176,7 @@ def test_a_disk_that_fails_for_long_loses_the_oldest_by_name(
     log.run(10)
     assert len(log.lost(Reader(log.writer))) == statistics.dropped
     assert log.writer.statistics().dropped == statistics.dropped
+    log.writer.abandon()
 
 
 def test_a_disk_that_fails_at_start_gives_a_new_epoch(tmp_path: Path) -> None:
@@ -197,13 +200,15 @@ def test_a_disk_that_fails_at_start_gives_a_new_epoch(tmp_path: Path) -> None:
     third = Log(tmp_path, Disk())
     assert third.writer.epoch == second.writer.epoch
     assert third.next_offset == second.next_offset
+    third.writer.abandon()
 
 
 def test_a_journal_that_another_writes_is_refused(tmp_path: Path) -> None:
     """Two writers would ruin it."""
-    Log(tmp_path, Disk())
+    first = Log(tmp_path, Disk())
     with pytest.raises(JournalError, match="another process"):
         Log(tmp_path, Disk())
+    first.writer.abandon()
 
 
 def test_closing_on_a_full_disk_says_so_and_keeps_the_ring(tmp_path: Path) -> None:
@@ -218,3 +223,4 @@ def test_closing_on_a_full_disk_says_so_and_keeps_the_ring(tmp_path: Path) -> No
     assert second.next_offset == log.next_offset
     second.given |= log.given
     assert second.lost(Reader(second.writer)) == set()
+    second.writer.abandon()

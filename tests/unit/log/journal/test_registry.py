@@ -33,8 +33,10 @@ FACTS = Facts(
 
 def test_facts_come_back(tmp_path: Path) -> None:
     """All that a registry says."""
-    Registry(Disk(), tmp_path).rewrite(FACTS)
+    registry = Registry(Disk(), tmp_path)
+    registry.rewrite(FACTS)
     assert read_facts(tmp_path / "registry") == FACTS
+    registry.close()
 
 
 def test_lines_are_added_to_what_stands_there(tmp_path: Path) -> None:
