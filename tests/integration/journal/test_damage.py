@@ -96,8 +96,8 @@ def test_a_cut_file_gives_back_what_is_left(killed: Killed, tmp_path: Path, seed
     trial(killed, tmp_path / "copy", seed, truncate)
 
 
-@pytest.mark.slow
-@pytest.mark.timeout(900)
+@pytest.mark.trial
+@pytest.mark.timeout(1800)
 @pytest.mark.parametrize("damage", [flip, truncate])
 def test_a_thousand_damages(
     killed: Killed, tmp_path: Path, damage: Callable[[Path, random.Random], None]

@@ -110,8 +110,8 @@ def test_a_few_kills_lose_nothing_that_was_committed(tmp_path: Path) -> None:
     run(tmp_path / "journal", 6, seed=1)
 
 
-@pytest.mark.slow
-@pytest.mark.timeout(900)
+@pytest.mark.trial
+@pytest.mark.timeout(1800)
 def test_two_hundred_kills_lose_nothing_that_was_committed(tmp_path: Path) -> None:
     """At 5,000 readings a second, at random moments, in one folder."""
     run(tmp_path / "journal", 200, seed=2)
