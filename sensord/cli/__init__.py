@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import errno
 import importlib
 import os
 import re
@@ -25,22 +26,17 @@ COMMANDS = {
     "ports": "list serial ports with their stable paths",
 }
 
+NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+"""What writing fails with when the disk, or the share of this user, is full."""
+
 DESCRIPTION = "The daemon between ugly sensors and the people who need their readings."
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; return its exit status: 0 done, 1 failed, 2 asked for wrongly."""
-    given = _joined(sys.argv[1:] if arguments is None else arguments)
-    parser = argparse.ArgumentParser(prog="sensord", description=DESCRIPTION)
-    parser.add_argument("--version", action="version", version=f"sensord {sensord.__version__}")
-    commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
-    for name, summary in COMMANDS.items():
-        command = commands.add_parser(name, help=summary, description=f"{summary.capitalize()}.")
-        if name in given:
-            _module(name).configure(command)
-    options = parser.parse_args(given)
+    name, options = _parsed(_joined(sys.argv[1:] if arguments is None else arguments))
     try:
-        status: int = _module(options.command).run(options)
+        status: int = _module(name).run(options)
         sys.stdout.flush()
     except SensordError as exc:
         print(exc, file=sys.stderr)
@@ -48,10 +44,42 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         return 130
     except BrokenPipeError:
-        # The reader of our output has gone, as `head` does; let the interpreter flush to nowhere.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        # The reader of our output has gone, as `head` does.
+        _drop_output()
         return 0
+    except OSError as exc:
+        if exc.errno not in NO_ROOM or name == "run":
+            raise
+        _drop_output()
+        print(f"cannot write the output: {exc.strerror}", file=sys.stderr)
+        return 1
     return status
+
+
+def _parsed(given: Sequence[str]) -> tuple[str, argparse.Namespace]:
+    """Read the command and its options; ends the process if they mean nothing."""
+    name = given[0] if given else ""
+    if name in COMMANDS:
+        command = argparse.ArgumentParser(prog=f"sensord {name}", description=_sentence(name))
+        _module(name).configure(command)
+        # Intermixed: `sensord tail plant/# --json weather/#`. A subparser cannot do that.
+        return name, command.parse_intermixed_args(given[1:])
+    parser = argparse.ArgumentParser(prog="sensord", description=DESCRIPTION)
+    parser.add_argument("--version", action="version", version=f"sensord {sensord.__version__}")
+    commands = parser.add_subparsers(metavar="COMMAND", required=True)
+    for name, summary in COMMANDS.items():
+        commands.add_parser(name, help=summary)
+    parser.parse_args(given)
+    raise AssertionError("no command, and yet understood")
+
+
+def _sentence(name: str) -> str:
+    return f"{COMMANDS[name].capitalize()}."
+
+
+def _drop_output() -> None:
+    """Let the interpreter, which flushes at its end, flush to nowhere."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _joined(arguments: Sequence[str]) -> list[str]:

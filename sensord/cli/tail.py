@@ -33,6 +33,17 @@ def duration(text: str) -> float:
     return float(found[1]) * {"ms": 1e-3, "m": 60.0, "h": 3600.0}.get(found[2], 1.0)
 
 
+def count(text: str) -> int:
+    """Read a number of an option.
+
+    Raises:
+        argparse.ArgumentTypeError: It is none, or less than one.
+    """
+    if not text.isascii() or not text.isdecimal() or not int(text):
+        raise argparse.ArgumentTypeError(f"{text}: expected a number from 1 on")
+    return int(text)
+
+
 class StartError(SensordError):
     """The text given to --from means nothing."""
 
@@ -49,7 +60,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     add("topics", nargs="*", default=["#"], help="filters, + and # as in MQTT (default: #)")
     add("--url", default=DEFAULT_URL, help="the daemon (default: %(default)s)")
     add("--json", action="store_true", help="one JSON object a line")
-    add("--count", type=int, metavar="N", help="stop after N readings")
+    add("--count", type=count, metavar="N", help="stop after N readings")
     add(
         "--from",
         dest="start",
@@ -89,8 +100,6 @@ def start_of(text: str) -> str | Position | int:
 async def _follow(options: argparse.Namespace) -> None:
     show = _as_json if options.json else as_line
     left = options.count
-    if left is not None and left <= 0:
-        return
     start = start_of(options.start)
     async with Client(options.url, name="sensord tail") as client:
         mode = "latest" if options.latest else "every"

@@ -265,7 +265,18 @@ class Client:
             ClientError: It did not work.
         """
         try:
-            self._socket = await connect(
+            self._socket = await self._open()
+            return await self._hello(self._socket)
+        except (OSError, InvalidHandshake, ConnectionClosed, ProtocolError) as exc:
+            # Some of them, such as a time-out, have no text.
+            why, code = str(exc) or type(exc).__name__, 1006
+            if isinstance(exc, ConnectionClosed) and exc.rcvd is not None:
+                code = exc.rcvd.code
+            raise ClientError(f"cannot connect to {self._url}: {why}", code) from exc
+
+    async def _open(self) -> ClientConnection:
+        try:
+            return await connect(
                 self._url,
                 subprotocols=[Subprotocol(self._codec.subprotocol)],
                 compression=None,
@@ -273,15 +284,10 @@ class Client:
                 open_timeout=CONNECT_S,
                 proxy=None,
             )
-            return await self._hello(self._socket)
-        except (OSError, InvalidHandshake, InvalidURI, ConnectionClosed, ProtocolError) as exc:
-            # Some of them, such as a time-out, have no text.
-            why, code = str(exc) or type(exc).__name__, 1006
-            if isinstance(exc, InvalidURI):
-                why = "not an address of a monitor; say ws://host:port"
-            elif isinstance(exc, ConnectionClosed) and exc.rcvd is not None:
-                code = exc.rcvd.code
-            raise ClientError(f"cannot connect to {self._url}: {why}", code) from exc
+        except (InvalidURI, ValueError) as exc:
+            # ValueError: a port beyond 65,535, half a bracket, a name that no resolver takes.
+            why = "not an address of a monitor; say ws://host:port"
+            raise ClientError(f"cannot connect to {self._url}: {why}") from exc
 
     async def _hello(self, socket: ClientConnection) -> Conversation:
         conversation = Conversation(self._codec)

@@ -291,6 +291,24 @@ def test_tail_ends_quietly_when_its_reader_goes(tmp_path: Path) -> None:
     assert len(done.stdout.splitlines()) == 3
 
 
+def test_tail_says_when_its_output_is_full(tmp_path: Path) -> None:
+    """As in `sensord tail > log` on a full disk: one line, no traceback."""
+    with Daemon(tmp_path, SIMULATED) as daemon, Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            [*SENSORD, "tail", "--url", daemon.url],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+            timeout=30,
+            cwd=REPOSITORY,
+        )
+    assert (done.returncode, done.stderr) == (
+        1,
+        "cannot write the output: No space left on device\n",
+    )
+
+
 @pytest.mark.parametrize("listen", ["127.0.0.1:0", "[::1]:0"])
 def test_the_demo_runs_for_a_while_and_ends(listen: str) -> None:
     """It shows readings of all three devices and says what to try next."""
