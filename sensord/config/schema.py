@@ -6,6 +6,7 @@ A configuration class is a frozen dataclass; its annotations are the schema. Bey
 
 * `Duration`: seconds, written ``"500ms"``, ``"10s"``, ``"5m"``, ``"1h"``, ``"7d"`` or a number;
 * `Size`: bytes, written ``"64KiB"``, ``"16MiB"``, ``"1GiB"`` or a number;
+* `Printable`: a text without control characters: a path, a host, what another program is told;
 * ``Annotated[int, Within(1, 65535)]``: a range, both ends included.
 
 A class may define ``faults()``, which yields ``(key, message)`` for what one field cannot know.
@@ -18,6 +19,7 @@ import dataclasses
 import difflib
 import enum
 import functools
+import json
 import math
 import re
 import sys
@@ -30,6 +32,7 @@ __all__ = [
     "Duration",
     "Faults",
     "Path",
+    "Printable",
     "Size",
     "Within",
     "show",
@@ -72,6 +75,14 @@ Duration = Annotated[float, _Unit.DURATION]
 
 Size = Annotated[int, _Unit.SIZE]
 """Bytes."""
+
+
+class _Text(enum.Enum):
+    PRINTABLE = enum.auto()
+
+
+Printable = Annotated[str, _Text.PRINTABLE]
+"""Text that the system would refuse later, and less clearly, with a zero byte in it."""
 
 _SECONDS = {"us": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 _BYTES = {"": 1, "B": 1, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30, "kB": 10**3, "MB": 10**6}
@@ -185,6 +196,8 @@ def _annotated(hint: Any, raw: object, path: Path, faults: Faults) -> object:
         value = _amount(_BYTES, 'a size such as "64KiB" or "16MiB"', raw, path, faults)
         return int(value) if isinstance(value, float) else value
     value = _convert(inner, raw, path, faults)
+    if _Text.PRINTABLE in notes and isinstance(value, str) and not value.isprintable():
+        return _refuse("a text without control characters", raw, path, faults)
     for note in notes:
         if isinstance(note, Within) and isinstance(value, int | float):
             if note.low <= value <= note.high:
@@ -240,7 +253,7 @@ def show(raw: object) -> str:
         case bool():
             return "true" if raw else "false"
         case str():
-            return f'"{raw}"'
+            return json.dumps(raw, ensure_ascii=False)  # which TOML reads alike
         case dict():
             return "a table"
         case list():

@@ -14,7 +14,17 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal, Protocol
 
-from sensord.config.schema import Duration, Faults, Path, Size, Within, show, structure, unknown_key
+from sensord.config.schema import (
+    Duration,
+    Faults,
+    Path,
+    Printable,
+    Size,
+    Within,
+    show,
+    structure,
+    unknown_key,
+)
 from sensord.decode.framing import Config as Framing
 from sensord.log.journal.options import Options as Journal
 from sensord.model import Kind, ValueType
@@ -60,7 +70,7 @@ class Registry(Protocol):
 class Server:
     """Where monitors connect."""
 
-    listen: tuple[str, ...] = ("127.0.0.1:8765",)
+    listen: tuple[Printable, ...] = ("127.0.0.1:8765",)
     insecure: bool = False
     outbox: Size = 128 * 1024
     lag_timeout: Duration = 30.0
@@ -70,14 +80,19 @@ class Server:
         """Yield addresses that cannot be, or may not be listened on."""
         if not self.listen:
             yield "listen", 'is empty: nobody could connect; say ["127.0.0.1:8765"]'
+        seen: set[tuple[str, int]] = set()
         for address in self.listen:
             host, _, port = address.rpartition(":")
             is_open = host.startswith("[") is not host.endswith("]")
             is_port = re.fullmatch("[0-9]{1,5}", port) and int(port) <= HIGHEST_PORT
-            if not host or is_open or not is_port:
+            if is_open or not is_port or not re.fullmatch(r"\[?[\w.:%-]+]?", host):
                 yield "listen", f'expected "host:port", such as "127.0.0.1:8765", got "{address}"'
             elif not self.insecure and not is_loopback(host):
                 yield "listen", _EXPOSED.format(host)
+            elif (place := (host.strip("[]").lower(), int(port))) in seen:
+                yield "listen", f"{address} stands there twice"
+            elif int(port):  # 0 is any free port, another one each time
+                seen.add(place)
         if not self.outbox:
             yield "outbox", 'must be more than 0, such as "128KiB"'
 

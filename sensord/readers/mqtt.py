@@ -29,7 +29,7 @@ from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 from paho.mqtt.subscribeoptions import SubscribeOptions
 
-from sensord.config.schema import Duration, Within
+from sensord.config.schema import Duration, Printable, Within
 from sensord.errors import DeviceError
 from sensord.readers.backoff import REMOTE, Limits
 from sensord.readers.base import Link, Route
@@ -94,9 +94,9 @@ class TopicMap:
 class Tls:
     """Options of an encrypted connection; an empty table trusts the system's authorities."""
 
-    ca_file: str = ""
-    cert_file: str = ""
-    key_file: str = ""
+    ca_file: Printable = ""
+    cert_file: Printable = ""
+    key_file: Printable = ""
     insecure: bool = False
 
     def faults(self) -> Iterator[tuple[str, str]]:
@@ -129,13 +129,13 @@ class Poll:
 class Config:
     """Options of the reader ``mqtt``."""
 
-    host: str
+    host: Printable
     topics: tuple[TopicMap, ...]
     port: Annotated[int, Within(1, 65_535)] | None = None
     protocol: Literal["5", "3.1.1"] = "5"
-    client_id: str = ""
-    username: str = ""
-    password_file: str = ""
+    client_id: Printable = ""
+    username: Printable = ""
+    password_file: Printable = ""
     tls: Tls | None = None
     keepalive: Duration = 60.0
     session_expiry: Duration = 0.0
@@ -146,6 +146,8 @@ class Config:
         """Yield what the fields cannot know of each other."""
         if not self.host:
             yield "host", "may not be empty"
+        elif any(character.isspace() or character == "/" for character in self.host):
+            yield "host", f'expected a name or an address, such as "127.0.0.1", got "{self.host}"'
         if not self.topics:
             yield "topics", "at least one is needed, as a table [[devices.<name>.topics]]"
         if len({one.filter for one in self.topics}) < len(self.topics):

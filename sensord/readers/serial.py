@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
-from sensord.config.schema import Duration, Within
+from sensord.config.schema import Duration, Printable, Within
 from sensord.errors import DeviceError
 from sensord.readers.backoff import LOCAL, REMOTE, Limits
 from sensord.readers.base import Link
@@ -76,7 +76,7 @@ def _unhex(text: str) -> bytes | None:
 class Config:
     """Options of the reader ``serial``."""
 
-    port: str
+    port: Printable
     baud: Annotated[int, Within(50, 20_000_000)] = 9600
     bytesize: Literal[5, 6, 7, 8] = 8
     parity: Parity = "none"

@@ -45,8 +45,8 @@ NOISE_STEPS = 1021
 class Signal:
     """One made-up quantity.
 
-    It moves between ``low`` and ``high`` once a ``period`` (``constant`` stays at ``low``), plus
-    noise of the standard deviation ``noise``, in the signal's own unit.
+    It moves between ``low`` and ``high`` once a ``period`` (``constant`` stays at ``low``, whatever
+    ``high``), plus noise of the standard deviation ``noise``, in the signal's own unit.
     """
 
     shape: Literal["sine", "ramp", "random_walk", "step", "constant"] = "sine"
@@ -59,8 +59,8 @@ class Signal:
 
     def faults(self) -> Iterator[tuple[str, str]]:
         """Yield what cannot be made a wave."""
-        if self.low > self.high:
-            yield "low", "must not be above high"
+        if self.low > self.high and self.shape != "constant":
+            yield "low", f"must not be above high, which is {self.high:g}"
         if not self.period:
             yield "period", 'must be more than 0, such as "60s"'
         if not 0 <= self.noise < math.inf:

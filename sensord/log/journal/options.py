@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from sensord.config.schema import Duration, Size
+from sensord.config.schema import Duration, Printable, Size
 
 __all__ = ["Options"]
 
@@ -18,7 +18,7 @@ _SMALLEST_BYTES = 8 * MIB
 class Options:
     """The ``[journal]`` table."""
 
-    folder: str = ""
+    folder: Printable = ""
     """Empty: where the system keeps a service's or a user's state."""
     enabled: bool = True
     commit_interval: Duration = 1.0

@@ -16,6 +16,7 @@ from sensord.config.schema import (
     Duration,
     Faults,
     Path,
+    Printable,
     Size,
     Within,
     show,
@@ -57,6 +58,7 @@ class Outer:
     maybe: int | None = None
     other: Optional[str] = None  # noqa: UP045  # the older spelling works as well
     texts: tuple[str, ...] = ()
+    path: Printable = ""
     wait: Duration = 1.0
     room: Size = 1024
     port: Annotated[int, Within(1, 65535)] = 1
@@ -103,6 +105,8 @@ def test_an_empty_table_is_all_defaults() -> None:
         ("maybe", 3, 3),
         ("other", "x", "x"),
         ("texts", ["a", "b"], ("a", "b")),
+        ("text", "\0\n", "\0\n"),
+        ("path", "/tmp/Größe 1", "/tmp/Größe 1"),
         ("port", 65535, 65535),
         ("share", 0, 0.0),
         ("inner", {"needed": 2}, Inner(2)),
@@ -172,6 +176,8 @@ SIZE = 'expected a size such as "64KiB" or "16MiB"'
     ("key", "raw", "message"),
     [
         ("flag", 1, "expected true or false, got 1"),
+        ("path", "/a\0", r'expected a text without control characters, got "/a\u0000"'),
+        ("path", 1, "expected a text, got 1"),
         ("flag", "true", 'expected true or false, got "true"'),
         ("count", True, "expected an integer, got true"),
         ("count", 1.0, "expected an integer, got 1.0"),

@@ -76,6 +76,8 @@ def test_only_this_machine_reaches_loopback(host: str, is_local: bool) -> None:
         f'["127.0.0.1:{"9" * 5000}"]',
         '["[::1:80"]',
         '["::1]:80"]',
+        '["a b:80"]',
+        '["a/b:80"]',
     ],
 )
 def test_an_address_that_cannot_be_is_refused(listen: str) -> None:
@@ -83,6 +85,27 @@ def test_an_address_that_cannot_be_is_refused(listen: str) -> None:
     ((path, message),) = faults_of(f"[server]\nlisten = {listen}").items()
     assert path == "server.listen"
     assert message.startswith(('expected "host:port"', "is empty"))
+
+
+@pytest.mark.parametrize(
+    "listen",
+    [
+        '["127.0.0.1:80", "[::1]:80", "127.0.0.1:80"]',
+        '["127.0.0.1:80", "127.0.0.1:0080"]',
+        '["localhost:80", "localhost:80"]',
+        '["::1:80", "[::1]:80"]',
+    ],
+)
+def test_an_address_is_listened_on_once(listen: str) -> None:
+    """The second attempt would only fail at the start."""
+    ((path, message),) = faults_of(f"[server]\nlisten = {listen}").items()
+    assert path == "server.listen"
+    assert message.endswith(" stands there twice")
+
+
+def test_any_free_port_may_be_asked_for_twice() -> None:
+    """Port 0 is another one each time."""
+    assert faults_of('[server]\nlisten = ["127.0.0.1:0", "127.0.0.1:0", "127.0.0.1:80"]') == {}
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "[::]", "192.168.1.5", "gateway.example.org"])

@@ -48,6 +48,11 @@ def test_good_options_are_accepted(table: dict[str, Any]) -> None:
     [
         ({}, "topics", "missing"),
         ({"topics": []}, "topics", "at least one"),
+        ({"topics": ONE, "host": ""}, "host", "empty"),
+        ({"topics": ONE, "host": "a b"}, "host", 'such as "127.0.0.1", got "a b"'),
+        ({"topics": ONE, "host": "mqtt://a"}, "host", "expected a name or an address"),
+        ({"topics": ONE, "host": "a\0b"}, "host", "without control characters"),
+        ({"topics": ONE, "tls": {"ca_file": "/a\0"}}, "tls.ca_file", "without control"),
         ({"topics": [*ONE, *ONE]}, "topics", "twice"),
         ({"topics": [{"filter": "a/b+"}]}, "topics.0.filter", "wildcard"),
         ({"topics": [{"filter": "#/a"}]}, "topics.0.filter", "last level"),

@@ -43,6 +43,7 @@ def test_good_options_are_accepted(table: dict[str, Any]) -> None:
         ({}, "port", "missing"),
         ({"port": "ttyUSB0"}, "port", "/dev/ttyUSB0"),
         ({"port": "COM1"}, "port", "expected a path"),
+        ({"port": "/dev/tty\0"}, "port", "without control characters"),
         ({"port": "tcp://127.0.0.1:1"}, "port", "socket://"),
         ({"port": "socket://127.0.0.1"}, "port", "socket://host:port"),
         ({"port": "socket://127.0.0.1:99999"}, "port", "socket://host:port"),

@@ -127,6 +127,7 @@ async def test_ticks_missed_by_a_stalled_loop_are_not_made_up_for() -> None:
         ({"signals": {}}, "signals", "at least one"),
         ({"interval": 0}, "interval", "1ms"),
         ({"signals": {"a": {"low": 2, "high": 1}}}, "signals.a.low", "above high"),
+        ({"signals": {"a": {"low": 2}}}, "signals.a.low", "above high, which is 1"),
         ({"signals": {"a": {"period": 0}}}, "signals.a.period", "more than 0"),
         ({"signals": {"a": {"noise": -1}}}, "signals.a.noise", "0 or more"),
         ({"signals": {"a": {"shape": "sin"}}}, "signals.a.shape", "sine"),
@@ -138,6 +139,12 @@ def test_faults_are_told_with_their_place(table: dict[str, Any], path: str, word
     ((where, message),) = found(table)
     assert where == path
     assert words in message
+
+
+def test_a_constant_needs_no_high() -> None:
+    """It stays where `low` says, also above the default of `high`."""
+    assert found({"signals": {"a": {"shape": "constant", "low": 50, "high": 3}}}) == []
+    assert found({"signals": {"a": {"shape": "constant", "low": 50}}}) == []
 
 
 def test_no_options_are_needed() -> None:
