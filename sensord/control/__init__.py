@@ -1,0 +1,1 @@
+"""Acting on devices and services: what can be called, commands, and leases."""
