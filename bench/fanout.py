@@ -62,7 +62,7 @@ class Run:
 
 def watch(server: Program, subscribers: Subscribers, monitors: int, seconds: float) -> Run:
     """Measure a server in its steady state."""
-    time.sleep(WARM_UP_S)
+    time.sleep(min(WARM_UP_S, seconds))
     subscribers.mark()
     before, begun = cpu_s(server.pid), time.monotonic()
     time.sleep(seconds)

@@ -67,14 +67,14 @@ def cost(setting: Setting, seconds: float, folder: Path) -> Cost:
     load = Load(setting.readings, setting.topics, setting.pattern)
     with Sensord(load.config(), folder) as daemon:
         if not setting.monitors:
-            time.sleep(WARM_UP_S)
+            time.sleep(min(WARM_UP_S, seconds))
             return Cost(*used(daemon, seconds), 0.0, 0)
         max_latency = setting.max_latency_ms / 1000
         endpoint = sensord(daemon.port, *EVERYTHING, MANY_GROUPS, max_latency=max_latency)
         with Subscribers(
             compiled(folder), endpoint, setting.monitors, groups=setting.groups
         ) as monitors:
-            time.sleep(WARM_UP_S)
+            time.sleep(min(WARM_UP_S, seconds))
             monitors.mark()
             percent, us_a_reading = used(daemon, seconds)
             window = monitors.tell()

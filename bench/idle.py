@@ -41,6 +41,8 @@ noise = 0.1
 SETTLE_S = 2.0
 
 RING = 65_536
+"""The default."""
+BRIEF_RING = 8192
 FILL_RATE = 20_000.0
 
 
@@ -79,33 +81,33 @@ def bare_interpreter() -> float:
 def at_rest(seconds: float, folder: Path) -> tuple[float, float]:
     """Return resident MiB, and CPU as percents of a core."""
     with Sensord(devices(), folder, records=True) as daemon:
-        time.sleep(SETTLE_S)
+        time.sleep(min(SETTLE_S, seconds))
         before, begun = cpu_s(daemon.pid), time.monotonic()
         time.sleep(seconds)
         share = (cpu_s(daemon.pid) - before) / (time.monotonic() - begun)
         return rss_bytes(daemon.pid) / 2**20, 100 * share
 
 
-def ring_full(folder: Path) -> float:
+def ring_full(readings: int, folder: Path) -> float:
     """Return resident MiB once the log's ring in memory is full."""
-    with Sensord(f"[log]\nring = {RING}\n{Load(FILL_RATE).config()}", folder) as daemon:
+    with Sensord(f"[log]\nring = {readings}\n{Load(FILL_RATE).config()}", folder) as daemon:
         deadline = time.monotonic() + 60.0
-        while daemon.offset() < 1.2 * RING and time.monotonic() < deadline:
+        while daemon.offset() < 1.2 * readings and time.monotonic() < deadline:
             time.sleep(0.2)
         return rss_bytes(daemon.pid) / 2**20
 
 
-def monitors(count: int, folder: Path) -> float:
+def monitors(count: int, settle_s: float, folder: Path) -> float:
     """Return the KiB that each of many idle monitors costs the daemon."""
     with Sensord(devices(), folder, records=True) as daemon:
         program = compiled(folder)
         endpoint = sensord(daemon.port, "nothing/here")
         # What is loaded and allocated only once, with the first monitors, is none of theirs.
         with Subscribers(program, endpoint, 10):
-            time.sleep(0.5)
+            time.sleep(settle_s / 4)
         before = rss_bytes(daemon.pid)
         with Subscribers(program, endpoint, count) as connected:
-            time.sleep(SETTLE_S)
+            time.sleep(settle_s)
             if (alive := connected.tell().alive) != count:
                 raise RuntimeError(f"only {alive} of {count} are connected")
             return (rss_bytes(daemon.pid) - before) / 1024 / count
@@ -138,15 +140,16 @@ def measure(report: Report, options: Options) -> None:
         report.add("memory, idle", memory, "MiB", goal=GOAL_RSS_MIB, note="RSS, journal on")
         note = f"{DEVICES} devices at 1 Hz, no monitor, journal on"
         report.add("CPU, idle", cpu, "% of a core", goal=GOAL_CPU_PERCENT, note=note)
-        full = median(ring_full(folder) for _ in range(repeats))
-        note = f"{RING:,} readings in memory, 200 channels"
+        ring = BRIEF_RING if brief else RING
+        full = median(ring_full(ring, folder) for _ in range(repeats))
+        note = f"{ring:,} readings in memory, 200 channels"
         report.add("memory, ring full", full, "MiB", note=note)
         figure = f"memory per idle monitor, {count:,} connected"
         if count + 100 > hard:
             report.missing(figure, "KiB", f"only {hard} descriptors are allowed (ulimit -Hn)")
             return
         try:
-            value = median(monitors(count, folder) for _ in range(repeats))
+            value = median(monitors(count, min(SETTLE_S, seconds), folder) for _ in range(repeats))
         except Unavailable as exc:
             report.missing(figure, "KiB", exc)
             return

@@ -55,7 +55,7 @@ def simulated(seconds: float, folder: Path) -> Window:
         Sensord(SIMULATED, folder) as daemon,
         Subscribers(compiled(folder), sensord(daemon.port, "load/#"), 1) as monitor,
     ):
-        time.sleep(0.5)
+        time.sleep(min(0.5, seconds))
         monitor.mark()
         time.sleep(seconds)
         return monitor.tell()
@@ -71,7 +71,7 @@ def serial(seconds: float, folder: Path) -> Window:
         Sensord(SERIAL.format(name), folder) as daemon,
         Subscribers(compiled(folder), sensord(daemon.port, "load/#"), 1, stamp="value") as monitor,
     ):
-        time.sleep(0.5)
+        time.sleep(min(0.5, seconds))
         monitor.mark()
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline:

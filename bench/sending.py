@@ -154,12 +154,13 @@ def configure(parser: argparse.ArgumentParser) -> None:
     """Declare this benchmark's options."""
     parser.add_argument("--monitors", type=int, default=100)
     parser.add_argument("--bytes", type=int, default=1060, help="size of a frame (200 readings)")
+    parser.add_argument("--turns", type=int, help="of 50 frames each (default 24, brief 2)")
 
 
 def measure(report: Report, options: Options) -> None:
     """Measure one frame to one monitor."""
-    turns = 2 if options.brief else 8 * options.repeats
     more = options.more
+    turns = more.turns or (2 if options.brief else 8 * options.repeats)
     with tempfile.TemporaryDirectory(prefix="sensord-bench-") as folder:
         try:
             compiled(Path(folder))

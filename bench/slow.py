@@ -27,7 +27,13 @@ OUTBOX_KIB = 128
 RECEIVE_BUFFER = 4096
 """Of the stopped clients: so that they are full soon, not after megabytes in the kernel."""
 
+RING = 16_384
+"""A second or two: it is full before anything is compared."""
+
 FULL_S = 60.0
+
+LITTLE_BYTES_S = 256 * 1024
+"""Who grows by less than this in a second does not grow because somebody fills."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,20 +53,19 @@ def run(load: Load, monitors: int, stopped: int, seconds: float, folder: Path) -
     """Measure without, fill the stopped ones, measure beside them."""
     program = compiled(folder)
     server = f'outbox = "{OUTBOX_KIB}KiB"\nlag_timeout = "10m"'
-    # A ring of a few seconds: it is full before anything is compared.
-    config = f"[log]\nring = 16384\n{load.config()}"
+    config = f"[log]\nring = {RING}\n{load.config()}"
     with (
         Sensord(config, folder, server=server) as daemon,
         Subscribers(program, sensord(daemon.port), monitors) as live,
     ):
-        time.sleep(max(1.0, 16_384 / load.rate))
+        time.sleep(RING / load.rate + min(1.0, seconds))
         without, cpu_without = watch(daemon, live, seconds)
         endpoint = sensord(daemon.port, "load/#")
         before = rss_bytes(daemon.pid)
         with Subscribers(program, endpoint, stopped, receive_buffer=RECEIVE_BUFFER) as others:
             others.stop()
             live.mark()
-            is_full = wait_until_full(daemon)
+            is_full = wait_until_full(daemon, min(1.0, seconds))
             filling = live.tell()
             beside, cpu_beside = watch(daemon, live, seconds)
             grown = rss_bytes(daemon.pid) - before
@@ -84,15 +89,15 @@ def watch(daemon: Sensord, live: Subscribers, seconds: float) -> tuple[Window, f
     return live.tell(), share
 
 
-def wait_until_full(daemon: Sensord) -> bool:
+def wait_until_full(daemon: Sensord, interval_s: float) -> bool:
     """Return once the daemon does not grow any more; tell whether it came to that."""
     deadline = time.monotonic() + FULL_S
     last = 0
     quiet = 0
     while quiet < 3 and time.monotonic() < deadline:
-        time.sleep(1.0)
+        time.sleep(interval_s)
         now = rss_bytes(daemon.pid)
-        quiet = quiet + 1 if now - last < 256 * 1024 else 0
+        quiet = quiet + 1 if now - last < LITTLE_BYTES_S * interval_s else 0
         last = now
     return quiet >= 3
 
