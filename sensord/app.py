@@ -34,7 +34,7 @@ from sensord.log.recorder import Recorder
 from sensord.notify import Notifier
 from sensord.readers import registry as readers
 from sensord.readers.supervisor import supervise
-from sensord.recording import JournalStatus, folder_of, open_log, restore_channels
+from sensord.recording import folder_of, open_archive, open_log, record
 from sensord.server.listener import Server
 from sensord.server.shared import Limits
 from sensord.sharing import Sharing
@@ -75,11 +75,9 @@ class App:
             loop.add_signal_handler(name, self.stop)
         bus_log, recorder, recovery = await self._open_log()
         bus = Bus(bus_log, self._clock)
-        archive = None
-        if recorder is not None and recovery is not None:
-            restore_channels(bus, recovery)
-            archive = recorder.archive(bus.described, loop)
-        sharing = Sharing.build(bus, self._open_store(loop), loop, self.config.clients)
+        archive = open_archive(recorder, recovery, bus, loop)
+        store = self._open_store(loop, is_open=recovery is not None)
+        sharing = Sharing.build(bus, store, loop, self.config.clients)
         server = Server(bus, loop, self._limits(), archive, sharing)
         try:
             await server.listen(self.config.server.listen)
@@ -95,7 +93,8 @@ class App:
                 for config, device in zip(self.config.devices, devices, strict=True)
             ]
             tasks.append(group.create_task(self._watch(), name="watchdog"))
-            tasks.append(group.create_task(self._record(recorder, bus), name="recorder"))
+            recording = record(recorder, archive, bus, self._clock, server.renew)
+            tasks.append(group.create_task(recording, name="recorder"))
             _calm_collector()
             self._notifier.ready()
             log.info("ready", extra={"devices": len(devices)})
@@ -126,12 +125,14 @@ class App:
         except JournalBusyError as exc:
             raise StartError(f"{exc}; give this daemon a journal.folder of its own") from exc
 
-    def _open_store(self, loop: asyncio.AbstractEventLoop) -> Store:
-        """Open it beside the journal; without it, what clients share ends with the process."""
-        journal = self.config.journal
-        folder = folder_of(journal, os.environ, is_root=os.geteuid() == 0)
+    def _open_store(self, loop: asyncio.AbstractEventLoop, *, is_open: bool) -> Store:
+        """Open it beside the journal; without it, what clients share ends with the process.
+
+        If the journal is not open, its folder may be another one than it will be.
+        """
+        folder = folder_of(self.config.journal, os.environ, is_root=os.geteuid() == 0)
         try:
-            return Store(folder if journal.enabled else None, loop)
+            return Store(folder if is_open else None, loop)
         except StoreError as exc:
             log.error("clients' state is not kept", extra={"reason": str(exc)})
             return Store(None, loop)
@@ -163,13 +164,6 @@ class App:
         while interval_s is not None:
             self._notifier.watchdog()
             await asyncio.sleep(interval_s)
-
-    async def _record(self, recorder: Recorder | None, bus: Bus) -> None:
-        """Carry the log to the journal and tell how that fares."""
-        status = JournalStatus(bus, self._clock)
-        status.tell(None if recorder is None else recorder.statistics())
-        if recorder is not None:
-            await recorder.run(bus.log, lambda: status.tell(recorder.statistics()))
 
     async def _supervise(self, config: DeviceConfig, device: Device) -> None:
         found = readers.find(config.reader)

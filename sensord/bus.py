@@ -58,12 +58,26 @@ class Bus:
             if known.metadata == metadata:
                 return known
             self._last[known.number] = None
+        channel = self._by_topic[topic] = self._make(topic, metadata)
+        return channel
+
+    def restore(self, topic: str, metadata: Metadata) -> None:
+        """Know the channel of old readings, so that they can be selected.
+
+        It does not take the place of one that has its topic now.
+        """
+        if topic not in self._by_topic:
+            self.channel(topic, metadata)
+        elif (topic, metadata) not in self._described:
+            self._make(topic, metadata)
+
+    def _make(self, topic: str, metadata: Metadata) -> Channel:
         channel = Channel(len(self._last), topic, metadata)
         # A sink with several matching filters is matched several times, but served once.
         sinks = list(dict.fromkeys(self._filters.match(topic)))
         self._last.append(None)
         self._sinks.append(sinks)
-        self._by_topic[topic] = self._described[topic, metadata] = channel
+        self._described[topic, metadata] = channel
         self._topics.add(topic, channel)
         for sink in sinks:
             sink.selected(channel)

@@ -6,22 +6,23 @@ Opens the journal at start and says where the log goes on; tells how it fares un
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import os
 import secrets
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
 from sensord.bus import Bus
 from sensord.clock import Clock
 from sensord.errors import JournalBusyError, JournalError
-from sensord.log import Log
-from sensord.log.journal import Options, Recovery, Statistics
+from sensord.log import Archive, Log
+from sensord.log.journal import Options, Recovery, Statistics, first_offset
 from sensord.log.recorder import Recorder
 from sensord.model import Metadata, Reading, Value, ValueType
 
-__all__ = ["JournalStatus", "folder_of", "open_log", "restore_channels"]
+__all__ = ["JournalStatus", "folder_of", "open_archive", "open_log", "record"]
 
 log = logging.getLogger("sensord.journal")
 
@@ -48,6 +49,9 @@ async def open_log(
 ) -> tuple[Log, Recorder | None, Recovery | None]:
     """Open the journal and return the log that goes on where it ended.
 
+    Without a recovery the journal could not be opened: the log is in memory only, and `record`
+    tries again. Without a recorder there is to be none.
+
     Raises:
         JournalBusyError: Another process writes it.
     """
@@ -61,16 +65,64 @@ async def open_log(
             raise
         except JournalError as exc:
             log.error("not recording", extra={"reason": str(exc)})
-        else:
-            log.info("recording", extra={"folder": str(folder), "epoch": recovery.epoch})
-            return Log(recovery.epoch, ring, recovery.next_offset), recorder, recovery
+            first = first_offset(clock.wall_us())
+            return Log(secrets.token_hex(8), ring, first), recorder, None
+        log.info("recording", extra={"folder": str(folder), "epoch": recovery.epoch})
+        epoch, first = recovery.epoch, recovery.next_offset
+        return Log(epoch, ring, first, recovery.epochs), recorder, recovery
     return Log(secrets.token_hex(8), ring), None, None
 
 
-def restore_channels(bus: Bus, recovery: Recovery) -> None:
+def open_archive(
+    recorder: Recorder | None, recovery: Recovery | None, bus: Bus, loop: asyncio.AbstractEventLoop
+) -> Archive | None:
+    """Return what reads the journal; empty as long as that is not open."""
+    if recorder is None:
+        return None
+    archive = Archive(bus.described, loop)
+    if recovery is not None:
+        _restore_channels(bus, recovery)
+        archive.open(recorder.writer)
+    return archive
+
+
+def _restore_channels(bus: Bus, recovery: Recovery) -> None:
     """Make the bus know the channels of old readings, so that they can be read and selected."""
-    for topic, metadata in recovery.channels:
-        bus.channel(topic, metadata)
+    # The newest of a topic's comes first, for that one has the topic.
+    for topic, metadata in reversed(recovery.channels):
+        bus.restore(topic, metadata)
+
+
+async def record(
+    recorder: Recorder | None,
+    archive: Archive | None,
+    bus: Bus,
+    clock: Clock,
+    on_renewal: Callable[[], None],
+) -> None:
+    """Carry the log to the journal until cancelled, and tell how that fares.
+
+    ``on_renewal`` is told when the log goes on under another epoch.
+    """
+    status = JournalStatus(bus, clock)
+    if recorder is None or archive is None:
+        status.tell(None)
+        return
+
+    def tell() -> None:
+        status.tell(recorder.statistics())
+
+    if recorder.is_open:
+        tell()
+    else:
+        epoch = bus.log.epoch
+        recovery = await recorder.join(bus.log, tell)
+        log.info("recording", extra={"folder": recorder.options.folder, "epoch": bus.log.epoch})
+        _restore_channels(bus, recovery)
+        archive.open(recorder.writer)
+        if bus.log.epoch != epoch:
+            on_renewal()
+    await recorder.run(bus.log, tell, on_renewal)
 
 
 class JournalStatus:
@@ -83,15 +135,16 @@ class JournalStatus:
             "$sys/journal", Metadata(ValueType.JSON, description="how recording fares")
         )
         self._told_us = -STATUS_US
-        self._state = ""
+        self._told = ("", "")
 
     def tell(self, statistics: Statistics | None) -> None:
         """Tell it, if something changed or it was not told for a while."""
         state = "off" if statistics is None else statistics.state.value
+        told = (state, "" if statistics is None else statistics.reason)
         now_us = self._clock.monotonic_us()
-        if state == self._state and now_us - self._told_us < STATUS_US:
+        if told == self._told and now_us - self._told_us < STATUS_US:
             return
-        self._state, self._told_us = state, now_us
+        self._told, self._told_us = told, now_us
         value: dict[str, Value] = {"state": state}
         if statistics is not None:
             value |= {

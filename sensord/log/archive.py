@@ -41,25 +41,28 @@ class Fetched(NamedTuple):
 
 
 class Archive:
-    """The journal, for those who read it while it is written."""
+    """The journal, for those who read it while it is written; empty until it is opened."""
 
-    def __init__(
-        self, writer: Writer, channel_for: ChannelFor, loop: asyncio.AbstractEventLoop
-    ) -> None:
-        self._writer = writer
-        self._reader = Reader(writer, channel_for)
+    def __init__(self, channel_for: ChannelFor, loop: asyncio.AbstractEventLoop) -> None:
+        self._channel_for = channel_for
+        self._reader: Reader | None = None
         self._loop = loop
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="journal-read")
 
+    def open(self, writer: Writer) -> None:
+        """Read from here on what this writer writes."""
+        self._reader = Reader(writer, self._channel_for)
+
     @property
-    def first(self) -> int:
-        """The offset of the oldest reading."""
-        return self._writer.view.start
+    def first(self) -> int | None:
+        """The offset of the oldest reading, None if there is none."""
+        view = None if self._reader is None else self._reader.view()
+        return None if view is None or view.is_empty else view.start
 
     @property
     def first_us(self) -> int | None:
         """When the oldest reading was logged, as far as that is known without reading."""
-        sealed = self._writer.view.sealed
+        sealed = () if self._reader is None else self._reader.view().sealed
         return sealed[0].start_us if sealed else None
 
     def fetch(self, wanted: Wanted, limit: int, done: Callable[[Fetched], None]) -> None:
@@ -78,6 +81,7 @@ class Archive:
     def _fetch(self, wanted: Wanted, limit: int) -> Fetched:
         records: list[Record] = []
         holes: list[Hole] = []
+        assert self._reader is not None, "there is a first reading"
         scan = self._reader.scan(
             wanted.start,
             wanted.stop,

@@ -90,10 +90,11 @@ class Cursor:
         if offset > log.first:
             return None
         first, first_us = log.first, log.first_us
-        if archive is not None and archive.first < first:
+        recorded = None if archive is None else archive.first
+        if archive is not None and recorded is not None and recorded < first:
             # Where it begins is found by reading; what is older is skipped by the journal's index.
-            self.offset, self.since_us = archive.first, time_us
-            first, first_us = archive.first, archive.first_us
+            self.offset, self.since_us = recorded, time_us
+            first, first_us = recorded, archive.first_us
         return first if first and (first_us is None or first_us > time_us) else None
 
     def until(self, time_us: int) -> None:
@@ -102,11 +103,12 @@ class Cursor:
 
     def read(self, stop: int, done: Callable[[Piece], None]) -> None:
         """Read the next piece, no further than ``stop``; call ``done`` with it, now or later."""
-        if self.offset < self._log.first and self._archive is not None:
+        archive = self._archive
+        if self.offset < self._log.first and archive is not None and archive.first is not None:
             self.is_reading = True
             end = min(stop, self._log.first)
             wanted = Wanted(self.offset, end, self._topics, self.since_us, self._until_us)
-            self._archive.fetch(wanted, PIECE_READINGS, lambda got: self._fetched(got, end, done))
+            archive.fetch(wanted, PIECE_READINGS, lambda got: self._fetched(got, end, done))
         else:
             # All that memory holds is younger. Kept, it would hide what comes after a clock step.
             self.since_us = None

@@ -11,7 +11,7 @@ from __future__ import annotations
 from array import array
 from bisect import bisect_left
 from collections import Counter, deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 from sensord.model import Position, Record
@@ -42,9 +42,11 @@ class Log:
     Overflow policy: the oldest block is dropped; whoever still needed it learns of it as `Lost`.
     """
 
-    def __init__(self, epoch: str, capacity: int, first: int = 0) -> None:
+    def __init__(
+        self, epoch: str, capacity: int, first: int = 0, former: Iterable[str] = ()
+    ) -> None:
         self.epoch = epoch
-        self.epochs = {epoch}
+        self.epochs = {epoch, *former}
         """All the epochs whose offsets go on in this log."""
         self.first = first
         """Offset of the oldest record held."""
@@ -72,6 +74,14 @@ class Log:
         """Go on under another epoch; offsets go on rising, and the old ones keep their meaning."""
         self.epoch = epoch
         self.epochs.add(epoch)
+
+    def begin_anew(self, epochs: Sequence[str], first: int) -> None:
+        """Forget all records and go on at a higher offset, in other epochs; the last is present."""
+        assert first >= self.tail
+        self.epoch, self.epochs = epochs[-1], set(epochs)
+        self.first = self.tail = self._dropped_first = first
+        self._blocks, self._starts = deque([[]]), deque([first])
+        self._dropped.clear()
 
     def append(self, record: Record) -> None:
         """Add the record that was made for offset ``tail``."""

@@ -14,12 +14,12 @@ import functools
 import logging
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from typing import TypeVar
 
 from sensord.clock import Clock
 from sensord.errors import JournalError
-from sensord.log.archive import Archive
-from sensord.log.journal import ChannelFor, Commit, Options, Recovery, State, Statistics, Writer
+from sensord.log.journal import Commit, GoingOn, Options, Recovery, State, Statistics, Writer
 from sensord.log.memory import Log
 from sensord.model import Record
 
@@ -37,6 +37,13 @@ MANY = 50_000
 
 CLOSE_S = 5.0
 
+OPEN_S = 10.0
+"""How long the start waits for the disk; opening goes on in its thread."""
+
+RETRY_S = 1.0
+MAX_RETRY_S = 60.0
+"""Opening is tried again after the first, then after twice the time before, up to the second."""
+
 
 class Recorder:
     """Writes one log to one journal."""
@@ -50,42 +57,122 @@ class Recorder:
         self._many = asyncio.Event()  # more is gathered than should wait for the interval
         self._next = 0  # the offset to gather next
         self._state = State.OK
+        self._reason = "it was never opened"  # empty when it is open
+        self._opening: asyncio.Future[Recovery] | None = None  # a disk that did not answer in time
+
+    @property
+    def writer(self) -> Writer:
+        """What writes the journal, for those who read it meanwhile."""
+        return self._writer
+
+    @property
+    def is_open(self) -> bool:
+        """Whether the log is the journal's; else `join` it."""
+        return not self._reason
 
     async def open(self) -> Recovery:
         """Open the journal, mending what a crash left.
 
         Raises:
-            JournalError: It cannot be used.
+            JournalError: It cannot be used; `join` tries again.
         """
-        recovery = await self._in_thread(
+        opening = self._in_thread(
             self._writer.open, self._clock.wall_us(), self._clock.monotonic_us()
         )
-        for finding in recovery.findings:
-            log.info("journal", extra={"finding": finding})
+        await asyncio.wait({opening}, timeout=OPEN_S)
+        if not opening.done():
+            self._opening, self._reason = opening, "the disk does not answer"
+            raise JournalError(self._reason)
+        recovery = await self._opened(opening)
         self._next = recovery.next_offset
         return recovery
 
-    def archive(self, channel_for: ChannelFor, loop: asyncio.AbstractEventLoop) -> Archive:
-        """Return what reads the journal while it is written."""
-        return Archive(self._writer, channel_for, loop)
+    async def _opened(self, opening: asyncio.Future[Recovery]) -> Recovery:
+        try:
+            recovery = await opening
+        except JournalError as exc:
+            self._reason = str(exc)
+            raise
+        self._reason = ""
+        for finding in recovery.findings:
+            log.info("journal", extra={"finding": finding})
+        return recovery
 
     def statistics(self) -> Statistics:
         """Tell how the journal is."""
-        return self._writer.statistics()
+        statistics = self._writer.statistics()
+        if self.is_open:
+            return statistics
+        return replace(statistics, state=State.FAILED, reason=self._reason)
 
-    async def run(self, log_: Log, on_commit: Callable[[], None]) -> None:
-        """Commit once an interval until cancelled; ``on_commit`` is told after each commit."""
+    async def join(self, log_: Log, on_failure: Callable[[], None]) -> Recovery:
+        """Open the journal of a log that began without it, however often that takes.
+
+        ``on_failure`` is told after each try. When this returns, the log goes on in the journal:
+        unchanged if the journal could take it over, else at a higher offset in other epochs.
+        """
+        first, wait_s = log_.first, RETRY_S
+        await self._wait_for_disk(on_failure)
+        recovery = None
+        while recovery is None:
+            on_failure()
+            await asyncio.sleep(wait_s)
+            wait_s = min(2 * wait_s, MAX_RETRY_S)
+            recovery = await self._try(GoingOn(log_.epoch, first, log_.first, self._reason))
+        if recovery.epoch == log_.epoch:
+            log_.epochs.update(recovery.epochs)
+            self._next = max(recovery.next_offset, log_.first)
+        else:
+            self._next = max(recovery.next_offset, log_.tail)
+            log_.begin_anew(recovery.epochs, self._next)
+        self._many.set()
+        return recovery
+
+    async def _try(self, going_on: GoingOn) -> Recovery | None:
+        times = self._clock.wall_us(), self._clock.monotonic_us()
+        try:
+            return await self._opened(self._in_thread(self._writer.open, *times, going_on))
+        except JournalError as exc:
+            if str(exc) != going_on.reason:
+                log.error("not recording", extra={"reason": str(exc)})
+            return None
+
+    async def _wait_for_disk(self, on_failure: Callable[[], None]) -> None:
+        """Wait for an opening that hangs; what it opens was not meant for this log."""
+        if self._opening is None:
+            return
+        on_failure()
+        await asyncio.wait({self._opening})
+        if self._opening.exception() is None:
+            await self._in_thread(self._writer.abandon)
+        self._opening = None
+
+    async def run(
+        self, log_: Log, on_commit: Callable[[], None], on_renewal: Callable[[], None]
+    ) -> None:
+        """Commit once an interval until cancelled.
+
+        ``on_commit`` is told after each commit, ``on_renewal`` when the log has another epoch.
+        """
         log_.on_block = lambda: self._gather(log_)
         while True:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(self.options.commit_interval):
                     await self._many.wait()
             self._many.clear()
+            epoch = log_.epoch
             await self._commit(log_)
+            if log_.epoch != epoch:
+                on_renewal()
             on_commit()
 
     async def close(self, log_: Log) -> None:
         """Commit what is left and give the journal back."""
+        if self.is_open:
+            await self._close(log_)
+        self._pool.shutdown(wait=False, cancel_futures=True)
+
+    async def _close(self, log_: Log) -> None:
         try:
             async with asyncio.timeout(CLOSE_S):
                 await self._commit(log_)
@@ -94,15 +181,12 @@ class Recorder:
                 )
         except (JournalError, TimeoutError) as exc:
             log.error("journal not closed", extra={"reason": str(exc) or "the disk hangs"})
-        self._pool.shutdown(wait=False, cancel_futures=True)
 
     async def _commit(self, log_: Log) -> None:
         self._gather(log_)
         records, self._gathered = self._gathered, []
         wall_us, monotonic_us = self._clock.wall_us(), self._clock.monotonic_us()
-        work = asyncio.ensure_future(
-            self._in_thread(self._writer.commit, records, wall_us, monotonic_us)
-        )
+        work = self._in_thread(self._writer.commit, records, wall_us, monotonic_us)
         while not work.done():
             await asyncio.wait({work}, timeout=self.options.commit_interval)
             self._gather(log_)
@@ -133,6 +217,6 @@ class Recorder:
                 reason = self._writer.statistics().reason
                 log.error("not recording", extra={"state": commit.state.value, "reason": reason})
 
-    async def _in_thread(self, act: Callable[..., T], *arguments: object) -> T:
+    def _in_thread(self, act: Callable[..., T], *arguments: object) -> asyncio.Future[T]:
         loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._pool, functools.partial(act, *arguments))
+        return loop.run_in_executor(self._pool, functools.partial(act, *arguments))

@@ -125,6 +125,12 @@ class Server:
             self._sweeper.cancel()
         self.shared.sharing.close()
 
+    def renew(self) -> None:
+        """Make every monitor come back: the log goes on under another epoch."""
+        self.shared.groups.flush()
+        for connection in tuple(self._connections):
+            connection.close(4003, "the log goes on under another epoch; reconnect and resume")
+
     def statistics(self) -> Statistics:
         """Tell what the server has done since it started."""
         return Statistics(

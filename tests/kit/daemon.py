@@ -12,7 +12,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -46,7 +46,8 @@ def sensord(*arguments: str, timeout_s: float = 30.0) -> subprocess.CompletedPro
 class Daemon:
     """`sensord run`; stops and starts again on the port that it got the first time."""
 
-    def __init__(self, folder: Path, config: str) -> None:
+    def __init__(self, folder: Path, config: str, *, under: Sequence[str] = ()) -> None:
+        self._under = under  # a command that runs it, such as unshare
         self._file = folder / "config.toml"
         self._config = config
         self.address = "127.0.0.1:0"
@@ -93,7 +94,10 @@ class Daemon:
         self.log = []
         self._has_ended = False
         self._process = subprocess.Popen(
-            [*SENSORD, "run", str(self._file)], stderr=subprocess.PIPE, text=True, cwd=REPOSITORY
+            [*self._under, *SENSORD, "run", str(self._file)],
+            stderr=subprocess.PIPE,
+            text=True,
+            cwd=REPOSITORY,
         )
         self._reader = threading.Thread(target=self._read, args=(self._process,), daemon=True)
         self._reader.start()

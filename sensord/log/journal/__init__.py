@@ -7,6 +7,7 @@ Both are synchronous and know no loop and no clock. What stands on the disk is d
 
 from sensord.log.journal.batch import Batch
 from sensord.log.journal.fetch import ChannelFor
+from sensord.log.journal.going_on import GoingOn, first_offset
 from sensord.log.journal.info import Summary, summarize
 from sensord.log.journal.mcapfile import McapFile
 from sensord.log.journal.options import Options
@@ -22,6 +23,7 @@ __all__ = [
     "Batch",
     "ChannelFor",
     "Commit",
+    "GoingOn",
     "Hole",
     "McapFile",
     "Options",
@@ -33,6 +35,7 @@ __all__ = [
     "Statistics",
     "Summary",
     "Writer",
+    "first_offset",
     "forecast_bytes_per_day",
     "summarize",
 ]

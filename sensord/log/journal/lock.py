@@ -6,7 +6,7 @@ import fcntl
 import os
 from pathlib import Path
 
-from sensord.errors import JournalError
+from sensord.errors import JournalBusyError
 
 __all__ = ["FolderLock"]
 
@@ -23,7 +23,7 @@ class FolderLock:
 
         Raises:
             OSError: The folder cannot be opened.
-            JournalError: Another process has the lock.
+            JournalBusyError: Another process has the lock.
         """
         self.release()
         self._descriptor = os.open(self._folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
@@ -32,7 +32,7 @@ class FolderLock:
         except BlockingIOError:
             self.release()
             text = f"the journal in {self._folder} is being written by another process"
-            raise JournalError(text) from None
+            raise JournalBusyError(text) from None
 
     def release(self) -> None:
         """Give the lock back."""

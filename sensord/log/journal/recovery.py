@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from sensord.log.journal.channels import Described
@@ -15,7 +15,8 @@ __all__ = ["Recovery", "recovery_of"]
 class Recovery(NamedTuple):
     """What was found at start and what was done about it."""
 
-    epoch: str
+    epochs: tuple[str, ...]
+    """All that the log had in this folder, the present one last."""
     next_offset: int
     """The log goes on here."""
     is_new: bool
@@ -32,8 +33,13 @@ class Recovery(NamedTuple):
     channels: tuple[Described, ...]
     """The topics and metadata that the journal knows."""
 
+    @property
+    def epoch(self) -> str:
+        """The present epoch."""
+        return self.epochs[-1]
 
-def recovery_of(found: Survey, epoch: str) -> Recovery:
+
+def recovery_of(found: Survey, epochs: Sequence[str]) -> Recovery:
     """Sum up a survey."""
     recovered = sum(block.count for _, block in found.needed)
     cut = 0
@@ -41,7 +47,7 @@ def recovery_of(found: Survey, epoch: str) -> Recovery:
         recovered += sum(located.count for located in left.walk.located())
         cut += left.walk.size - left.walk.sound_bytes if left.walk.is_clean else 0
     return Recovery(
-        epoch,
+        tuple(epochs),
         found.next_offset,
         found.is_empty,
         found.was_closed,

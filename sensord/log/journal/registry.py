@@ -35,6 +35,7 @@ __all__ = [
 NAME = "registry"
 FORMAT = 1
 _CRC_DIGITS = 8
+_FORMER_KEPT = 64
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -111,12 +112,20 @@ class Facts:
     channels: dict[int, Described] = field(default_factory=dict)
     sealed: dict[int, Sealed] = field(default_factory=dict)
     holes: list[Hole] = field(default_factory=list)
+    former: list[str] = field(default_factory=list)
+    """Epochs that the log had before, the oldest first."""
     format: int = FORMAT
     damaged_lines: int = 0
 
+    @property
+    def epochs(self) -> list[str]:
+        """The former epochs and the present one."""
+        return [*self.former, self.epoch] if self.epoch else self.former
+
     def lines(self) -> Iterator[bytes]:
         """Yield the lines that say the same."""
-        yield epoch_line(self.epoch)
+        for epoch in [*self.former[-_FORMER_KEPT:], self.epoch]:
+            yield epoch_line(epoch)
         for number, channel in self.channels.items():
             yield channel_line(number, channel)
         for hole in self.holes:
@@ -128,6 +137,8 @@ class Facts:
         """Take in what a line says; what is unknown is passed over."""
         match found:
             case {"journal": int(version), "epoch": str(epoch)}:
+                if self.epoch and self.epoch != epoch:
+                    self.former.append(self.epoch)
                 self.format, self.epoch = version, epoch
             case {"channel": int(number), "topic": str(topic)}:
                 texts = {key: str(value) for key, value in found.items()}

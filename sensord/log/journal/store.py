@@ -11,9 +11,10 @@ the ring goes on alone, as a window: its oldest runs are dropped for the newest.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from sensord.log.journal.channels import Described
 from sensord.log.journal.disk import Disk, is_full
 from sensord.log.journal.intake import Run
 from sensord.log.journal.numbering import Numbering
@@ -21,6 +22,7 @@ from sensord.log.journal.registry import (
     Facts,
     Hole,
     Registry,
+    Sealed,
     add_hole,
     channel_line,
     epoch_line,
@@ -43,6 +45,10 @@ class Store:
         self.numbering = Numbering({})
         self.reserved = 0
         """The log may hand out offsets below this one."""
+        self.reserved_epoch = ""
+        """The epoch for which that is so: the one that the disk knows."""
+        self.former: list[str] = []
+        """The epochs that the log had before this one."""
         self.dropped = 0
         self._shape = shape
         self._registry = Registry(disk, folder)
@@ -58,16 +64,22 @@ class Store:
     # -- opening and closing --------------------------------------------------------------------
 
     def open(
-        self, found: Survey, epoch: str, next_offset: int, numbering: Numbering, wall_us: int
+        self,
+        found: Survey,
+        epochs: Sequence[str],
+        next_offset: int,
+        numbering: Numbering,
+        wall_us: int,
     ) -> None:
         """Take over what a survey found and make a reservation; `settle` mends it then.
 
-        ``numbering`` may know more than the survey: what was given out while the disk failed.
+        ``epochs`` are all that the log had, the present one last. ``numbering`` may know more than
+        the survey: what was given out while the disk failed.
 
         Raises:
             OSError: Nothing is open; what is on the disk is as good as before.
         """
-        self.segments.epoch = epoch
+        *self.former, self.segments.epoch = epochs
         self.segments.sealed, self.segments.unsealed = list(found.sealed), list(found.unsealed)
         self.pending = [Run(block) for _, block in found.needed]
         self.segments.end = self.pending[0].block.first if self.pending else found.end
@@ -90,7 +102,7 @@ class Store:
         holes, numbering = [*self._holes, *self._unnamed], self.numbering
         sealed = {segment.first: segment for segment in self.segments.sealed}
         try:
-            facts = Facts(self.segments.epoch, numbering.channels, sealed, holes)
+            facts = self._facts(numbering.channels, sealed, holes)
             self._registry.rewrite(facts)
         except OSError as error:
             if not is_full(error):
@@ -103,6 +115,11 @@ class Store:
             self._holes, self._unnamed = holes, []
             numbering.unwritten.clear()
 
+    def _facts(
+        self, channels: dict[int, Described], sealed: dict[int, Sealed], holes: list[Hole]
+    ) -> Facts:
+        return Facts(self.segments.epoch, channels, sealed, holes, self.former)
+
     def renumber(self, wall_us: int) -> None:
         """Begin again with channel 1, once nothing uses the old numbers any more.
 
@@ -111,7 +128,7 @@ class Store:
         """
         self.settle(wall_us)
         sealed = {segment.first: segment for segment in self.segments.sealed}
-        self._registry.rewrite(Facts(self.segments.epoch, {}, sealed, list(self.holes)))
+        self._registry.rewrite(self._facts({}, sealed, list(self.holes)))
         self.numbering = Numbering({})
 
     def settle(self, wall_us: int) -> None:
@@ -237,7 +254,7 @@ class Store:
         flags = self._flags if flags is None else flags
         head = Head(0, 0, first, count, flags, self.needed, reserved, self.segments.epoch)
         self._ring.write(head, body)
-        self.reserved = reserved
+        self.reserved, self.reserved_epoch = reserved, self.segments.epoch
 
     def pending_bytes(self) -> int:
         """Return how long the pending runs are as messages."""

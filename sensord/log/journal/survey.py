@@ -74,6 +74,12 @@ class Survey:
     was_closed: bool = True
 
     @property
+    def epochs(self) -> list[str]:
+        """All the epochs that the log had, the present one last; empty if none is known."""
+        former = [epoch for epoch in self.facts.epochs if epoch != self.epoch]
+        return [*former, self.epoch] if self.epoch else former
+
+    @property
     def is_empty(self) -> bool:
         """Whether there is no journal here."""
         return not (self.frames or self.sealed or self.unsealed or self.facts.epoch)

@@ -38,6 +38,11 @@ class View(NamedTuple):
     holes: tuple[Hole, ...]
 
     @property
+    def is_empty(self) -> bool:
+        """Whether there is no reading."""
+        return not (self.sealed or self.unsealed or self.pending)
+
+    @property
     def start(self) -> int:
         """The offset of the oldest reading."""
         firsts = [part.first for part in self.sealed[:1]]

@@ -22,8 +22,10 @@ from typing import NamedTuple
 
 from sensord.errors import JournalError
 from sensord.log.journal.disk import Disk, is_full
+from sensord.log.journal.going_on import GoingOn, take_over
 from sensord.log.journal.intake import Intake, Run
 from sensord.log.journal.lock import FolderLock
+from sensord.log.journal.mount import missing_mount, mount_of
 from sensord.log.journal.numbering import Numbering
 from sensord.log.journal.options import Options
 from sensord.log.journal.recovery import Recovery, recovery_of
@@ -39,7 +41,11 @@ from sensord.model import Record
 __all__ = ["Commit", "Writer"]
 
 RETRY_US = 5_000_000
-"""Between tries to write to a full or failed disk."""
+"""Between tries to write to a full disk, and before the first one on a failed disk."""
+MAX_RETRY_US = 60_000_000
+"""The time between tries on a failed disk doubles up to this."""
+UNBOUNDED = 1 << 62
+"""The reservation of an epoch that the disk does not know: nobody can give its offsets again."""
 MAX_WAITING_BYTES = 8 << 20
 """Readings kept in memory for a failed disk, as messages: about 180,000."""
 
@@ -72,11 +78,14 @@ class Writer:
         self._waiting: deque[Run] = deque()
         self._lost: list[Hole] = []
         """Holes that came while no store was open to note them."""
-        self._epoch = ""
-        self._epochs: set[str] = set()
+        self._mount: Path | None = None
+        """What the folder was below when it was first opened."""
+        self._epochs: list[str] = [""]
+        """All that the log had, the present one last."""
         self._state = State.OK
         self._reason = ""
         self._retry_us = 0
+        self._retry_in_us = RETRY_US
         self._stepped_us = 0
         self._opened_us = 0
         self._now_us = 0
@@ -88,12 +97,13 @@ class Writer:
     @property
     def epoch(self) -> str:
         """The id of the log's present epoch."""
-        return self._epoch
+        return self._epochs[-1]
 
     @property
     def reserved(self) -> int:
         """The log may hand out offsets below this one; at it, it must call `renew_epoch`."""
-        return self._store.reserved
+        store = self._store
+        return store.reserved if store.reserved_epoch == self.epoch else UNBOUNDED
 
     @property
     def view(self) -> View:
@@ -102,10 +112,11 @@ class Writer:
 
     # -- opening and closing --------------------------------------------------------------------
 
-    def open(self, wall_us: int, monotonic_us: int) -> Recovery:
+    def open(self, wall_us: int, monotonic_us: int, going_on: GoingOn | None = None) -> Recovery:
         """Lock the folder, mend it, and say where the log goes on.
 
-        A disk that is full or fails does not prevent that; see `statistics` for the state.
+        A disk that is full or fails does not prevent that; see `statistics` for the state. A log
+        that runs already may go on as it is if the recovery has its epoch.
 
         Raises:
             JournalError: The folder cannot be made or read, another process writes it, or a newer
@@ -116,26 +127,39 @@ class Writer:
             found = self._look()
         except OSError as error:
             self._lock.release()
-            raise JournalError(f"cannot open the journal in {self._folder}: {error}") from error
-        except JournalError:
+            text = f"cannot open the journal in {self._folder}: {error.strerror or error}"
+            self._state, self._reason = State.FAILED, text
+            raise JournalError(text) from error
+        except JournalError as error:
             self._lock.release()
+            self._state, self._reason = State.FAILED, str(error)
             raise
+        self._mount = mount_of(self._folder)
         reason = "not committed before the stop: at most the last interval's readings"
         known = [*found.facts.holes, *found.missing]
         for start, end in unexplained(found.end, found.next_offset, known):
             found.missing.append(Hole(start, end - start, reason))
-        self._epoch = found.epoch or secrets.token_hex(8)
-        self._epochs = {self._epoch}
+        self._epochs = found.epochs if found.epoch else [secrets.token_hex(8)]
+        lost = None if going_on is None else take_over(found, going_on)
+        if going_on is not None and lost is not None:
+            self._epochs = [*found.epochs, going_on.epoch]
+            self._store.dropped += lost
         self._intake.next_offset = self._committed = found.next_offset
         self._store.numbering = Numbering(found.facts.channels)
-        if not self._try(lambda: self._open_store(found, wall_us)) and not self.reserved:
-            # The old epoch's offsets are not ours to give without a reservation.
-            self.renew_epoch()
+        if not self._try(lambda: self._open_store(found, wall_us)) and not self._store.reserved:
             self._lost = list(found.missing)
+            if lost is None:
+                # The old epoch's offsets are not ours to give without a reservation.
+                self.renew_epoch()
         self._publish()
-        return recovery_of(found, self._epoch)
+        return recovery_of(found, self._epochs)
 
     def _look(self) -> Survey:
+        place = missing_mount(self._folder)
+        if place is None and self._mount is not None and not self._mount.is_mount():
+            place = self._mount
+        if place is not None:
+            raise JournalError(f"nothing is mounted at {place}, where {self._folder} should be")
         self._folder.mkdir(parents=True, exist_ok=True)
         self._lock.take()
         return survey(self._folder)
@@ -146,7 +170,7 @@ class Writer:
         store = Store(self._disk, self._folder, self._shape)
         try:
             numbering, next_offset = self._store.numbering, self._intake.next_offset
-            store.open(found, self._epoch, next_offset, numbering, wall_us)
+            store.open(found, self._epochs, next_offset, numbering, wall_us)
         except OSError:
             store.abandon()
             raise
@@ -165,7 +189,7 @@ class Writer:
             found = self._look()
         except JournalError as error:
             raise OSError(0, str(error)) from error
-        if found.end > self._intake.next_offset or found.epoch not in {"", *self._epochs}:
+        if found.end > self._intake.next_offset or found.epoch not in ("", *self._epochs):
             raise OSError(0, "another journal stands in the folder")
         while self._waiting and self._waiting[0].block.end <= found.end:
             self._waiting.popleft()
@@ -297,18 +321,24 @@ class Writer:
             is_done = True
             self._reason = self._store.segments.full_reason
             self._state = State.FULL if self._reason else State.OK
-        if self._state is not State.OK and self._now_us >= self._retry_us:
-            self._retry_us = self._now_us + RETRY_US
+        if self._state is State.OK:
+            self._retry_in_us = RETRY_US
+        elif self._now_us >= self._retry_us:
+            self._retry_us = self._now_us + self._retry_in_us
+            if self._state is State.FAILED:
+                self._retry_in_us = min(2 * self._retry_in_us, MAX_RETRY_US)
         return is_done
 
     def _give_up(self) -> None:
-        """Close the files; what is not in a segment may not be in the ring either."""
+        """Close the files; what is not in a segment may not be in the ring either.
+
+        The folder is let go of too: somebody may have to unmount its disk.
+        """
         store = self._store
         self._waiting.extendleft(reversed(store.pending))
         store.pending.clear()
         self._lost += store.holes
-        store.abandon()
-        self._is_open = False
+        self.abandon()
 
     def _lose(self, first: int, end: int, reason: str) -> None:
         hole = Hole(first, end - first, reason)
@@ -332,12 +362,12 @@ class Writer:
         The log must call this before it hands out an offset at `reserved`: the disk has not taken
         a reservation for so long that after a crash the same offset might be given again.
         """
-        self._epoch = secrets.token_hex(8)
-        self._epochs.add(self._epoch)
-        self._store.segments.epoch = self._epoch
-        self._store.numbering.unwritten.append(epoch_line(self._epoch))
+        self._store.former = [*self._epochs]
+        self._epochs.append(secrets.token_hex(8))
+        self._store.segments.epoch = self.epoch
+        self._store.numbering.unwritten.append(epoch_line(self.epoch))
         self._intake.begin_segment()
-        return self._epoch
+        return self.epoch
 
     # -- telling --------------------------------------------------------------------------------
 
@@ -355,7 +385,7 @@ class Writer:
             unsealed.append(OpenSegment(current.path, current.first, current.size, chunks))
         self._view = View(
             self._folder,
-            self._epoch,
+            self.epoch,
             tuple(store.segments.sealed),
             tuple(unsealed),
             tuple([run.block for run in store.pending]),
@@ -371,7 +401,7 @@ class Writer:
         return Statistics(
             state=self._state,
             reason=self._reason,
-            epoch=self._epoch,
+            epoch=self.epoch,
             oldest_offset=view.start,
             oldest_us=view.sealed[0].start_us if view.sealed else 0,
             committed_offset=self._committed,

@@ -11,6 +11,7 @@ from sensord.errors import JournalError
 from sensord.log.journal import Options, Reader, State, Writer
 from sensord.log.journal.disk import Disk
 from sensord.log.journal.shape import Shape
+from sensord.log.journal.writer import MAX_RETRY_US
 from tests.kit.journal import (
     START_US,
     Row,
@@ -25,6 +26,7 @@ from tests.kit.journal_faults import SickDisk, SmallDisk
 
 OF = channels(10)
 KIB = 1 << 10
+MAX_RETRY_S = MAX_RETRY_US // 1_000_000
 
 
 class Log:
@@ -152,7 +154,7 @@ def test_a_failing_disk_is_a_state_and_recording_comes_back(
     assert disk.failures
     assert log.is_in(State.FAILED) or only
     disk.error = None
-    log.run(20)
+    log.run(MAX_RETRY_S)
     assert log.is_in(State.OK)
     assert log.lost(Reader(log.writer)) == set()
     log.close()
@@ -173,7 +175,7 @@ def test_a_disk_that_fails_for_long_loses_the_oldest_by_name(
     assert statistics.waiting < 25_000
     assert statistics.dropped == log.next_offset - 200 - statistics.waiting
     disk.error = None
-    log.run(10)
+    log.run(MAX_RETRY_S, rate=0)
     assert len(log.lost(Reader(log.writer))) == statistics.dropped
     assert log.writer.statistics().dropped == statistics.dropped
     log.writer.abandon()
@@ -192,7 +194,7 @@ def test_a_disk_that_fails_at_start_gives_a_new_epoch(tmp_path: Path) -> None:
     assert second.next_offset > max(log.given)
     second.run(10)
     disk.error = None
-    second.run(10)
+    second.run(MAX_RETRY_S)
     assert second.is_in(State.OK)
     second.given |= log.given
     assert second.lost(Reader(second.writer)) == set()

@@ -1,0 +1,193 @@
+"""The recorder: a log without its journal gets it as soon as that can be opened."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sensord.bus import Bus
+from sensord.errors import JournalError
+from sensord.log import Log
+from sensord.log.journal import Options, Reader, State, Writer, first_offset
+from sensord.log.recorder import Recorder
+from sensord.model import Metadata, Position, Reading
+from tests.kit.journal import found_in
+from tests.kit.loops import on_each_loop
+from tests.unit.manual import START_US, ManualClock
+
+FIRST = first_offset(START_US)
+
+
+@pytest.fixture(autouse=True)
+def impatient() -> Iterator[None]:
+    """Try again at once."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("sensord.log.recorder.RETRY_S", 0.001)
+        patch.setattr("sensord.log.recorder.OPEN_S", 0.05)
+        yield
+
+
+class Station:
+    """A log that begins without its journal: a file stands where the folder should be."""
+
+    def __init__(self, folder: Path, clock: ManualClock | None = None) -> None:
+        self.folder = folder / "journal"
+        self.clock = clock or ManualClock()
+        self.recorder = Recorder(Options(folder=str(self.folder)), self.clock)
+        self.log = Log("000000000000aaaa", 4096, first_offset(self.clock.wall_us()))
+        self.bus = Bus(self.log, self.clock)
+        self.channel = self.bus.channel("plant/a", Metadata())
+        self.states: list[tuple[State, str]] = []
+        self._told = asyncio.Event()
+
+    def block(self) -> None:
+        self.folder.write_text("not a folder")
+
+    def earlier(self) -> str:
+        """Let there be a journal of 100 readings."""
+        writer = Writer(Options(folder=str(self.folder)))
+        writer.open(self.clock.wall_us(), 0)
+        log_ = Log(writer.epoch, 4096)
+        bus = Bus(log_, self.clock)
+        channel = bus.channel("plant/a", Metadata())
+        records = [bus.publish(channel, Reading(0, i)) for i in range(100)]
+        writer.commit(records, self.clock.wall_us(), 0)
+        writer.close(self.clock.wall_us(), 1)
+        return writer.epoch
+
+    def publish(self, count: int) -> None:
+        for _ in range(count):
+            self.bus.publish(self.channel, Reading(self.clock.wall_us(), self.log.tail))
+
+    def tell(self) -> None:
+        statistics = self.recorder.statistics()
+        self.states.append((statistics.state, statistics.reason))
+        self._told.set()
+
+    async def fail_to_open(self) -> None:
+        with pytest.raises(JournalError):
+            await self.recorder.open()
+        assert not self.recorder.is_open
+
+    async def join(self) -> Any:
+        """Begin to join, and wait until that failed for the second time."""
+        joining = asyncio.ensure_future(self.recorder.join(self.log, self.tell))
+        await self.until_told(3)
+        assert not joining.done()
+        return joining
+
+    async def until_told(self, times: int) -> None:
+        while len(self.states) < times:
+            self._told.clear()
+            await self._told.wait()
+
+
+@on_each_loop
+async def test_what_memory_holds_is_recorded_when_the_journal_opens(tmp_path: Path) -> None:
+    """Until then the state is failed, with the reason; position and epoch stay."""
+    station = Station(tmp_path)
+    before = station.earlier()
+    hidden = station.folder.rename(tmp_path / "hidden")
+    station.block()
+    await station.fail_to_open()
+    station.publish(10)
+    joining = await station.join()
+    station.publish(10)
+    assert {state for state, _ in station.states} == {State.FAILED}
+    assert "File exists" in station.states[-1][1] or "Not a directory" in station.states[-1][1]
+    station.folder.unlink()
+    hidden.rename(station.folder)
+    recovery = await joining
+    assert station.recorder.is_open
+    assert recovery.epochs == (before, "000000000000aaaa")
+    assert station.log.epochs == {before, "000000000000aaaa"}
+    assert station.log.position == Position("000000000000aaaa", FIRST + 20)
+    station.publish(5)
+    await station.recorder.close(station.log)
+    found, holes = found_in(Reader(station.folder).scan(0))
+    assert [each.offset for each in found] == [*range(100), *range(FIRST, FIRST + 25)]
+    assert [(hole.first, hole.end) for hole in holes] == [(100, FIRST)]
+
+
+@on_each_loop
+async def test_what_left_the_memory_before_is_named(tmp_path: Path) -> None:
+    """The journal begins with the oldest reading that there still is."""
+    station = Station(tmp_path)
+    station.block()
+    await station.fail_to_open()
+    joining = await station.join()
+    station.publish(10_000)
+    held = station.log.first
+    assert held > FIRST
+    station.folder.unlink()
+    await joining
+    await station.recorder.close(station.log)
+    found, holes = found_in(Reader(station.folder).scan(FIRST))
+    assert [each.offset for each in found] == list(range(held, FIRST + 10_000))
+    assert [(hole.first, hole.end) for hole in holes] == [(FIRST, held)]
+    assert holes[0].reason.startswith("dropped: cannot open the journal")
+    assert station.recorder.statistics().dropped == held - FIRST
+
+
+@on_each_loop
+async def test_a_journal_that_is_ahead_makes_the_log_begin_anew(tmp_path: Path) -> None:
+    """The clock was in 1970: the log goes on in the journal's epoch, and no offset comes twice."""
+    station = Station(tmp_path, clock=ManualClock(wall_us=5_000_000))
+    before = station.earlier()
+    hidden = station.folder.rename(tmp_path / "hidden")
+    station.block()
+    await station.fail_to_open()
+    joining = await station.join()
+    station.publish(150)
+    station.folder.unlink()
+    hidden.rename(station.folder)
+    await joining
+    assert station.log.epochs == {before}
+    assert (station.log.first, station.log.tail) == (150, 150)
+    station.publish(5)
+    await station.recorder.close(station.log)
+    found, holes = found_in(Reader(station.folder).scan(0))
+    assert [each.offset for each in found] == [*range(100), *range(150, 155)]
+    assert [(hole.first, hole.end) for hole in holes] == [(100, 150)]
+
+
+@on_each_loop
+async def test_a_disk_that_hangs_does_not_keep_the_daemon_from_starting(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """When it answers at last, the journal takes the log over."""
+    answers = threading.Event()
+    look = Writer._look  # what hangs is the system call in it
+
+    def hang(writer: Writer) -> Any:
+        answers.wait()
+        return look(writer)
+
+    monkeypatch.setattr(Writer, "_look", hang)
+    station = Station(tmp_path)
+    await station.fail_to_open()
+    joining = asyncio.ensure_future(station.recorder.join(station.log, station.tell))
+    station.publish(10)
+    await station.until_told(1)
+    assert station.states[0] == (State.FAILED, "the disk does not answer")
+    answers.set()
+    recovery = await joining
+    assert recovery.epoch == station.log.epoch
+    await station.recorder.close(station.log)
+    found, _ = found_in(Reader(station.folder).scan(FIRST))
+    assert [each.offset for each in found] == list(range(FIRST, FIRST + 10))
+
+
+@on_each_loop
+async def test_a_recorder_that_never_opened_closes(tmp_path: Path) -> None:
+    """And leaves what stands there as it is."""
+    station = Station(tmp_path)
+    station.block()
+    await station.fail_to_open()
+    await station.recorder.close(station.log)
+    assert station.folder.read_text() == "not a folder"
