@@ -15,7 +15,6 @@ The readings sent plus those named in gaps are exactly those asked for, in order
 from __future__ import annotations
 
 import asyncio
-import enum
 from collections import Counter, deque
 from collections.abc import Callable, Iterator, Sequence
 from typing import Protocol
@@ -26,18 +25,10 @@ from sensord.model import Channel, Position, Record
 from sensord.server.group import Group, Groups, Key, Write, announcements, frames, packet
 from sensord.server.thinning import Thinning, conflate
 from sensord.wire.frames import Codec, Message
+from sensord.wire.messages import Phase, gap, phase_change
 from sensord.wire.places import Ago, Since, Start
 
-__all__ = ["Client", "Phase", "Subscription"]
-
-
-class Phase(enum.StrEnum):
-    """Where a subscription stands."""
-
-    SNAPSHOT = "snapshot"
-    CATCHING_UP = "catching_up"
-    LAGGING = "lagging"
-    LIVE = "live"
+__all__ = ["Client", "Subscription"]
 
 
 class Client(Protocol):
@@ -336,15 +327,8 @@ class Subscription:
         if self._told == (self._phase, self._stream):
             return
         self._told = (self._phase, self._stream)
-        self._tell(
-            {
-                "op": "stream",
-                "id": self.number,
-                "stream": self._stream,
-                "phase": self._phase.value,
-                "cursor": None if self._phase is Phase.SNAPSHOT else self._cursor.offset,
-            }
-        )
+        cursor = None if self._phase is Phase.SNAPSHOT else self._cursor.offset
+        self._tell(phase_change(self.number, self._stream, self._phase, cursor))
 
     def _tell_gap(
         self,
@@ -356,19 +340,7 @@ class Subscription:
     ) -> None:
         if lost is not None:
             self.lost.update(lost)
-        message: Message = {
-            "op": "gap",
-            "id": self.number,
-            "stream": self._stream,
-            "from": start,
-            "to": stop,
-            "reason": reason,
-            "count": None if lost is None else lost.total(),
-            "lost": None if lost is None else dict(lost),
-        }
-        if detail:
-            message["detail"] = detail
-        self._tell(message)
+        self._tell(gap(self.number, self._stream, start, stop, reason, lost, detail))
 
     def _tell(self, message: Message) -> None:
         """Send a control message, behind what is still to be sent before it."""

@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+import enum
+from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
@@ -12,7 +14,19 @@ from sensord.errors import ProtocolError
 from sensord.model import Channel, Kind, Metadata, ValueType
 from sensord.wire.frames import Message
 
-__all__ = ["announcement", "error", "from_announcement"]
+__all__ = ["Phase", "announcement", "error", "from_announcement", "gap", "phase_change"]
+
+
+class Phase(enum.StrEnum):
+    """Where a subscription or replay stands."""
+
+    SNAPSHOT = "snapshot"
+    CATCHING_UP = "catching_up"
+    LAGGING = "lagging"
+    LIVE = "live"
+    REPLAYING = "replaying"
+    PAUSED = "paused"
+
 
 MAX_DECIMALS = 300
 """A client takes more than makes sense, but no scale that no float64 could be divided by."""
@@ -21,6 +35,36 @@ MAX_DECIMALS = 300
 def error(request: int | None, code: str, message: str) -> Message:
     """Make the answer to a request that failed."""
     return {"op": "error", "id": request, "code": code, "message": message}
+
+
+def phase_change(request: int, stream: int, phase: Phase, cursor: int | None) -> Message:
+    """Tell where a subscription or replay stands, and which stream it goes on with."""
+    return {"op": "stream", "id": request, "stream": stream, "phase": phase.value, "cursor": cursor}
+
+
+def gap(
+    request: int,
+    stream: int,
+    start: int | None,
+    stop: int | None,
+    reason: str,
+    lost: Counter[str] | None,
+    detail: str,
+) -> Message:
+    """Name readings that were asked for and do not come; ``lost`` is by topic, if it is known."""
+    message: Message = {
+        "op": "gap",
+        "id": request,
+        "stream": stream,
+        "from": start,
+        "to": stop,
+        "reason": reason,
+        "count": None if lost is None else lost.total(),
+        "lost": None if lost is None else dict(lost),
+    }
+    if detail:
+        message["detail"] = detail
+    return message
 
 
 _DEFAULT = Metadata()

@@ -27,8 +27,8 @@ from sensord.log.journal import Hole
 from sensord.model import GOOD, Kind, Level, Metadata, Quality, Reading, Reason, Value, ValueType
 from sensord.server.listener import Server
 from sensord.server.shared import Limits
-from sensord.server.subscription import Phase
 from sensord.wire.frames import CODECS, JSON, MSGPACK, Codec
+from sensord.wire.messages import Phase
 from sensord.wire.requests import READERS, read_request
 from sensord.wire.requests.subscriptions import Options, Subscribe
 from tests.kit.loops import on_each_loop
@@ -372,11 +372,16 @@ VALUES: dict[str, list[object]] = {
     "deadband": [0, 1.5, -0.1, "1"],
     "change": [0, 7, "7", True, 0.5],
     "subscription": [0, 7, "7", True, 0.5],
+    "to": ["-10m", "now", None, {"epoch": "e", "offset": 0}, {"time_us": 0}, {"offset": 1}, 3],
+    "speed": [0.001, 1, 10**9, None, 0, -1, 1e10, "1", True],
+    "paused": [True, False, None, 1],
+    "replay": [0, 7, "7", True, None, 0.5],
+    "count": [1, 4096, 0, 4097, 1.5, None, "1"],
     "unknown": ["ignored"],
 }
 """For each field of a request: good values and bad ones."""
 
-REQUEST = {"id": 1, "topics": ["plant/#"], "subscription": 7}
+REQUEST = {"id": 1, "topics": ["plant/#"], "subscription": 7, "replay": 8, "from": "-1h"}
 """Enough for any request."""
 
 

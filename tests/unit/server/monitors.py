@@ -56,6 +56,7 @@ __all__ = [
     "Answer",
     "Ledger",
     "Monitor",
+    "Wire",
     "World",
     "payload_of",
     "settle",

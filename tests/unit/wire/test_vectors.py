@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -65,7 +67,22 @@ def told_request(request: Request) -> dict[str, Any]:
                 "topics": topics,
             }
         case _:
-            raise AssertionError(f"say here what the vectors call {request}")
+            return {"op": type(request).__name__.lower(), **dict(told_fields(request))}
+
+
+RENAMED = {"start": "from", "stop": "to", "is_paused": "paused"}
+"""Fields that have another name in the code than on the wire."""
+
+
+def told_fields(request: Request) -> Iterator[tuple[str, Any]]:
+    """Yield the fields of a request as the wire calls them."""
+    for field in dataclasses.fields(request):
+        value = getattr(request, field.name)
+        if isinstance(value, tuple) and not isinstance(value, Position):
+            value = list(value)
+        elif isinstance(value, (Position, Since, Ago)):
+            value = told_start(value)
+        yield RENAMED.get(field.name, field.name), value
 
 
 def told_start(start: Start) -> dict[str, Any]:

@@ -1,0 +1,79 @@
+"""What is done for ``replay`` and for what a client does with one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from sensord.errors import ProtocolError
+from sensord.model import Position
+from sensord.server.caller import Caller
+from sensord.server.replay import Replay
+from sensord.wire.places import Place
+from sensord.wire.requests import Request
+from sensord.wire.requests import replay as requests
+
+__all__ = ["HANDLERS"]
+
+
+def replay(caller: Caller, request: requests.Replay) -> None:
+    """Open a replay."""
+    _check(caller, request.start)
+    if request.stop is not None:
+        _check(caller, request.stop)
+    opened = Replay(request.id, caller, request.topics, request.speed, is_paused=request.is_paused)
+    caller.keep(request.id, opened)
+    caller.result(request.id, stream=opened.stream)
+    opened.begin(request.start, request.stop)
+
+
+def pause(caller: Caller, request: requests.Pause) -> None:
+    """Hold one."""
+    found = _find(caller, request.replay)
+    caller.result(request.id)
+    found.pause()
+
+
+def speed(caller: Caller, request: requests.Speed) -> None:
+    """Let one go on."""
+    found = _find(caller, request.replay)
+    caller.result(request.id)
+    found.go(request.speed)
+
+
+def step(caller: Caller, request: requests.Step) -> None:
+    """Send the next readings of one."""
+    found = _find(caller, request.replay)
+    caller.result(request.id)
+    found.step(request.count)
+
+
+def seek(caller: Caller, request: requests.Seek) -> None:
+    """Let one go on from another place."""
+    found = _find(caller, request.replay)
+    _check(caller, request.start)
+    caller.result(request.id)
+    found.seek(request.start)
+
+
+def _find(caller: Caller, number: int) -> Replay:
+    found = caller.ongoing.get(number)
+    if not isinstance(found, Replay):
+        raise ProtocolError("not_found", f"there is no open replay {number}")
+    return found
+
+
+def _check(caller: Caller, place: Place) -> None:
+    """Refuse a place that is not in this log."""
+    log = caller.shared.bus.log
+    if isinstance(place, Position) and place.epoch not in log.epochs:
+        raise ProtocolError("not_found", f"this log's epoch is {log.epoch}; send a time instead")
+
+
+HANDLERS: Mapping[type[Request], Callable[[Caller, Any], None]] = {
+    requests.Replay: replay,
+    requests.Pause: pause,
+    requests.Speed: speed,
+    requests.Step: step,
+    requests.Seek: seek,
+}
