@@ -21,7 +21,7 @@ from collections.abc import Callable, Sequence
 from typing import Protocol, cast
 
 from websockets.datastructures import Headers
-from websockets.exceptions import NegotiationError
+from websockets.exceptions import InvalidMessage, NegotiationError
 from websockets.frames import Frame, Opcode
 from websockets.http11 import Request, Response
 from websockets.protocol import State
@@ -43,6 +43,11 @@ quiet.setLevel(logging.ERROR)  # the library tells the story of each connection;
 CLOSE_TIMEOUT_S = 5.0
 """How long a client may take to answer a good-bye before its socket is cut."""
 
+LINGER_S = 1.0
+"""How long what a refused request still sends is taken and thrown away.
+
+A socket that is closed with bytes unread is reset, and the answer may be lost with it."""
+
 PART_BYTES = 2048
 """Read in one turn: some 300 of the smallest frames, 3 ms."""
 
@@ -50,6 +55,9 @@ TURN_S = 0.002
 """Requests of one client are served for so long in one turn."""
 
 PATHS = {"/", "/v1"}
+
+NO_REQUEST = "This is no HTTP request.\n"
+BODY = "Requests are served without a body.\n"
 
 
 class Host(Protocol):
@@ -112,6 +120,7 @@ class Connection(asyncio.Protocol):
         self._unread = bytearray()  # bytes that wait for the next turn: one read of the transport
         self._turn: asyncio.Handle | None = None
         self._cut: asyncio.Handle | None = None
+        self._is_refused = False  # it has its answer; what it still sends nobody reads
 
     # -- what the transport tells ------------------------------------------------------------------
 
@@ -129,6 +138,8 @@ class Connection(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Take bytes of the client."""
+        if self._is_refused:
+            return
         self._heard()
         self._unread += data
         if self._turn is None:
@@ -204,7 +215,10 @@ class Connection(asyncio.Protocol):
                 self._handshake(event)
             elif isinstance(event, Frame):
                 self._frame(event)
-        self._flush()
+        if isinstance(self._ws.handshake_exc, InvalidMessage):
+            self._refuse(self._ws.handshake_exc.__cause__)
+        else:
+            self._flush()
 
     def _flush(self) -> None:
         """Write what the WebSocket protocol has to say."""
@@ -335,6 +349,19 @@ class Connection(asyncio.Protocol):
         )
         phrase = {200: "OK", 404: "Not Found", 405: "Method Not Allowed"}.get(status, "Error")
         self._answer(Response(status, phrase, headers, body))
+
+    def _refuse(self, cause: BaseException | None) -> None:
+        """Answer what is no request, or has a body; the library would only hang up."""
+        # The library gives no other sign of a body than the text of its error.
+        has_body = isinstance(cause, NotImplementedError) or "body" in str(cause)
+        status, text = (413, BODY) if has_body else (400, NO_REQUEST)
+        self.write(self._ws.reject(status, text).serialize())
+        transport = self._transport
+        assert transport is not None
+        transport.write_eof()
+        self._is_refused = True
+        self._unread.clear()
+        self._cut = self._host.shared.loop.call_later(LINGER_S, transport.abort)
 
     def _answer(self, response: Response) -> None:
         """Answer with a page and end the connection; not by way of the library's state.

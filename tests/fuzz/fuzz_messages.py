@@ -165,6 +165,10 @@ class MadeUpTransport(asyncio.Transport):
             self._is_paused = True
             self._protocol.pause_writing()
 
+    def write_eof(self) -> None:
+        """End what is sent; this client hangs up when it has read the end."""
+        self.close()
+
     def drain(self, size: int) -> None:
         """Let the client read so many bytes."""
         self._unsent = max(0, self._unsent - size)

@@ -151,12 +151,54 @@ async def test_other_methods_are_refused(method: str) -> None:
 
 @on_each_loop
 @pytest.mark.parametrize("header", [b"Content-Length: 2", b"Transfer-Encoding: chunked"])
-async def test_a_body_ends_the_connection(header: bytes) -> None:
-    """Nobody reads it; nothing of it is taken for a request."""
+@pytest.mark.parametrize("method", [b"GET", b"POST"])
+async def test_a_request_with_a_body_is_told_so(method: bytes, header: bytes) -> None:
+    """HTTP 413, however much of the body is still to come; nothing of it is taken for a request."""
     async with Station() as station:
-        request = b"POST /healthz HTTP/1.1\r\n" + header + b"\r\n\r\n{}"
-        assert await exchange(station, request) == b""
-        assert station.server.statistics().connections == 0
+        request = method + b" /healthz HTTP/1.1\r\n" + header + b"\r\n\r\n{}"
+        answer = await exchange(station, request, b"x" * 100_000, b"GET /healthz HTTP/1.1\r\n\r\n")
+        assert read(answer) == (413, "Requests are served without a body.\n")
+
+
+@on_each_loop
+@pytest.mark.parametrize(
+    "garbage",
+    [
+        b"GET\r\n",
+        b"\r\n\r\n",
+        b"GET /healthz HTTP/1.1\n\n",
+        b"GET /healthz HTTP/2\r\n\r\n",
+        b"GET /\xff HTTP/1.1\r\n\r\n",
+        b"GET / HTTP/1.1\r\nno header\r\n\r\n",
+        b"$GPGLL,6005.071,N,02332.346,E,095559,A,D*43\r\n",
+        b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\n",
+    ],
+)
+async def test_what_is_no_request_is_told_so(garbage: bytes) -> None:
+    """HTTP 400, to a mistyped port as to a TLS client."""
+    async with Station() as station:
+        assert read(await exchange(station, garbage)) == (400, "This is no HTTP request.\n")
+
+
+@on_each_loop
+async def test_who_goes_on_sending_after_a_refusal_is_cut_off() -> None:
+    """After a second, with nothing of it kept."""
+
+    async def send_for_ever() -> None:
+        while True:
+            writer.write(b"x" * 10_000)
+            await writer.drain()
+            await client.ask("ping")
+
+    async with Station() as station, monitor(station.url) as client:
+        host, port = station.address.split(":")
+        reader, writer = await asyncio.open_connection(host, int(port))
+        writer.write(b"garbage\n")
+        assert b" 400 " in await reader.read()
+        with pytest.raises(ConnectionError):
+            await send_for_ever()
+        writer.close()
+        assert station.server.statistics().connections == 1
 
 
 @on_each_loop
