@@ -40,7 +40,7 @@ from sensord.server.shared import Limits
 from sensord.sharing import Sharing
 from sensord.store import Store, StoreError
 
-__all__ = ["App", "StartError", "run"]
+__all__ = ["App", "StartError", "run", "tune"]
 
 log = logging.getLogger("sensord.app")
 
@@ -198,13 +198,18 @@ def run(
     Raises:
         StartError: It cannot start.
     """
+    tune()
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(_run(config, notifier, on_ready))
+
+
+def tune() -> None:
+    """Set the process up for serving many monitors."""
     # A loop that hangs is ended by the watchdog with SIGABRT: then its stack is in the journal.
     faulthandler.enable()
     # Threads encode for the journal and decode from it: the loop must not wait 5 ms for its turn.
     sys.setswitchinterval(0.0005)
     _raise_descriptor_limit()
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(_run(config, notifier, on_ready))
 
 
 async def _run(

@@ -23,6 +23,7 @@ COMMANDS = {
     "tail": "follow readings of a running daemon",
     "info": "say what is in journals and recorded files",
     "export": "write recorded readings into a file of another kind",
+    "replay": "serve recordings to monitors as a running daemon would",
     "ports": "list serial ports with their stable paths",
 }
 

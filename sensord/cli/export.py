@@ -7,6 +7,7 @@ import re
 import signal
 import sys
 import time
+from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
 from types import FrameType, TracebackType
@@ -20,7 +21,7 @@ from sensord.recordings.outputs import Format, open_output
 from sensord.topics import filter_fault
 from sensord.wallclock import iso
 
-__all__ = ["bound_of", "configure", "run"]
+__all__ = ["bound_of", "configure", "run", "selection_of"]
 
 _UNITS_US = {"s": 1_000_000, "m": 60_000_000, "h": 3_600_000_000, "d": 86_400_000_000}
 _QUIET_S = 1.0
@@ -76,7 +77,9 @@ def run(options: argparse.Namespace) -> int:
     for recording, _ in recordings:
         for note in recording.notes():
             print(f"{recording.path}: {note}", file=sys.stderr)
-    selection = _selection(options, max(span.end_us for _, span in recordings))
+    newest_us = max(span.end_us for _, span in recordings)
+    asked = (options.start, options.stop, newest_us, options.limit)
+    selection = selection_of(options.topic or ["#"], *asked)
     epochs = {span.epoch for _, span in recordings}
     epoch = epochs.pop() if len(epochs) == 1 else ""
     teller = _Teller()
@@ -106,15 +109,25 @@ def run(options: argparse.Namespace) -> int:
     return 1 if options.strict and teller.holes else 0
 
 
-def _selection(options: argparse.Namespace, newest_us: int) -> Selection:
-    topics = options.topic or ["#"]
+def selection_of(
+    topics: Sequence[str],
+    start: str | None,
+    stop: str | None,
+    newest_us: int,
+    limit: int | None = None,
+) -> Selection:
+    """Read the options that say which readings are asked for.
+
+    Raises:
+        SensordError: One of them means nothing.
+    """
     for topic in topics:
         # Others' topics may begin with a slash.
         if fault := filter_fault(topic.removeprefix("/")):
             raise SensordError(f"{topic}: {fault}")
-    start, since_us = bound_of(options.start, newest_us)
-    stop, until_us = bound_of(options.stop, newest_us)
-    return Selection(topics, start, stop, since_us, until_us, options.limit)
+    first, since_us = bound_of(start, newest_us)
+    end, until_us = bound_of(stop, newest_us)
+    return Selection(topics, first, end, since_us, until_us, limit)
 
 
 def _format_of(name: str | None, output: Path | None) -> Format:

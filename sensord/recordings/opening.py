@@ -13,6 +13,7 @@ from sensord.recordings.contents import Recording, RecordingError, Selection, Sp
 from sensord.recordings.folder import JournalFolder
 from sensord.recordings.foreign_file import ForeignFile
 from sensord.recordings.segment_file import SegmentFile
+from sensord.recordings.text_file import TextFile, reader_for
 
 __all__ = ["in_order", "open_recording", "scan_all"]
 
@@ -21,10 +22,10 @@ _HEAD_BYTES = 4096
 
 
 def open_recording(path: Path) -> Recording:
-    """Open a journal's folder or an MCAP file.
+    """Open a journal's folder, an MCAP file, or CSV or JSON lines that sensord exported.
 
     Raises:
-        RecordingError, JournalError: It is neither, or cannot be read.
+        RecordingError, JournalError: It is none of these, or cannot be read.
     """
     if path.is_dir():
         return JournalFolder(path)
@@ -36,6 +37,8 @@ def open_recording(path: Path) -> Recording:
     if not head:
         raise RecordingError(path, "is empty")
     if not head.startswith(MAGIC):
+        if (lines := reader_for(head)) is not None:
+            return TextFile(path, *lines)
         raise RecordingError(path, "is neither an MCAP file nor a journal's folder")
     library, facts = _read_head(head)
     if facts is not None:

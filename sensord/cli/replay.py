@@ -1,0 +1,116 @@
+"""`sensord replay`: serve recordings to monitors as a running daemon would."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import sys
+from pathlib import Path
+
+import uvloop
+
+from sensord import logs
+from sensord.app import tune
+from sensord.cli.export import selection_of
+from sensord.cli.tail import DEFAULT_URL, duration
+from sensord.config.tree import Server as Listening
+from sensord.errors import SensordError
+from sensord.player import MAX, Options
+from sensord.recordings import Recording, Span, in_order, open_recording
+from sensord.replaying import TOPICS, Replaying
+from sensord.wallclock import iso
+
+__all__ = ["configure", "run", "speed"]
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Declare the options."""
+    add = parser.add_argument
+    add(
+        "files",
+        nargs="+",
+        type=Path,
+        metavar="FILE",
+        help="journal folders, MCAP files, CSV or JSON lines of sensord export",
+    )
+    listen = DEFAULT_URL.removeprefix("ws://")
+    add("--listen", action="append", metavar="HOST:PORT", help=f"default: {listen}")
+    add("--insecure", action="store_true", help="listen where other machines can reach it")
+    add("--speed", type=speed, default=1.0, help="1 is as recorded (default), 10, 0.5, or max")
+    add("--loop", action="store_true", help="begin anew at the end, for ever")
+    add("--exit", action="store_true", help="end with the recording, instead of serving on")
+    add("--shift", action="store_true", help="move all times, so that the recording begins now")
+    add("--from", dest="start", metavar="WHERE", help="an offset, a time (ISO 8601), or -10m")
+    add("--to", dest="stop", metavar="WHERE", help="the same, itself not included: --to=-5m")
+    add(
+        "--topic",
+        "--topics",
+        action="append",
+        metavar="FILTER",
+        help="+ and # as in MQTT; may be repeated (default: # and $sys/devices/#)",
+    )
+    add(
+        "--max-wait",
+        type=duration,
+        default=Options().longest_wait_s,
+        metavar="TIME",
+        help="pass over what is left of a longer silence, such as 10s (default: 1m)",
+    )
+
+
+def speed(text: str) -> float:
+    """Read the option --speed.
+
+    Raises:
+        argparse.ArgumentTypeError: It means nothing.
+    """
+    if text == "max":
+        return MAX
+    try:
+        found = float(text.removesuffix("x"))
+    except ValueError:
+        found = 0.0
+    if not 0 < found < MAX:
+        raise argparse.ArgumentTypeError(f"{text}: expected a number such as 2 or 0.5, or max")
+    return found
+
+
+def run(options: argparse.Namespace) -> int:
+    """Serve until interrupted."""
+    logs.setup("info")
+    if options.loop and options.exit:
+        raise SensordError("--loop never ends, so --exit would never come")
+    listen = tuple(options.listen or [DEFAULT_URL.removeprefix("ws://")])
+    for _, fault in Listening(listen=listen, insecure=options.insecure).faults():
+        raise SensordError(f"--listen: {fault}")
+    recordings = in_order([open_recording(path) for path in options.files])
+    for recording, _ in recordings:
+        for note in recording.notes():
+            print(f"{recording.path}: {note}", file=sys.stderr)
+    newest_us = max(span.end_us for _, span in recordings)
+    selection = selection_of(options.topic or TOPICS, options.start, options.stop, newest_us)
+    replay = Options(
+        speed=options.speed,
+        is_looping=options.loop,
+        is_shifted=options.shift,
+        selection=selection,
+        longest_wait_s=options.max_wait,
+    )
+    replaying = Replaying(recordings, replay, listen, is_exiting=options.exit)
+    tune()
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(replaying.run(lambda addresses: _tell(recordings, addresses)))
+    return 0
+
+
+def _tell(recordings: list[tuple[Recording, Span]], addresses: list[str]) -> None:
+    for recording, span in recordings:
+        if span.end > span.first:
+            print(
+                f"replaying {recording.path}: {iso(span.start_us)} to {iso(span.end_us)}",
+                file=sys.stderr,
+            )
+        else:
+            print(f"{recording.path}: is empty", file=sys.stderr)
+    told = ", ".join(f"ws://{address}" for address in addresses)
+    print(f"listening on {told}; Ctrl-C stops", file=sys.stderr, flush=True)
