@@ -38,9 +38,10 @@ class Issuer:
 
     def id_of(self, key: str) -> str | None:
         """Return the id in a key, or None if this server did not make it."""
+        if not key.isascii():
+            return None
         found = key.partition(".")[0]
-        expected = self._signed(found)
-        return found if hmac.compare_digest(expected.encode(), key.encode()) else None
+        return found if found and hmac.compare_digest(self._signed(found), key) else None
 
     def _signed(self, found: str) -> str:
         digest = hmac.new(self._secret, found.encode(), hashlib.sha256).hexdigest()
