@@ -95,7 +95,8 @@ class Cursor:
             # Where it begins is found by reading; what is older is skipped by the journal's index.
             self.offset, self.since_us = recorded, time_us
             first, first_us = recorded, archive.first_us
-        return first if first and (first_us is None or first_us > time_us) else None
+        # Also if the oldest was logged at that very time: what arrived together has one time.
+        return first if first and (first_us is None or first_us >= time_us) else None
 
     def until(self, time_us: int) -> None:
         """Leave out what was logged at or after a time."""
