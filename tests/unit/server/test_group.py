@@ -165,6 +165,22 @@ def test_under_load_a_frame_leaves_every_latency(scene: Scene) -> None:
     assert sum(len(values) for _, values in member.frames) == 50
 
 
+def test_a_source_that_speaks_once_a_window_soon_waits_no_more(scene: Scene) -> None:
+    """Readings of others have used the room ahead of the grid; after a second it is back."""
+    member = scene.joined(scene.group("#"))
+    waited = []
+    for step in range(100):
+        scene.loop.run_until(step * LATENCY_S)
+        scene.publish("a", f"{step}")
+        scene.loop.turn()
+        waited.append(not member.frames or f"{step}" not in member.frames[-1][1])
+        if step in {10, 11, 12, 13}:
+            scene.loop.run_until((step + 0.6) * LATENCY_S)
+            scene.publish("b")
+    assert any(waited[10:20])
+    assert not any(waited[70:])
+
+
 def test_after_a_quiet_time_the_next_reading_leaves_at_once(scene: Scene) -> None:
     """The window is counted from the last frame."""
     member = scene.joined(scene.group("#"))
