@@ -10,7 +10,7 @@ from datetime import datetime
 
 import uvloop
 
-from sensord.client import Client, Gap, Item, PhaseChange, Update
+from sensord.client import Client, Gap, Item, PhaseChange, Subscription, Update
 from sensord.errors import SensordError
 from sensord.model import Position, Value
 from sensord.topics import filter_fault
@@ -68,6 +68,12 @@ def configure(parser: argparse.ArgumentParser) -> None:
         metavar="WHERE",
         help="snapshot (default), now, -10m, EPOCH:OFFSET, or a time (ISO 8601)",
     )
+    add(
+        "--speed",
+        type=float,
+        metavar="X",
+        help="replay from --from on, X times as fast as it happened; ends where the log ends now",
+    )
     add("--latest", action="store_true", help="skip older values when this end is too slow")
     add("--period", type=duration, default=0.0, help="at most one value in each, such as 2s")
 
@@ -105,7 +111,10 @@ async def _follow(options: argparse.Namespace) -> None:
         mode = "latest" if options.latest else "every"
         topics = options.topics
         shown = False
-        following = client.subscribe(*topics, start=start, mode=mode, period_s=options.period)
+        if options.speed is not None:
+            following: Subscription = client.replay(*topics, start=start, speed=options.speed)
+        else:
+            following = client.subscribe(*topics, start=start, mode=mode, period_s=options.period)
         async for item in following:
             line = show(item)
             if line is not None:

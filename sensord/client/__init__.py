@@ -9,7 +9,18 @@ async with Client("ws://127.0.0.1:8765", name="my monitor") as client:
                 print("lost", lost)
 """
 
-from sensord.client.client import Client, ClientError, Subscription
+from sensord.client.client import Client, ClientError
 from sensord.client.conversation import Gap, Item, PhaseChange, Update
+from sensord.client.replay import Replay
+from sensord.client.subscription import Subscription
 
-__all__ = ["Client", "ClientError", "Gap", "Item", "PhaseChange", "Subscription", "Update"]
+__all__ = [
+    "Client",
+    "ClientError",
+    "Gap",
+    "Item",
+    "PhaseChange",
+    "Replay",
+    "Subscription",
+    "Update",
+]

@@ -14,8 +14,7 @@ import contextlib
 import itertools
 import logging
 import random
-from collections import deque
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator
 from types import TracebackType
 from typing import Any, Self
 
@@ -27,22 +26,20 @@ from sensord.client.conversation import (
     Conversation,
     Ended,
     Event,
-    Item,
     Items,
     Refused,
     Result,
     Update,
 )
+from sensord.client.replay import Replay
+from sensord.client.subscription import Subscription, place
 from sensord.errors import ProtocolError, SensordError
 from sensord.model import Position
 from sensord.wire.frames import CODECS, Codec
 
-__all__ = ["Client", "ClientError", "Subscription"]
+__all__ = ["Client", "ClientError"]
 
 log = logging.getLogger("sensord.client")
-
-QUEUE = 64
-"""Frames a slow reader may be behind before the socket is left unread: about a second's worth."""
 
 FIRST_PAUSE_S, LONGEST_PAUSE_S, BUSY_PAUSE_S = 0.1, 5.0, 5.0
 CONNECT_S = 10.0
@@ -67,67 +64,6 @@ class ClientError(SensordError):
     def __init__(self, text: str, code: int = 1006) -> None:
         super().__init__(text)
         self.code = code
-
-
-class Subscription:
-    """An asynchronous iterator over what one subscription brings, across reconnections."""
-
-    def __init__(self, request: int, topics: Sequence[str], options: dict[str, Any]) -> None:
-        self.request = request
-        """The id of its request."""
-        self.topics = list(topics)
-        self.position: Position | None = None
-        """Where it would resume: hand it to ``start`` of a later subscription."""
-        self._options = options
-        self._arrived: deque[list[Item]] = deque()
-        self._frame: deque[Item] = deque()  # what is left of the frame that is being read
-        self._woken = asyncio.Event()  # something arrived, or the end
-        self._taken = asyncio.Event()  # there is room again
-        self._is_ended = False
-        self._error: Exception | None = None
-
-    def message(self) -> dict[str, Any]:
-        """Return the request that opens it where it stands."""
-        message = {"op": "subscribe", "id": self.request, "topics": self.topics, **self._options}
-        if self.position is not None:
-            message["from"] = {"epoch": self.position.epoch, "offset": self.position.offset}
-        return message
-
-    async def put(self, items: list[Item], is_urgent: Callable[[], object]) -> None:
-        """Take what arrived; waits while the reader is far behind, unless ``is_urgent``."""
-        while len(self._arrived) >= QUEUE and not self._is_ended and not is_urgent():
-            self._taken.clear()
-            await self._taken.wait()
-        self._arrived.append(items)
-        self._woken.set()
-
-    def hurry(self) -> None:
-        """Have `put` look again whether it must wait."""
-        self._taken.set()
-
-    def end(self, error: Exception | None) -> None:
-        """Let the iteration end after what has already arrived."""
-        self._is_ended = True
-        self._error = error
-        self._woken.set()
-        self._taken.set()
-
-    def __aiter__(self) -> Self:
-        return self
-
-    async def __anext__(self) -> Item:
-        while not self._frame:
-            if self._arrived:
-                self._frame.extend(self._arrived.popleft())
-                self._taken.set()
-            elif not self._is_ended:
-                self._woken.clear()
-                await self._woken.wait()
-            elif self._error is not None:
-                raise self._error
-            else:
-                raise StopAsyncIteration
-        return self._frame.popleft()
 
 
 class Client:
@@ -191,11 +127,7 @@ class Client:
 
         ``start`` is ``"snapshot"``, ``"now"``, ``"-10m"``, a `Position`, or a time in µs.
         """
-        options: dict[str, Any] = {"mode": mode, "from": start}
-        if isinstance(start, Position):
-            options["from"] = {"epoch": start.epoch, "offset": start.offset}
-        elif isinstance(start, int):
-            options["from"] = {"time_us": start}
+        options: dict[str, Any] = {"mode": mode, "from": place(start)}
         if period_s:
             options["period"] = period_s
         if max_latency_s is not None:
@@ -206,6 +138,29 @@ class Client:
         self._request(subscription.message())
         self._subscriptions[subscription.request] = subscription
         return subscription
+
+    def replay(
+        self,
+        *topics: str,
+        start: str | Position | int,
+        stop: str | Position | int | None = None,
+        speed: float = 1.0,
+        paused: bool = False,
+    ) -> Replay:
+        """Replay the past; iterate over it, and pause it, step, seek or change its speed.
+
+        ``start`` and ``stop`` are ``"-10m"``, a `Position`, or a time in µs.
+        """
+        options: dict[str, Any] = {"from": place(start), "speed": speed, "paused": paused}
+        if stop is not None:
+            options["to"] = place(stop)
+        replay = Replay(next(self._numbers), topics, options, self._ask_about)
+        self._request(replay.message())
+        self._subscriptions[replay.request] = replay
+        return replay
+
+    async def _ask_about(self, op: str, fields: dict[str, Any]) -> None:
+        await self._ask({"op": op, "id": next(self._numbers), **fields})
 
     def unsubscribe(self, subscription: Subscription) -> None:
         """End a subscription: its iteration stops after what has already arrived."""
@@ -400,6 +355,8 @@ class Client:
                 elif request is not None:
                     self._settle(request, {}, error)
             case Ended(request):
+                if request in self._subscriptions:
+                    self._subscriptions.pop(request).end(None)
                 self._settle(request, {}, None)
 
     def _settle(self, request: int, fields: dict[str, Any], error: Exception | None) -> None:

@@ -1,0 +1,54 @@
+"""A replay as a program iterates over it, and moves it about."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any
+
+from sensord.client.subscription import Subscription, place
+from sensord.model import Position
+
+__all__ = ["Replay"]
+
+Ask = Callable[[str, dict[str, Any]], Awaitable[None]]
+"""Sends a request, ``op`` and fields, and waits until it is answered."""
+
+
+class Replay(Subscription):
+    """Readings of the past, when they are due.
+
+    After a loss of the connection it goes on where it was, at the speed it had.
+    """
+
+    def __init__(
+        self, request: int, topics: Sequence[str], options: dict[str, Any], ask: Ask
+    ) -> None:
+        super().__init__(request, topics, options)
+        self._ask = ask
+
+    def message(self) -> dict[str, Any]:
+        """Return the request that opens it where it stands."""
+        return super().message() | {"op": "replay"}
+
+    async def pause(self) -> None:
+        """Hold it."""
+        await self._do("pause")
+        self._options["paused"] = True
+
+    async def go(self, speed: float | None = None) -> None:
+        """Let it go on, at another speed if one is given."""
+        await self._do("speed", **({} if speed is None else {"speed": speed}))
+        self._options["paused"] = False
+        self._options["speed"] = self._options["speed"] if speed is None else speed
+
+    async def step(self, count: int = 1) -> None:
+        """Have the next readings sent at once, and pause it."""
+        await self._do("step", count=count)
+        self._options["paused"] = True
+
+    async def seek(self, start: str | Position | int) -> None:
+        """Go on from another place: ``"-10m"``, a `Position`, or a time in µs."""
+        await self._do("seek", **{"from": place(start)})
+
+    async def _do(self, op: str, **fields: object) -> None:
+        await self._ask(op, {"replay": self.request, **fields})
