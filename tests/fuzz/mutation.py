@@ -93,11 +93,12 @@ FIELDS = [
     "deadband",
     "change",
     "subscription",
+    "request",
     "token",
     "new",
 ]
 
-OPS = ["hello", "subscribe", "unsubscribe", "get", "ping", "result", "stream", "x-y", ""]
+OPS = ["hello", "subscribe", "unsubscribe", "get", "cancel", "ping", "result", "stream", "x-y", ""]
 
 REQUEST = b"\r\n".join(
     (
@@ -158,7 +159,7 @@ class Mutator:
     def _good(self) -> dict[str, Any]:
         chance = self.chance
         number = chance.randrange(12)
-        match chance.randrange(8):
+        match chance.randrange(9):
             case 0 | 1 | 2:
                 message = {"op": "subscribe", "id": number, "topics": self._topics()}
                 message |= self._options()
@@ -176,6 +177,8 @@ class Mutator:
                 return gone | {"topics": self._topics()}
             case 6:
                 return {"op": "get", "id": 60, "topics": self._topics()}
+            case 7:
+                return {"op": "cancel", "id": 80, "request": chance.choice([number, 60])}
             case _:
                 return {"op": "ping", "id": 70}
 

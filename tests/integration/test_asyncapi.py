@@ -377,11 +377,19 @@ VALUES: dict[str, list[object]] = {
     "paused": [True, False, None, 1],
     "replay": [0, 7, "7", True, None, 0.5],
     "count": [1, 4096, 0, 4097, 1.5, None, "1"],
+    "request": [0, 7, "7", True, 0.5],
     "unknown": ["ignored"],
 }
 """For each field of a request: good values and bad ones."""
 
-REQUEST = {"id": 1, "topics": ["plant/#"], "subscription": 7, "replay": 8, "from": "-1h"}
+REQUEST = {
+    "id": 1,
+    "topics": ["plant/#"],
+    "subscription": 7,
+    "replay": 8,
+    "request": 7,
+    "from": "-1h",
+}
 """Enough for any request."""
 
 
@@ -596,6 +604,7 @@ async def test_what_a_server_says_is_described(codec: Codec) -> None:
         assert await client.refused("hello") == "already"
         assert await client.refused("subscribe", topics=["#"], period=-1) == "bad_request"
         assert await client.refused("unsubscribe", subscription=99) == "not_found"
+        assert await client.refused("cancel", request=99) == "not_found"
         await client.ask("ping")
         await client.ask("get", topics=["plant/#"])
         await client.until_told(op="end")
@@ -605,6 +614,9 @@ async def test_what_a_server_says_is_described(codec: Codec) -> None:
         await client.until(lambda message: isinstance(message, list))
         await client.ask("subscribe", change=first, topics=["plant/#"], deadband=0.1)
         await client.ask("unsubscribe", subscription=first, topics=["plant/#"])
+
+        cancelled = await client.subscribe(topics=["plant/#"], **{"from": "now"})
+        await client.ask("cancel", request=cancelled)
 
         await client.subscribe(topics=["plant/#"], **{"from": "-10m"})
         there.publish_each()

@@ -127,11 +127,11 @@ async def test_hello_tells_the_server_its_log_and_its_limits(encoding: str) -> N
 
 @on_each_loop
 @each_encoding
-@pytest.mark.parametrize("op", ["subscribe", "unsubscribe", "get", "ping"])
+@pytest.mark.parametrize("op", ["subscribe", "unsubscribe", "get", "cancel", "ping"])
 async def test_requests_before_hello_are_refused(encoding: str, op: str) -> None:
     """And hello is still welcome afterwards."""
     async with Station() as station, monitor(station.url, encoding, says_hello=False) as client:
-        answer = await client.ask(op, topics=["#"], subscription=1)
+        answer = await client.ask(op, topics=["#"], subscription=1, request=1)
         assert (answer["op"], answer["code"]) == ("error", "hello_first")
         await client.hello()
 
@@ -267,6 +267,8 @@ def upgrade(subprotocol: str, path: str = "/v1") -> bytes:
         ({"op": "unsubscribe", "id": 5}, "bad_request", 5),
         ({"op": "unsubscribe", "id": 5, "subscription": 99}, "not_found", 5),
         ({"op": "get", "id": 5, "topics": ["a//b"]}, "bad_request", 5),
+        ({"op": "cancel", "id": 5}, "bad_request", 5),
+        ({"op": "cancel", "id": 5, "request": 5}, "not_found", 5),
     ],
 )
 async def test_a_wrong_message_is_answered_with_an_error(
@@ -546,6 +548,28 @@ async def test_unsubscribing_one_filter_leaves_the_others(encoding: str) -> None
         station.publish("plant/b", 5.5)
         await client.ask("ping")
         assert 5.5 not in story.values
+
+
+@on_each_loop
+@each_encoding
+async def test_a_cancelled_request_ends_at_once(encoding: str) -> None:
+    """It may be a subscription, or an answer on its way; the others go on."""
+    async with Station() as station, monitor(station.url, encoding) as client:
+        for i in range(20_000):
+            station.publish(f"many/{i}", 1.5)
+        story = await client.subscribe("plant/#", start="now")
+        other = await client.subscribe("plant/#", start="now")
+        got = await client.story("get", topics=["many/#"])
+        for cancelled in (story, got):
+            answer = await client.ask("cancel", request=client.number(cancelled))
+            assert answer["op"] == "result"
+            await client.until(lambda cancelled=cancelled: cancelled.is_ended)  # type: ignore[misc]  # bound now
+        assert len(got.values) < 20_000
+        station.publish("plant/a", 5.5)
+        await client.until(lambda: other.values == [5.5])
+        assert story.values == []
+        again = await client.ask("cancel", request=client.number(story))
+        assert again["code"] == "not_found"
 
 
 @on_each_loop

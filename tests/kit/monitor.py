@@ -125,7 +125,11 @@ class _Monitor:
         """Open a subscription; its result has come when this returns."""
         if start is not None:
             options["from"] = start
-        answer = await self.ask("subscribe", topics=list(topics), **options)
+        return await self.story("subscribe", topics=list(topics), **options)
+
+    async def story(self, op: str, **fields: Any) -> Story:
+        """Send a request that opens a stream; its result has come when this returns."""
+        answer = await self.ask(op, **fields)
         assert answer["op"] == "result", answer
         return self._stories[answer["id"]]
 

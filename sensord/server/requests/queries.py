@@ -1,17 +1,18 @@
-"""Answers to those who ask what is known: ``get`` and ``ping``."""
+"""Answers to those who ask what is known: ``get`` and ``ping``; and ``cancel``, which ends any."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
+from sensord.errors import ProtocolError
 from sensord.model import Record
 from sensord.server.caller import Caller
 from sensord.server.group import announcements, frames
 from sensord.server.parts import Parts
 from sensord.wire.frames import Codec
 from sensord.wire.requests import Request
-from sensord.wire.requests.greeting import Ping
+from sensord.wire.requests.greeting import Cancel, Ping
 from sensord.wire.requests.queries import Get
 
 __all__ = ["HANDLERS"]
@@ -20,6 +21,15 @@ __all__ = ["HANDLERS"]
 def ping(caller: Caller, request: Ping) -> None:
     """Tell the clock."""
     caller.result(request.id, time_us=caller.shared.bus.now_us())
+
+
+def cancel(caller: Caller, request: Cancel) -> None:
+    """End an open request."""
+    if request.request not in caller.ongoing:
+        raise ProtocolError("not_found", f"there is no open request {request.request}")
+    caller.result(request.id)
+    caller.end(request.request)
+    caller.watching()
 
 
 def get(caller: Caller, request: Get) -> None:
@@ -39,4 +49,8 @@ def _packets(codec: Codec, stream: int, records: Sequence[Record]) -> Iterator[b
         yield data
 
 
-HANDLERS: Mapping[type[Request], Callable[[Caller, Any], None]] = {Get: get, Ping: ping}
+HANDLERS: Mapping[type[Request], Callable[[Caller, Any], None]] = {
+    Cancel: cancel,
+    Get: get,
+    Ping: ping,
+}

@@ -1,4 +1,4 @@
-"""The requests of every session: ``hello`` and ``ping``."""
+"""The requests of every session: ``hello``, ``ping`` and ``cancel``."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from sensord.wire.fields import bad
 from sensord.wire.frames import Message
 from sensord.wire.requests.base import Request
 
-__all__ = ["READERS", "Hello", "Ping"]
+__all__ = ["READERS", "Cancel", "Hello", "Ping"]
 
 MAX_NAME_CHARACTERS = 80
 MAX_KEY_CHARACTERS = 200
@@ -28,6 +28,13 @@ class Ping(Request):
     """Ask for an answer."""
 
 
+@dataclass(frozen=True, slots=True)
+class Cancel(Request):
+    """End an open request."""
+
+    request: int
+
+
 def _hello(message: Message) -> Hello:
     client = message.get("client", "")
     if not isinstance(client, str) or len(client) > MAX_NAME_CHARACTERS:
@@ -42,4 +49,15 @@ def _ping(message: Message) -> Ping:
     return Ping(message["id"])
 
 
-READERS: dict[str, Callable[[Message], Request]] = {"hello": _hello, "ping": _ping}
+def _cancel(message: Message) -> Cancel:
+    request = message.get("request")
+    if type(request) is not int:
+        raise bad("request", "send the id of an open request")
+    return Cancel(message["id"], request)
+
+
+READERS: dict[str, Callable[[Message], Request]] = {
+    "hello": _hello,
+    "ping": _ping,
+    "cancel": _cancel,
+}

@@ -14,7 +14,7 @@ from sensord.wire.frames import JSON, MSGPACK, Codec, DecodedFrame
 from sensord.wire.messages import announcement, from_announcement
 from sensord.wire.places import Ago, Since, Start
 from sensord.wire.requests import Request, read_request, request_id
-from sensord.wire.requests.greeting import Hello, Ping
+from sensord.wire.requests.greeting import Cancel, Hello, Ping
 from sensord.wire.requests.queries import Get
 from sensord.wire.requests.subscriptions import Subscribe, Unsubscribe
 from tests.kit.vectors import (
@@ -44,6 +44,8 @@ def told_request(request: Request) -> dict[str, Any]:
             }
         case Ping():
             return {"op": "ping", "id": request.id}
+        case Cancel():
+            return {"op": "cancel", "id": request.id, "request": request.request}
         case Get():
             return {"op": "get", "id": request.id, "topics": list(request.topics)}
         case Subscribe():
