@@ -18,15 +18,20 @@ from sensord.bus import Bus
 from sensord.clock import Clock
 from sensord.errors import JournalBusyError, JournalError
 from sensord.log import Archive, Log
-from sensord.log.journal import Options, Recovery, Statistics, first_offset
+from sensord.log.journal import (
+    MEASURED_US,
+    Options,
+    Recovery,
+    Statistics,
+    WearMeter,
+    first_offset,
+)
 from sensord.log.recorder import Recorder
 from sensord.model import Metadata, Reading, Value, ValueType
 
 __all__ = ["JournalStatus", "folder_of", "open_archive", "open_log", "record"]
 
 log = logging.getLogger("sensord.journal")
-
-MEASURED_US = 600 * 1_000_000
 
 STATUS_US = 60 * 1_000_000
 """The status is itself recorded, so it is told seldom, unless something changes."""
@@ -136,6 +141,7 @@ class JournalStatus:
         )
         self._told_us = -STATUS_US
         self._told = ("", "")
+        self._meter = WearMeter()
 
     def tell(self, statistics: Statistics | None) -> None:
         """Tell it, if something changed or it was not told for a while."""
@@ -157,7 +163,17 @@ class JournalStatus:
                 "used_bytes": statistics.used_bytes,
                 "written_bytes": statistics.written_bytes,
             }
-            # A shorter time says nothing about a day.
-            if statistics.elapsed_us >= MEASURED_US:
-                value["written_per_day"] = int(statistics.written_per_day)
+            value |= self._wear(statistics, now_us)
         self._bus.publish(self._channel, Reading(self._clock.wall_us(), value))
+
+    def _wear(self, statistics: Statistics, now_us: int) -> dict[str, Value]:
+        """Tell how much is written in a day, once it has been measured for long enough."""
+        value: dict[str, Value] = {"measured_s": statistics.elapsed_us // 1_000_000}
+        wear, per_day = self._meter.measure(statistics.disk, now_us)
+        if wear is not None:
+            value["disk_bytes"] = wear.size_bytes
+        if statistics.elapsed_us >= MEASURED_US:
+            value["written_per_day"] = int(statistics.written_per_day)
+        if per_day is not None:
+            value["disk_written_per_day"] = per_day
+        return value

@@ -21,6 +21,7 @@ COMMANDS = {
     "check": "check a configuration file; touches no device and no network",
     "demo": "run the whole chain without hardware or broker",
     "tail": "follow readings of a running daemon",
+    "wear": "say how long the card will last",
     "info": "say what is in journals and recorded files",
     "export": "write recorded readings into a file of another kind",
     "replay": "serve recordings to monitors as a running daemon would",

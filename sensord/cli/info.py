@@ -11,7 +11,7 @@ from sensord.log.journal import Hole
 from sensord.recordings import Contents, open_recording
 from sensord.wallclock import iso
 
-__all__ = ["configure", "describe_hole", "lines_of", "run"]
+__all__ = ["configure", "describe_hole", "duration_text", "lines_of", "run"]
 
 _KIB = 1024
 _MINUTE_S = 60
@@ -49,7 +49,7 @@ def lines_of(contents: Contents, *, is_listing: bool) -> list[str]:
     lines = [f"epoch     {span.epoch}"] if span.epoch else []
     if contents.readings:
         lines.append(f"offsets   {span.first} to {span.end - 1}")
-        took = _duration((span.end_us - span.start_us) / 1e6)
+        took = duration_text((span.end_us - span.start_us) / 1e6)
         lines.append(f"time      {iso(span.start_us)} to {iso(span.end_us)} ({took})")
     where = "" if contents.segments is None else f", {contents.segments} sealed segments"
     lines.append(f"readings  {contents.readings}{where}")
@@ -83,7 +83,8 @@ def _table(contents: Contents) -> list[str]:
     ]
 
 
-def _duration(seconds: float) -> str:
+def duration_text(seconds: float) -> str:
+    """Write a duration for people."""
     if abs(seconds) < _MINUTE_S:
         return f"{seconds:.3f} s"
     minutes = int(seconds) // _MINUTE_S

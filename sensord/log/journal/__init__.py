@@ -17,9 +17,11 @@ from sensord.log.journal.recovery import Recovery
 from sensord.log.journal.registry import Hole
 from sensord.log.journal.scan import Scan
 from sensord.log.journal.statistics import State, Statistics, forecast_bytes_per_day
+from sensord.log.journal.wear import MEASURED_US, WearMeter, years_left
 from sensord.log.journal.writer import Commit, Writer
 
 __all__ = [
+    "MEASURED_US",
     "Batch",
     "ChannelFor",
     "Commit",
@@ -34,8 +36,10 @@ __all__ = [
     "State",
     "Statistics",
     "Summary",
+    "WearMeter",
     "Writer",
     "first_offset",
     "forecast_bytes_per_day",
     "summarize",
+    "years_left",
 ]

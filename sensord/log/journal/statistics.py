@@ -57,6 +57,8 @@ class Statistics:
     written_bytes: int
     """Pages written since the start; what the file system adds is not counted."""
     syncs: int
+    disk: int
+    """The number of the disk that the folder is on, 0 before it was looked at."""
     elapsed_us: int
     """Since the start, by the monotonic clock."""
 

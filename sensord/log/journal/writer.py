@@ -78,6 +78,7 @@ class Writer:
         self._waiting: deque[Run] = deque()
         self._lost: list[Hole] = []
         """Holes that came while no store was open to note them."""
+        self._disk_number = 0
         self._mount: Path | None = None
         """What the folder was below when it was first opened."""
         self._epochs: list[str] = [""]
@@ -162,6 +163,7 @@ class Writer:
             raise JournalError(f"nothing is mounted at {place}, where {self._folder} should be")
         self._folder.mkdir(parents=True, exist_ok=True)
         self._lock.take()
+        self._disk_number = self._folder.stat().st_dev
         return survey(self._folder)
 
     def _open_store(self, found: Survey, wall_us: int) -> None:
@@ -413,5 +415,6 @@ class Writer:
             used_bytes=sum(parts),
             written_bytes=self._disk.written_bytes,
             syncs=self._disk.syncs,
+            disk=self._disk_number,
             elapsed_us=self._now_us - self._opened_us,
         )

@@ -1,0 +1,175 @@
+"""`sensord wear`: say how long the card will last at the rate at which it is written."""
+
+from __future__ import annotations
+
+import argparse
+import re
+from pathlib import Path
+from typing import NamedTuple
+
+import uvloop
+
+from sensord.cli.info import duration_text
+from sensord.cli.tail import DEFAULT_URL, duration
+from sensord.client import Client
+from sensord.errors import SensordError
+from sensord.log.journal import Reader, forecast_bytes_per_day, years_left
+from sensord.log.journal.wear import wear_of
+from sensord.model import Value
+
+__all__ = ["bytes_text", "configure", "cycles", "run", "size"]
+
+CYCLES = 1000
+"""What makers of ordinary cards hint at; few say it."""
+
+AMPLIFICATIONS = (1, 3, 10)
+"""How much more a card may write than it is given: it erases far more than a page at once."""
+
+_DECIMAL = {"": 1, "k": 10**3, "M": 10**6, "G": 10**9, "T": 10**12}
+_THOUSAND = 1000
+_LONG_YEARS = 100
+
+
+class Rate(NamedTuple):
+    """What is written in a day, and to what."""
+
+    source: str
+    lines: list[str]
+    """How it was found."""
+    per_day: float
+    size_bytes: int | None
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Declare the options."""
+    add = parser.add_argument
+    add(
+        "where",
+        nargs="?",
+        default=DEFAULT_URL,
+        metavar="WHERE",
+        help=f"a running daemon, which measures, or a journal's folder (default: {DEFAULT_URL})",
+    )
+    add("--card", type=size, metavar="SIZE", help="such as 32GB (default: the disk it is on)")
+    add(
+        "--endurance",
+        type=cycles,
+        default=CYCLES,
+        metavar="N",
+        help="times that each cell can be written, as its maker says (default: %(default)s)",
+    )
+    add(
+        "--commit-interval",
+        type=duration,
+        default=1.0,
+        metavar="TIME",
+        help="of the daemon that wrote the folder (default: 1s)",
+    )
+
+
+def size(text: str) -> int:
+    """Read the size of a card, which makers count in powers of ten.
+
+    Raises:
+        argparse.ArgumentTypeError: It is none.
+    """
+    found = re.fullmatch(r"(\d+(?:\.\d+)?) ?([kMGT]?)B?", text)
+    if found is None or not float(found[1]):
+        raise argparse.ArgumentTypeError(f"{text}: expected a size such as 32GB")
+    return int(float(found[1]) * _DECIMAL[found[2]])
+
+
+def cycles(text: str) -> int:
+    """Read a number of cycles.
+
+    Raises:
+        argparse.ArgumentTypeError: It is none.
+    """
+    if not re.fullmatch(r"[0-9]+", text) or not int(text):
+        raise argparse.ArgumentTypeError(f"{text}: expected a number such as 3000")
+    return int(text)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Say it."""
+    if re.match(r"wss?://", options.where):
+        rate = uvloop.run(_of_daemon(options.where))
+    else:
+        rate = _of_folder(Path(options.where), options.commit_interval)
+    print(rate.source)
+    for line in rate.lines:
+        print(f"  {line}")
+    card = options.card or rate.size_bytes
+    if card is None:
+        raise SensordError("the size of the card is not known here; give --card, such as 32GB")
+    print(
+        f"a card of {bytes_text(card)} that bears {options.endurance:,} writes of each cell lasts"
+    )
+    for factor in AMPLIFICATIONS:
+        years = years_left(card, options.endurance, rate.per_day * factor)
+        told = f"more than {_LONG_YEARS} years" if years > _LONG_YEARS else f"{years:.3g} years"
+        print(f"  {told:<20} if it writes {factor} times what it is given")
+    print("no card tells how much more it writes than it is given, nor how much it has left")
+    return 0
+
+
+async def _of_daemon(url: str) -> Rate:
+    async with Client(url, name="sensord wear") as client:
+        last = await client.get("$sys/journal")
+    told: Value = last[0].reading.value if last else None
+    if not isinstance(told, dict) or told.get("state") == "off":
+        raise SensordError(f"{url} does not record")
+    measured_s = _number(told, "measured_s")
+    own, whole = _number(told, "written_per_day"), _number(told, "disk_written_per_day")
+    if own is None:
+        since = "" if measured_s is None else f", {duration_text(measured_s)} ago"
+        raise SensordError(
+            f"{url} has begun to measure{since}; it tells what it writes in a day after ten"
+            " minutes. Until then, sensord check forecasts it, and sensord wear FOLDER estimates it"
+        )
+    lines = [f"the journal      {bytes_text(own)} a day, without what the file system adds"]
+    if whole is not None:
+        lines.append(f"the whole disk   {bytes_text(whole)} a day, by all programs together")
+    size_bytes = _number(told, "disk_bytes")
+    source = f"measured by {url} for {duration_text(measured_s or 0)}"
+    disk = None if size_bytes is None else int(size_bytes)
+    return Rate(source, lines, own if whole is None else whole, disk)
+
+
+def _number(told: dict[str, Value], key: str) -> float | None:
+    found = told.get(key)
+    return float(found) if isinstance(found, (int, float)) else None
+
+
+def bytes_text(count: float) -> str:
+    """Write a number of bytes as makers of cards count them."""
+    for unit in ("bytes", "kB", "MB"):
+        if count < _THOUSAND:
+            return f"{count:.3g} {unit}"
+        count /= _THOUSAND
+    return f"{count:.4g} GB"
+
+
+def _of_folder(folder: Path, commit_interval_s: float) -> Rate:
+    """Estimate from how fast the readings in a journal came."""
+    view = Reader(folder).view()
+    count = sum(part.count for part in view.sealed)
+    took_s = sum(part.end_us - part.start_us for part in view.sealed) / 1e6
+    for part in view.unsealed:
+        count += sum(chunk.count for chunk in part.chunks)
+        took_s += sum(chunk.entry.end_ns - chunk.entry.start_ns for chunk in part.chunks) / 1e9
+    if view.pending:
+        count += sum(block.count for block in view.pending)
+        took_s += (view.pending[-1].log_us[-1] - view.pending[0].log_us[0]) / 1e6
+    if count < 2 or took_s <= 0:  # noqa: PLR2004  # two make a rate
+        raise SensordError(f"{folder}: there are too few readings to tell")
+    rate = count / took_s
+    per_day = forecast_bytes_per_day(rate, commit_interval_s)
+    interval = f"{commit_interval_s:g} s"
+    lines = [
+        f"readings         {count:,} in {duration_text(took_s)} of recording: {rate:.4g} a second",
+        f"the journal      {bytes_text(per_day)} a day, if committed every {interval}",
+    ]
+    wear = wear_of(folder.stat().st_dev)
+    source = f"estimated from {folder}; other programs' writing is not in it"
+    return Rate(source, lines, per_day, None if wear is None else wear.size_bytes)
