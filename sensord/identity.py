@@ -34,15 +34,16 @@ class Issuer:
 
     def issue(self) -> str:
         """Return the key of a new client."""
-        return self._signed(secrets.token_hex(ID_BYTES))
+        return self.key_of(secrets.token_hex(ID_BYTES))
+
+    def key_of(self, client: str) -> str:
+        """Return the key of a client that has an id."""
+        digest = hmac.new(self._secret, client.encode(), hashlib.sha256).hexdigest()
+        return f"{client}.{digest[:32]}"
 
     def id_of(self, key: str) -> str | None:
         """Return the id in a key, or None if this server did not make it."""
         if not key.isascii():
             return None
         found = key.partition(".")[0]
-        return found if found and hmac.compare_digest(self._signed(found), key) else None
-
-    def _signed(self, found: str) -> str:
-        digest = hmac.new(self._secret, found.encode(), hashlib.sha256).hexdigest()
-        return f"{found}.{digest[:32]}"
+        return found if found and hmac.compare_digest(self.key_of(found), key) else None

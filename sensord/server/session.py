@@ -78,12 +78,9 @@ class Session:
         self.ongoing: dict[int, Ongoing] = {}
         """Its open requests, by their ids."""
         self._member: Member | None = None
-        self._lost: Counter[str] = Counter()  # of requests that are over
-
-    @property
-    def identity(self) -> Identity:
+        self.identity = Identity("", "", address)
         """Who the client is, once it has said hello."""
-        return self._member.identity if self._member else Identity("", "", self.address)
+        self._lost: Counter[str] = Counter()  # of requests that are over
 
     @property
     def is_ready(self) -> bool:
@@ -95,6 +92,11 @@ class Session:
         """The filters of its subscriptions."""
         open_ = (o for o in self.ongoing.values() if isinstance(o, Subscription))
         return {topic for subscription in open_ for topic in subscription.topics}
+
+    @property
+    def may(self) -> tuple[str, ...]:
+        """What the client is allowed to do."""
+        return self.shared.permissions.rights(self.identity)
 
     @property
     def is_clogged(self) -> bool:
@@ -212,6 +214,7 @@ class Session:
         self.client = request.client
         presence = self.shared.sharing.presence
         self._member = presence.join(self, request.client, self.address, request.key)
+        self.identity = self._member.sessions[self]
         log, limits = self.shared.bus.log, self.shared.limits
         self.result(
             request.id,

@@ -34,7 +34,9 @@ class Sharing:
         """Build them over a bus and a store."""
         audit = Audit(bus)
         issuer = Issuer(_secret(store))
-        presence = Presence(bus, audit, issuer, loop, options.grace, is_published=options.presence)
+        presence = Presence(
+            bus, audit, issuer, store, loop, options.grace, is_published=options.presence
+        )
         return cls(audit, store, presence)
 
     @classmethod

@@ -3,12 +3,17 @@
 Each client has a *place* under ``$sys/clients``, given to another one when it is gone: topics stay
 for ever, and clients come and go. A client whose connection ends is *away* until its grace time is
 over; if it comes back with its key it is the same client, and has lost nothing that it held.
+
+Theory of operation. Members who are away stand in the order in which their grace time ends, for it
+is the same for all: one timer serves them. What has changed is told once a turn, and then kept in
+the store too; after a restart everybody who was there is away, and has the grace time to come back.
 """
 
 from __future__ import annotations
 
 import asyncio
 import heapq
+import logging
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Protocol
@@ -17,8 +22,27 @@ from sensord.audit import Audit
 from sensord.bus import Bus
 from sensord.identity import Identity, Issuer
 from sensord.model import Channel, Metadata, Reading, Value, ValueType
+from sensord.store import Store, StoreError
+from sensord.topics import FilterTree
 
-__all__ = ["Member", "Presence"]
+__all__ = ["Connected", "Member", "Presence"]
+
+log = logging.getLogger("sensord.sharing")
+
+KIND = "client"
+"""What the store calls them."""
+
+MAX_AWAY = 10_000
+"""Clients that may be away at a time; beyond it the one that left first is gone before its time."""
+
+MAX_WATCHES = 64
+"""Filters that are told and kept of a client."""
+
+WATCHES_S = 0.1
+"""What a client watches is told so long after it changed: one that changes often floods no log."""
+
+RETURN_S = 2.0
+"""A client that is back has so long to open its subscriptions, before it watches nothing."""
 
 
 class Connected(Protocol):
@@ -29,20 +53,30 @@ class Connected(Protocol):
         """The filters of its subscriptions."""
         ...
 
+    @property
+    def may(self) -> tuple[str, ...]:
+        """What it is allowed to do."""
+        ...
 
-@dataclass(slots=True)
+
+@dataclass(slots=True, eq=False)
 class Member:
     """A client that is there, or away within its grace time."""
 
     identity: Identity
+    """As its newest connection introduced itself."""
     key: str
     place: int
     since_us: int
-    sessions: set[Connected] = field(default_factory=set)
+    """When it joined."""
+    watches: frozenset[str] = frozenset()
+    """Its filters; of one that is away, those that it had."""
+    may: tuple[str, ...] = ()
+    sessions: dict[Connected, Identity] = field(default_factory=dict)
     """Its connections: more than one while an old one has not been noticed to be dead."""
-    timer: asyncio.Handle | None = None
-    """Ends its grace time."""
     is_gone: bool = False
+    returning: asyncio.Handle | None = None
+    """Until it is over, a client that is back still watches what it did."""
 
     @property
     def state(self) -> str:
@@ -60,6 +94,7 @@ class Presence:
         bus: Bus,
         audit: Audit,
         issuer: Issuer,
+        store: Store,
         loop: asyncio.AbstractEventLoop,
         grace_s: float,
         *,
@@ -72,13 +107,20 @@ class Presence:
         self._bus = bus
         self._audit = audit
         self._issuer = issuer
+        self._store = store
         self._loop = loop
         self._grace_s = grace_s
         self._is_published = is_published
         self._members: dict[str, Member] = {}
+        self._watching: FilterTree[str] = FilterTree()
         self._places: list[int] = []  # given back, smallest first
+        self._places_made = 0
+        self._away: dict[str, float] = {}  # when each is gone, the first one first
+        self._reaper: asyncio.Handle | None = None
         self._untold: dict[str, Member] = {}
         self._turn: asyncio.Handle | None = None
+        self._later: asyncio.Handle | None = None
+        self._restore()
 
     def __len__(self) -> int:
         return len(self._members)
@@ -91,6 +133,13 @@ class Presence:
         """Return everybody who is there or away."""
         return self._members.values()
 
+    def watchers(self, topic: str) -> list[Member]:
+        """Return everybody who watches a topic, or did when it went away."""
+        found = dict.fromkeys(self._watching.match(topic))
+        return [self._members[client] for client in found]
+
+    # -- coming and going --------------------------------------------------------------------------
+
     def join(self, session: Connected, name: str, address: str, key: str | None) -> Member:
         """Let a client in; with a key that this server gave it, it is who it was."""
         found = self._issuer.id_of(key) if key else None
@@ -100,18 +149,17 @@ class Presence:
             assert found is not None, "we made it"
         member = self._members.get(found)
         identity = Identity(found, name, address)
+        what = ""
         if member is None:
-            place = heapq.heappop(self._places) if self._places else len(self._members) + 1
-            member = Member(identity, key, place, self._bus.now_us())
+            member = Member(identity, key, self._place(), self._bus.now_us())
             self._members[found] = member
             what = "join"
-        else:
-            member.identity = identity
-            what = "" if member.sessions else "back"
-        if member.timer is not None:
-            member.timer.cancel()
-            member.timer = None
-        member.sessions.add(session)
+        elif not member.sessions:
+            what = "back"
+            del self._away[found]
+            member.returning = self._loop.call_later(RETURN_S, self.watching, member)
+        member.identity = member.sessions[session] = identity
+        member.may = session.may
         self._changed(member, what)
         if what == "back":
             for call in self.on_back:
@@ -120,67 +168,169 @@ class Presence:
 
     def leave(self, session: Connected, member: Member) -> None:
         """Let a connection of a client go; its grace time begins with the last one."""
-        member.sessions.discard(session)
-        if member.sessions or member.is_gone:
+        if member.sessions.pop(session, None) is None:
             return
-        self._changed(member, "away")
-        member.timer = self._loop.call_later(self._grace_s, self._gone, member)
+        if member.sessions:
+            member.identity = [*member.sessions.values()][-1]
+            if member.returning is None:
+                self._watch(member)
+            self._changed(member, "")
+            return
+        self._returned(member)
+        self._leaves(member)
+        while len(self._away) > MAX_AWAY:
+            self._gone(self._members[next(iter(self._away))])
 
     def watching(self, member: Member) -> None:
         """Learn that what a client watches has changed."""
-        self._changed(member, "")
+        self._returned(member)
+        if member.sessions and self._watch(member):
+            self._untold.setdefault(member.identity.id, member)
+            if self._later is None and self._turn is None:
+                self._later = self._loop.call_later(WATCHES_S, self._tell)
 
     def close(self) -> None:
-        """Stop all timers."""
+        """Tell and keep what has changed, and stop all timers."""
+        self._tell()
         for member in self._members.values():
-            if member.timer is not None:
-                member.timer.cancel()
-                member.timer = None
-        if self._turn is not None:
-            self._turn.cancel()
-            self._turn = None
+            self._returned(member)
+        if self._reaper is not None:
+            self._reaper.cancel()
+            self._reaper = None
+
+    def _place(self) -> int:
+        if self._places:
+            return heapq.heappop(self._places)
+        self._places_made += 1
+        return self._places_made
+
+    def _watch(self, member: Member) -> bool:
+        """Look at what a client watches; return whether that has changed."""
+        watches = frozenset(topic for session in member.sessions for topic in session.watches)
+        if watches == member.watches:
+            return False
+        self._set_watches(member, watches)
+        return True
+
+    def _set_watches(self, member: Member, watches: frozenset[str]) -> None:
+        for topic in member.watches - watches:
+            self._watching.remove(topic, member.identity.id)
+        for topic in watches - member.watches:
+            self._watching.add(topic, member.identity.id)
+        member.watches = watches
+
+    def _returned(self, member: Member) -> None:
+        if member.returning is not None:
+            member.returning.cancel()
+            member.returning = None
+
+    def _leaves(self, member: Member) -> None:
+        self._away[member.identity.id] = self._loop.time() + self._grace_s
+        if self._reaper is None:
+            self._reaper = self._loop.call_later(self._grace_s, self._reap)
+        self._changed(member, "away")
+
+    def _reap(self) -> None:
+        """Let those go whose grace time is over."""
+        self._reaper = None
+        now = self._loop.time()
+        for client, when in tuple(self._away.items()):
+            if when > now:
+                self._reaper = self._loop.call_at(when, self._reap)
+                break
+            self._gone(self._members[client])
 
     def _gone(self, member: Member) -> None:
-        member.timer = None
+        client = member.identity.id
+        self._set_watches(member, frozenset())
         member.is_gone = True
-        del self._members[member.identity.id]
+        del self._away[client]
+        del self._members[client]
         heapq.heappush(self._places, member.place)
         self._changed(member, "leave")
         self._tell()  # before its place is given to another one
         for call in self.on_gone:
             call(member.identity)
 
+    # -- telling and keeping -----------------------------------------------------------------------
+
     def _changed(self, member: Member, what: str) -> None:
-        if not self._is_published:
-            return
-        if what:
+        if what and self._is_published:
             self._audit.note("presence", member.identity, member.identity.id, what)
         self._untold[member.identity.id] = member
         if self._turn is None:
             self._turn = self._loop.call_soon(self._tell)
 
     def _tell(self) -> None:
-        """Publish what has changed: once a turn, however often it changed."""
-        if self._turn is not None:
-            self._turn.cancel()
-            self._turn = None
+        """Publish and keep what has changed: once, however often it changed."""
+        for handle in (self._turn, self._later):
+            if handle is not None:
+                handle.cancel()
+        self._turn = self._later = None
         untold, self._untold = self._untold, {}
         for member in untold.values():
-            self._bus.publish(self._channel(member), Reading(self._bus.now_us(), _value(member)))
+            value = _value(member)
+            if self._is_published:
+                self._bus.publish(self._channel(member), Reading(self._bus.now_us(), value))
+            self._keep(member, value)
 
     def _channel(self, member: Member) -> Channel:
         metadata = Metadata(ValueType.JSON, description="a client")
         return self._bus.channel(f"$sys/clients/{member.place}", metadata)
 
+    def _keep(self, member: Member, value: dict[str, Value]) -> None:
+        try:
+            if member.is_gone:
+                self._store.delete(KIND, member.identity.id)
+            else:
+                self._store.put(KIND, member.identity.id, {**value, "place": member.place})
+        except StoreError as exc:
+            log.warning("presence is not kept", extra={"reason": str(exc)})
 
-def _value(member: Member) -> Value:
+    def _restore(self) -> None:
+        """Have everybody who was there before a restart be away."""
+        taken = set()
+        for client, value in self._store.load(KIND).items():
+            member = _member(client, value, self._issuer.key_of(client))
+            if member is None or member.place in taken or len(self._away) >= MAX_AWAY:
+                self._store.delete(KIND, client)
+                continue
+            taken.add(member.place)
+            watches, member.watches = member.watches, frozenset()
+            self._members[client] = member
+            self._set_watches(member, watches)
+            self._leaves(member)
+        self._places_made = max(taken, default=0)
+        self._places = sorted({*range(1, self._places_made)} - taken)
+
+
+def _value(member: Member) -> dict[str, Value]:
+    """Make what is told of a client."""
     identity = member.identity
-    watches = {topic for session in member.sessions for topic in session.watches}
     return {
         "id": identity.id,
         "name": identity.name,
         "address": identity.address,
         "since_us": member.since_us,
         "state": member.state,
-        "watches": list[Value](sorted(watches)),
+        "watches": list[Value](sorted(member.watches)[:MAX_WATCHES]),
+        "may": list[Value](member.may),
     }
+
+
+def _member(client: str, value: Value, key: str) -> Member | None:
+    """Read what was kept of a client; None if it is not that."""
+    match value:
+        case {
+            "name": str(name),
+            "address": str(address),
+            "since_us": int(since_us),
+            "place": int(place),
+            "watches": list(watches),
+            "may": list(may),
+        } if 0 < place <= 2 * MAX_AWAY:
+            member = Member(Identity(client, name, address), key, place, since_us)
+            member.watches = frozenset(str(topic) for topic in watches)
+            member.may = tuple(str(action) for action in may)
+            return member
+    return None

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+from pathlib import Path
 from types import TracebackType
 from typing import Self
 
 from sensord.bus import Bus
 from sensord.clock import SystemClock
+from sensord.config.tree import Clients
 from sensord.log import Log
 from sensord.model import GOOD, Channel, Kind, Metadata, Quality, Reading, Value, ValueType
 from sensord.server.listener import Server
 from sensord.server.shared import Limits
+from sensord.sharing import Sharing
+from sensord.store import Store
 
 __all__ = ["EPOCH", "Station"]
 
@@ -21,10 +25,20 @@ EPOCH = "m3x9"
 class Station:
     """A server whose readings the test publishes itself.
 
-    Whatever a test does to it, no session may have failed when it ends.
+    Whatever a test does to it, no session may have failed when it ends. With ``clients`` it tells
+    who is there; with a folder that survives a restart.
     """
 
-    def __init__(self, limits: Limits | None = None, *, ring: int = 65_536) -> None:
+    def __init__(
+        self,
+        limits: Limits | None = None,
+        *,
+        ring: int = 65_536,
+        clients: Clients | None = None,
+        folder: Path | None = None,
+    ) -> None:
+        self._clients = clients
+        self._folder = folder
         self.limits = limits or Limits()
         self.log = Log(EPOCH, ring)
         self.bus = Bus(self.log, SystemClock())
@@ -59,7 +73,12 @@ class Station:
         return f"ws://{self.address}"
 
     async def start(self, address: str = "127.0.0.1:0") -> None:
-        self._server = Server(self.bus, asyncio.get_running_loop(), self.limits)
+        loop = asyncio.get_running_loop()
+        sharing = None
+        if self._clients is not None:
+            store = Store(self._folder, loop)
+            sharing = Sharing.build(self.bus, store, loop, self._clients)
+        self._server = Server(self.bus, loop, self.limits, sharing=sharing)
         await self._server.listen([address])
 
     async def stop(self) -> None:

@@ -11,7 +11,9 @@ import stat
 import subprocess
 import sys
 import threading
+from collections.abc import Callable
 from pathlib import Path
+from typing import Protocol
 
 import pytest
 
@@ -20,6 +22,7 @@ from sensord.model import Value
 from sensord.store import FILE_NAME, Store, StoreError
 from tests.kit.loops import on_each_loop
 from tests.kit.store_victim import value_of
+from tests.unit.manual_store import Disk, ManualStore
 
 
 def opened(folder: Path) -> Store:
@@ -151,6 +154,50 @@ async def test_only_its_owner_may_read_the_file(tmp_path: Path) -> None:
     modes = modes_in(tmp_path)
     store.close()
     assert modes == {0o600}
+
+
+class Reopened(Protocol):
+    """Either store, on the disk that it had."""
+
+    def __call__(self) -> Store: ...
+
+
+def real(folder: Path) -> Reopened:
+    return lambda: Store(folder, asyncio.get_running_loop())
+
+
+def manual(_folder: Path) -> Reopened:
+    disk = Disk()
+    return lambda: ManualStore(disk, asyncio.get_running_loop())
+
+
+@pytest.mark.parametrize("make", [real, manual])
+@on_each_loop
+async def test_both_stores_keep_the_same(make: Callable[[Path], Reopened], tmp_path: Path) -> None:
+    """The one of other tests is as good as the real one."""
+    reopened, rng = make(tmp_path), random.Random(7)
+    model: dict[str, Value] = {}
+    for _ in range(5):
+        store = reopened()
+        assert store.load("k") == model
+        assert store.is_durable
+        told: list[Exception | None] = []
+        for i in range(rng.randrange(30)):
+            key = str(rng.randrange(6))
+            done = told.append if rng.random() < 0.5 else None
+            if rng.random() < 0.7:
+                store.put("k", key, [i], done)
+                model[key] = [i]
+            else:
+                store.delete("k", key, done)
+                model.pop(key, None)
+            if rng.random() < 0.2:
+                await put(store, key, "x")
+                model[key] = "x"
+        await put(store, "last", 1)
+        model["last"] = 1
+        assert set(told) <= {None}
+        store.close()
 
 
 # -- kill -9 ---------------------------------------------------------------------------------------
