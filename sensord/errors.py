@@ -12,6 +12,7 @@ Errors carry fields; the text is made in ``__str__``.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 __all__ = [
@@ -76,12 +77,16 @@ class ProtocolError(SensordError):
     """A request that cannot be answered as asked.
 
     ``code`` is one of the codes in `docs/protocol.md`; ``message`` says what to do.
+    ``present`` is what stands instead of what was expected, where that is the reason.
     """
 
-    def __init__(self, code: str, message: str) -> None:
+    def __init__(
+        self, code: str, message: str, present: Mapping[str, object] | None = None
+    ) -> None:
         super().__init__(code, message)
         self.code = code
         self.message = message
+        self.present = present
 
     def __str__(self) -> str:
         return f"{self.code}: {self.message}"

@@ -29,7 +29,7 @@ from sensord.decode.framing import Config as Framing
 from sensord.log.journal.options import Options as Journal
 from sensord.model import Kind, ValueType
 from sensord.policy import Policy
-from sensord.topics import pattern_fault, topic_fault
+from sensord.topics import filter_fault, pattern_fault, topic_fault
 
 __all__ = [
     "ChannelRules",
@@ -38,6 +38,7 @@ __all__ = [
     "Device",
     "Logging",
     "Memory",
+    "OpenTopic",
     "Plugin",
     "Registry",
     "Server",
@@ -113,11 +114,39 @@ def is_loopback(host: str) -> bool:
 
 
 @dataclass(frozen=True, slots=True)
+class OpenTopic:
+    """What clients may publish under a filter."""
+
+    type: ValueType = ValueType.FLOAT
+    unit: str = ""
+    decimals: Annotated[int, Within(0, 15)] | None = None
+    kind: Kind = Kind.STATE
+    description: str = ""
+    range: tuple[float, ...] = ()
+
+    def faults(self) -> Iterator[tuple[str, str]]:
+        """Yield what the fields cannot know of each other."""
+        if self.range and (len(self.range) != 2 or self.range[0] > self.range[1]):  # noqa: PLR2004  # a pair
+            yield "range", "expected [lowest, highest]"
+
+
+@dataclass(frozen=True, slots=True)
 class Clients:
     """What clients learn of each other, and how long one that is away keeps what it has."""
 
     presence: bool = True
     grace: Duration = 30.0
+    max_state: Annotated[int, Within(0, 100_000)] = 1000
+    max_topics: Annotated[int, Within(0, 100_000)] = 1000
+    topics: dict[str, OpenTopic] = field(default_factory=dict)
+
+    def faults(self) -> Iterator[tuple[str, str]]:
+        """Yield filters that are none, or open what is not for clients to publish."""
+        for pattern in self.topics:
+            if message := filter_fault(pattern):
+                yield "topics", f'"{pattern}": {message}'
+            elif pattern.startswith(("$", "state/", "#", "+")):
+                yield "topics", f'"{pattern}" would open more than topics of their own'
 
 
 @dataclass(frozen=True, slots=True)

@@ -82,6 +82,10 @@ class Caller(Protocol):
         """Close an open request and say that it is over."""
         ...
 
+    def settle(self, number: int, answer: Message) -> None:
+        """Answer a request that was kept open until now, and close it."""
+        ...
+
     def watching(self) -> None:
         """Learn that what it watches has changed, so that others see it."""
         ...

@@ -133,7 +133,7 @@ class Session:
             request = read_request(message)
             self._serve(request)
         except ProtocolError as exc:
-            self.tell(messages.error(number, exc.code, exc.message))
+            self.tell(messages.error(number, exc.code, exc.message, exc.present))
             if exc.code in MALFORMED:
                 self._state = after(self._state, Event.MALFORMED)
                 self._malformed += 1
@@ -201,6 +201,11 @@ class Session:
         request.close()
         self._lost.update(request.lost)
         self.tell({"op": "end", "id": number})
+
+    def settle(self, number: int, answer: Message) -> None:
+        """Answer a request that was kept open until now, and close it."""
+        self.ongoing.pop(number).close()
+        self.tell(answer)
 
     def watching(self) -> None:
         """Learn that what it watches has changed, so that others see it."""

@@ -12,6 +12,8 @@ from sensord.bus import Bus
 from sensord.config.tree import Clients
 from sensord.identity import Issuer
 from sensord.sharing.presence import Presence
+from sensord.sharing.publishing import Publishing
+from sensord.sharing.state import State
 from sensord.store import Store
 
 __all__ = ["Sharing"]
@@ -26,6 +28,8 @@ class Sharing:
     audit: Audit
     store: Store
     presence: Presence
+    publishing: Publishing
+    state: State
 
     @classmethod
     def build(
@@ -37,7 +41,9 @@ class Sharing:
         presence = Presence(
             bus, audit, issuer, store, loop, options.grace, is_published=options.presence
         )
-        return cls(audit, store, presence)
+        publishing = Publishing(bus, audit, presence, options.topics, options.max_topics)
+        state = State(bus, audit, store, options.max_state)
+        return cls(audit, store, presence, publishing, state)
 
     @classmethod
     def quiet(cls, bus: Bus, loop: asyncio.AbstractEventLoop) -> Self:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from sensord.errors import ProtocolError
-from sensord.topics import filter_fault
+from sensord.topics import filter_fault, topic_fault
 from sensord.wire.frames import Message
 
-__all__ = ["MAX_FILTERS", "bad", "integer", "number", "topics"]
+__all__ = ["MAX_FILTERS", "bad", "integer", "number", "topic", "topics"]
 
 MAX_FILTERS = 64
 
@@ -32,6 +32,20 @@ def topics(message: Message) -> tuple[str, ...]:
             raise bad("topics", f'"{topic[:80]}": {fault}')
     # Order and repetition say nothing; sorted, equal selections are equal.
     return tuple(sorted(set(found)))
+
+
+def topic(message: Message) -> str:
+    """Read ``topic``: a topic, not a filter.
+
+    Raises:
+        ProtocolError: It is not one.
+    """
+    found = message.get("topic")
+    if not isinstance(found, str):
+        raise bad("topic", "send a text")
+    if fault := topic_fault(found):
+        raise bad("topic", f'"{found[:80]}": {fault}')
+    return found
 
 
 def number(message: Message, field: str, default: float, low: float, high: float) -> float:

@@ -32,9 +32,14 @@ MAX_DECIMALS = 300
 """A client takes more than makes sense, but no scale that no float64 could be divided by."""
 
 
-def error(request: int | None, code: str, message: str) -> Message:
+def error(
+    request: int | None, code: str, message: str, present: Mapping[str, object] | None = None
+) -> Message:
     """Make the answer to a request that failed."""
-    return {"op": "error", "id": request, "code": code, "message": message}
+    told: Message = {"op": "error", "id": request, "code": code, "message": message}
+    if present is not None:
+        told["present"] = dict(present)
+    return told
 
 
 def phase_change(request: int, stream: int, phase: Phase, cursor: int | None) -> Message:

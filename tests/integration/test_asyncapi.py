@@ -378,6 +378,10 @@ VALUES: dict[str, list[object]] = {
     "replay": [0, 7, "7", True, None, 0.5],
     "count": [1, 4096, 0, 4097, 1.5, None, "1"],
     "request": [0, 7, "7", True, 0.5],
+    "topic": ["state/a", "a/b", "state", "state/", "state/+", "state/#", "$sys/x", "", 7],
+    "value": [1, None, "x", {"a": [1]}, True],
+    "time_us": [0, -1, None, 2**63, "0", 0.5, True],
+    "version": [0, 7, None, -1, 2**53, 1.5, True, "1"],
     "unknown": ["ignored"],
 }
 """For each field of a request: good values and bad ones."""

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from sensord.server.caller import Caller
-from sensord.server.requests import queries, replay, subscriptions
+from sensord.server.requests import queries, replay, state, subscriptions
 from sensord.wire.requests import Request
 
 __all__ = ["HANDLERS"]
@@ -15,5 +15,6 @@ HANDLERS: Mapping[type[Request], Callable[[Caller, Any], None]] = {
     **subscriptions.HANDLERS,
     **queries.HANDLERS,
     **replay.HANDLERS,
+    **state.HANDLERS,
 }
 """By the request's type. A handler answers the caller, or raises `ProtocolError`."""

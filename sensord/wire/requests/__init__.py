@@ -6,18 +6,19 @@ can talk to older servers.
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Callable
 
 from sensord.errors import ProtocolError
 from sensord.wire.frames import EXACT, Message
-from sensord.wire.requests import greeting, queries, replay, subscriptions
+from sensord.wire.requests import greeting, queries, replay, state, subscriptions
 from sensord.wire.requests.base import Action, Request
 
 __all__ = ["READERS", "Action", "Request", "read_request", "request_id"]
 
 READERS: dict[str, Callable[[Message], Request]] = {
     op: read
-    for family in (greeting, subscriptions, queries, replay)
+    for family in (greeting, subscriptions, queries, replay, state)
     for op, read in family.READERS.items()
 }
 """By ``op``, what makes a message a typed request."""
@@ -39,8 +40,10 @@ def read_request(message: object) -> Request:
         raise ProtocolError("bad_message", 'send a map with a text "op"')
     read = READERS.get(message["op"])
     if read is None:
-        known = ", ".join(sorted(READERS))
-        raise ProtocolError("unknown_op", f'there is no "{message["op"][:40]}"; known are {known}')
+        op = message["op"][:40]
+        near = difflib.get_close_matches(op, READERS, n=1)
+        hint = f'did you mean "{near[0]}"?' if near else "see docs/protocol.md, section 3.2"
+        raise ProtocolError("unknown_op", f'there is no "{op}"; {hint}')
     if request_id(message) is None:
         raise ProtocolError("bad_request", "id: send an integer from 0 to 2^53-1")
     return read(message)

@@ -1,0 +1,224 @@
+"""Shared state: retained values with versions, which clients write without losing an update.
+
+Theory of operation. The changes of one topic are made one after the other: each is compared with
+the version that stands, brought to the disk, and only then published and answered. So whoever sees
+a version can rely on it, and of two clients that start from the same one, the second is refused.
+Versions are times in microseconds, pushed on where that would not rise: they stay unique when a
+topic is deleted and made again, and after a restart.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import deque
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from sensord.audit import Audit
+from sensord.bus import Bus
+from sensord.conform import Rules, conform
+from sensord.errors import ProtocolError
+from sensord.identity import Identity
+from sensord.model import GOOD, Channel, Level, Metadata, Reading, Value, ValueType
+from sensord.store import Store, StoreError
+
+__all__ = ["Change", "Entry", "Outcome", "State"]
+
+KIND = "state"
+"""What the store calls these entries."""
+
+HIGHEST = "state version"
+"""What it calls the version of the last deletion."""
+
+MAX_VALUE_BYTES = 16 * 1024
+
+MAX_WAITING = 100
+"""Changes of one topic that may wait for the disk."""
+
+TOPICS_PER_ENTRY = 10
+"""Topics stay known for ever: so many more may have been used, and deleted, than may stand."""
+
+_METADATA = Metadata(ValueType.JSON, description="shared state")
+_RULES = Rules(ValueType.JSON)
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A value that stands."""
+
+    version: int
+    value: Value
+    by: Mapping[str, Value]
+
+    def told(self) -> dict[str, Value]:
+        """Write it as clients see it."""
+        return {"version": self.version, "value": self.value, "by": dict(self.by)}
+
+
+Outcome = int | ProtocolError
+"""The new version, or why there is none."""
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """What a client wants; ``tell`` is called once."""
+
+    topic: str
+    who: Identity
+    expected: int | None
+    tell: Callable[[Outcome], None]
+    value: Value = None
+    deletes: bool = False
+
+
+class State:
+    """All shared state."""
+
+    def __init__(self, bus: Bus, audit: Audit, store: Store, max_entries: int) -> None:
+        """Take up what the store kept, and publish it again, with its own times."""
+        self._bus = bus
+        self._audit = audit
+        self._store = store
+        self._max_entries = max_entries
+        self._entries: dict[str, Entry] = {}
+        self._channels: dict[str, Channel] = {}
+        self._busy: dict[str, deque[Change]] = {}
+        highest = store.load(HIGHEST).get("version")
+        self._last_version = highest if isinstance(highest, int) else 0
+        for topic, kept in sorted(store.load(KIND).items()):
+            entry = _entry_of(kept)
+            if entry is not None and (channel := self._channel(topic)) is not None:
+                self._entries[topic] = entry
+                self._last_version = max(self._last_version, entry.version)
+                bus.publish(channel, Reading(entry.version, entry.told(), restates=True))
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    def find(self, topic: str) -> Entry | None:
+        """Return what stands."""
+        return self._entries.get(topic)
+
+    def change(self, change: Change) -> None:
+        """Make a change, after those of its topic that wait.
+
+        Raises:
+            ProtocolError: It cannot be made, or too many wait.
+        """
+        if not change.deletes:
+            _check(change.value)
+        if self._channel(change.topic) is None:
+            raise ProtocolError("forbidden", f"{change.topic} is not shared state, or too many are")
+        waiting = self._busy.get(change.topic)
+        if waiting is None:
+            self._busy[change.topic] = deque([change])
+            self._work(change.topic)
+        elif len(waiting) >= MAX_WAITING:
+            raise ProtocolError("too_many", f"{MAX_WAITING} changes of {change.topic} wait")
+        else:
+            waiting.append(change)
+
+    def _work(self, topic: str) -> None:
+        """Begin the next changes of a topic, up to one that must wait for the disk."""
+        waiting = self._busy[topic]
+        while waiting:
+            change = waiting[0]
+            refusal = self._refusal(change)
+            if refusal is None:
+                try:
+                    self._begin(change)
+                except StoreError as exc:
+                    refusal = ProtocolError("unavailable", str(exc))
+                else:
+                    return
+            waiting.popleft()
+            self._note(change, refusal.code, self._entries.get(topic), None)
+            change.tell(refusal)
+        del self._busy[topic]
+
+    def _refusal(self, change: Change) -> ProtocolError | None:
+        present = self._entries.get(change.topic)
+        version = present.version if present else 0
+        if change.expected is not None and change.expected != version:
+            told = present.told() if present else {"version": 0}
+            return ProtocolError("conflict", f"the version is {version} by now", told)
+        if change.deletes and present is None:
+            return ProtocolError("not_found", f"there is no {change.topic}")
+        if not change.deletes and present is None and len(self._entries) >= self._max_entries:
+            return ProtocolError("too_many", f"delete one of {self._max_entries} states first")
+        return None
+
+    def _begin(self, change: Change) -> None:
+        self._last_version = max(self._last_version + 1, self._bus.now_us())
+        by: dict[str, Value] = {"id": change.who.id, "name": change.who.name}
+        entry = Entry(self._last_version, change.value, by)
+
+        def kept(error: Exception | None) -> None:
+            self._kept(change, entry, error)
+
+        if change.deletes:
+            # What stands keeps its version; of what is deleted only this tells that it was used.
+            self._store.put(HIGHEST, "version", entry.version)
+            self._store.delete(KIND, change.topic, kept)
+        else:
+            self._store.put(KIND, change.topic, entry.told(), kept)
+
+    def _kept(self, change: Change, entry: Entry, error: Exception | None) -> None:
+        topic = change.topic
+        before = self._entries.get(topic)
+        outcome: Outcome
+        if error is not None:
+            self._note(change, "unavailable", before, None)
+            outcome = ProtocolError("unavailable", str(error))
+        else:
+            told = entry.told()
+            if change.deletes:
+                del self._entries[topic]
+                del told["value"]
+                told["deleted"] = True
+            else:
+                self._entries[topic] = entry
+            channel = self._channel(topic)
+            assert channel is not None, "it was made before"
+            self._bus.publish(channel, Reading(self._bus.now_us(), told))
+            self._note(change, "done", before, None if change.deletes else entry)
+            outcome = entry.version
+        self._busy[topic].popleft()
+        change.tell(outcome)
+        self._work(topic)
+
+    def _channel(self, topic: str) -> Channel | None:
+        channel = self._channels.get(topic)
+        if channel is None:
+            is_full = len(self._channels) >= TOPICS_PER_ENTRY * self._max_entries
+            if is_full or not self._bus.claim(topic):
+                return None
+            channel = self._channels[topic] = self._bus.channel(topic, _METADATA)
+        return channel
+
+    def _note(self, change: Change, result: str, before: Entry | None, after: Entry | None) -> None:
+        self._audit.note(
+            "state",
+            change.who,
+            change.topic,
+            result,
+            detail="delete" if change.deletes else "put",
+            before=before.told() if before else None,
+            after=after.told() if after else None,
+        )
+
+
+def _check(value: Value) -> None:
+    _, quality = conform(_RULES, value, GOOD)
+    if value is not None and quality.level is not Level.GOOD:
+        raise ProtocolError("bad_request", f"value: cannot be kept, {quality.reason}")
+    size = len(json.dumps(value, ensure_ascii=False).encode())
+    if size > MAX_VALUE_BYTES:
+        raise ProtocolError("bad_request", f"value: {size} bytes; send at most {MAX_VALUE_BYTES}")
+
+
+def _entry_of(kept: Value) -> Entry | None:
+    match kept:
+        case {"version": int(version), "value": value, "by": dict(by)}:
+            return Entry(version, value, by)
+    return None
