@@ -207,7 +207,11 @@ def test_a_client_that_comes_back_late_keeps_its_id() -> None:
     assert [what for _, what in hall.told] == ["join", "away", "leave", "join"]
 
 
-@pytest.mark.parametrize("key", ["", "nonsense", "\ud800", Issuer(b"other").issue()])
+@pytest.mark.parametrize(
+    "key",
+    ["", "nonsense", "\ud800", Issuer(b"other").issue()],
+    ids=["none", "nonsense", "half a character", "of another server"],
+)
 def test_a_key_that_is_none_makes_a_new_client(key: str) -> None:
     """It gets one."""
     hall = Hall()
