@@ -8,11 +8,12 @@ from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
 import sensord.server.connection
+import sensord.server.listener
 from sensord.log.memory import BLOCK
 from sensord.model import ValueType
 from sensord.server.connection import Connection
@@ -25,8 +26,25 @@ from tests.kit.station import Station
 BATCH = 50
 LARGE_BYTES = 8 * 1024
 
-PATIENT = Limits(outbox_bytes=32 * 1024, lag_timeout_s=60.0)
+SMALL = Limits(outbox_bytes=32 * 1024)
 """A slow monitor lags after a hundred kilobytes, two thirds of which the kernel holds."""
+
+
+class StandingTime:
+    """The event loop as the server sees it: its time stands still until a test moves it.
+
+    So a machine that is slow makes nobody lag for too long.
+    """
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
+        self.now_s = loop.time()
+
+    def time(self) -> float:
+        return self.now_s
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._loop, name)
 
 
 class Plant:
@@ -34,6 +52,10 @@ class Plant:
 
     def __init__(self, station: Station, quick: Monitor, watching: Story) -> None:
         self.station = station
+        self.time = StandingTime(station.server.shared.loop)
+        station.server.shared = replace(
+            station.server.shared, loop=cast("asyncio.AbstractEventLoop", self.time)
+        )
         self.quick = quick
         """Subscribed to the same as the lazy ones: what it has had was flushed to them too."""
         self.watching = watching
@@ -103,7 +125,7 @@ def unsent_bytes(connection: Connection) -> int:
 
 @asynccontextmanager
 async def plant(
-    limits: Limits = PATIENT, *, ring: int = 65_536, **options: Any
+    limits: Limits = SMALL, *, ring: int = 65_536, **options: Any
 ) -> AsyncIterator[Plant]:
     """Run one; ``options`` are those of the subscriptions."""
     # A frame a millisecond, so that a test need not wait for them.
@@ -133,6 +155,12 @@ def pairs(story: Story) -> list[tuple[str, Any]]:
 def accounted(story: Story) -> Counter[str]:
     """Count by topic what was sent and what was named as lost."""
     return Counter(seen.topic for seen in story.readings) + story.lost
+
+
+@pytest.fixture(autouse=True)
+def _sweeps_are_frequent(monkeypatch: pytest.MonkeyPatch) -> None:
+    """So that tests need not wait for them."""
+    monkeypatch.setattr(sensord.server.listener, "SWEEP_S", 0.1)
 
 
 each_encoding = pytest.mark.parametrize("encoding", ["msgpack", "json"])
@@ -190,8 +218,10 @@ async def test_with_mode_latest_newer_values_take_the_place_of_older_ones(encodi
 
 
 @on_each_loop
-async def test_who_lags_behind_the_ring_gets_a_named_gap() -> None:
+async def test_who_lags_behind_the_ring_gets_a_named_gap(monkeypatch: pytest.MonkeyPatch) -> None:
     """With the right counts by topic, and the last value of what fell silent inside the gap."""
+    # Offsets are counted here, and a sweep that finds it lagging publishes that.
+    monkeypatch.setattr(sensord.server.listener, "SWEEP_S", 3600.0)
     async with plant(ring=2 * BLOCK) as running, lazy_one(running) as (lazy, story):
         await running.until_lagging()
         for value in (1.5, 2.5, 3.5):
@@ -216,10 +246,11 @@ async def test_who_lags_behind_the_ring_gets_a_named_gap() -> None:
 @on_each_loop
 async def test_a_monitor_that_lags_for_too_long_is_sent_away() -> None:
     """With 4002; what it reads until then is whole; others stay."""
-    limits = replace(PATIENT, lag_timeout_s=1.5)
-    async with plant(limits) as running, lazy_one(running) as (lazy, story):
+    async with plant() as running, lazy_one(running) as (lazy, story):
         told = await running.quick.subscribe("$sys/sessions/+")
         await running.until_lagging()
+        await running.quick.until(lambda: told.readings)
+        running.time.now_s += SMALL.lag_timeout_s + 1
         await running.quick.until(
             lambda: "ended" in [seen.value["state"] for seen in told.readings]
         )
@@ -234,8 +265,9 @@ async def test_a_monitor_that_lags_for_too_long_is_sent_away() -> None:
 async def test_a_monitor_that_never_reads_again_is_cut(monkeypatch: pytest.MonkeyPatch) -> None:
     """Its good-bye is not waited for for ever; its memory is free."""
     monkeypatch.setattr(sensord.server.connection, "CLOSE_TIMEOUT_S", 0.1)
-    async with plant(replace(PATIENT, lag_timeout_s=0.2)) as running, lazy_one(running):
+    async with plant() as running, lazy_one(running):
         await running.until_lagging()
+        running.time.now_s += SMALL.lag_timeout_s + 1
         while running.station.server.statistics().connections > 1:
             await running.quick.ask("ping")
         assert running.station.server.statistics().lagging == 0
@@ -279,15 +311,14 @@ async def test_requests_wait_while_a_monitor_lags() -> None:
 @on_each_loop
 async def test_a_monitor_that_reads_slowly_but_steadily_loses_nothing() -> None:
     """It is neither cut nor pinged to death, though the sweep finds it lagging again and again."""
-    limits = replace(PATIENT, lag_timeout_s=1.5, silence_s=1.0)
-    async with plant(limits) as running, lazy_one(running) as (lazy, story):
-        loop = asyncio.get_running_loop()
-        until = loop.time() + 5  # as many sweeps
-        while loop.time() < until:
+    async with plant() as running, lazy_one(running) as (lazy, story):
+        for _ in range(600):
             if running.station.log.tail - (story.cursor or 0) < 20_000:  # well within the ring
-                await running.publish()
+                await running.publish(4)
             await running.quick.ask("ping")
-            await lazy.read_some(200)  # a fraction of what comes
+            # A fraction of what comes, and from one mark to the other in a few dozen turns.
+            await lazy.read_some(1000)
+            running.time.now_s += 0.1  # a minute in all: longer than any limit
         await running.caught_up(lazy, story)
         assert pairs(story) == running.published
         assert "lagging" in story.phases
@@ -327,5 +358,5 @@ async def test_a_stopped_monitor_costs_a_bounded_amount_of_memory() -> None:
         finally:
             tracemalloc.stop()
         assert running.is_lagging
-        assert running.unsent_bytes < PATIENT.outbox_bytes + FRAME_BYTES
+        assert running.unsent_bytes < SMALL.outbox_bytes + FRAME_BYTES
         assert now - begun < 500_000
