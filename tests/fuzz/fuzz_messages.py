@@ -18,20 +18,24 @@ import resource
 import sys
 import time
 from collections import Counter
-from contextlib import suppress
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import msgpack
 import uvloop
 from websockets.frames import Opcode
 
 from sensord.model import ValueType
+from sensord.server import listener
 from sensord.server.connection import Connection
 from sensord.server.shared import Limits
 from tests.fuzz.mutation import Mutator
 from tests.kit.monitor import Monitor, Story, monitor
+from tests.kit.standing import StandingTime
 from tests.kit.station import Station
 
 __all__ = ["Outcome", "fuzz"]
@@ -50,6 +54,11 @@ HASTY = replace(
     Limits(), outbox_bytes=16_384, hello_timeout_s=0.5, silence_s=0.7, lag_timeout_s=0.4
 )
 """So that every time-out comes to its turn."""
+
+MESSAGE_S = 0.0002
+"""Time that the server sees pass with each message: a slow machine sends nobody away."""
+
+SWEEP_S = 0.1
 
 CHECK_EVERY = 2000
 
@@ -284,8 +293,11 @@ class Readings:
     Each value is the count of those before it.
     """
 
-    def __init__(self, station: Station, escaped: list[dict[str, Any]]) -> None:
+    def __init__(
+        self, station: Station, escaped: list[dict[str, Any]], of_server: StandingTime
+    ) -> None:
         self.count = 0
+        self.time = of_server
         self._station = station
         self._escaped = escaped
         self._channels = [
@@ -330,20 +342,34 @@ def rss_bytes() -> int:
     return int(fields[1]) * resource.getpagesize()
 
 
+@asynccontextmanager
+async def _hurried() -> AsyncIterator[None]:
+    """Have time-outs looked at often, and only errors logged."""
+    log = logging.getLogger("sensord.server")
+    level = log.level
+    log.setLevel(logging.ERROR)
+    try:
+        with mock.patch.object(listener, "SWEEP_S", SWEEP_S):
+            yield
+    finally:
+        log.setLevel(level)
+
+
 async def fuzz(messages: int, seed: int) -> Outcome:
     """Send so many messages; raises what it finds."""
     escaped: list[dict[str, Any]] = []
     asyncio.get_running_loop().set_exception_handler(lambda _, context: escaped.append(context))
-    logging.getLogger("sensord.server").setLevel(logging.ERROR)
     began = time.monotonic()
     by_socket = int(messages * SOCKET_SHARE)
     mutator = Mutator(seed)
     async with (
+        _hurried(),
         Station(HASTY, ring=4096) as station,
         monitor(station.url) as first,
         monitor(station.url, "json") as second,
     ):
-        readings = Readings(station, escaped)
+        time_of_server = StandingTime(station.server)
+        readings = Readings(station, escaped, time_of_server)
         for good in (first, second):
             await readings.follow(good)
         settling = int(messages * SETTLE)
@@ -352,6 +378,7 @@ async def fuzz(messages: int, seed: int) -> Outcome:
         attackers += await _made_up(station, mutator, messages - by_socket - settling, readings)
         sockets = await _over_sockets(station, mutator, by_socket, readings)
         while station.server.statistics().sessions > 2:
+            time_of_server.now_s += 0.05
             await first.ask("ping")
         assert len(station.server.shared.groups) == 1 + 1  # JSON and msgpack
         return Outcome(
@@ -374,6 +401,7 @@ async def _made_up(
     attackers = [Attacker(station, mutator, number) for number in range(ATTACKERS)]
     for number in range(messages):
         attackers[number % ATTACKERS].step()
+        readings.time.now_s += MESSAGE_S
         if number % PUBLISH_EVERY == 0:
             readings.publish()
         if number % TURN_EVERY == 0:
@@ -410,6 +438,7 @@ async def _one_socket(station: Station, mutator: Mutator, count: int, readings: 
     try:
         writer.write(mutator.upgrade("json" if is_text else "msgpack"))
         for message in (mutator.hello(), *(mutator.message() for _ in range(count))):
+            readings.time.now_s += MESSAGE_S
             payload = mutator.payload(message, is_text=is_text)
             writer.write(mutator.frames(payload, is_text=is_text))
             if mutator.chance.random() < 1 / PUBLISH_EVERY:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import random
 
-import pytest
-
 from tests.fuzz.fuzz_messages import fuzz
 from tests.fuzz.mutation import Mutator
 from tests.kit.loops import on_each_loop
@@ -16,7 +14,6 @@ GROWTH_BYTES = 12_000_000
 """A fifth into so short a run not every table has its size yet; a long one stays within less."""
 
 
-@pytest.mark.timeout(120)
 @on_each_loop
 async def test_no_message_fails_the_server_or_harms_another_session() -> None:
     """What the good monitors get, that no session fails, what is answered: `fuzz` looks at it."""

@@ -164,7 +164,7 @@ def telling(*messages: object) -> Iterator[int]:
     thread = threading.Thread(target=asyncio.run, args=(main(),), name="server")
     thread.start()
     try:
-        assert ready.wait(10.0)
+        assert ready.wait(60.0)
         yield ports[0]
     finally:
         ended.set()

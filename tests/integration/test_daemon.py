@@ -284,7 +284,7 @@ def test_tail_ends_quietly_when_its_reader_goes(tmp_path: Path) -> None:
             capture_output=True,
             text=True,
             check=False,
-            timeout=30,
+            timeout=120,
             cwd=REPOSITORY,
         )
     assert (done.returncode, done.stderr) == (0, "")
@@ -300,7 +300,7 @@ def test_tail_says_when_its_output_is_full(tmp_path: Path) -> None:
             stderr=subprocess.PIPE,
             text=True,
             check=False,
-            timeout=30,
+            timeout=120,
             cwd=REPOSITORY,
         )
     assert (done.returncode, done.stderr) == (

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
 import tracemalloc
 from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import replace
-from typing import Any, cast
+from typing import Any
 
 import pytest
 
@@ -21,6 +19,7 @@ from sensord.server.group import FRAME_BYTES
 from sensord.server.shared import Limits
 from tests.kit.loops import on_each_loop
 from tests.kit.monitor import LazyMonitor, Monitor, Story, lazy_monitor, monitor
+from tests.kit.standing import StandingTime
 from tests.kit.station import Station
 
 BATCH = 50
@@ -30,32 +29,12 @@ SMALL = Limits(outbox_bytes=32 * 1024)
 """A slow monitor lags after a hundred kilobytes, two thirds of which the kernel holds."""
 
 
-class StandingTime:
-    """The event loop as the server sees it: its time stands still until a test moves it.
-
-    So a machine that is slow makes nobody lag for too long.
-    """
-
-    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
-        self._loop = loop
-        self.now_s = loop.time()
-
-    def time(self) -> float:
-        return self.now_s
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._loop, name)
-
-
 class Plant:
     """A server, a monitor that reads along, and readings: numbers of two channels, and events."""
 
     def __init__(self, station: Station, quick: Monitor, watching: Story) -> None:
         self.station = station
-        self.time = StandingTime(station.server.shared.loop)
-        station.server.shared = replace(
-            station.server.shared, loop=cast("asyncio.AbstractEventLoop", self.time)
-        )
+        self.time = StandingTime(station.server)
         self.quick = quick
         """Subscribed to the same as the lazy ones: what it has had was flushed to them too."""
         self.watching = watching

@@ -50,7 +50,7 @@ class Crowd:
 
 
 @pytest.mark.slow
-@on_uvloop(deadline_s=200)
+@on_uvloop()
 async def test_four_thousand_monitors_get_the_snapshot_and_the_same_next_reading(
     tmp_path: Path,
 ) -> None:

@@ -13,7 +13,7 @@ from tests.kit.daemon import Daemon, on_uvloop
 from tests.kit.fakeport import FakePort
 from tests.kit.follower import Follower
 
-TIMES = 10
+TIMES = 5
 
 IDLE_CPU = 0.05
 """Of one processor, while the device is away; what spins takes all of it."""
@@ -26,10 +26,9 @@ def state(update: Update) -> object:
 
 
 @pytest.mark.slow  # the wait before each attempt grows to five seconds
-@pytest.mark.timeout(150)
-@on_uvloop(deadline_s=140)
+@on_uvloop()
 async def test_a_port_that_comes_back_under_another_number_is_read_again(tmp_path: Path) -> None:
-    """Ten times, without a descriptor left behind or a busy wait; monitors are told of each."""
+    """Five times, without a descriptor left behind or a busy wait; monitors are told of each."""
     config = f"""
 [devices.boiler]
 reader = "serial"

@@ -32,7 +32,7 @@ def verify(unit: str, folder: Path) -> str:
     file = folder / UNIT.name
     file.write_text(unit)
     command = [tool("systemd-analyze"), "verify", "--man=no", "--recursive-errors=no", str(file)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=30)
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
     return done.stdout + done.stderr
 
 
@@ -88,7 +88,7 @@ def test_the_unit_waits_for_ready_from_the_daemon_itself() -> None:
 def test_systemd_accepts_the_user(tmp_path: Path) -> None:
     """The user that the unit runs as is the one that sysusers makes, in the group for ports."""
     command = [tool("systemd-sysusers"), "--dry-run", f"--root={tmp_path}", str(SYSUSERS)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=30)
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
     said = done.stdout + done.stderr
     assert done.returncode == 0, said
     service = settings()["Service"]
@@ -102,5 +102,5 @@ def test_a_fault_in_the_user_file_is_noticed(tmp_path: Path) -> None:
     faulty = tmp_path / "faulty.conf"
     faulty.write_text(SYSUSERS.read_text().replace("u     sensord", "q     sensord"))
     command = [tool("systemd-sysusers"), "--dry-run", f"--root={tmp_path}", str(faulty)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=30)
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
     assert done.returncode != 0

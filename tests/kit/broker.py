@@ -17,7 +17,7 @@ from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
 
 __all__ = ["Broker", "Certificates", "Publisher", "free_port"]
 
-START_S = 10.0
+START_S = 60.0
 
 
 def needed(program: str, package: str) -> str:
@@ -129,8 +129,12 @@ class Publisher:
     def __init__(self, broker: Broker) -> None:
         self._client = Client(CallbackAPIVersion.VERSION2, protocol=MQTTProtocolVersion.MQTTv5)
         self._client.max_inflight_messages_set(0)
+        accepted = threading.Event()
+        self._client.on_connect = lambda *_: accepted.set()
         self._client.connect(broker.host, broker.port)
         self._client.loop_start()
+        # A broker whose CONNACK finds the socket closed loses what it has not read from it.
+        assert accepted.wait(START_S), "mosquitto did not answer in time"
 
     def __enter__(self) -> Self:
         return self

@@ -105,7 +105,7 @@ class FakePort:
                 time.sleep(max(0.0, due - time.monotonic()))
         return sent
 
-    def read(self, size: int, timeout_s: float = 10.0) -> bytes:
+    def read(self, size: int, timeout_s: float = 60.0) -> bytes:
         """Wait for ``size`` bytes from the gateway; return fewer only when the time is over."""
         assert self._master is not None
         deadline = time.monotonic() + timeout_s

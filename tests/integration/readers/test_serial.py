@@ -174,12 +174,12 @@ async def test_a_silent_port_is_given_up(port: FakePort) -> None:
 @on_each_loop
 async def test_a_talking_port_is_not_given_up(port: FakePort) -> None:
     """Every arrival starts the stall time anew."""
-    stall_s = 0.3
+    stall_s = 1.0
     async with supervised(Reader(Config(str(port.path), stall=stall_s))) as (link, watch):
         await watch.until(lambda watch: watch.count("up"))
         began = time.monotonic()
-        await asyncio.to_thread(port.feed, b"x" * 40, 400, 1)  # a byte every 25 ms, for 1 s
-        await link.until(lambda link: len(link.stream) == 40)
+        await asyncio.to_thread(port.feed, b"x" * 90, 400, 1)  # a byte every 25 ms
+        await link.until(lambda link: len(link.stream) == 90)
         assert time.monotonic() - began > 2 * stall_s
         assert watch.count("down") == 0
         await watch.until(lambda watch: watch.count("down"))
@@ -194,7 +194,7 @@ def polled(port: FakePort, **options: object) -> Reader:
 @on_each_loop
 async def test_a_polled_device_answers(port: FakePort) -> None:
     """Each poll is sent whole, and its answer handed on."""
-    async with running(polled(port, interval=0.5, timeout=0.5)) as link:
+    async with running(polled(port, interval=1, timeout=1)) as link:
         for count in range(1, 3):
             assert await asyncio.to_thread(port.read, 4) == b"T?\r\n"
             port.feed(b"21.5\r\n", chunk=2)
@@ -209,16 +209,16 @@ async def test_polls_keep_their_interval(port: FakePort) -> None:
     times: list[float] = []
 
     def answer() -> None:
-        for _ in range(11):
+        for _ in range(6):
             assert port.read(4) == b"T?\r\n"
             times.append(time.monotonic())
-            time.sleep(0.02)  # the device's own slowness
+            time.sleep(0.1)  # the device's own slowness
             port.feed(b"21.5\n")
 
-    async with running(polled(port)):
+    async with running(polled(port, interval=0.2, timeout=0.2)):
         await asyncio.to_thread(answer)
-    mean = (times[-1] - times[0]) / 10
-    assert mean == pytest.approx(0.05, rel=0.15)
+    mean = (times[-1] - times[0]) / 5
+    assert mean == pytest.approx(0.2, rel=0.4)
 
 
 @on_each_loop
@@ -235,7 +235,7 @@ async def test_a_device_that_does_not_answer_is_given_up_in_the_end(port: FakePo
 @on_each_loop
 async def test_half_an_answer_is_a_fault_of_its_own(port: FakePort) -> None:
     """Bytes came, but not their end."""
-    async with running(polled(port, retries_before_reopen=0)) as link:
+    async with running(polled(port, interval=1, timeout=1, retries_before_reopen=0)) as link:
         await asyncio.to_thread(port.read, 4)
         port.feed(b"21.")
         await link.until(lambda link: link.faults)
@@ -259,7 +259,7 @@ async def test_a_late_answer_is_handed_on(port: FakePort) -> None:
 async def test_a_binary_answer_is_complete_with_its_bytes(port: FakePort) -> None:
     """Without a line's end, the count of bytes tells."""
     async with running(
-        polled(port, command="", command_hex="01 03", answer_bytes=3, interval=0.1, timeout=0.1)
+        polled(port, command="", command_hex="01 03", answer_bytes=3, interval=1, timeout=1)
     ) as link:
         for count in range(1, 3):
             assert await asyncio.to_thread(port.read, 2) == b"\x01\x03"

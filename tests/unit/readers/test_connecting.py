@@ -38,7 +38,7 @@ async def test_what_was_opened_too_late_is_discarded() -> None:
 
     def open_slowly() -> str:
         started.set()
-        assert go_on.wait(10)
+        assert go_on.wait(60)
         return "opened"
 
     def discard(result: str) -> None:
@@ -46,12 +46,12 @@ async def test_what_was_opened_too_late_is_discarded() -> None:
         discarded.set()
 
     task = asyncio.ensure_future(in_thread("open:x", open_slowly, discard))
-    await asyncio.to_thread(started.wait, 10)
+    await asyncio.to_thread(started.wait, 60)
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
     go_on.set()
-    assert await asyncio.to_thread(discarded.wait, 10)
+    assert await asyncio.to_thread(discarded.wait, 60)
 
 
 @on_each_loop
@@ -67,7 +67,7 @@ async def test_what_was_opened_in_the_turn_of_the_cancellation_is_discarded() ->
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
-    assert await loop.run_in_executor(None, discarded.wait, 10)
+    assert await loop.run_in_executor(None, discarded.wait, 60)
 
 
 def test_what_was_opened_after_the_loop_is_discarded() -> None:
@@ -76,17 +76,17 @@ def test_what_was_opened_after_the_loop_is_discarded() -> None:
 
     def open_slowly() -> str:
         started.set()
-        assert go_on.wait(10)
+        assert go_on.wait(60)
         return "opened"
 
     async def main() -> None:
         task = asyncio.ensure_future(in_thread("x", open_slowly, lambda _: discarded.set()))
-        await asyncio.to_thread(started.wait, 10)
+        await asyncio.to_thread(started.wait, 60)
         task.cancel()
 
     asyncio.run(main())
     go_on.set()
-    assert discarded.wait(10)
+    assert discarded.wait(60)
 
 
 @on_each_loop
@@ -107,7 +107,7 @@ async def test_a_wait_ends_with_what_it_waits_for() -> None:
     answer: asyncio.Future[None] = asyncio.get_running_loop().create_future()
     assert not await ending.wait(until=answer, timeout_s=0.001)
     answer.set_result(None)
-    assert await ending.wait(until=answer, timeout_s=10)
+    assert await ending.wait(until=answer, timeout_s=60)
 
 
 @on_each_loop
@@ -116,7 +116,7 @@ async def test_a_wait_ends_with_the_run() -> None:
     ending = Ending()
     asyncio.get_running_loop().call_soon(ending.fail, DeviceError("unplugged"))
     with pytest.raises(DeviceError, match="unplugged"):
-        await ending.wait(timeout_s=10)
+        await ending.wait(timeout_s=60)
 
 
 @pytest.mark.parametrize(
