@@ -36,7 +36,7 @@ from sensord.readers import registry as readers
 from sensord.readers.supervisor import supervise
 from sensord.recording import folder_of, open_archive, open_log, record
 from sensord.server.listener import Server
-from sensord.server.shared import Limits
+from sensord.server.shared import Limits, control_for
 from sensord.sharing import Sharing
 from sensord.store import Store, StoreError
 
@@ -78,15 +78,18 @@ class App:
         archive = open_archive(recorder, recovery, bus, loop)
         store = self._open_store(loop, is_open=recovery is not None)
         sharing = Sharing.build(bus, store, loop, self.config.clients)
-        server = Server(bus, loop, self._limits(), archive, sharing)
+        control = control_for(bus, sharing, loop, self.config.control)
+        server = Server(bus, loop, self._limits(), archive, sharing, control)
+        devices = [self._device(device, bus, loop) for device in self.config.devices]
+        control.begin()
         try:
             await server.listen(self.config.server.listen)
         except OSError as exc:
             if recorder is not None:
                 await recorder.close(bus_log)
+            control.close()
             sharing.close()
             raise StartError(f"cannot listen: {exc}; is another sensord running?") from exc
-        devices = [self._device(device, bus, loop) for device in self.config.devices]
         async with asyncio.TaskGroup() as group:
             tasks: list[asyncio.Task[None]] = [
                 group.create_task(self._supervise(config, device), name=f"reader:{config.name}")
@@ -108,6 +111,7 @@ class App:
             _, stuck = await asyncio.wait(tasks, timeout=READERS_STOP_S)
             for device in devices:
                 device.close()
+            control.close()  # outcomes are in the journal too
             if archive is not None:
                 archive.close()
             if recorder is not None:

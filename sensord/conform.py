@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from sensord.decode.text import number
 from sensord.model import Level, Quality, Reason, Value, ValueType
 
-__all__ = ["Rules", "conform", "infer_type"]
+__all__ = ["Rules", "conform", "infer_type", "value_fault"]
 
 MAX_JSON_DEPTH = 16
 """Every reader of a stream, in any language, can follow this without care."""
@@ -130,6 +130,17 @@ def conform(rules: Rules, value: Value, quality: Quality) -> tuple[Value, Qualit
             # JSON, or nothing declared: anything goes that can be encoded.
             fault = _json_fault(value, 0)
             return (value, quality) if fault is None else _refused(fault, quality)
+
+
+def value_fault(value: object) -> str | None:
+    """Say why a value cannot be sent to anybody, or None if it can."""
+    fault = _json_fault(value, 0)
+    if fault is None:
+        return None
+    return {
+        Reason.NOT_FINITE: "numbers are finite",
+        Reason.OUT_OF_RANGE: "integers have at most 64 bits",
+    }.get(Reason(fault.reason), f"a value is plain, and nested at most {MAX_JSON_DEPTH} deep")
 
 
 def _refused(fault: Quality, quality: Quality) -> tuple[None, Quality]:

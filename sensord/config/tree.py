@@ -35,6 +35,7 @@ __all__ = [
     "ChannelRules",
     "Clients",
     "Config",
+    "Control",
     "Device",
     "Logging",
     "Memory",
@@ -150,6 +151,20 @@ class Clients:
 
 
 @dataclass(frozen=True, slots=True)
+class Control:
+    """How clients act on devices."""
+
+    queue: Annotated[int, Within(1, 1000)] = 16
+    remember: Duration = 3600.0
+    longest_lease: Duration = 3600.0
+
+    def faults(self) -> Iterator[tuple[str, str]]:
+        """Yield a lease that nobody could hold."""
+        if self.longest_lease < 1:
+            yield "longest_lease", 'must be at least "1s"'
+
+
+@dataclass(frozen=True, slots=True)
 class Memory:
     """The part of the log that is held in memory."""
 
@@ -221,6 +236,7 @@ class Config:
 
     server: Server = Server()
     clients: Clients = Clients()
+    control: Control = Control()
     log: Memory = Memory()
     journal: Journal = Journal()
     logging: Logging = Logging()
@@ -231,6 +247,7 @@ class Config:
 class _Root:
     server: Server = Server()
     clients: Clients = Clients()
+    control: Control = Control()
     log: Memory = Memory()
     journal: Journal = Journal()
     logging: Logging = Logging()
@@ -272,7 +289,9 @@ def build(
     if root is None or len(faults.found) > before:
         return None
     whole = tuple(device for device in built if device is not None)
-    return Config(root.server, root.clients, root.log, root.journal, root.logging, whole)
+    return Config(
+        root.server, root.clients, root.control, root.log, root.journal, root.logging, whole
+    )
 
 
 def _device(

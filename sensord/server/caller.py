@@ -78,6 +78,14 @@ class Caller(Protocol):
         """
         ...
 
+    def check_room(self) -> None:
+        """Say whether another request can be kept open, before anything is done for it.
+
+        Raises:
+            ProtocolError: There are too many.
+        """
+        ...
+
     def end(self, number: int) -> None:
         """Close an open request and say that it is over."""
         ...

@@ -15,13 +15,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from sensord.bus import Bus
+from sensord.config.tree import Control as ControlOptions
+from sensord.control import Control
 from sensord.log import Archive
 from sensord.model import Channel, Kind, Metadata, Reading, Value, ValueType
 from sensord.server.connection import Connection
 from sensord.server.group import Groups
 from sensord.server.http import Answer, Pages
 from sensord.server.session import Session
-from sensord.server.shared import Limits, Shared
+from sensord.server.shared import Limits, Shared, control_for
 from sensord.sharing import Sharing
 from sensord.wire.frames import Codec
 
@@ -57,9 +59,11 @@ class Server:
         limits: Limits,
         archive: Archive | None = None,
         sharing: Sharing | None = None,
+        control: Control | None = None,
     ) -> None:
         sharing = sharing or Sharing.quiet(bus, loop)
-        self.shared = Shared(bus, archive, Groups(bus, loop), loop, limits, sharing)
+        control = control or control_for(bus, sharing, loop, ControlOptions())
+        self.shared = Shared(bus, archive, Groups(bus, loop), loop, limits, sharing, control)
         self.addresses: list[str] = []
         """Where it listens, once it does."""
         self._pages = Pages(bus, self._health)
@@ -109,6 +113,7 @@ class Server:
     async def close(self, deadline_s: float) -> None:
         """Say good-bye to everybody and wait until they are gone, or the deadline is over."""
         self.refuse()
+        self.shared.control.close()
         self.shared.groups.flush()
         for connection in tuple(self._connections):
             connection.close(1001, "going away")

@@ -190,10 +190,18 @@ class Session:
         Raises:
             ProtocolError: There are too many.
         """
+        self.check_room()
+        self.ongoing[number] = request
+
+    def check_room(self) -> None:
+        """Say whether another request can be kept open, before anything is done for it.
+
+        Raises:
+            ProtocolError: There are too many.
+        """
         limit = self.shared.limits.requests
         if len(self.ongoing) >= limit:
             raise ProtocolError("too_many", f"end one of your {limit} open requests first")
-        self.ongoing[number] = request
 
     def end(self, number: int) -> None:
         """Close an open request and say that it is over."""

@@ -6,13 +6,15 @@ import asyncio
 from dataclasses import dataclass
 
 from sensord.bus import Bus
+from sensord.config.tree import Control as ControlOptions
+from sensord.control import Control
 from sensord.log import Archive
 from sensord.server.group import Groups
 from sensord.server.permissions import Permissions
 from sensord.sharing import Sharing
 from sensord.wire.fields import MAX_FILTERS
 
-__all__ = ["Limits", "Shared"]
+__all__ = ["Limits", "Shared", "control_for"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,4 +42,23 @@ class Shared:
     loop: asyncio.AbstractEventLoop
     limits: Limits
     sharing: Sharing
+    control: Control
     permissions: Permissions = Permissions()
+
+
+def control_for(
+    bus: Bus, sharing: Sharing, loop: asyncio.AbstractEventLoop, options: ControlOptions
+) -> Control:
+    """Build what acts for the clients who are present."""
+    presence = sharing.presence
+    control = Control.build(
+        bus,
+        sharing.audit,
+        sharing.store,
+        loop,
+        options,
+        grace_s=presence.grace_s,
+        is_there=lambda client: presence.find(client) is not None,
+    )
+    presence.on_gone.append(control.leases.gone)
+    return control

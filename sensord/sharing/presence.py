@@ -109,7 +109,7 @@ class Presence:
         self._issuer = issuer
         self._store = store
         self._loop = loop
-        self._grace_s = grace_s
+        self.grace_s = grace_s
         self._is_published = is_published
         self._members: dict[str, Member] = {}
         self._watching: FilterTree[str] = FilterTree()
@@ -225,9 +225,9 @@ class Presence:
             member.returning = None
 
     def _leaves(self, member: Member) -> None:
-        self._away[member.identity.id] = self._loop.time() + self._grace_s
+        self._away[member.identity.id] = self._loop.time() + self.grace_s
         if self._reaper is None:
-            self._reaper = self._loop.call_later(self._grace_s, self._reap)
+            self._reaper = self._loop.call_later(self.grace_s, self._reap)
         self._changed(member, "away")
 
     def _reap(self) -> None:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from typing import cast
+
+from sensord.conform import value_fault
 from sensord.errors import ProtocolError
+from sensord.model import Value
 from sensord.topics import filter_fault, topic_fault
 from sensord.wire.frames import Message
 
-__all__ = ["MAX_FILTERS", "bad", "integer", "number", "topic", "topics"]
+__all__ = ["MAX_FILTERS", "bad", "integer", "number", "text", "topic", "topics", "value"]
 
 MAX_FILTERS = 64
 
@@ -34,20 +38,6 @@ def topics(message: Message) -> tuple[str, ...]:
     return tuple(sorted(set(found)))
 
 
-def topic(message: Message) -> str:
-    """Read ``topic``: a topic, not a filter.
-
-    Raises:
-        ProtocolError: It is not one.
-    """
-    found = message.get("topic")
-    if not isinstance(found, str):
-        raise bad("topic", "send a text")
-    if fault := topic_fault(found):
-        raise bad("topic", f'"{found[:80]}": {fault}')
-    return found
-
-
 def number(message: Message, field: str, default: float, low: float, high: float) -> float:
     """Read a number within bounds, which it may equal.
 
@@ -70,3 +60,46 @@ def integer(message: Message, field: str, default: int, low: int, high: int) -> 
     if type(raw) is not int or not low <= raw <= high:
         raise bad(field, f"send an integer from {low} to {high}")
     return raw
+
+
+def topic(message: Message, field: str = "topic") -> str:
+    """Read one topic, or a name of its shape.
+
+    Raises:
+        ProtocolError: It is not one.
+    """
+    found = message.get(field)
+    if not isinstance(found, str):
+        raise bad(field, "send a text")
+    if fault := topic_fault(found):
+        raise bad(field, f'"{found[:80]}": {fault}')
+    return found
+
+
+def text(message: Message, field: str, most: int) -> str:
+    """Read a short text without control characters; empty if it is missing.
+
+    Raises:
+        ProtocolError: It is not one.
+    """
+    found = message.get(field, "")
+    if not isinstance(found, str) or len(found) > most or not found.isprintable():
+        raise bad(field, f"send a text of at most {most} characters, none of them a control")
+    return found
+
+
+_MISSING = object()
+
+
+def value(message: Message, field: str, default: object = _MISSING) -> Value:
+    """Read a value that a reading may hold, or null.
+
+    Raises:
+        ProtocolError: It is missing and has no default, or it is none.
+    """
+    found = message.get(field, default)
+    if found is _MISSING:
+        raise bad(field, "send a value")
+    if fault := value_fault(found):
+        raise bad(field, fault)
+    return cast("Value", found)

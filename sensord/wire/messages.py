@@ -11,10 +11,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from sensord.errors import ProtocolError
-from sensord.model import Channel, Kind, Metadata, ValueType
+from sensord.model import Channel, Kind, Metadata, Value, ValueType
 from sensord.wire.frames import Message
 
-__all__ = ["Phase", "announcement", "error", "from_announcement", "gap", "phase_change"]
+__all__ = ["Phase", "announcement", "error", "from_announcement", "gap", "outcome", "phase_change"]
 
 
 class Phase(enum.StrEnum):
@@ -45,6 +45,22 @@ def error(
 def phase_change(request: int, stream: int, phase: Phase, cursor: int | None) -> Message:
     """Tell where a subscription or replay stands, and which stream it goes on with."""
     return {"op": "stream", "id": request, "stream": stream, "phase": phase.value, "cursor": cursor}
+
+
+def outcome(
+    request: int, value: Value, reason: str, message: str, *, may_have_acted: bool
+) -> Message:
+    """Tell how a `set` or `call` ended: done with a value unless there is a reason."""
+    if not reason:
+        return {"op": "outcome", "id": request, "status": "done", "value": value}
+    return {
+        "op": "outcome",
+        "id": request,
+        "status": "failed",
+        "reason": reason,
+        "message": message,
+        "may_have_acted": may_have_acted,
+    }
 
 
 def gap(

@@ -7,7 +7,7 @@ import copy
 import json
 import re
 import socket
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, cast
@@ -20,6 +20,7 @@ from websockets.typing import Subprotocol
 
 from sensord.bus import Bus
 from sensord.clock import SystemClock
+from sensord.control.calls import Call
 from sensord.errors import ProtocolError
 from sensord.log import Archive, Log
 from sensord.log.archive import Fetched, Wanted
@@ -378,22 +379,23 @@ VALUES: dict[str, list[object]] = {
     "replay": [0, 7, "7", True, None, 0.5],
     "count": [1, 4096, 0, 4097, 1.5, None, "1"],
     "request": [0, 7, "7", True, 0.5],
-    "topic": ["state/a", "a/b", "state", "state/", "state/+", "state/#", "$sys/x", "", 7],
+    "topic": ["state/a", "a/b", "state", "state/", "state/+", "state/#", "$sys/x", "", "a//b", 7],
     "value": [1, None, "x", {"a": [1]}, True],
     "time_us": [0, -1, None, 2**63, "0", 0.5, True],
     "version": [0, 7, None, -1, 2**53, 1.5, True, "1"],
+    "name": ["boiler/reset", "mean", "", "a/+", 7, None],
+    "args": [{}, {"a": 1}, [], None, "a", 7],
+    "key": ["", "7f3a-12", "x" * 200, "x" * 201, 7],
+    "timeout": [0.01, 3600, 0, 3601, None, "1", True],
+    "subject": ["boiler", "plant/a", "", "#", 7, None],
+    "duration": [1, 86_400, 0.5, 86_401, None, "1", True],
     "unknown": ["ignored"],
 }
 """For each field of a request: good values and bad ones."""
 
-REQUEST = {
-    "id": 1,
-    "topics": ["plant/#"],
-    "subscription": 7,
-    "replay": 8,
-    "request": 7,
-    "from": "-1h",
-}
+REQUEST: dict[str, Any] = {"id": 1, "topics": ["plant/#"], "subscription": 7, "request": 7}
+REQUEST |= {"replay": 8, "from": "-1h"}
+REQUEST |= {"topic": "state/a", "value": 1, "name": "boiler/reset", "subject": "boiler"}
 """Enough for any request."""
 
 
@@ -446,6 +448,11 @@ class Plant:
             "plant/label", Metadata(ValueType.STRING, description="what it says")
         )
         self.state = bus.channel("plant/state", Metadata(ValueType.JSON))
+        control = server.shared.control
+        control.calls.register("valve/open", Valve())
+        control.sets.register("plant/label", Valve())
+        for subject in ("valve", "plant/label"):
+            control.leases.declare(subject)
 
     def publish_each(self) -> None:
         """Publish values of every kind there is."""
@@ -462,6 +469,21 @@ class Plant:
         for state in states:
             self.bus.publish(self.state, Reading(now, state))
             self.bus.publish(self.state, Reading(now, state, Quality(Level.UNCERTAIN, "mine")))
+
+
+class Valve:
+    """Something to call: it opens, unless it is told to fail."""
+
+    timeout_s = 5.0
+
+    def check(self, args: Mapping[str, Value]) -> Mapping[str, Value]:
+        return args
+
+    def start(self, call: Call) -> None:
+        if "fail" in call.args:
+            call.failed("rejected", "open it by hand")
+        else:
+            call.done({"position": [100]})
 
 
 class DamagedArchive:
@@ -612,6 +634,15 @@ async def test_what_a_server_says_is_described(codec: Codec) -> None:
         await client.ask("ping")
         await client.ask("get", topics=["plant/#"])
         await client.until_told(op="end")
+        for args in ({}, {"fail": True}):
+            await client.ask("call", name="valve/open", args=args, key=f"k{len(args)}")
+            await client.until_told(op="end")
+        await client.ask("set", topic="plant/label", value="x")
+        await client.until_told(op="end")
+        assert await client.refused("set", topic="plant/state", value=1) == "not_found"
+        for op in ("take", "renew", "give_back"):
+            assert (await client.ask(op, subject="valve"))["op"] == "result"
+        assert await client.refused("renew", subject="valve") == "not_found"
 
         first = await client.subscribe(topics=["plant/temperature", "plant/count"])
         there.publish_each()

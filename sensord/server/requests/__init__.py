@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from sensord.server.caller import Caller
-from sensord.server.requests import queries, replay, state, subscriptions
+from sensord.server.requests import control, queries, replay, state, subscriptions
 from sensord.wire.requests import Request
 
 __all__ = ["HANDLERS"]
@@ -16,5 +16,6 @@ HANDLERS: Mapping[type[Request], Callable[[Caller, Any], None]] = {
     **queries.HANDLERS,
     **replay.HANDLERS,
     **state.HANDLERS,
+    **control.HANDLERS,
 }
 """By the request's type. A handler answers the caller, or raises `ProtocolError`."""

@@ -10,6 +10,7 @@ from sensord.model import Record
 from sensord.server.caller import Caller
 from sensord.server.group import announcements, frames
 from sensord.server.parts import Parts
+from sensord.server.promise import Promise
 from sensord.wire.frames import Codec
 from sensord.wire.requests import Request
 from sensord.wire.requests.greeting import Cancel, Ping
@@ -25,7 +26,8 @@ def ping(caller: Caller, request: Ping) -> None:
 
 def cancel(caller: Caller, request: Cancel) -> None:
     """End an open request."""
-    if request.request not in caller.ongoing:
+    found = caller.ongoing.get(request.request)
+    if found is None or isinstance(found, Promise):
         raise ProtocolError("not_found", f"there is no open request {request.request}")
     caller.result(request.id)
     caller.end(request.request)

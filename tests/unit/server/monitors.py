@@ -23,6 +23,7 @@ from typing import Any, cast
 from websockets.frames import Opcode
 
 from sensord.bus import Bus
+from sensord.config.tree import Control
 from sensord.log import Archive, Log
 from sensord.log.archive import Fetched, Wanted
 from sensord.log.journal import Hole
@@ -42,7 +43,7 @@ from sensord.model import (
 from sensord.policy import is_change
 from sensord.server.group import Groups, Write
 from sensord.server.session import Session
-from sensord.server.shared import Limits, Shared
+from sensord.server.shared import Limits, Shared, control_for
 from sensord.sharing import Sharing
 from sensord.topics import matches
 from sensord.wire.frames import Codec, DecodedFrame, Message
@@ -226,13 +227,15 @@ class World:
         self.owners: dict[int, Ledger | None] = {}
         """By stream, whose it is; None if it is a group's."""
         self.shelf = Shelf(self) if has_journal else None
+        sharing = Sharing.quiet(self.bus, self.loop)
         self.shared = Shared(
             bus=self.bus,
             archive=cast("Archive | None", self.shelf),
             groups=self.groups,
             loop=self.loop,
             limits=limits or Limits(),
-            sharing=Sharing.quiet(self.bus, self.loop),
+            sharing=sharing,
+            control=control_for(self.bus, sharing, self.loop, Control()),
         )
         self._names = itertools.count(1)
 

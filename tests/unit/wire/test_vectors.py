@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -69,10 +70,12 @@ def told_request(request: Request) -> dict[str, Any]:
                 "topics": topics,
             }
         case _:
-            return {"op": type(request).__name__.lower(), **dict(told_fields(request))}
+            op = re.sub("(?<=[a-z])(?=[A-Z])", "_", type(request).__name__).lower()
+            return {"op": op, **dict(told_fields(request))}
 
 
 RENAMED = {"start": "from", "stop": "to", "is_paused": "paused"}
+RENAMED |= {"timeout_s": "timeout", "duration_s": "duration"}
 """Fields that have another name in the code than on the wire."""
 
 

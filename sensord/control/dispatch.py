@@ -1,0 +1,219 @@
+"""Takes each `set` and `call` from the client to its target, and the outcome back.
+
+Refuses what cannot be; asks the leases; remembers the key on the disk before anything is sent;
+keeps the deadline; writes the audit; tells everybody who asked with that key. A command is made at
+most once for each key, and what is told is what stands in the audit.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from collections.abc import Callable, Mapping
+from typing import NamedTuple
+
+from sensord.audit import Audit
+from sensord.bus import Bus
+from sensord.control.calls import Call, Calls, Outcome, Target
+from sensord.control.keys import Act, Keys, What, digest
+from sensord.control.leases import Leases
+from sensord.errors import ProtocolError
+from sensord.identity import Identity
+from sensord.model import Value
+from sensord.store import StoreError
+
+__all__ = ["Accepted", "Dispatch"]
+
+STOPPED = "the server stops; it was not sent"
+STOPPED_AFTER = "the server stops; look at the device before you try again"
+
+
+class Accepted(NamedTuple):
+    """An act that goes on. ``is_repeated`` says that it was asked for before."""
+
+    act: Act
+    is_repeated: bool
+
+
+class Dispatch:
+    """Everything between a request to act and its outcome."""
+
+    def __init__(
+        self,
+        sets: Calls,
+        calls: Calls,
+        leases: Leases,
+        keys: Keys,
+        audit: Audit,
+        bus: Bus,
+        loop: asyncio.AbstractEventLoop,
+    ) -> None:
+        self._targets = {"set": sets, "call": calls}
+        self._leases = leases
+        self._keys = keys
+        self._audit = audit
+        self._bus = bus
+        self._loop = loop
+        self._live: dict[tuple[str, str], Act] = {}
+        self._deadlines: dict[tuple[str, str], asyncio.Handle] = {}
+        self._before: dict[tuple[str, str], Value] = {}
+        self._is_closing = False
+
+    def begin(self) -> None:
+        """Say of the acts that a restart interrupted that their outcome is unknown."""
+        for act in self._keys.restore(self._loop.time(), self._bus.now_us()):
+            assert act.call.outcome is not None
+            self._note(act, act.call.outcome)
+
+    def ask(
+        self,
+        what: What,
+        who: Identity,
+        name: str,
+        args: Mapping[str, Value],
+        key: str,
+        timeout_s: float | None,
+    ) -> Accepted:
+        """Accept an act, or find the one that was accepted with the same key.
+
+        Raises:
+            ProtocolError: It is refused; nothing was done.
+        """
+        asked = digest(what, name, args)
+        if key:
+            known = self._keys.find(who.id, key, self._loop.time())
+            if known is not None:
+                if known.digest != asked:
+                    raise ProtocolError("bad_request", "key: it was used for another act")
+                return Accepted(known, is_repeated=True)
+        target, checked = self._check(what, who, name, args, key)
+        limit_s = target.timeout_s
+        if timeout_s is not None:
+            limit_s = min(limit_s, timeout_s)
+        made_up = key or secrets.token_hex(8)
+        call = Call(name, checked, who, made_up, self._loop.time() + limit_s)
+        act = Act(what, asked, call, is_kept=bool(key))
+        self._accept(act, target)
+        return Accepted(act, is_repeated=False)
+
+    def attend(self, act: Act, tell: Callable[[Outcome], None]) -> None:
+        """Call ``tell`` with the outcome, once it is settled; at once if it is."""
+        if act.is_settled:
+            assert act.call.outcome is not None
+            tell(act.call.outcome)
+        else:
+            act.waiting.append(tell)
+
+    def leave(self, act: Act, tell: Callable[[Outcome], None]) -> None:
+        """Take back an `attend`: nobody is there to be told."""
+        if tell in act.waiting:
+            act.waiting.remove(tell)
+
+    def close(self) -> None:
+        """End what is under way: nobody is left to confirm it."""
+        self._is_closing = True
+        for act in tuple(self._live.values()):
+            if act.call.is_acting:
+                act.call.failed("unknown", STOPPED_AFTER)
+            else:
+                act.call.failed("unavailable", STOPPED)
+
+    # -- inside ------------------------------------------------------------------------------------
+
+    def _check(
+        self, what: What, who: Identity, name: str, args: Mapping[str, Value], key: str
+    ) -> tuple[Target, Mapping[str, Value]]:
+        try:
+            target = self._targets[what].find(name)
+            if target is None:
+                raise ProtocolError("not_found", _missing(what, name))
+            self._leases.check(name, who)
+            if self._is_closing:
+                raise ProtocolError("unavailable", "the server stops")
+            return target, target.check(args)
+        except ProtocolError as refusal:
+            self._audit.note(what, who, name, refusal.code, detail=refusal.message, key=key)
+            raise
+
+    def _accept(self, act: Act, target: Target) -> None:
+        call = act.call
+
+        def start(error: Exception | None) -> None:
+            if call.outcome is not None:
+                return
+            if error is not None:
+                call.failed("unavailable", f"it was not sent: {error}")
+            else:
+                target.start(call)
+
+        if act.is_kept:
+            try:
+                self._keys.begin(act, start)
+            except StoreError as exc:
+                raise ProtocolError("too_many", str(exc)) from exc
+        self._live[act.id] = act
+        channel = self._bus.find(call.name) if act.what == "set" else None
+        last = None if channel is None else self._bus.last(channel)
+        if last is not None:
+            self._before[act.id] = last.reading.value
+        after = call.args.get("value") if act.what == "set" else dict(call.args)
+        self._audit.note(
+            act.what,
+            call.who,
+            call.name,
+            "pending",
+            before=self._before.get(act.id),
+            after=after,
+            key=call.key,
+        )
+        call.when_over(lambda _: self._over(act))
+        self._deadlines[act.id] = self._loop.call_at(call.deadline, self._expire, call)
+        if not act.is_kept:
+            start(None)
+
+    def _expire(self, call: Call) -> None:
+        if call.is_acting:
+            text = "it was sent, but not confirmed in time; look at the device before you try again"
+            call.failed("unconfirmed", text)
+        else:
+            call.failed("expired", "its time was over before it was sent; nothing was done")
+
+    def _over(self, act: Act) -> None:
+        self._deadlines.pop(act.id).cancel()
+        if act.is_kept:
+            now = self._loop.time()
+            self._keys.end(act, now, self._bus.now_us(), lambda _: self._settle(act))
+        if self._is_closing or not act.is_kept:
+            # Whoever stops cannot wait for the disk; it is written before the process ends.
+            self._settle(act)
+
+    def _settle(self, act: Act) -> None:
+        if act.is_settled:
+            return
+        outcome = act.call.outcome
+        assert outcome is not None
+        act.is_settled = True
+        del self._live[act.id]
+        self._note(act, outcome)
+        waiting, act.waiting = act.waiting, []
+        for tell in waiting:
+            tell(outcome)
+
+    def _note(self, act: Act, outcome: Outcome) -> None:
+        call = act.call
+        self._audit.note(
+            act.what,
+            call.who,
+            call.name,
+            "done" if outcome.is_done else "failed",
+            detail=outcome.reason,
+            before=self._before.pop(act.id, None),
+            after=outcome.value,
+            key=call.key,
+        )
+
+
+def _missing(what: What, name: str) -> str:
+    if what == "set":
+        return f"{name} cannot be set: no device declares it writable"
+    return f"there is nothing to call named {name}"

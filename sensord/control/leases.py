@@ -1,0 +1,299 @@
+"""Leases: who alone may act on a device, a topic or an action, and until when.
+
+A lease ends when it is given back, when it was not renewed in time, and when its holder is gone.
+It outlives the process: after a start its holder has the grace time to come back. `check` is the
+one place that is asked whether somebody else holds what a client wants to act on.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from sensord.audit import Audit
+from sensord.bus import Bus
+from sensord.errors import ProtocolError
+from sensord.identity import Identity
+from sensord.model import Metadata, Reading, Value, ValueType
+from sensord.store import Done, Store, StoreError
+from sensord.wallclock import iso
+
+__all__ = ["Lease", "Leases"]
+
+log = logging.getLogger("sensord.control")
+
+KIND = "lease"
+"""Under which the store keeps them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Lease:
+    """What one client holds."""
+
+    subject: str
+    holder: Identity
+    since_us: int
+    until_us: int
+
+
+class _Held:
+    """A lease with its timers."""
+
+    __slots__ = ("lease", "timers")
+
+    def __init__(self, lease: Lease) -> None:
+        self.lease = lease
+        self.timers: list[asyncio.Handle] = []
+
+    def stop(self) -> None:
+        for timer in self.timers:
+            timer.cancel()
+        self.timers.clear()
+
+
+class Leases:
+    """Keeps who holds what.
+
+    ``is_there`` tells whether a client of this id is there, or away within its grace time.
+    """
+
+    def __init__(
+        self,
+        bus: Bus,
+        audit: Audit,
+        store: Store,
+        loop: asyncio.AbstractEventLoop,
+        *,
+        longest_s: float,
+        grace_s: float,
+        is_there: Callable[[str], bool],
+    ) -> None:
+        self._bus = bus
+        self._audit = audit
+        self._store = store
+        self._loop = loop
+        self._longest_s = longest_s
+        self._grace_s = grace_s
+        self._is_there = is_there
+        self._within: dict[str, set[str]] = {}
+        self._held: dict[str, _Held] = {}
+
+    # -- what can be held --------------------------------------------------------------------------
+
+    def declare(self, subject: str, within: str = "") -> None:
+        """Let a subject be held; ``within`` names the device that it is a part of.
+
+        Each one held stands for a topic under ``$sys/leases``, and topics stay: declare few.
+        """
+        wholes = self._within.setdefault(subject, set())
+        if within and within != subject:
+            wholes.add(within)
+
+    def begin(self) -> None:
+        """Go on with the leases from before the start, of what is still declared."""
+        now_us = self._bus.now_us()
+        for subject, told in self._store.load(KIND).items():
+            lease = _read(subject, told)
+            if lease is None or subject not in self._within or lease.until_us <= now_us:
+                self._forget(subject, None)
+                continue
+            held = self._hold(lease)
+            held.timers.append(self._loop.call_later(self._grace_s, self._look_for, held))
+            self._tell(lease, "taken")
+            log.info("lease goes on", extra={"subject": subject, "holder": lease.holder.name})
+
+    # -- acting ------------------------------------------------------------------------------------
+
+    def check(self, subject: str, who: Identity) -> None:
+        """Refuse to act on what somebody else holds.
+
+        Raises:
+            ProtocolError: ``held``, with the holder's name.
+        """
+        for name in (subject, *self._within.get(subject, ())):
+            held = self._held.get(name)
+            if held is not None and held.lease.holder.id != who.id:
+                raise _refusal(held.lease)
+
+    def find(self, subject: str) -> Lease | None:
+        """Return the lease on a subject, if there is one."""
+        held = self._held.get(subject)
+        return None if held is None else held.lease
+
+    def __iter__(self) -> Iterator[Lease]:
+        return iter([held.lease for held in self._held.values()])
+
+    # -- taking and giving back --------------------------------------------------------------------
+
+    def take(self, subject: str, who: Identity, duration_s: float, done: Done) -> Lease:
+        """Take a lease, or renew it; ``done`` is called when it is on the disk.
+
+        Raises:
+            ProtocolError: Somebody else holds it or a part of it, or there is nothing to hold.
+        """
+        if subject not in self._within:
+            raise ProtocolError("not_found", f"there is nothing to hold called {subject}")
+        mine = self._held.get(subject)
+        if mine is not None and mine.lease.holder.id == who.id:
+            return self._renew(mine, who, duration_s, done)
+        try:
+            self.check(subject, who)
+            for part, held in self._held.items():
+                if subject in self._within[part] and held.lease.holder.id != who.id:
+                    raise _refusal(held.lease)
+        except ProtocolError as refusal:
+            self._audit.note("lease", who, subject, "held", detail=refusal.message)
+            raise
+        now_us = self._bus.now_us()
+        lease = Lease(subject, who, now_us, self._until(now_us, duration_s))
+        self._put(lease, done)
+        self._hold(lease)
+        self._say(lease, "taken")
+        return lease
+
+    def renew(self, subject: str, who: Identity, duration_s: float, done: Done) -> Lease:
+        """Hold a lease for longer.
+
+        Raises:
+            ProtocolError: The client does not hold it (any more).
+        """
+        return self._renew(self._mine(subject, who), who, duration_s, done)
+
+    def give_back(self, subject: str, who: Identity, done: Done) -> None:
+        """End a lease.
+
+        Raises:
+            ProtocolError: The client does not hold it (any more).
+        """
+
+        def forgotten(error: Exception | None) -> None:
+            if error is not None and subject not in self._held:
+                self._forget(subject, None)  # it is written when the disk takes it
+            done(error)
+
+        self._end(self._mine(subject, who), "given_back", forgotten)
+
+    def gone(self, who: Identity) -> None:
+        """Learn that a client is gone: what it holds is free."""
+        for held in tuple(self._held.values()):
+            if held.lease.holder.id == who.id:
+                self._end(held, "gone")
+
+    def lost(self, subject: str, who: Identity) -> None:
+        """Learn that a lease could not be kept on the disk: it is free, for it was not promised."""
+        held = self._held.get(subject)
+        if held is not None and held.lease.holder.id == who.id:
+            self._end(held, "expired")
+
+    def close(self) -> None:
+        """Stop all timers; the leases stay in the store."""
+        for held in self._held.values():
+            held.stop()
+
+    # -- inside ------------------------------------------------------------------------------------
+
+    def _mine(self, subject: str, who: Identity) -> _Held:
+        held = self._held.get(subject)
+        if held is None:
+            raise ProtocolError("not_found", f"you do not hold {subject}; take it (again)")
+        if held.lease.holder.id != who.id:
+            refusal = _refusal(held.lease)
+            self._audit.note("lease", who, subject, "held", detail=refusal.message)
+            raise refusal
+        return held
+
+    def _renew(self, held: _Held, who: Identity, duration_s: float, done: Done) -> Lease:
+        old = held.lease
+        until_us = self._until(self._bus.now_us(), duration_s)
+        lease = Lease(old.subject, who, old.since_us, until_us)
+        self._put(lease, done)
+        held.stop()
+        self._hold(lease)
+        self._say(lease, "renewed")
+        return lease
+
+    def _until(self, now_us: int, duration_s: float) -> int:
+        return now_us + round(min(duration_s, self._longest_s) * 1e6)
+
+    def _hold(self, lease: Lease) -> _Held:
+        held = self._held[lease.subject] = _Held(lease)
+        left_s = (lease.until_us - self._bus.now_us()) / 1e6
+        held.timers.append(self._loop.call_later(max(0.0, left_s), self._end, held, "expired"))
+        return held
+
+    def _look_for(self, held: _Held) -> None:
+        """End the lease of a holder who did not come back after a start."""
+        if not self._is_there(held.lease.holder.id):
+            self._end(held, "gone")
+
+    def _end(self, held: _Held, why: str, done: Done | None = None) -> None:
+        held.stop()
+        lease = held.lease
+        if self._held.get(lease.subject) is held:
+            self._forget(lease.subject, done)
+            del self._held[lease.subject]
+            self._say(lease, why)
+
+    def _forget(self, subject: str, done: Done | None) -> None:
+        """Take a lease from the disk: if that fails, a restart gives it back until its end."""
+        try:
+            self._store.delete(KIND, subject, done)
+        except StoreError as exc:
+            log.warning("lease not forgotten", extra={"subject": subject, "reason": str(exc)})
+            if done is not None:
+                self._loop.call_soon(done, None)
+
+    def _put(self, lease: Lease, done: Done) -> None:
+        holder = lease.holder
+        told: Value = {
+            "id": holder.id,
+            "name": holder.name,
+            "address": holder.address,
+            "since_us": lease.since_us,
+            "until_us": lease.until_us,
+        }
+        try:
+            self._store.put(KIND, lease.subject, told, done)
+        except StoreError as exc:
+            raise ProtocolError("unavailable", str(exc)) from exc
+
+    def _say(self, lease: Lease, why: str) -> None:
+        self._audit.note("lease", lease.holder, lease.subject, why)
+        self._tell(lease, why)
+
+    def _tell(self, lease: Lease, why: str) -> None:
+        """Publish a lease: the topic is there from when it was first taken."""
+        metadata = Metadata(ValueType.JSON, description="who may act")
+        channel = self._bus.channel(f"$sys/leases/{lease.subject}", metadata)
+        holder: Value = {"id": lease.holder.id, "name": lease.holder.name}
+        value: Value = {
+            "subject": lease.subject,
+            "holder": holder if lease.subject in self._held else None,
+            "since_us": lease.since_us,
+            "until_us": lease.until_us,
+            "why": why,
+        }
+        self._bus.publish(channel, Reading(self._bus.now_us(), value))
+
+
+def _refusal(lease: Lease) -> ProtocolError:
+    name = lease.holder.name or "a client without a name"
+    until = iso(lease.until_us) or "later"
+    text = f"{lease.subject} is held by {name} ({lease.holder.id}) until {until}"
+    return ProtocolError("held", text)
+
+
+def _read(subject: str, told: Value) -> Lease | None:
+    match told:
+        case {
+            "id": str(number),
+            "name": str(name),
+            "address": str(address),
+            "since_us": int(since_us),
+            "until_us": int(until_us),
+        }:
+            return Lease(subject, Identity(number, name, address), since_us, until_us)
+        case _:
+            return None

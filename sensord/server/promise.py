@@ -1,0 +1,46 @@
+"""A request that is answered when the disk has what it promises."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+
+from sensord.server.caller import Caller
+from sensord.wire.frames import Message
+
+__all__ = ["Promise"]
+
+
+class Promise:
+    """An answer that waits for the disk; it is kept open, but cannot be cancelled."""
+
+    def __init__(self, number: int, caller: Caller) -> None:
+        self.lost: Counter[str] = Counter()
+        """Stays empty: no reading is asked for."""
+        self._number = number
+        self._caller = caller
+        self._is_closed = False
+        self._answer: Callable[[], Message] | None = None
+
+    def answer(self, make: Callable[[], Message]) -> None:
+        """Send the answer that ``make`` makes, if anybody is there to have it."""
+        if not self._is_closed:
+            self._caller.guard(self._send, make)
+
+    def clogged(self) -> None:
+        """Wait: `answer` looks."""
+
+    def unclogged(self) -> None:
+        """Send what was held back."""
+        if self._answer is not None:
+            self._send(self._answer)
+
+    def close(self) -> None:
+        """Answer nobody."""
+        self._is_closed = True
+
+    def _send(self, make: Callable[[], Message]) -> None:
+        if self._caller.is_clogged:
+            self._answer = make
+            return
+        self._caller.settle(self._number, make())

@@ -1,0 +1,149 @@
+"""What is done for ``set`` and ``call``, and for the requests about leases."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from sensord.control.calls import Outcome
+from sensord.control.dispatch import Accepted
+from sensord.control.keys import What
+from sensord.control.leases import Lease
+from sensord.model import Value
+from sensord.server.caller import Caller
+from sensord.server.promise import Promise
+from sensord.wire import messages
+from sensord.wire.frames import Message
+from sensord.wire.requests import Request
+from sensord.wire.requests.control import Call, GiveBack, Renew, Set, Take
+
+__all__ = ["HANDLERS"]
+
+
+class _Awaiting:
+    """An act that a client has asked for and is told the outcome of."""
+
+    def __init__(self, number: int, caller: Caller, accepted: Accepted) -> None:
+        self.lost: Counter[str] = Counter()
+        """Stays empty: no reading is asked for."""
+        self._number = number
+        self._caller = caller
+        self._accepted = accepted
+        self._held_back: Outcome | None = None
+
+    def begin(self) -> None:
+        """Tell the outcome when there is one; the request has been answered."""
+        self._caller.shared.control.dispatch.attend(self._accepted.act, self._told)
+
+    def clogged(self) -> None:
+        """Wait: `_tell` looks."""
+
+    def unclogged(self) -> None:
+        """Tell what was held back."""
+        if self._held_back is not None:
+            self._tell(self._held_back)
+
+    def close(self) -> None:
+        """Tell nothing more; the act goes on."""
+        self._held_back = None
+        self._caller.shared.control.dispatch.leave(self._accepted.act, self._told)
+
+    def _told(self, outcome: Outcome) -> None:
+        self._caller.guard(self._tell, outcome)
+
+    def _tell(self, outcome: Outcome) -> None:
+        if self._caller.is_clogged:
+            self._held_back = outcome
+            return
+        self._caller.tell(
+            messages.outcome(
+                self._number,
+                outcome.value,
+                outcome.reason,
+                outcome.message,
+                may_have_acted=outcome.may_have_acted,
+            )
+        )
+        self._caller.end(self._number)
+
+
+def set_(caller: Caller, request: Set) -> None:
+    """Set a topic."""
+    args: dict[str, Value] = {"value": request.value}
+    _ask(caller, request, "set", request.topic, args)
+
+
+def call(caller: Caller, request: Call) -> None:
+    """Call an action or a service."""
+    _ask(caller, request, "call", request.name, request.args)
+
+
+def _ask(
+    caller: Caller, request: Set | Call, what: What, name: str, args: Mapping[str, Value]
+) -> None:
+    caller.check_room()  # an act that is accepted must be followed
+    accepted = caller.shared.control.dispatch.ask(
+        what, caller.identity, name, args, request.key, request.timeout_s
+    )
+    awaiting = _Awaiting(request.id, caller, accepted)
+    caller.keep(request.id, awaiting)
+    caller.result(request.id, status="pending", repeated=accepted.is_repeated)
+    awaiting.begin()
+
+
+def take(caller: Caller, request: Take) -> None:
+    """Take a lease."""
+    _lease(caller, request, caller.shared.control.leases.take)
+
+
+def renew(caller: Caller, request: Renew) -> None:
+    """Hold a lease for longer."""
+    _lease(caller, request, caller.shared.control.leases.renew)
+
+
+def _lease(caller: Caller, request: Take | Renew, act: Callable[..., Lease]) -> None:
+    caller.check_room()
+    promise = Promise(request.id, caller)
+    leases, who = caller.shared.control.leases, caller.identity
+
+    def kept(error: Exception | None) -> None:
+        if error is None:
+            promise.answer(lambda: {"op": "result", "id": request.id, "lease": _told(lease)})
+        else:
+            leases.lost(request.subject, who)
+            text = f"{error}; nothing is held"
+            promise.answer(lambda: messages.error(request.id, "unavailable", text))
+
+    lease = act(request.subject, who, request.duration_s, kept)
+    caller.keep(request.id, promise)
+
+
+def give_back(caller: Caller, request: GiveBack) -> None:
+    """Give a lease back."""
+    caller.check_room()
+    promise = Promise(request.id, caller)
+
+    def kept(_error: Exception | None) -> None:
+        promise.answer(lambda: {"op": "result", "id": request.id})
+
+    caller.shared.control.leases.give_back(request.subject, caller.identity, kept)
+    caller.keep(request.id, promise)
+
+
+def _told(lease: Lease) -> Message:
+    return {
+        "subject": lease.subject,
+        "holder": {"id": lease.holder.id, "name": lease.holder.name},
+        "since_us": lease.since_us,
+        "until_us": lease.until_us,
+    }
+
+
+HANDLERS: Mapping[type[Request], Callable[[Caller, Any], None]] = {
+    Set: set_,
+    Call: call,
+    Take: take,
+    Renew: renew,
+    GiveBack: give_back,
+}
