@@ -7,22 +7,26 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from sensord.decode.base import Decoded, Fault, Sample, excerpt
+from sensord.decode.regex_cost import TooManyWaysError, longest_line
 from sensord.decode.text import BAD_ENCODING, UNPRINTABLE, TextOptions, TextValues
 from sensord.model import Metadata
 
-__all__ = ["NO_MATCH", "Config", "Decoder"]
+__all__ = ["NO_MATCH", "TOO_LONG", "Config", "Decoder"]
 
 NO_MATCH = "no match"
+TOO_LONG = "too long for the pattern"
+
+LEAST = 32
+"""A pattern that is in time only with shorter lines than this is refused."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Config(TextOptions):
     """The pattern; each named group is a field.
 
-    It is searched for: begin it with ``^`` and end it with ``$`` to describe the whole line. A
-    pattern with nested repetition can take very long on a line that nearly matches; what bounds
-    it is the length of a line (the framer's ``max_bytes``). ``text_fields`` stay text even where
-    they look like numbers.
+    It is searched for: begin it with ``^`` and end it with ``$`` to describe the whole line.
+    A pattern that could take very long on some line is refused, or looks at lines up to a length
+    only. ``text_fields`` stay text even where they look like numbers.
     """
 
     pattern: str
@@ -35,11 +39,26 @@ class Config(TextOptions):
         except (re.error, OverflowError, RecursionError) as error:
             yield "pattern", f"is not a regular expression: {error}"
             return
+        try:
+            if longest_line(self.pattern) < LEAST:
+                yield "pattern", _AMBIGUOUS
+        except TooManyWaysError:
+            yield "pattern", _NESTED
         if not groups:
             yield "pattern", "must name a group, as in (?P<temperature>[-0-9.]+)"
         for field in self.text_fields:
             if field not in groups:
                 yield "text_fields", f'"{field}" is not a group of the pattern'
+
+
+_NESTED = (
+    "repeats what can itself be matched in several ways, as in (a+)+: some line would take for"
+    " ever; repeat something of which there is one way, as in (?:[^,]*,)*"
+)
+_AMBIGUOUS = (
+    "has too many repetitions that may also take what follows them, as in .*, with a comma: some"
+    " line would take very long; write [^,]*, instead, and begin with ^"
+)
 
 
 class Decoder:
@@ -48,12 +67,15 @@ class Decoder:
     def __init__(self, config: Config) -> None:
         self._values = TextValues(config, config.text_fields)
         self._search = re.compile(config.pattern).search
+        self._longest = longest_line(config.pattern)
 
     def decode(self, message: bytes) -> Decoded:
         """Decode one line."""
         text = self._values.text(message)
         if text is None:
             return Decoded([], [Fault(BAD_ENCODING, excerpt(message))])
+        if len(text) > self._longest:
+            return Decoded([], [Fault(TOO_LONG, excerpt(message))])
         match = self._search(text)
         if match is None:
             return Decoded([], [Fault(NO_MATCH, excerpt(message))])

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sensord.decode.base import Fault, Sample
-from sensord.decode.regex import NO_MATCH, Config, Decoder
+from sensord.decode.base import Fault, Sample, excerpt
+from sensord.decode.regex import NO_MATCH, TOO_LONG, Config, Decoder
 from sensord.decode.text import BAD_ENCODING, UNPRINTABLE
 from tests.unit.decode.streams import config_faults
 
@@ -32,6 +32,28 @@ def test_a_group_that_matched_nothing_gives_no_sample(line: bytes) -> None:
 def test_a_line_that_does_not_match_is_a_fault() -> None:
     """It is quoted."""
     assert Decoder(Config(pattern=PATTERN)).decode(b"boot") == ([], [Fault(NO_MATCH, b"boot")])
+
+
+@pytest.mark.parametrize(
+    ("pattern", "words"),
+    [
+        (r"(?P<v>(a+)+)b", "several ways"),
+        (r"(.*),(.*),(.*),(.*),(?P<v>.*),", "too many repetitions"),
+    ],
+)
+def test_a_pattern_that_could_take_for_ever_is_refused(pattern: str, words: str) -> None:
+    """While it is tried, the whole daemon waits."""
+    (message,) = config_faults(Config, {"pattern": pattern})
+    assert message.startswith("pattern: ")
+    assert words in message
+
+
+def test_a_line_that_is_too_long_for_its_pattern_is_a_fault() -> None:
+    """A shorter one is read as ever."""
+    decoder = Decoder(Config(pattern=r"(?P<a>.*),(?P<b>.*),(?P<c>\d+)"))
+    line = b"1,2,3" + b"," * 300
+    assert decoder.decode(line[:200]).samples[2] == Sample("c", 3)
+    assert decoder.decode(line).faults == [Fault(TOO_LONG, excerpt(line))]
 
 
 def test_text_fields_stay_text() -> None:
