@@ -12,15 +12,18 @@ async with Client("ws://127.0.0.1:8765", name="my monitor") as client:
 from sensord.client.client import Client, ClientError
 from sensord.client.conversation import Gap, Item, PhaseChange, Update
 from sensord.client.replay import Replay
+from sensord.client.state import Entry, SharedState
 from sensord.client.subscription import Subscription
 
 __all__ = [
     "Client",
     "ClientError",
+    "Entry",
     "Gap",
     "Item",
     "PhaseChange",
     "Replay",
+    "SharedState",
     "Subscription",
     "Update",
 ]

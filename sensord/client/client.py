@@ -14,7 +14,7 @@ import contextlib
 import itertools
 import logging
 import random
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from types import TracebackType
 from typing import Any, Self
 
@@ -34,7 +34,7 @@ from sensord.client.conversation import (
 from sensord.client.replay import Replay
 from sensord.client.subscription import Subscription, place
 from sensord.errors import ProtocolError, SensordError
-from sensord.model import Position
+from sensord.model import Position, Value
 from sensord.wire.frames import CODECS, Codec
 
 __all__ = ["Client", "ClientError"]
@@ -154,13 +154,31 @@ class Client:
         options: dict[str, Any] = {"from": place(start), "speed": speed, "paused": paused}
         if stop is not None:
             options["to"] = place(stop)
-        replay = Replay(next(self._numbers), topics, options, self._ask_about)
+        replay = Replay(next(self._numbers), topics, options, self.ask)
         self._request(replay.message())
         self._subscriptions[replay.request] = replay
         return replay
 
-    async def _ask_about(self, op: str, fields: dict[str, Any]) -> None:
-        await self._ask({"op": op, "id": next(self._numbers), **fields})
+    async def ask(self, op: str, fields: Mapping[str, object]) -> dict[str, Any]:
+        """Send a request that is answered at once; return the answer.
+
+        Raises:
+            ProtocolError: The server refuses.
+            ClientError: The connection is lost before the answer; it may have been served.
+        """
+        return await self._ask({**fields, "op": op, "id": next(self._numbers)})
+
+    async def publish(self, topic: str, value: Value, *, time_us: int | None = None) -> int:
+        """Publish a reading of a topic that is open for clients; return its offset.
+
+        Raises:
+            ProtocolError: The server refuses.
+            ClientError: The connection is lost before the answer; it may have been published.
+        """
+        fields: dict[str, object] = {"topic": topic, "value": value}
+        if time_us is not None:
+            fields["time_us"] = time_us
+        return int((await self.ask("publish", fields))["offset"])
 
     def unsubscribe(self, subscription: Subscription) -> None:
         """End a subscription: its iteration stops after what has already arrived."""

@@ -161,7 +161,7 @@ class Conversation:
                     self._snapshots.add(message["stream"])
                 return Result(message["id"], message)
             case "error":
-                error = ProtocolError(message["code"], message["message"])
+                error = ProtocolError(message["code"], message["message"], message.get("present"))
                 return Refused(message["id"], error)
             case "stream":
                 return self._stream(message)

@@ -10,7 +10,7 @@ from sensord.model import Position
 
 __all__ = ["Replay"]
 
-Ask = Callable[[str, dict[str, Any]], Awaitable[None]]
+Ask = Callable[[str, dict[str, Any]], Awaitable[object]]
 """Sends a request, ``op`` and fields, and waits until it is answered."""
 
 

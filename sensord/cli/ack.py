@@ -1,0 +1,27 @@
+"""`sensord ack`: acknowledge the alarm that a topic shows, for everybody."""
+
+from __future__ import annotations
+
+import argparse
+
+from sensord.cli.write import asked, configure_url
+from sensord.client import Client, SharedState
+
+__all__ = ["configure", "run"]
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Declare the options."""
+    parser.add_argument("topic", help="what shows the alarm")
+    parser.add_argument("text", nargs="?", default="", help="what is being done about it")
+    configure_url(parser)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Acknowledge it and say where that stands."""
+
+    async def acknowledge(client: Client) -> str:
+        await SharedState(client).acknowledge(options.topic, options.text)
+        return f"state/alarms/{options.topic}"
+
+    return asked(options.url, "ack", acknowledge)

@@ -1,0 +1,26 @@
+"""`sensord delete`: delete shared state."""
+
+from __future__ import annotations
+
+import argparse
+
+from sensord.cli.write import asked, configure_url
+from sensord.client import Client, SharedState
+
+__all__ = ["configure", "run"]
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Declare the options."""
+    parser.add_argument("topic", help="begins with state/")
+    parser.add_argument("--version", type=int, metavar="N", help="only if this one stands")
+    configure_url(parser)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Delete it and print the version of the deletion."""
+
+    async def delete(client: Client) -> str:
+        return str(await SharedState(client).delete(options.topic, options.version))
+
+    return asked(options.url, "delete", delete)

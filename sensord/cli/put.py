@@ -1,0 +1,30 @@
+"""`sensord put`: write shared state."""
+
+from __future__ import annotations
+
+import argparse
+
+from sensord.cli.write import asked, configure_url, value_of
+from sensord.client import Client, SharedState
+
+__all__ = ["configure", "run"]
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Declare the options."""
+    parser.add_argument("topic", help="begins with state/")
+    parser.add_argument("value", type=value_of, help="JSON, or a text")
+    parser.add_argument(
+        "--version", type=int, metavar="N", help="only if this one stands; 0: only if none does"
+    )
+    configure_url(parser)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Write it and print its version."""
+
+    async def put(client: Client) -> str:
+        state = SharedState(client)
+        return str(await state.put(options.topic, options.value, options.version))
+
+    return asked(options.url, "put", put)
