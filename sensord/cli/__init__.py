@@ -28,6 +28,7 @@ COMMANDS = {
     "wear": "say how long the card will last",
     "info": "say what is in journals and recorded files",
     "export": "write recorded readings into a file of another kind",
+    "record": "write what a running daemon sends into a file",
     "replay": "serve recordings to monitors as a running daemon would",
     "ports": "list serial ports with their stable paths",
 }

@@ -92,6 +92,7 @@ def run(options: argparse.Namespace) -> int:
                 interrupts.check()
                 if isinstance(item, Hole):
                     teller.hole(item)
+                    output.hole(item)
                 elif len(item):
                     output.add(item)
                     teller.progress(len(item), item.log_ns[-1] // 1000)

@@ -12,6 +12,7 @@ from sensord.recordings import Contents, open_recording
 from sensord.wallclock import iso
 
 __all__ = ["configure", "describe_hole", "duration_text", "lines_of", "run"]
+__all__ += ["size_text"]
 
 _KIB = 1024
 _MINUTE_S = 60
@@ -58,7 +59,7 @@ def lines_of(contents: Contents, *, is_listing: bool) -> list[str]:
             f"unsealed  {contents.open_readings} readings in the open segment,"
             f" {contents.ring_readings} in the commit ring"
         )
-    lines.append(f"bytes     {contents.bytes} ({_size(contents.bytes)})")
+    lines.append(f"bytes     {contents.bytes} ({size_text(contents.bytes)})")
     lines.append(f"topics    {len({topic.topic for topic in contents.topics})}")
     if is_listing:
         lines += _table(contents)
@@ -70,6 +71,8 @@ def lines_of(contents: Contents, *, is_listing: bool) -> list[str]:
 
 def describe_hole(hole: Hole) -> str:
     """Say in one line what is missing, and why."""
+    if not hole.count:
+        return f"before offset {hole.first}: {hole.reason}"
     if hole.count == 1:
         return f"offset {hole.first}: {hole.reason}"
     return f"offsets {hole.first} to {hole.end - 1} ({hole.count}): {hole.reason}"
@@ -95,7 +98,8 @@ def duration_text(seconds: float) -> str:
     return f"{int(seconds) // _DAY_S} d {int(seconds) % _DAY_S // _HOUR_S} h"
 
 
-def _size(count: float) -> str:
+def size_text(count: float) -> str:
+    """Write a number of bytes for people."""
     for unit in ("bytes", "KiB", "MiB"):
         if count < _KIB:
             return f"{count:.4g} {unit}"

@@ -13,9 +13,10 @@ from sensord.client.client import Client, ClientError
 from sensord.client.conversation import Gap, Item, PhaseChange, Update
 from sensord.client.replay import Replay
 from sensord.client.state import Entry, SharedState
-from sensord.client.subscription import Subscription
+from sensord.client.subscription import Arrived, Subscription
 
 __all__ = [
+    "Arrived",
     "Client",
     "ClientError",
     "Entry",

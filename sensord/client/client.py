@@ -32,7 +32,7 @@ from sensord.client.conversation import (
     Update,
 )
 from sensord.client.replay import Replay
-from sensord.client.subscription import Subscription, place
+from sensord.client.subscription import Arrived, Subscription, place
 from sensord.errors import ProtocolError, SensordError
 from sensord.model import Position, Value
 from sensord.wire.frames import CODECS, Codec
@@ -358,7 +358,7 @@ class Client:
             case Items(request, items, resume):
                 subscription = self._subscriptions.get(request)
                 if subscription is not None:
-                    await subscription.put(items, lambda: self._answers)
+                    await subscription.put(Arrived(items, resume), lambda: self._answers)
                     # Only now: a frame counts as handled when it is on its way to the reader.
                     subscription.position = resume or subscription.position
                 elif request in self._collected:

@@ -5,15 +5,25 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Callable, Sequence
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 from sensord.client.conversation import Item
 from sensord.model import Position
 
-__all__ = ["Subscription", "place"]
+__all__ = ["Arrived", "Subscription", "place"]
 
 QUEUE = 64
 """Frames a slow reader may be behind before the socket is left unread: about a second's worth."""
+
+
+class Arrived(NamedTuple):
+    """Items that came together. ``position`` is behind them: where a cursor that handled them is.
+
+    It is None where nobody can tell, as for last values.
+    """
+
+    items: list[Item]
+    position: Position | None
 
 
 class Subscription:
@@ -26,7 +36,7 @@ class Subscription:
         self.position: Position | None = None
         """Where it would resume: hand it to ``start`` of a later subscription."""
         self._options = options
-        self._arrived: deque[list[Item]] = deque()
+        self._arrived: deque[Arrived] = deque()
         self._frame: deque[Item] = deque()  # what is left of the frame that is being read
         self._woken = asyncio.Event()  # something arrived, or the end
         self._taken = asyncio.Event()  # there is room again
@@ -40,12 +50,12 @@ class Subscription:
             message["from"] = place(self.position)
         return message
 
-    async def put(self, items: list[Item], is_urgent: Callable[[], object]) -> None:
+    async def put(self, arrived: Arrived, is_urgent: Callable[[], object]) -> None:
         """Take what arrived; waits while the reader is far behind, unless ``is_urgent``."""
         while len(self._arrived) >= QUEUE and not self._is_ended and not is_urgent():
             self._taken.clear()
             await self._taken.wait()
-        self._arrived.append(items)
+        self._arrived.append(arrived)
         self._woken.set()
 
     def hurry(self) -> None:
@@ -64,17 +74,29 @@ class Subscription:
 
     async def __anext__(self) -> Item:
         while not self._frame:
-            if self._arrived:
-                self._frame.extend(self._arrived.popleft())
-                self._taken.set()
-            elif not self._is_ended:
-                self._woken.clear()
-                await self._woken.wait()
-            elif self._error is not None:
-                raise self._error
-            else:
+            arrived = await self.arrived()
+            if arrived is None:
                 raise StopAsyncIteration
+            self._frame.extend(arrived.items)
         return self._frame.popleft()
+
+    async def arrived(self) -> Arrived | None:
+        """Return what came next, whole, or None at the end; for those who do not iterate.
+
+        May be cancelled without losing anything.
+
+        Raises:
+            SensordError: It was refused, or the client ended.
+        """
+        while not self._arrived:
+            if self._is_ended:
+                if self._error is not None:
+                    raise self._error
+                return None
+            self._woken.clear()
+            await self._woken.wait()
+        self._taken.set()
+        return self._arrived.popleft()
 
 
 def place(where: str | Position | int) -> object:

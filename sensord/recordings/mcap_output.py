@@ -10,12 +10,13 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import chain, repeat
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from sensord.log.journal import Batch
+from sensord.log.journal import Batch, Hole
 from sensord.log.journal.channels import Described
 from sensord.log.journal.chunk import ChunkCodec
 from sensord.log.journal.disk import Disk
@@ -25,6 +26,7 @@ from sensord.log.journal.segment import SegmentWriter
 from sensord.log.journal.shape import CHUNK_BYTES
 from sensord.model import GOOD, Quality, Reading, Value
 from sensord.recordings.contents import RecordingError
+from sensord.recordings.notes import hole_note
 from sensord.recordings.part_file import part_path
 from sensord.recordings.segment_file import EXPORT, FORMAT
 
@@ -54,6 +56,7 @@ class McapOutput:
         self._next = 0
         self._shift = 0
         self._log_ns = 0
+        self._notes: list[tuple[str, dict[str, str]]] = []
 
     def __enter__(self) -> Self:
         return self
@@ -93,6 +96,39 @@ class McapOutput:
         if self._raw_bytes >= CHUNK_BYTES:
             self._flush()
 
+    @property
+    def bytes(self) -> int:
+        """What was written so far, and what is gathered for the next chunk."""
+        return self._raw_bytes + (0 if self._file is None else self._file.size)
+
+    def hole(self, hole: Hole) -> None:
+        """Note that readings are missing here; with the file complete, its readers know it."""
+        moved = replace(hole, first=hole.first + self._shift)
+        self.note(*hole_note(moved))
+
+    def note(self, name: str, facts: dict[str, str]) -> None:
+        """Say something of the file beside its readings."""
+        self._notes.append((name, facts))
+        self._tell_notes()
+
+    def _tell_notes(self) -> None:
+        if self._file is not None:
+            for note in self._notes:
+                self._file.note(*note)
+            self._notes = []
+
+    def flush(self) -> None:
+        """Write what is gathered, so that it outlives this process.
+
+        Raises:
+            OSError: The disk fails.
+        """
+        self._flush()
+
+    def drop(self) -> None:
+        """Forget what is gathered, for there is no room for it; what was written is kept."""
+        self._raw, self._raw_bytes = [], 0
+
     def complete(self) -> None:
         """Seal the file and give it its name, in place of any that has it.
 
@@ -110,6 +146,7 @@ class McapOutput:
             known = {key: value for key, value in facts.items() if value}
             self._file = SegmentWriter(self._disk, self._part, first, known)
             self._next = first
+            self._tell_notes()
         return self._file
 
     def _number(self, batch: Batch, number: int, file: SegmentWriter) -> int:

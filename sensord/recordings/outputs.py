@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import BinaryIO, Protocol
 
-from sensord.log.journal import Batch
+from sensord.log.journal import Batch, Hole
 from sensord.model import Record
 from sensord.recordings.mcap_output import McapOutput
 from sensord.recordings.parquet_output import ParquetOutput
@@ -43,6 +43,10 @@ class Output(Protocol):
         """Write readings behind the others."""
         ...
 
+    def hole(self, hole: Hole) -> None:
+        """Note that readings are missing, in a format that can tell."""
+        ...
+
     def complete(self) -> None:
         """Finish the file and give it its name."""
         ...
@@ -60,6 +64,9 @@ class _TextOutput:
 
     def add(self, batch: Batch) -> None:
         self._write(self._lines_of(batch.records()))
+
+    def hole(self, hole: Hole) -> None:
+        """Do nothing: lines have no place for it."""
 
     def complete(self) -> None:
         self._file.flush()

@@ -10,7 +10,7 @@ import json
 from types import TracebackType
 from typing import Any, Self
 
-from sensord.log.journal import Batch
+from sensord.log.journal import Batch, Hole
 from sensord.model import GOOD, Value
 from sensord.recordings.contents import RecordingError
 from sensord.recordings.part_file import PartFile
@@ -85,6 +85,9 @@ class ParquetOutput:
             column.extend(more)
         if len(self._columns[0]) >= _GROUP:
             self._flush()
+
+    def hole(self, hole: Hole) -> None:
+        """Do nothing: a table has no place for it."""
 
     def complete(self) -> None:
         """Finish the file and give it its name."""

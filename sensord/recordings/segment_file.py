@@ -19,6 +19,7 @@ from sensord.log.journal.segment import Located
 from sensord.log.journal.table import Table, read_at, read_table
 from sensord.model import Channel, Metadata, ValueType
 from sensord.recordings.contents import Contents, RecordingError, Selection, Span, topics_of
+from sensord.recordings.notes import holes_of
 
 __all__ = ["EXPORT", "FORMAT", "SegmentFile"]
 
@@ -28,6 +29,7 @@ EXPORT = "export"
 FORMAT = 1
 """The newest format of segments that this version reads."""
 _SEQUENCES = 1 << 32
+_NO_MORE = Hole(1 << 64, 0, "")
 
 
 class SegmentFile:
@@ -41,6 +43,7 @@ class SegmentFile:
         self._first = int(facts.get("first_offset", 0))
         self._is_export = EXPORT in facts
         self._codec = ChunkCodec()
+        self._holes: list[Hole] = []
         self._table = self._read_table()
         self._channels = _Channels(
             (number, Channel(number, *described))
@@ -50,6 +53,8 @@ class SegmentFile:
     def _read_table(self) -> Table:
         descriptor = self._open()
         try:
+            if self._is_export:
+                self._holes = holes_of(descriptor)
             return read_table(descriptor, self._first, self._codec)
         except OSError as error:
             raise RecordingError(self.path, f"cannot be read: {error.strerror}") from error
@@ -100,6 +105,7 @@ class SegmentFile:
             if number in table.channels:
                 counts[table.channels[number]] += count
         found.topics = topics_of(counts)
+        found.holes = list(self._holes)
         found.notes = self.notes()
         return found
 
@@ -119,6 +125,8 @@ class SegmentFile:
         stop = (1 << 64) if selection.stop is None else selection.stop
         descriptor = self._open()
         position = self._first
+        noted = iter([*self._holes, _NO_MORE])
+        hole = next(noted)
         try:
             for located in self._table.chunks:
                 if left <= 0 or position >= stop:
@@ -139,10 +147,17 @@ class SegmentFile:
                     continue
                 if first > position and not self._is_export:
                     yield Hole(position, first - position, "damaged")
+                while hole.first < min(end, stop):
+                    if hole.end > (selection.start or 0):
+                        yield hole
+                    hole = next(noted)
                 position = end
                 if batch is not None:
                     left -= len(batch)
                     yield batch
+            while hole.first < stop:
+                yield hole
+                hole = next(noted)
         finally:
             os.close(descriptor)
 

@@ -166,7 +166,7 @@ def _batch(rows: list[Row], channels: dict[Key, Channel]) -> Batch:
         [row.offset for row in rows],
         [channel.number for channel in found],
         [row.log_us * 1000 for row in rows],
-        [reading.time_us * 1000 for reading in readings],
+        [max(reading.time_us, 0) * 1000 for reading in readings],
         [reading.value for reading in readings],
         qualities if any(quality != GOOD for quality in qualities) else None,
         restates if any(restates) else None,

@@ -66,10 +66,9 @@ class SegmentWriter:
         self._channels: dict[int, ChannelRecord] = {}
         self._schemas: dict[int, bytes] = {}
         self._counts: Counter[int] = Counter()
-        start = mcap.MAGIC + mcap.header(f"sensord {__version__}")
-        self._metadata_at = len(start)
-        self._metadata = mcap.metadata(METADATA, self._facts)
-        self._unwritten = start + self._metadata
+        self._unwritten = mcap.MAGIC + mcap.header(f"sensord {__version__}")
+        self._noted: list[tuple[int, int, str]] = []  # position, length and name
+        self.note(METADATA, self._facts)
 
     @property
     def end(self) -> int:
@@ -89,6 +88,12 @@ class SegmentWriter:
     def knows(self, number: int) -> bool:
         """Tell whether the file says what the channel is."""
         return number in self._channels
+
+    def note(self, name: str, facts: Mapping[str, str]) -> None:
+        """Say more of the file, beside its first facts; goes to the disk with the next chunk."""
+        record = mcap.metadata(name, facts)
+        self._noted.append((self.size + len(self._unwritten), len(record), name))
+        self._unwritten += record
 
     def define(self, number: int, channel: Described) -> None:
         """Say what a channel is; goes to the disk with the next chunk."""
@@ -135,7 +140,8 @@ class SegmentWriter:
         self._disk.truncate(self._descriptor, size)
         self.size, self.chunks = size, chunks
         self._counts.update(counts)
-        self._unwritten = self._unwritten[self._metadata_at + len(self._metadata) :]
+        at, length, _ = self._noted[0]
+        self._unwritten = self._unwritten[at + length :]
 
     def seal(self, path: Path) -> int:
         """Write summary and footer, give the file its final name, and return its size.
@@ -179,13 +185,13 @@ class SegmentWriter:
         count = sum(self._counts.values())
         totals = mcap.Totals(count, self.start_ns, self.end_ns, dict(self._counts))
         counts = {"schemas": len(self._schemas), "channels": len(self._channels)}
-        statistics = mcap.statistics(totals, metadata=1, chunks=len(self.chunks), **counts)
-        metadata_index = mcap.metadata_index(self._metadata_at, len(self._metadata), METADATA)
+        counts |= {"metadata": len(self._noted), "chunks": len(self.chunks)}
+        statistics = mcap.statistics(totals, **counts)
         groups = {
             Opcode.SCHEMA: list(self._schemas.values()),
             Opcode.CHANNEL: [mcap.channel(record) for record in self._channels.values()],
             Opcode.CHUNK_INDEX: [mcap.chunk_index(chunk.entry) for chunk in self.chunks],
-            Opcode.METADATA_INDEX: [metadata_index],
+            Opcode.METADATA_INDEX: [mcap.metadata_index(*noted) for noted in self._noted],
             Opcode.STATISTICS: [statistics],
         }
         parts, offsets, at = [], [], start

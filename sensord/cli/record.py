@@ -1,0 +1,341 @@
+"""`sensord record`: write what a running daemon sends into an MCAP file."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import json
+import logging
+import re
+import signal
+import sys
+import time
+from collections.abc import Sequence
+from datetime import datetime
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import uvloop
+
+from sensord.cli.info import size_text
+from sensord.cli.tail import DEFAULT_URL, count, duration, start_of
+from sensord.client import Arrived, Client, ClientError, Gap, PhaseChange, Subscription, Update
+from sensord.errors import SensordError
+from sensord.log.journal import Batch, Hole
+from sensord.model import Position
+from sensord.recordings.mcap_output import McapOutput
+from sensord.recordings.transcript import Told, Transcript
+from sensord.topics import filter_fault
+
+__all__ = ["configure", "run"]
+
+TOPICS = ("#", "$sys/devices/#")
+FLUSH_S = 10.0
+"""What a recorder that is killed loses at most, of a file that `sensord export` can still read."""
+
+REFRESH_S = 0.5
+NOTE = "sensord.record"
+"""The metadata record that says where a recording is from."""
+
+_UNITS_US = {"s": 1_000_000, "m": 60_000_000, "h": 3_600_000_000, "d": 86_400_000_000}
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Declare the options."""
+    add = parser.add_argument
+    add("topics", nargs="*", help="filters, + and # as in MQTT (default: # and $sys/devices/#)")
+    add("-o", "--output", type=Path, required=True, metavar="FILE", help="the MCAP file to make")
+    add("--url", default=DEFAULT_URL, help="the daemon (default: %(default)s)")
+    add(
+        "--from",
+        dest="start",
+        default="now",
+        metavar="WHERE",
+        help="now (default), snapshot, -10m, EPOCH:OFFSET, or a time (ISO 8601)",
+    )
+    add("--to", dest="stop", metavar="WHEN", help="now, --to=-5m, or a time, itself not included")
+    add("--for", dest="lasting", type=duration, metavar="TIME", help="such as 30s or 10m")
+    add("--count", type=count, metavar="N", help="stop after N readings")
+
+
+def run(options: argparse.Namespace) -> int:
+    """Record until interrupted, or until enough was recorded; 1 if anything is missing."""
+    topics = options.topics or list(TOPICS)
+    for topic in topics:
+        if fault := filter_fault(topic):
+            raise SensordError(f"{topic}: {fault}")
+    if options.output.exists():
+        raise SensordError(f"{options.output}: is there already; choose another name")
+    return uvloop.run(_record(options, topics))
+
+
+async def _record(options: argparse.Namespace, topics: Sequence[str]) -> int:
+    start = start_of(options.start)
+    async with Client(options.url, name="sensord record") as client:
+        stop_us = _stop_us(options.stop, int(client.server["time_us"]))
+        with _Teller() as teller, McapOutput(options.output, "") as output:
+            subscription = client.subscribe(*topics, start=start)
+            recorder = _Recorder(
+                client, output, teller, stop_us, options.count, ends_live=options.stop == "now"
+            )
+            failure = await recorder.run(subscription, options.lasting)
+            if failure is not None and not teller.readings:
+                raise failure
+            said = {"url": options.url, "topics": json.dumps(list(topics))}
+            if recorder.position is not None:
+                said["position"] = _text(recorder.position)
+            output.note(NOTE, said)
+            try:
+                output.complete()
+            except OSError as error:
+                raise _unwritable(options.output, error) from error
+    teller.total(options.output, recorder.position)
+    if failure is not None:
+        raise SensordError(f"{options.output} ends early: {failure}")
+    return 1 if teller.gaps else 0
+
+
+def _stop_us(text: str | None, now_us: int) -> int | None:
+    """Read the option --to, by the daemon's clock; None for no time."""
+    if text is None or text == "now":
+        return None
+    if found := re.fullmatch(r"-(\d+(?:\.\d+)?)([smhd])", text):
+        return now_us - int(float(found[1]) * _UNITS_US[found[2]])
+    try:
+        return round(datetime.fromisoformat(text).astimezone().timestamp() * 1e6)
+    except (ValueError, OverflowError, OSError):
+        raise SensordError(f"--to {text}: expected now, -5m, or a time (ISO 8601)") from None
+
+
+def _text(position: Position) -> str:
+    return f"{position.epoch}:{position.offset}"
+
+
+def _unwritable(path: Path, error: OSError) -> SensordError:
+    return SensordError(f"cannot write {path}: {error.strerror or error}")
+
+
+class _Recorder:
+    """One recording at work."""
+
+    def __init__(
+        self,
+        client: Client,
+        output: McapOutput,
+        teller: _Teller,
+        stop_us: int | None,
+        limit: int | None,
+        *,
+        ends_live: bool,
+    ) -> None:
+        """``ends_live`` ends it as soon as nothing is left of the past."""
+        self.position: Position | None = None
+        """Where another recording would go on."""
+        self._client = client
+        self._output = output
+        self._teller = teller
+        self._stop_us = stop_us
+        self._left = (1 << 64) if limit is None else limit
+        self._transcript = Transcript()
+        self._ends_live = ends_live
+        self._is_live = False
+        self._is_complete = False
+        self._greeting: object = None
+        self._ahead_us = 0
+
+    async def run(self, subscription: Subscription, lasting_s: float | None) -> SensordError | None:
+        """Record; return what ended it too early."""
+        loop = asyncio.get_running_loop()
+        interrupted = asyncio.Event()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(number, interrupted.set)
+        end = None if lasting_s is None else loop.time() + lasting_s
+        flushed = loop.time()
+        stopping = asyncio.ensure_future(interrupted.wait())
+        arriving = asyncio.ensure_future(subscription.arrived())
+        try:
+            await self._set_clock()
+            while not self._is_enough() and (end is None or loop.time() < end):
+                wait_s = REFRESH_S if end is None else min(REFRESH_S, end - loop.time())
+                await asyncio.wait(
+                    (stopping, arriving), timeout=wait_s, return_when=asyncio.FIRST_COMPLETED
+                )
+                await self._set_clock()
+                if arriving.done():
+                    arrived = arriving.result()
+                    if arrived is None:
+                        return SensordError("the daemon ended the subscription")
+                    self._take(arrived)
+                    arriving = asyncio.ensure_future(subscription.arrived())
+                if stopping.done():
+                    return None
+                if loop.time() - flushed > FLUSH_S:
+                    flushed = loop.time()
+                    self._output.flush()
+                self._teller.progress(self._output.bytes, is_live=self._is_live)
+        except SensordError as error:
+            return error
+        except OSError as error:
+            self._output.drop()
+            return SensordError(f"cannot write: {error.strerror or error}")
+        finally:
+            stopping.cancel()
+            arriving.cancel()
+        return None
+
+    def _is_enough(self) -> bool:
+        if self._is_complete or (self._ends_live and self._is_live):
+            return True
+        return self._stop_us is not None and self._is_live and self._now_us() >= self._stop_us
+
+    async def _set_clock(self) -> None:
+        """Ask for the daemon's clock, anew after each greeting."""
+        if self._client.server is self._greeting:
+            return
+        self._greeting = self._client.server
+        asked_us = time.monotonic_ns() // 1000
+        with contextlib.suppress(ClientError):  # the connection was lost; its successor is asked
+            self._ahead_us = await self._client.ping() - asked_us
+
+    def _now_us(self) -> int:
+        """Return the daemon's clock."""
+        return time.monotonic_ns() // 1000 + self._ahead_us
+
+    def _take(self, arrived: Arrived) -> None:
+        told: list[Told] = []
+        for item in arrived.items:
+            match item:
+                case Update(channel=channel, reading=reading, told_us=told_us):
+                    told.append((channel, reading, told_us))
+                case Gap():
+                    self._miss(item)
+                case PhaseChange(phase):
+                    self._is_live = phase == "live"
+                    self._teller.begun()
+        if not told:
+            self._transcript.passed(arrived.position)
+        elif not self._write(told, arrived.position):
+            # Log times only rise, so nothing more is wanted. Amid a frame there is no position.
+            self._is_complete = True
+            return
+        self.position = arrived.position or self.position
+
+    def _write(self, told: list[Told], position: Position | None) -> bool:
+        """Write readings; tell whether these were all that arrived together."""
+        now_us = self._now_us()
+        batch = self._transcript.batch(told, position, now_us, is_live=self._is_live)
+        batch = _within(batch, self._left, self._stop_us)
+        if len(batch):
+            self._output.add(batch)
+            self._left -= len(batch)
+            self._teller.readings += len(batch)
+        self._is_complete = self._left <= 0
+        return len(batch) == len(told)
+
+    def _miss(self, gap: Gap) -> None:
+        """Note in the file, and tell, what does not come."""
+        first = self._transcript.next_offset if gap.start is None else gap.start
+        offsets = 0 if gap.stop is None else max(0, gap.stop - first)
+        readings = "readings" if gap.count is None else f"{gap.count} readings"
+        why = f"{gap.reason}: {gap.detail}" if gap.detail else gap.reason
+        self._output.hole(Hole(first, offsets, f"{readings} missing, {why}"))
+        self._teller.gap(f"gap: {readings} missing: {why}", gap.lost or {})
+
+
+def _within(batch: Batch, limit: int, stop_us: int | None) -> Batch:
+    """Keep at most ``limit`` readings, logged before ``stop_us``; log times only rise."""
+    size = len(batch)
+    if stop_us is not None:
+        size = sum(log_ns < stop_us * 1000 for log_ns in batch.log_ns)
+    size = min(size, limit)
+    if size == len(batch):
+        return batch
+    return Batch(
+        batch.offsets[0] + size,
+        batch.offsets[:size],
+        batch.numbers[:size],
+        batch.log_ns[:size],
+        batch.publish_ns[:size],
+        batch.values[:size],
+        None if batch.qualities is None else batch.qualities[:size],
+        None if batch.restates is None else batch.restates[:size],
+        {number: batch.channel(number) for number in set(batch.numbers)},
+    )
+
+
+class _Teller(logging.Handler):
+    """Tells on stderr of gaps, of lost connections, of the end and, to a terminal, of progress."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.INFO)
+        self.readings = 0
+        self.gaps = 0
+        self._is_terminal = sys.stderr.isatty()
+        self._has_begun = self._is_shown = False
+        self._began = self._shown_at = time.monotonic()
+        self._shown_readings = 0
+        self._rate = 0.0
+
+    def __enter__(self) -> Self:
+        logger = logging.getLogger("sensord.client")
+        logger.setLevel(logging.INFO)
+        logger.addHandler(self)
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        logging.getLogger("sensord.client").removeHandler(self)
+        self._wipe()
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Tell that the connection was lost, or is there again."""
+        reason = getattr(record, "reason", "")
+        self._say(f"{record.getMessage()}{f': {reason}' if reason else ''}")
+
+    def begun(self) -> None:
+        """Tell, once, that it works, and how it is ended."""
+        if not self._has_begun:
+            self._has_begun = True
+            self._say("recording; Ctrl-C ends it with a whole file")
+
+    def gap(self, text: str, lost: dict[str, int]) -> None:
+        """Tell what is missing, and of which topics."""
+        self.gaps += 1
+        topics = ", ".join(f"{topic} {number}" for topic, number in list(lost.items())[:5])
+        more = ", ..." if len(lost) > 5 else ""  # noqa: PLR2004  # enough to recognise them
+        self._say(f"{text} ({topics}{more})" if topics else text)
+
+    def progress(self, size: int, *, is_live: bool) -> None:
+        """Show how far it is."""
+        now = time.monotonic()
+        passed = now - self._shown_at
+        if not self._is_terminal or passed < REFRESH_S:
+            return
+        self._rate = (self.readings - self._shown_readings) / passed
+        self._shown_at, self._shown_readings, self._is_shown = now, self.readings, True
+        parts = [f"{self.readings} readings", size_text(size), f"{self._rate:.0f}/s"]
+        parts += [f"{self.gaps} gaps"] * bool(self.gaps) + ["catching up"] * (not is_live)
+        print(f"\r{', '.join(parts)}\x1b[K", end="", file=sys.stderr, flush=True)
+
+    def total(self, path: Path, position: Position | None) -> None:
+        """Tell what was recorded."""
+        parts = [f"{self.readings} readings", size_text(path.stat().st_size)]
+        parts += [f"{time.monotonic() - self._began:.1f} s"]
+        parts += [f"{self.gaps} gaps"] * bool(self.gaps)
+        parts += [f"goes on at {_text(position)}"] if position is not None else []
+        self._say(f"{path}: {', '.join(parts)}")
+
+    def _say(self, text: str) -> None:
+        self._wipe()
+        print(text, file=sys.stderr, flush=True)
+
+    def _wipe(self) -> None:
+        if self._is_shown:
+            print("\r\x1b[K", end="", file=sys.stderr, flush=True)
+            self._is_shown = False

@@ -1,0 +1,83 @@
+"""Turn what a subscription brings into readings as a recording has them. Pure.
+
+The wire tells values, times and the cursor behind each frame, but neither the offset nor the log
+time of each reading. So these are made up as near as can be: offsets are the last ones before the
+cursor, in order; a live reading was logged when it arrived, an older one when it was told.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from sensord.log.journal import Batch
+from sensord.model import GOOD, Channel, Position, Reading
+
+__all__ = ["Told", "Transcript"]
+
+Told = tuple[Channel, Reading, int]
+"""A reading of a channel, and when it was said."""
+
+TRAVEL_US = 5_000_000
+"""What was told as longer ago than this when it arrived has a clock of its own."""
+
+_LAST_NS = (1 << 64) - 1
+
+
+class Transcript:
+    """Gives readings their places, in the order in which they arrive."""
+
+    def __init__(self) -> None:
+        self._epoch = ""
+        self._next = 0
+        self._log_us = 0
+
+    @property
+    def next_offset(self) -> int:
+        """The offset behind the newest reading."""
+        return self._next
+
+    def batch(
+        self, told: Sequence[Told], position: Position | None, now_us: int, *, is_live: bool
+    ) -> Batch:
+        """Return readings that arrived together, at least one, as a batch.
+
+        ``position`` is behind them, if it is known; ``now_us`` is the server's clock.
+        """
+        self._enter(position)
+        first = self._next
+        if position is not None:
+            first = max(first, position.offset - len(told))
+        self._next = first + len(told)
+        readings = [reading for _, reading, _ in told]
+        qualities = [reading.quality for reading in readings]
+        restates = [reading.restates for reading in readings]
+        return Batch(
+            self._next,
+            range(first, self._next),
+            [channel.number for channel, _, _ in told],
+            [self._logged(told_us, now_us, is_live=is_live) * 1000 for _, _, told_us in told],
+            [min(max(reading.time_us, 0) * 1000, _LAST_NS) for reading in readings],
+            [reading.value for reading in readings],
+            qualities if any(quality != GOOD for quality in qualities) else None,
+            restates if any(restates) else None,
+            {channel.number: channel for channel, _, _ in told},
+        )
+
+    def passed(self, position: Position | None) -> None:
+        """Go on at a position: what is before it does not come."""
+        self._enter(position)
+        if position is not None:
+            self._next = max(self._next, position.offset)
+
+    def _enter(self, position: Position | None) -> None:
+        if position is not None and position.epoch != self._epoch:
+            # Another log: its offsets have nothing to do with those before.
+            self._epoch, self._next = position.epoch, 0
+
+    def _logged(self, told_us: int, now_us: int, *, is_live: bool) -> int:
+        if is_live and not now_us - TRAVEL_US <= told_us <= now_us:
+            told_us = now_us
+        elif told_us > now_us:
+            told_us = self._log_us  # a device whose clock is ahead says nothing of the past
+        self._log_us = max(self._log_us, told_us)
+        return self._log_us
