@@ -39,6 +39,7 @@ from sensord.server.listener import Server
 from sensord.server.shared import Limits, control_for
 from sensord.sharing import Sharing
 from sensord.store import Store, StoreError
+from sensord.timekeeping import watch_clock
 
 __all__ = ["App", "StartError", "run", "tune"]
 
@@ -98,6 +99,7 @@ class App:
             tasks.append(group.create_task(self._watch(), name="watchdog"))
             recording = record(recorder, archive, bus, self._clock, server.renew)
             tasks.append(group.create_task(recording, name="recorder"))
+            tasks.append(group.create_task(watch_clock(bus, self._clock), name="clock"))
             _calm_collector()
             self._notifier.ready()
             log.info("ready", extra={"devices": len(devices)})

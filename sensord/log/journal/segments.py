@@ -20,7 +20,7 @@ from sensord.log.journal.chunk import ChunkCodec, EncodedChunk
 from sensord.log.journal.disk import Disk, is_full
 from sensord.log.journal.registry import Registry, Sealed
 from sensord.log.journal.repair import resume, rewrite
-from sensord.log.journal.retention import count_expired
+from sensord.log.journal.retention import count_expired, longest_pause
 from sensord.log.journal.segment import SegmentWriter, open_path, sealed_path
 from sensord.log.journal.shape import Shape
 from sensord.log.journal.survey import Unsealed
@@ -178,13 +178,15 @@ class Segments:
             text = f"less than {self._shape.min_free / (1 << 20):g} MiB of the disk are free"
             raise OSError(errno.ENOSPC, text)
 
-    def remove_expired(self, wall_us: int) -> None:
+    def remove_expired(self, wall_us: int, running_us: int) -> None:
         """Remove what is older than it may be.
 
         Raises:
             OSError: The disk fails.
         """
-        for _ in range(count_expired(self.sealed, wall_us, self._shape.max_age_us)):
+        age_us = self._shape.max_age_us
+        pause_us = longest_pause(age_us, self._shape.segment_age_us)
+        for _ in range(count_expired(self.sealed, wall_us, age_us, pause_us, running_us)):
             if self.hold is not None and self.sealed[0].end > self.hold:
                 break
             self._remove_oldest()

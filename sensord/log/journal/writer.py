@@ -305,7 +305,7 @@ class Writer:
             store.tick(wall_us, now_us)
             if now_us - self._stepped_us >= SETTLE_US:
                 store.segments.hold = self.hold
-                store.segments.remove_expired(wall_us)
+                store.segments.remove_expired(wall_us, now_us - self._opened_us)
 
     def _try(self, act: Callable[[], None]) -> bool:
         """Do something with the disk; what comes of it is the state from now on."""
