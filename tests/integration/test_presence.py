@@ -32,7 +32,7 @@ def last(story: Story) -> dict[str, dict[str, Any]]:
 
 def wait_until_kept(folder: Path, clients: set[str]) -> None:
     """Wait until the daemon's file has them; there is nobody who would tell."""
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 60
     while True:
         with closing(sqlite3.connect(folder / FILE_NAME)) as reader:
             rows = reader.execute("SELECT key FROM entries WHERE kind = 'client'").fetchall()
@@ -71,7 +71,8 @@ async def test_others_see_who_is_there_and_what_it_watches(encoding: str) -> Non
 @on_each_loop
 async def test_coming_and_going_is_an_event_with_history() -> None:
     """Under $audit, which must be asked for by name."""
-    async with Station(clients=Clients(grace=0.05)) as station, monitor(station.url) as looker:
+    # On a busy machine the client must be back within it.
+    async with Station(clients=Clients(grace=1.5)) as station, monitor(station.url) as looker:
         async with monitor(station.url, says_hello=False) as other:
             client = (await other.hello("Anna"))["client"]
         async with monitor(station.url, says_hello=False) as other:
@@ -141,11 +142,15 @@ async def test_the_python_client_stays_the_same_when_it_reconnects(tmp_path: Pat
 
 
 @on_uvloop()
-async def test_after_a_kill_nobody_stands_as_there_who_is_not(tmp_path: Path) -> None:
+async def test_after_a_kill_nobody_stands_as_there_who_is_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Who comes back is the same; who does not is away and then gone."""
+    # So that it is back within the grace time, however long the daemon takes to start.
+    monkeypatch.setattr("sensord.client.client.LONGEST_PAUSE_S", 0.1)
     config = f"""
 journal.folder = "{tmp_path / "journal"}"
-clients.grace = "1s"
+clients.grace = "3s"
 """
     daemon = Daemon(tmp_path, config)
     with daemon:
