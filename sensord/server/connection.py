@@ -14,6 +14,7 @@ takes.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import time
 from collections import deque
@@ -358,7 +359,9 @@ class Connection(asyncio.Protocol):
         self.write(self._ws.reject(status, text).serialize())
         transport = self._transport
         assert transport is not None
-        transport.write_eof()
+        # Of a client that has gone already, asyncio learns here, uvloop by connection_lost.
+        with contextlib.suppress(OSError):
+            transport.write_eof()
         self._is_refused = True
         self._unread.clear()
         self._cut = self._host.shared.loop.call_later(LINGER_S, transport.abort)

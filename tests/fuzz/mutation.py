@@ -29,6 +29,10 @@ STARTS: list[Any] = [
     {"time_us": 1_763_829_000_000_000},
 ]
 
+START_OF_REPLAY: list[Any] = [*STARTS[2:], "-100ms"]
+
+SPEEDS = [0.001, 0.5, 1, 100, 1e9]
+
 STRANGE: list[Any] = [
     None,
     True,
@@ -94,11 +98,18 @@ FIELDS = [
     "change",
     "subscription",
     "request",
+    "replay",
+    "speed",
+    "count",
+    "to",
     "token",
     "new",
 ]
 
-OPS = ["hello", "subscribe", "unsubscribe", "get", "cancel", "ping", "result", "stream", "x-y", ""]
+OPS = [
+    *("hello", "subscribe", "unsubscribe", "get", "replay", "pause", "speed", "step", "seek"),
+    *("cancel", "ping", "result", "stream", "x-y", ""),
+]
 
 REQUEST = b"\r\n".join(
     (
@@ -159,7 +170,7 @@ class Mutator:
     def _good(self) -> dict[str, Any]:
         chance = self.chance
         number = chance.randrange(12)
-        match chance.randrange(9):
+        match chance.randrange(12):
             case 0 | 1 | 2:
                 message = {"op": "subscribe", "id": number, "topics": self._topics()}
                 message |= self._options()
@@ -178,6 +189,15 @@ class Mutator:
             case 6:
                 return {"op": "get", "id": 60, "topics": self._topics()}
             case 7:
+                message = {"op": "replay", "id": number, "topics": self._topics()}
+                options: dict[str, list[Any]] = {"from": START_OF_REPLAY, "to": STARTS[4:]}
+                options |= {"speed": SPEEDS, "paused": [True, False]}
+                return message | self._some(options, 0.7)
+            case 8 | 9:
+                message = {"op": chance.choice(["pause", "speed", "step", "seek"]), "id": 90}
+                options = {"speed": SPEEDS, "count": [1, 7, 4096], "from": START_OF_REPLAY}
+                return message | {"replay": number} | self._some(options, 0.5)
+            case 10:
                 return {"op": "cancel", "id": 80, "request": chance.choice([number, 60])}
             case _:
                 return {"op": "ping", "id": 70}
@@ -186,14 +206,17 @@ class Mutator:
         return self.chance.sample(TOPICS, self.chance.randint(1, 3))
 
     def _options(self) -> dict[str, Any]:
-        chance = self.chance
-        options = {
-            "mode": chance.choice(["every", "latest"]),
-            "period": chance.choice([0, 0.01, 3600]),
-            "max_latency": chance.choice([0.001, 0.02, 60]),
-            "deadband": chance.choice([0, 0.5, 1e300]),
+        options: dict[str, list[Any]] = {
+            "mode": ["every", "latest"],
+            "period": [0, 0.01, 3600],
+            "max_latency": [0.001, 0.02, 60],
+            "deadband": [0, 0.5, 1e300],
         }
-        return {key: value for key, value in options.items() if chance.random() < 0.3}
+        return self._some(options, 0.3)
+
+    def _some(self, options: dict[str, list[Any]], share: float) -> dict[str, Any]:
+        chance = self.chance
+        return {key: chance.choice(of) for key, of in options.items() if chance.random() < share}
 
     def _change(self, message: dict[str, Any]) -> None:
         chance = self.chance

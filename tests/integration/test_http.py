@@ -181,6 +181,19 @@ async def test_what_is_no_request_is_told_so(garbage: bytes) -> None:
 
 
 @on_each_loop
+async def test_who_has_gone_when_it_is_refused_is_no_failure() -> None:
+    """Its end of the connection is closed before the answer can be sent."""
+    async with Station() as station:
+        host, port = station.address.split(":")
+        for _ in range(3):
+            with socket.create_connection((host, int(port))) as gone:
+                gone.sendall(b"garbage\r\n\r\n")
+            status, _ = await get(station, "/healthz")
+            assert status == 200
+        assert station.server.statistics().failures == 0
+
+
+@on_each_loop
 async def test_who_goes_on_sending_after_a_refusal_is_cut_off() -> None:
     """After a second, with nothing of it kept."""
 
