@@ -34,7 +34,7 @@ from sensord.log.recorder import Recorder
 from sensord.notify import Notifier
 from sensord.readers import registry as readers
 from sensord.readers.supervisor import supervise
-from sensord.recording import folder_of, open_archive, open_log, record
+from sensord.recording import folder_of, open_archive, open_log, record, restore_last
 from sensord.server.listener import Server
 from sensord.server.shared import Limits, control_for
 from sensord.sharing import Sharing
@@ -77,6 +77,7 @@ class App:
         bus_log, recorder, recovery = await self._open_log()
         bus = Bus(bus_log, self._clock)
         archive = open_archive(recorder, recovery, bus, loop)
+        await restore_last(bus, archive, [d.name for d in self.config.devices], self._clock)
         store = self._open_store(loop, is_open=recovery is not None)
         sharing = Sharing.build(bus, store, loop, self.config.clients)
         control = control_for(bus, sharing, loop, self.config.control)

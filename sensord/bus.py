@@ -126,6 +126,14 @@ class Bus:
             for sink in sinks[number]:
                 sink.push(record)
 
+    def remember(self, record: Record) -> None:
+        """Take a record of before the start for the last one of its channel, if that has none.
+
+        It is in the log already, so no sink is told.
+        """
+        if self._last[record.channel.number] is None:
+            self._last[record.channel.number] = record
+
     def now_us(self) -> int:
         """Return the wall clock that stamps the log."""
         return self._clock.wall_us()

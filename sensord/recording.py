@@ -1,7 +1,7 @@
 """Recording: the journal as the rest of the daemon sees it.
 
-Opens the journal at start and says where the log goes on; tells how it fares under
-``$sys/journal``. A journal that cannot be used is no reason not to stream.
+Opens the journal at start, says where the log goes on and what was last read of each device; tells
+how it fares under ``$sys/journal``. A journal that cannot be used is no reason not to stream.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import asyncio
 import logging
 import os
 import secrets
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -20,6 +20,7 @@ from sensord.errors import JournalBusyError, JournalError
 from sensord.log import Archive, Log
 from sensord.log.journal import (
     MEASURED_US,
+    Described,
     Options,
     Recovery,
     Statistics,
@@ -27,11 +28,16 @@ from sensord.log.journal import (
     first_offset,
 )
 from sensord.log.recorder import Recorder
-from sensord.model import Metadata, Reading, Value, ValueType
+from sensord.model import Level, Metadata, Quality, Reading, Reason, Record, Value, ValueType
 
-__all__ = ["JournalStatus", "folder_of", "open_archive", "open_log", "record"]
+__all__ = ["JournalStatus", "folder_of", "open_archive", "open_log", "record", "restore_last"]
 
 log = logging.getLogger("sensord.journal")
+
+RESTORE_S = 0.2
+"""The start waits for it: what stands further back than can be read meanwhile is not known.
+
+Chunks that hold none of the readings looked for cost nothing: millions of readings are passed."""
 
 STATUS_US = 60 * 1_000_000
 """The status is itself recorded, so it is told seldom, unless something changes."""
@@ -96,6 +102,42 @@ def _restore_channels(bus: Bus, recovery: Recovery) -> None:
     # The newest of a topic's comes first, for that one has the topic.
     for topic, metadata in reversed(recovery.channels):
         bus.restore(topic, metadata)
+
+
+async def restore_last(
+    bus: Bus, archive: Archive | None, devices: Collection[str], clock: Clock
+) -> None:
+    """Know the devices' last readings of before the start, until each device has spoken.
+
+    They are read, not published: nothing new was learned.
+    """
+    if archive is None:
+        return
+    # Of channels that are no device's, whoever they belong to knows what still holds.
+    wanted = [
+        Described(channel.topic, channel.metadata)
+        for channel in bus.select(["#"])
+        if channel.metadata.device in devices and bus.find(channel.topic) is channel
+    ]
+    if not wanted:
+        return
+    found = await archive.newest(wanted, RESTORE_S)
+    for record in found:
+        bus.remember(_from_before(record, clock.wall_us()))
+    log.info("last values restored", extra={"channels": len(found), "of": len(wanted)})
+
+
+def _from_before(record: Record, now_us: int) -> Record:
+    """Say of a state that nobody knows whether it still is; an event happened, whatever came after.
+
+    What was bad or uncertain keeps its reason: that is no better now.
+    """
+    reading = record.reading
+    if record.channel.is_event:
+        return record
+    if reading.quality.level is Level.GOOD:
+        reading = reading._replace(quality=Quality(Level.UNCERTAIN, Reason.STALE))
+    return record._replace(log_us=now_us, reading=reading._replace(restates=True))
 
 
 async def record(

@@ -8,12 +8,13 @@ waits for more than the others' pieces, and the live ones wait for none of them.
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 
 from sensord.errors import JournalError
-from sensord.log.journal import Batch, ChannelFor, Hole, Reader, Writer
+from sensord.log.journal import Batch, ChannelFor, Described, Hole, Reader, Writer
 from sensord.model import Record
 
 __all__ = ["Archive", "Fetched", "Wanted"]
@@ -101,6 +102,20 @@ class Archive:
             rest = wanted.stop - scan.position
             return Fetched(records, [*holes, Hole(scan.position, rest, str(exc))], wanted.stop)
         return Fetched(records, holes, scan.position)
+
+    async def newest(self, wanted: Sequence[Described], limit_s: float) -> list[Record]:
+        """Look for the last record of channels, from the newest back, for so long at most."""
+        return await self._loop.run_in_executor(self._pool, self._newest, wanted, limit_s)
+
+    def _newest(self, wanted: Sequence[Described], limit_s: float) -> list[Record]:
+        records: list[Record] = []
+        until = time.monotonic() + limit_s
+        if self._reader is not None:
+            for found in self._reader.newest(wanted):
+                records += found
+                if time.monotonic() > until:
+                    break
+        return records
 
     def close(self) -> None:
         """Stop; pieces asked for and not begun are not read any more."""

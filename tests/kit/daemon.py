@@ -85,6 +85,10 @@ class Daemon:
         assert self._process is not None
         return self._process.pid
 
+    def configure(self, config: str) -> None:
+        """Give it another configuration for its next start."""
+        self._config = config
+
     def start(self) -> None:
         """Start it and return when it is ready."""
         # A test that wants a journal says where.

@@ -117,6 +117,21 @@ def test_a_channel_without_a_reading_has_no_last_value(bus: Bus) -> None:
     assert bus.select(["#"]) == [channel]
 
 
+def test_a_remembered_reading_is_the_last_one_until_another_comes(bus: Bus) -> None:
+    """Nobody is told of it and the log does not grow: it is an old one."""
+    channel, sink = bus.channel("a", STATE), Sink()
+    bus.attach(["#"], sink)
+    old, older = (Record(offset, START_US, channel, Reading(1, 0.5)) for offset in (-3, -7))
+    bus.remember(old)
+    bus.remember(older)
+    assert bus.last(channel) is old
+    assert (sink.records, bus.log.tail) == ([], 0)
+    new = bus.publish(channel, Reading(2, 1.5))
+    bus.remember(old)
+    assert bus.last(channel) is new
+    assert sink.records == [new]
+
+
 def test_a_sink_whose_filters_overlap_is_served_once(bus: Bus) -> None:
     """Of channels that it finds and of those that come later."""
     bus.channel("a/x", STATE)

@@ -6,6 +6,7 @@ Both are synchronous and know no loop and no clock. What stands on the disk is d
 """
 
 from sensord.log.journal.batch import Batch
+from sensord.log.journal.channels import Described
 from sensord.log.journal.fetch import ChannelFor
 from sensord.log.journal.going_on import GoingOn, first_offset
 from sensord.log.journal.info import Summary, summarize
@@ -25,6 +26,7 @@ __all__ = [
     "Batch",
     "ChannelFor",
     "Commit",
+    "Described",
     "GoingOn",
     "Hole",
     "McapFile",

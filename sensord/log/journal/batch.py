@@ -118,6 +118,11 @@ class Rows:
         """Keep the readings of some channels."""
         return self._chosen([number in numbers for number in self._columns.channels])
 
+    def last_of_each(self) -> Rows:
+        """Keep of each channel the last reading."""
+        last = {number: i for i, number in enumerate(self._columns.channels)}
+        return self._chosen([last[number] == i for i, number in enumerate(self.numbers)])
+
     def first(self, count: int) -> Rows:
         """Keep the first ones."""
         return self._part(0, count)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from sensord.errors import JournalError
+from sensord.log.journal.channels import Described
 from sensord.log.journal.fetch import ChannelFor, Source, own_channels
+from sensord.log.journal.newest import Newest
 from sensord.log.journal.scan import Scan
 from sensord.log.journal.view import View, look
 from sensord.log.journal.writer import Writer
@@ -54,3 +56,7 @@ class Reader:
         committed reading. ``since_us`` is included, ``until_us`` is not. ``topics`` are filters.
         """
         return Scan(self._source, start, stop, since_us, until_us, topics, limit)
+
+    def newest(self, wanted: Iterable[Described]) -> Newest:
+        """Look for the last reading of channels, step by step from the journal's end."""
+        return Newest(self._source, wanted)

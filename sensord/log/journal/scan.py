@@ -25,7 +25,7 @@ from sensord.log.journal.segment import Located, sealed_path
 from sensord.log.journal.view import OpenSegment, View
 from sensord.topics import matches
 
-__all__ = ["Scan"]
+__all__ = ["Scan", "open_part"]
 
 _Part = Sealed | OpenSegment | Block
 
@@ -125,7 +125,7 @@ class Scan:
             yield from self._give(rows, bound, view.channels)
             return
         try:
-            descriptor = _open(view.folder, part)
+            descriptor = open_part(view.folder, part)
         except FileNotFoundError:
             yield Hole(self.position, bound - self.position, "removed by retention meanwhile")
             self.position = bound
@@ -227,7 +227,12 @@ def _extent(part: _Part) -> tuple[int, int, int]:
     return start, max(chunk.entry.end_ns for chunk in part.chunks), part.chunks[-1].end
 
 
-def _open(folder: Path, part: Sealed | OpenSegment) -> int:
+def open_part(folder: Path, part: Sealed | OpenSegment) -> int:
+    """Open the file of a segment.
+
+    Raises:
+        OSError: It cannot be opened; `FileNotFoundError` if retention has removed it.
+    """
     flags = os.O_RDONLY | os.O_CLOEXEC
     if isinstance(part, OpenSegment):
         try:

@@ -1,0 +1,96 @@
+"""Find the last readings of channels: the journal read from its end.
+
+What a daemon knows of its devices before they have spoken. A channel that was quiet for long stands
+far back, so whoever asks may stop between any two steps; each decodes one chunk at most.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator, Mapping
+
+from sensord.log.journal.batch import Rows, rows_of_block
+from sensord.log.journal.block import Block
+from sensord.log.journal.channels import Described
+from sensord.log.journal.fetch import Source
+from sensord.log.journal.registry import Sealed
+from sensord.log.journal.scan import open_part
+from sensord.log.journal.segment import Located
+from sensord.log.journal.view import OpenSegment, View
+from sensord.model import Record
+
+__all__ = ["Newest"]
+
+
+class Newest:
+    """The search: the records that each step found, which may be none.
+
+    What cannot be read is passed over; the last reading before it is then taken for the last.
+    """
+
+    def __init__(self, source: Source, wanted: Iterable[Described]) -> None:
+        self._source = source
+        self._wanted = set(wanted)
+        self._steps = self._run()
+
+    def __iter__(self) -> Iterator[list[Record]]:
+        return self._steps
+
+    def _run(self) -> Iterator[list[Record]]:
+        view = self._source.look()
+        parts: list[Sealed | OpenSegment | Block] = [*view.sealed, *view.unsealed, *view.pending]
+        for part in sorted(parts, key=lambda part: part.first, reverse=True):
+            if not self._wanted:
+                return
+            if isinstance(part, Block):
+                numbers = self._numbers(view.channels)
+                yield self._take(rows_of_block(part).of_channels(numbers), view.channels)
+            else:
+                yield from self._segment(view, part)
+
+    def _segment(self, view: View, part: Sealed | OpenSegment) -> Iterator[list[Record]]:
+        try:
+            descriptor = open_part(view.folder, part)
+        except OSError:
+            return
+        try:
+            if isinstance(part, OpenSegment):
+                chunks, channels = part.chunks, view.channels
+            else:
+                table = self._source.table(descriptor, part)
+                chunks, channels = table.chunks, table.channels
+            for located in reversed(chunks):
+                yield self._chunk(descriptor, located, channels)
+        except OSError:
+            return
+        finally:
+            os.close(descriptor)
+
+    def _chunk(
+        self, descriptor: int, located: Located, channels: Mapping[int, Described]
+    ) -> list[Record]:
+        numbers = self._numbers(channels)
+        inside = {number for number, _ in located.entry.channels()}
+        if not numbers or (inside and numbers.isdisjoint(inside)):
+            return []
+        try:
+            return self._take(self._source.rows(descriptor, located, numbers), channels)
+        except ValueError:
+            return []  # damaged
+
+    def _numbers(self, channels: Mapping[int, Described]) -> set[int]:
+        # The list is made in one step: a writer in another thread may be adding to the mapping.
+        return {number for number, found in list(channels.items()) if found in self._wanted}
+
+    def _take(self, rows: Rows, channels: Mapping[int, Described]) -> list[Record]:
+        """Make records of the last row of each channel.
+
+        Raises:
+            ValueError: A payload is not JSON.
+        """
+        if not len(rows):
+            return []
+        last = rows.last_of_each()
+        records = last.parse(0, self._source.channels(channels)).records()
+        self._wanted -= {channels[number] for number in last.numbers}
+        return records
