@@ -57,6 +57,7 @@ TOPICS = 200
 RING = 65_536
 
 WARM_UP_S = 1.5
+ARRIVAL_S = 30.0
 
 
 class Sink:
@@ -187,8 +188,10 @@ def through_pty(lines_per_s: float, seconds: float, folder: Path) -> float:
         send_lines(device, lines_per_s, min(WARM_UP_S, seconds))
         offset, before = daemon.offset(), cpu_s(daemon.pid)
         sent = send_lines(device, lines_per_s, seconds)
-        time.sleep(0.1)
-        used, count = cpu_s(daemon.pid) - before, daemon.offset() - offset
+        deadline = time.monotonic() + ARRIVAL_S
+        while (count := daemon.offset() - offset) < 3 * sent and time.monotonic() < deadline:
+            time.sleep(0.05)
+        used = cpu_s(daemon.pid) - before
     os.close(device)
     os.close(port)
     assert count >= 3 * sent, f"{3 * sent} values sent, {count} in the log"

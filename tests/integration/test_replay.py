@@ -346,16 +346,14 @@ def test_it_serves_until_it_is_stopped(journal: Path, number: signal.Signals) ->
 
 def test_with_exit_it_ends_with_the_recording(journal: Path) -> None:
     """Having waited as long as the recording and its speed say."""
-    count = sum(row.log_us >= _newest_us(journal) - 400_000 for row in rows_of(journal))
+    times_us = [row.log_us for row in rows_of(journal)]
+    begin_us = max(times_us) - 400_000
+    count = sum(time_us >= begin_us for time_us in times_us)
     began = time.monotonic()
     with ReplayProcess(str(journal), "--from=-0.4s", "--speed", "4", "--exit") as replay:
         assert replay.wait() == 0
     assert time.monotonic() - began > 0.09
     assert f"the replay has ended readings={count}\n" in "".join(replay.told)
-
-
-def _newest_us(journal: Path) -> int:
-    return max(row.log_us for row in rows_of(journal))
 
 
 def test_a_hole_is_told_in_the_log_and_a_broken_file_fails(
