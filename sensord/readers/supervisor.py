@@ -49,10 +49,13 @@ class Repeats:
         self._period_us = period_us
         self._seen: dict[str, tuple[int, int]] = {}
 
-    def note(self, kind: str, now_us: int) -> int | None:
-        """Count one event; return how many went unlogged before it, or None: leave it unlogged."""
+    def note(self, kind: str, now_us: int, *, must: bool = False) -> int | None:
+        """Count one event; return how many went unlogged before it, or None: leave it unlogged.
+
+        One that ``must`` be logged is, whatever was logged before.
+        """
         logged_us, unlogged = self._seen.get(kind, (None, 0))
-        if logged_us is not None and now_us - logged_us < self._period_us:
+        if logged_us is not None and not must and now_us - logged_us < self._period_us:
             self._seen[kind] = (logged_us, unlogged + 1)
             return None
         self._seen[kind] = (now_us, 0)
@@ -122,6 +125,7 @@ class _Supervisor:
         self._runs = 0
         self._unexpected = 0
         self._opened_us: int | None = None
+        self._reads_as_down = False  # the last line of it in the log says so
 
     def connecting(self) -> None:
         self._runs += 1
@@ -131,7 +135,9 @@ class _Supervisor:
     def opened(self, detail: str) -> None:
         self._opened_us = self._clock.monotonic_us()
         self._watch.up(detail)
-        self._log(logging.INFO, "up", "device is up", {"detail": detail})
+        # Whoever reads that it is down must also read that it came back, however soon.
+        self._log(logging.INFO, "up", "device is up", {"detail": detail}, must=self._reads_as_down)
+        self._reads_as_down = False
 
     def ended(self, error: Exception) -> float:
         """Take down what ended a run; return how long to wait before the next."""
@@ -165,9 +171,12 @@ class _Supervisor:
         message: str,
         fields: dict[str, object],
         error: Exception | None = None,
+        *,
+        must: bool = False,
     ) -> None:
-        unlogged = self._repeats.note(kind, self._clock.monotonic_us())
+        unlogged = self._repeats.note(kind, self._clock.monotonic_us(), must=must)
         if unlogged is not None:
+            self._reads_as_down = True
             extra = {"device": self._name, **fields}
             if unlogged:
                 extra["unlogged"] = unlogged

@@ -167,6 +167,25 @@ def test_an_unexpected_error_stays_with_its_device(
     assert (last.__dict__["runs"], last.__dict__["unexpected"]) == (2, 1)
 
 
+def test_a_device_that_the_log_calls_down_is_called_up_again(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """However soon it came back; of 25 times only those that are told at all are told twice."""
+
+    async def main() -> None:
+        time = Time()
+        flap = fails(DeviceError("unplugged"), opened=True, time=time)
+        await supervised(Scripted(*[flap] * 25), time, RecordingLink())
+
+    with caplog.at_level(logging.INFO):
+        asyncio.run(main())
+    told = [one.getMessage() for one in caplog.records if one.name == "sensord.readers"]
+    downs = [i for i, text in enumerate(told) if text == "device is down"]
+    assert len(downs) == 3
+    assert [told[i + 1] for i in downs[:-1]] == ["device is up"] * 2
+    assert told.count("device is up") < 6
+
+
 def test_a_device_error_is_logged_without_traceback_and_not_each_time(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
