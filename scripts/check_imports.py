@@ -25,7 +25,7 @@ LAYERS: list[set[str]] = [
     {"sharing", "control"},
     {"intake"},
     {"readers"},
-    {"device", "recording", "timekeeping", "server", "uplinks", "client"},
+    {"device", "recording", "timekeeping", "server", "uplinks", "client", "capture"},
     {"app"},
     {"replaying"},
     {"cli"},

@@ -29,6 +29,7 @@ COMMANDS = {
     "info": "say what is in journals and recorded files",
     "export": "write recorded readings into a file of another kind",
     "record": "write what a running daemon sends into a file",
+    "capture": "store what a device sends, byte for byte",
     "replay": "serve recordings to monitors as a running daemon would",
     "ports": "list serial ports with their stable paths",
 }

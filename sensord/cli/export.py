@@ -13,10 +13,11 @@ from pathlib import Path
 from types import FrameType, TracebackType
 from typing import Self
 
+from sensord.capture import open_any
 from sensord.cli.info import describe_hole
 from sensord.errors import SensordError
 from sensord.log.journal import Hole
-from sensord.recordings import Selection, in_order, open_recording, scan_all
+from sensord.recordings import Selection, in_order, scan_all
 from sensord.recordings.outputs import Format, open_output
 from sensord.topics import filter_fault
 from sensord.wallclock import iso
@@ -73,7 +74,7 @@ def run(options: argparse.Namespace) -> int:
     form = _format_of(options.format, options.output)
     if options.output is not None:
         _check_output(options.output, options.sources)
-    recordings = in_order([open_recording(path) for path in options.sources])
+    recordings = in_order([open_any(path) for path in options.sources])
     for recording, _ in recordings:
         for note in recording.notes():
             print(f"{recording.path}: {note}", file=sys.stderr)

@@ -6,9 +6,10 @@ import argparse
 import sys
 from pathlib import Path
 
+from sensord.capture import open_any
 from sensord.errors import SensordError
 from sensord.log.journal import Hole
-from sensord.recordings import Contents, open_recording
+from sensord.recordings import Contents
 from sensord.wallclock import iso
 
 __all__ = ["configure", "describe_hole", "duration_text", "lines_of", "run"]
@@ -32,7 +33,7 @@ def run(options: argparse.Namespace) -> int:
     status = 0
     for path in options.paths:
         try:
-            contents = open_recording(path).contents()
+            contents = open_any(path).contents()
         except (SensordError, OSError) as error:
             told = f"{path}: {error.strerror}" if isinstance(error, OSError) else error
             print(told, file=sys.stderr)

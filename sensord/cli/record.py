@@ -11,7 +11,7 @@ import re
 import signal
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 from pathlib import Path
 from types import TracebackType
@@ -90,7 +90,9 @@ async def _record(options: argparse.Namespace, topics: Sequence[str]) -> int:
             try:
                 output.complete()
             except OSError as error:
-                raise _unwritable(options.output, error) from error
+                failure = failure or _unwritable(options.output, error)
+                with _telling(options.output):
+                    output.salvage()
     teller.total(options.output, recorder.position)
     if failure is not None:
         raise SensordError(f"{options.output} ends early: {failure}")
@@ -115,6 +117,14 @@ def _text(position: Position) -> str:
 
 def _unwritable(path: Path, error: OSError) -> SensordError:
     return SensordError(f"cannot write {path}: {error.strerror or error}")
+
+
+@contextlib.contextmanager
+def _telling(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise _unwritable(path, error) from error
 
 
 class _Recorder:

@@ -11,12 +11,14 @@ import uvloop
 
 from sensord import logs
 from sensord.app import tune
+from sensord.capture import open_any
+from sensord.cli.capture import device_of
 from sensord.cli.export import selection_of
 from sensord.cli.tail import DEFAULT_URL, duration
 from sensord.config.tree import Server as Listening
 from sensord.errors import SensordError
 from sensord.player import MAX, Options
-from sensord.recordings import Recording, Span, in_order, open_recording
+from sensord.recordings import Recording, Span, in_order
 from sensord.replaying import TOPICS, Replaying
 from sensord.wallclock import iso
 
@@ -31,7 +33,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         nargs="+",
         type=Path,
         metavar="FILE",
-        help="journal folders, MCAP files, CSV or JSON lines of sensord export",
+        help="journal folders, MCAP files, captures, CSV or JSON lines of sensord export",
     )
     listen = DEFAULT_URL.removeprefix("ws://")
     add("--listen", action="append", metavar="HOST:PORT", help=f"default: {listen}")
@@ -49,6 +51,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
         metavar="FILTER",
         help="+ and # as in MQTT; may be repeated (default: # and $sys/devices/#)",
     )
+    add("--config", type=Path, metavar="FILE", help="decode captures by this configuration")
+    add("--device", metavar="NAME", help="and by this device in it")
     add(
         "--max-wait",
         type=duration,
@@ -83,7 +87,10 @@ def run(options: argparse.Namespace) -> int:
     listen = tuple(options.listen or [DEFAULT_URL.removeprefix("ws://")])
     for _, fault in Listening(listen=listen, insecure=options.insecure).faults():
         raise SensordError(f"--listen: {fault}")
-    recordings = in_order([open_recording(path) for path in options.files])
+    if (options.config is None) is not (options.device is None):
+        raise SensordError("--config and --device go together: both say how captures are decoded")
+    device = device_of(options.config, options.device) if options.config else None
+    recordings = in_order([open_any(path, device) for path in options.files])
     for recording, _ in recordings:
         for note in recording.notes():
             print(f"{recording.path}: {note}", file=sys.stderr)

@@ -6,43 +6,36 @@ Readings are the messages whose encoding is JSON; they are numbered from 0 in th
 
 from __future__ import annotations
 
-import struct
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from itertools import compress
 from pathlib import Path
-from typing import BinaryIO, NamedTuple
+from typing import BinaryIO
 
 from sensord.log.journal import Batch, Hole, mcap
 from sensord.log.journal.batch import Rows
 from sensord.log.journal.channels import described
 from sensord.log.journal.chunk import ChunkCodec, Columns, columns_of
-from sensord.log.journal.mcap import HEADER, MAGIC, ChannelRecord, ChunkEntry, Opcode
+from sensord.log.journal.mcap import ChannelRecord, ChunkEntry, Opcode
 from sensord.model import Channel
 from sensord.recordings.contents import Contents, RecordingError, Selection, Span, Topic
+from sensord.recordings.entries import (
+    INDEX,
+    MESSAGE,
+    Entry,
+    chunk_at,
+    content,
+    entries,
+    part,
+    raw_of,
+)
 
 __all__ = ["ForeignFile"]
 
-_CHUNK = struct.Struct("<QQQI")
-_MESSAGE = struct.Struct("<HIQQ")
-_INDEX = struct.Struct("<HI")
 _ENTRY_BYTES = 16
-_SMALLEST = {Opcode.MESSAGE: _MESSAGE.size, Opcode.MESSAGE_INDEX: _INDEX.size}
-"""What is shorter is no record, and nothing behind it can be found."""
-_LARGEST_RECORD_BYTES = 1 << 30
-"""Bounds what a damaged length makes us read; jumping over a record needs no such bound."""
 _BATCH = 1024
 """Messages outside chunks are gathered to so many."""
 JSON = "json"
-
-
-class _Entry(NamedTuple):
-    """A record in the file."""
-
-    opcode: int
-    at: int
-    """Where its content begins."""
-    length: int
 
 
 class _Seen:
@@ -120,7 +113,7 @@ class ForeignFile:
         chunk: ChunkEntry | None = None
         indexed: list[int] = []
         with self._open() as file:
-            for entry in _entries(file):
+            for entry in entries(file):
                 if chunk is not None and entry.opcode != Opcode.MESSAGE_INDEX:
                     self._look_into(file, chunk, indexed, seen)
                     chunk = None
@@ -129,15 +122,15 @@ class ForeignFile:
                         chunk, indexed = self._chunk_at(file, entry), []
                         seen.note_times((chunk.start_ns, chunk.end_ns))
                     case Opcode.MESSAGE_INDEX:
-                        number, size = _INDEX.unpack(_part(file, entry, _INDEX.size))
+                        number, size = INDEX.unpack(part(file, entry, INDEX.size))
                         seen.counts[number] += size // _ENTRY_BYTES
                         indexed.append(number)
                     case Opcode.MESSAGE:
-                        number, _, log_ns, _ = _MESSAGE.unpack(_part(file, entry, _MESSAGE.size))
+                        number, _, log_ns, _ = MESSAGE.unpack(part(file, entry, MESSAGE.size))
                         seen.counts[number] += 1
                         seen.note_times((log_ns,))
                     case Opcode.CHANNEL:
-                        self._note_channel(_content(file, entry), seen)
+                        self._note_channel(content(file, entry), seen)
                     case Opcode.FOOTER:
                         seen.is_whole = True
             if chunk is not None:
@@ -151,7 +144,7 @@ class ForeignFile:
         if indexed and all(number in seen.channels for number in indexed):
             return
         try:
-            raw = self._raw(file, chunk)
+            raw = raw_of(file, chunk, self._codec)
             if not indexed:
                 seen.counts.update(columns_of(raw).channels)
         except ValueError:
@@ -202,19 +195,19 @@ class ForeignFile:
         self._channels = {number: _channel(record) for number, record in known.items()}
         loose: list[tuple[int, int, int, int, bytes]] = []
         with self._open() as file:
-            for entry in _entries(file):
+            for entry in entries(file):
                 if loose and (entry.opcode != Opcode.MESSAGE or len(loose) >= _BATCH):
                     yield self._json_of(_columns(loose), known)
                     loose = []
                 match entry.opcode:
                     case Opcode.MESSAGE:
-                        body = _content(file, entry)
-                        fields = _MESSAGE.unpack_from(body)
-                        loose.append((*fields, body[_MESSAGE.size :]))
+                        body = content(file, entry)
+                        fields = MESSAGE.unpack_from(body)
+                        loose.append((*fields, body[MESSAGE.size :]))
                     case Opcode.CHUNK:
                         chunk = self._chunk_at(file, entry)
                         try:
-                            columns = columns_of(self._raw(file, chunk))
+                            columns = columns_of(raw_of(file, chunk, self._codec))
                         except ValueError as error:
                             yield Hole(0, self._lost(file, chunk, known), f"a chunk: {error}")
                             continue
@@ -237,10 +230,10 @@ class ForeignFile:
     def _lost(self, file: BinaryIO, chunk: ChunkEntry, known: dict[int, ChannelRecord]) -> int:
         """Count the readings of a chunk that cannot be read, as far as its indexes tell."""
         count, at = 0, chunk.position + chunk.length
-        for entry in _entries(file, at):
+        for entry in entries(file, at):
             if entry.opcode != Opcode.MESSAGE_INDEX:
                 break
-            number, size = _INDEX.unpack(_part(file, entry, _INDEX.size))
+            number, size = INDEX.unpack(part(file, entry, INDEX.size))
             if number in known and known[number].encoding == JSON:
                 count += size // _ENTRY_BYTES
         return count
@@ -253,53 +246,11 @@ class ForeignFile:
         except OSError as error:
             raise RecordingError(self.path, f"cannot be opened: {error.strerror}") from error
 
-    def _chunk_at(self, file: BinaryIO, entry: _Entry) -> ChunkEntry:
-        head = _part(file, entry, min(entry.length, _CHUNK.size + 64))
+    def _chunk_at(self, file: BinaryIO, entry: Entry) -> ChunkEntry:
         try:
-            start, end, raw_size, _ = _CHUNK.unpack_from(head)
-            compression, at = mcap.text_of(head, _CHUNK.size)
-            (size,) = struct.unpack_from("<Q", head, at)
-        except (struct.error, ValueError) as error:
-            reason = f"its chunk at byte {entry.at} is damaged: {error}"
-            raise RecordingError(self.path, reason) from error
-        length = HEADER.size + entry.length
-        position = entry.at - HEADER.size
-        return ChunkEntry(start, end, position, length, b"", 0, compression, size, raw_size)
-
-    def _raw(self, file: BinaryIO, chunk: ChunkEntry) -> bytes:
-        """Return the records of a chunk.
-
-        Raises:
-            ValueError: It is damaged, or its compression is not known.
-        """
-        if chunk.length > _LARGEST_RECORD_BYTES:
-            raise ValueError("its size is absurd")
-        file.seek(chunk.position)
-        return self._codec.decode(chunk, file.read(chunk.length))
-
-
-def _entries(file: BinaryIO, at: int = len(MAGIC)) -> Iterator[_Entry]:
-    """Yield the whole records from a position on, jumping over their contents."""
-    size = file.seek(0, 2)
-    while at + HEADER.size <= size:
-        file.seek(at)
-        opcode, length = HEADER.unpack(file.read(HEADER.size))
-        at += HEADER.size
-        if at + length > size or length < _SMALLEST.get(opcode, 0):
-            return
-        yield _Entry(opcode, at, length)
-        if opcode == Opcode.FOOTER:
-            return
-        at += length
-
-
-def _part(file: BinaryIO, entry: _Entry, size: int) -> bytes:
-    file.seek(entry.at)
-    return file.read(size)
-
-
-def _content(file: BinaryIO, entry: _Entry) -> bytes:
-    return _part(file, entry, min(entry.length, _LARGEST_RECORD_BYTES))
+            return chunk_at(file, entry)
+        except ValueError as error:
+            raise RecordingError(self.path, str(error)) from error
 
 
 def _channel(record: ChannelRecord) -> Channel:

@@ -125,6 +125,20 @@ class McapOutput:
         """
         self._flush()
 
+    def salvage(self) -> None:
+        """Seal what there is room for, when the disk would not take all.
+
+        Raises:
+            OSError: Not even that.
+        """
+        self.drop()
+        try:
+            self.complete()
+        except OSError:
+            if self._file is None or not self._file.withdraw():
+                raise
+            self.complete()
+
     def drop(self) -> None:
         """Forget what is gathered, for there is no room for it; what was written is kept."""
         self._raw, self._raw_bytes = [], 0

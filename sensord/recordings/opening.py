@@ -41,6 +41,8 @@ def open_recording(path: Path) -> Recording:
             return TextFile(path, *lines)
         raise RecordingError(path, "is neither an MCAP file nor a journal's folder")
     library, facts = _read_head(head)
+    if facts is not None and "capture" in facts:
+        raise RecordingError(path, "holds no readings, but what a device sent")
     if facts is not None:
         try:
             return SegmentFile(path, facts)

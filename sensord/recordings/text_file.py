@@ -12,7 +12,8 @@ from pathlib import Path
 
 from sensord.log.journal import Batch, Hole
 from sensord.log.journal.channels import Described
-from sensord.model import GOOD, Channel, Metadata, Value, ValueType
+from sensord.model import Channel, Metadata, Record, Value, ValueType
+from sensord.recordings.columns import batch_of
 from sensord.recordings.contents import Contents, RecordingError, Selection, Span, topics_of
 from sensord.recordings.texts import COLUMNS, Row, read_csv, read_json_lines
 
@@ -72,20 +73,21 @@ class TextFile:
             for number, key in enumerate(self._look().counts)
         }
         left = (1 << 64) if selection.limit is None else selection.limit
-        rows: list[Row] = []
+        records: list[Record] = []
         for row in self._rows():
             if left <= 0:
                 break
             if not _is_wanted(selection, row):
                 continue
             # Offsets rise within a batch; those of another log may begin anew.
-            if len(rows) >= _BATCH or (rows and row.offset <= rows[-1].offset):
-                yield _batch(rows, channels)
-                rows = []
-            rows.append(row)
+            if len(records) >= _BATCH or (records and row.offset <= records[-1].offset):
+                yield batch_of(records)
+                records = []
+            channel = channels[row.topic, row.unit]
+            records.append(Record(row.offset, row.log_us, channel, row.reading))
             left -= 1
-        if rows:
-            yield _batch(rows, channels)
+        if records:
+            yield batch_of(records)
 
     def _look(self) -> _Seen:
         if self._seen is None:
@@ -153,22 +155,4 @@ def _is_wanted(asked: Selection, row: Row) -> bool:
         and (asked.since_us is None or row.log_us >= asked.since_us)
         and (asked.until_us is None or row.log_us < asked.until_us)
         and asked.wants(row.topic)
-    )
-
-
-def _batch(rows: list[Row], channels: dict[Key, Channel]) -> Batch:
-    readings = [row.reading for row in rows]
-    qualities = [reading.quality for reading in readings]
-    restates = [reading.restates for reading in readings]
-    found = [channels[row.topic, row.unit] for row in rows]
-    return Batch(
-        rows[-1].offset + 1,
-        [row.offset for row in rows],
-        [channel.number for channel in found],
-        [row.log_us * 1000 for row in rows],
-        [max(reading.time_us, 0) * 1000 for reading in readings],
-        [reading.value for reading in readings],
-        qualities if any(quality != GOOD for quality in qualities) else None,
-        restates if any(restates) else None,
-        {channel.number: channel for channel in found},
     )

@@ -10,7 +10,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from sensord.log.journal import Batch
-from sensord.model import GOOD, Channel, Position, Reading
+from sensord.model import Channel, Position, Reading, Record
+from sensord.recordings.columns import batch_of
 
 __all__ = ["Told", "Transcript"]
 
@@ -19,8 +20,6 @@ Told = tuple[Channel, Reading, int]
 
 TRAVEL_US = 5_000_000
 """What was told as longer ago than this when it arrived has a clock of its own."""
-
-_LAST_NS = (1 << 64) - 1
 
 
 class Transcript:
@@ -48,19 +47,11 @@ class Transcript:
         if position is not None:
             first = max(first, position.offset - len(told))
         self._next = first + len(told)
-        readings = [reading for _, reading, _ in told]
-        qualities = [reading.quality for reading in readings]
-        restates = [reading.restates for reading in readings]
-        return Batch(
-            self._next,
-            range(first, self._next),
-            [channel.number for channel, _, _ in told],
-            [self._logged(told_us, now_us, is_live=is_live) * 1000 for _, _, told_us in told],
-            [min(max(reading.time_us, 0) * 1000, _LAST_NS) for reading in readings],
-            [reading.value for reading in readings],
-            qualities if any(quality != GOOD for quality in qualities) else None,
-            restates if any(restates) else None,
-            {channel.number: channel for channel, _, _ in told},
+        return batch_of(
+            [
+                Record(offset, self._logged(told_us, now_us, is_live=is_live), channel, reading)
+                for offset, (channel, reading, told_us) in enumerate(told, first)
+            ]
         )
 
     def passed(self, position: Position | None) -> None:

@@ -66,6 +66,7 @@ class SegmentWriter:
         self._channels: dict[int, ChannelRecord] = {}
         self._schemas: dict[int, bytes] = {}
         self._counts: Counter[int] = Counter()
+        self._newest: Mapping[int, int] = {}  # counts of the last chunk
         self._unwritten = mcap.MAGIC + mcap.header(f"sensord {__version__}")
         self._noted: list[tuple[int, int, str]] = []  # position, length and name
         self.note(METADATA, self._facts)
@@ -125,8 +126,25 @@ class SegmentWriter:
         count = sum(chunk.counts.values())
         self.chunks.append(Located(chunk.first, count, chunk.entry_at(at)))
         self._counts.update(chunk.counts)
+        self._newest = chunk.counts
         self.size += len(data)
         self._unwritten = b""
+
+    def withdraw(self) -> bool:
+        """Take the chunk back that was written last, for its room; False if that was done already.
+
+        Raises:
+            OSError: It cannot be cut off.
+        """
+        if not self._newest or self._descriptor is None:
+            return False
+        position = self.chunks[-1].entry.position
+        self._disk.truncate(self._descriptor, position)
+        self.size = position
+        self.chunks.pop()
+        self._counts.subtract(self._newest)
+        self._newest = {}
+        return True
 
     def resume(self, size: int, chunks: list[Located], counts: Mapping[int, int]) -> None:
         """Go on behind the first ``size`` bytes of a file that was left unsealed.

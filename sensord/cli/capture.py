@@ -1,0 +1,186 @@
+"""`sensord capture`: store what a device sends, byte for byte, to be decoded again later."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import dataclasses
+import re
+import signal
+import sys
+import time
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import uvloop
+
+from sensord import logs
+from sensord.capture import CaptureOutput
+from sensord.capture.capturing import Capturing
+from sensord.cli import check
+from sensord.cli.info import size_text
+from sensord.cli.tail import duration
+from sensord.clock import SystemClock
+from sensord.config.tree import Device
+from sensord.errors import SensordError
+from sensord.readers import registry as readers
+from sensord.readers.base import Reader
+from sensord.readers.supervisor import supervise
+
+__all__ = ["configure", "device_of", "run"]
+
+FLUSH_S = 10.0
+"""What a capture that is killed loses at most, of a file that can still be replayed."""
+
+REFRESH_S = 0.5
+_BYTES = {"": 1, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30}
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Declare the options."""
+    add = parser.add_argument
+    add("device", metavar="DEVICE", help="its name in the configuration")
+    add("-o", "--output", type=Path, required=True, metavar="FILE", help="the MCAP file to make")
+    add("--config", type=Path, default=Path("config.toml"), metavar="FILE", help="%(default)s")
+    add("--for", dest="lasting", type=duration, metavar="TIME", help="such as 30s or 10m")
+    add("--bytes", dest="size", type=_size, metavar="SIZE", help="end after so much, such as 1MiB")
+
+
+def _size(text: str) -> int:
+    found = re.fullmatch(r"([1-9]\d*)(KiB|MiB|GiB)?", text)
+    if found is None:
+        raise argparse.ArgumentTypeError(f"{text}: expected a size such as 64KiB or 1MiB")
+    return int(found[1]) * _BYTES[found[2] or ""]
+
+
+def device_of(file: Path, name: str) -> Device:
+    """Return a device of a configuration.
+
+    Raises:
+        SensordError: The configuration has faults, or no such device.
+    """
+    devices = {device.name: device for device in check.read(file).devices}
+    if name not in devices:
+        known = ", ".join(devices) or "none"
+        raise SensordError(f"{file}: there is no device {name}; known are {known}")
+    return devices[name]
+
+
+def run(options: argparse.Namespace) -> int:
+    """Capture until interrupted, or until there is enough; 1 if nothing came."""
+    logs.setup("error")  # what happens to the device is told otherwise
+    device = device_of(options.config, options.device)
+    if options.output.exists():
+        raise SensordError(f"{options.output}: is there already; choose another name")
+    table = tomllib.loads(options.config.read_text(encoding="utf-8"))["devices"][device.name]
+    return uvloop.run(_capture(options, device, table))
+
+
+def _reader(device: Device) -> Reader:
+    found = readers.find(device.reader)
+    assert found is not None, "checked with the configuration"
+    config: Any = device.reader_config
+    if getattr(config, "client_id", ""):
+        # The broker would take this one for the daemon, and end the daemon's connection.
+        config = dataclasses.replace(config, client_id="", session_expiry=0.0)
+    return found.create(config)
+
+
+async def _capture(options: argparse.Namespace, device: Device, table: dict[str, Any]) -> int:
+    loop = asyncio.get_running_loop()
+    interrupted, changed = asyncio.Event(), asyncio.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, interrupted.set)
+    reader = _reader(device)
+    try:
+        with CaptureOutput(options.output, device.name, table) as output:
+            capturing = Capturing(output, SystemClock(), changed.set)
+            supervised = supervise(device.name, reader, capturing, capturing)
+            reading = asyncio.create_task(supervised, name=f"reader:{device.name}")
+            teller = _Teller(device.name)
+            try:
+                await _until_enough(options, capturing, teller, (interrupted, changed))
+            finally:
+                reading.cancel()
+                with contextlib.suppress(asyncio.CancelledError):
+                    await reading
+                teller.wipe()
+            capturing.end()
+            failure = capturing.failure
+            try:
+                output.complete()
+            except OSError as error:
+                failure = failure or SensordError(f"cannot write: {error.strerror or error}")
+                output.salvage()
+    except OSError as error:
+        raise SensordError(f"cannot write {options.output}: {error.strerror or error}") from error
+    size = size_text(options.output.stat().st_size)
+    came = f"{capturing.bytes} bytes in {capturing.count} arrivals"
+    print(f"{options.output}: {came}, {size}", file=sys.stderr)
+    if failure is not None:
+        raise SensordError(f"{options.output} ends early: {failure}")
+    return 0 if capturing.runs else 1
+
+
+async def _until_enough(
+    options: argparse.Namespace,
+    capturing: Capturing,
+    teller: _Teller,
+    events: tuple[asyncio.Event, asyncio.Event],
+) -> None:
+    loop = asyncio.get_running_loop()
+    interrupted, changed = events
+    end = None if options.lasting is None else loop.time() + options.lasting
+    flushed = loop.time()
+    stopping = asyncio.ensure_future(interrupted.wait())
+    try:
+        while not stopping.done() and capturing.failure is None:
+            teller.tell(capturing)
+            left_s = FLUSH_S if end is None else end - loop.time()
+            if left_s <= 0 or (options.size is not None and capturing.bytes >= options.size):
+                return
+            changing = asyncio.ensure_future(changed.wait())
+            await asyncio.wait(
+                (stopping, changing),
+                timeout=min(left_s, REFRESH_S if teller.is_terminal else FLUSH_S),
+                return_when=asyncio.FIRST_COMPLETED,
+            )
+            changing.cancel()
+            changed.clear()
+            if loop.time() - flushed > FLUSH_S:
+                flushed = loop.time()
+                capturing.flush()
+    finally:
+        stopping.cancel()
+
+
+class _Teller:
+    """Tells on stderr how the device fares and, to a terminal, how much came."""
+
+    def __init__(self, device: str) -> None:
+        self.is_terminal = sys.stderr.isatty()
+        self._device = device
+        self._state = "connecting"
+        self._due = 0.0
+        self._is_shown = False
+
+    def tell(self, capturing: Capturing) -> None:
+        """Say what changed."""
+        if capturing.state != self._state:
+            self._state = capturing.state
+            self.wipe()
+            print(f"{self._device} is {self._state}", file=sys.stderr, flush=True)
+        now = time.monotonic()
+        if self.is_terminal and now >= self._due:
+            self._due, self._is_shown = now + REFRESH_S, True
+            came = f"{capturing.bytes} bytes in {capturing.count} arrivals"
+            told = f"{came}; Ctrl-C ends it with a whole file"
+            print(f"\r{told}\x1b[K", end="", file=sys.stderr, flush=True)
+
+    def wipe(self) -> None:
+        """Take the line of progress away."""
+        if self._is_shown:
+            print("\r\x1b[K", end="", file=sys.stderr, flush=True)
+            self._is_shown = False
