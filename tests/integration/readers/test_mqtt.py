@@ -43,7 +43,7 @@ async def failure(given: Config) -> DeviceError:
 
 @on_each_loop
 @each_protocol
-@pytest.mark.parametrize(("qos", "count"), [(0, 10_000), (1, 2_000), (2, 2_000)])
+@pytest.mark.parametrize(("qos", "count"), [(0, 10_000), (1, 1_000), (2, 1_000)])
 async def test_every_message_is_handed_on_once(
     broker: Broker, protocol: Protocol, qos: QoS, count: int
 ) -> None:
