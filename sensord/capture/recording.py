@@ -78,6 +78,10 @@ class Capture:
             notes.append("it has no footer: it is being written, or was cut off")
         return notes
 
+    def faults(self) -> Counter[str]:
+        """Say what could not be understood, and how often."""
+        return Counter(self._look().faults)
+
     def scan(self, selection: Selection) -> Iterator[Batch | Hole]:
         """Decode it; offsets count its readings from 0."""
         left = (1 << 64) if selection.limit is None else selection.limit

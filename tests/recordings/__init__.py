@@ -1,0 +1,1 @@
+"""What devices said, captured by `sensord capture`, with the readings that it makes."""
