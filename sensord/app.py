@@ -33,6 +33,7 @@ from sensord.log.journal import Recovery
 from sensord.log.recorder import Recorder
 from sensord.notify import Notifier
 from sensord.readers import registry as readers
+from sensord.readers.commanded import Commanded
 from sensord.readers.supervisor import supervise
 from sensord.recording import folder_of, open_archive, open_log, record, restore_last
 from sensord.server.listener import Server
@@ -83,6 +84,8 @@ class App:
         control = control_for(bus, sharing, loop, self.config.control)
         server = Server(bus, loop, self._limits(), archive, sharing, control)
         devices = [self._device(device, bus, loop) for device in self.config.devices]
+        for device in devices:
+            control.add(device.commands)
         control.begin()
         try:
             await server.listen(self.config.server.listen)
@@ -163,7 +166,8 @@ class App:
             found = decoders.find(config.decoder)
             assert found is not None, "checked with the configuration"
             decoder = found.create(config.decoder_config)
-        return Device(config, framer, decoder, bus, self._clock, loop)
+        queue = self.config.control.queue
+        return Device(config, framer, decoder, bus, self._clock, loop, most_commands=queue)
 
     async def _watch(self) -> None:
         """Tell the service manager that the loop still turns."""
@@ -175,7 +179,10 @@ class App:
     async def _supervise(self, config: DeviceConfig, device: Device) -> None:
         found = readers.find(config.reader)
         assert found is not None, "checked with the configuration"
-        await supervise(config.name, found.create(config.reader_config), device, device)
+        reader = found.create(config.reader_config)
+        if config.commands:
+            reader = Commanded(reader, device.commands)
+        await supervise(config.name, reader, device, device)
 
     def _cut_off(self, stuck: set[asyncio.Task[None]]) -> None:
         """End the process although readers hang: everything else is done, nobody should wait."""

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from sensord.bus import Bus
 from sensord.clock import Clock
 from sensord.config.tree import Device as DeviceConfig
+from sensord.control.commands import Commands
 from sensord.decode.base import Decoder, Fault, Framer, Sample
 from sensord.intake import DEVICE, Intake, Route
 from sensord.model import Level, Metadata, Quality, Reading, Reason, Value, ValueType
@@ -67,12 +68,18 @@ class Device:
         bus: Bus,
         clock: Clock,
         loop: asyncio.AbstractEventLoop,
+        *,
+        most_commands: int = 16,
     ) -> None:
         self.name = config.name
         self._bus = bus
         self._clock = clock
         self._loop = loop
         self._intake = Intake(config, framer, decoder, bus, self._on_fault)
+        self.commands = Commands(
+            config.name, config.commands, self._listen, most_waiting=most_commands
+        )
+        """What clients may have it do."""
         self._repeats = Repeats()
         self._state = State.CONNECTING
         self._detail = ""
@@ -149,6 +156,7 @@ class Device:
     def up(self, detail: str) -> None:
         """Learn that the device is there."""
         self._connects += 1
+        self.commands.up()
         self._become(State.UP, detail)
 
     def down(self, reason: str, detail: str, retry_in_s: float) -> None:
@@ -156,11 +164,15 @@ class Device:
         was_up = self._state is State.UP
         self._intake.spoil(self._clock.monotonic_us(), _DISCONNECTED)
         text = f"{reason}: {detail}" if detail else reason
+        self.commands.down(text)
         if was_up or text != self._detail:
             self._become(State.DOWN, text)
         del retry_in_s
 
     # -- inside ------------------------------------------------------------------------------------
+
+    def _listen(self, is_on: bool) -> None:  # noqa: FBT001  # what a command says
+        self._intake.listener = self.commands if is_on else None
 
     def _after(self) -> None:
         samples = self._intake.totals.samples

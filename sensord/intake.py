@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 from sensord.bus import Bus
 from sensord.config.tree import ChannelRules, Device
@@ -21,7 +21,7 @@ from sensord.model import Channel, Kind, Metadata, Quality, Reading, Value, make
 from sensord.policy import Policy, Publisher
 from sensord.topics import expand, topic_fault
 
-__all__ = ["DEVICE", "Intake", "Route", "Totals"]
+__all__ = ["DEVICE", "Intake", "Listener", "Route", "Totals"]
 
 EVERY = Policy(policy="every")
 """What `event` channels get, whatever is configured: each one counts."""
@@ -66,6 +66,18 @@ class _Tap:
         self.is_timed = policy.needs_timer
 
 
+class Listener(Protocol):
+    """Somebody who waits for what the device says next: a command that is under way."""
+
+    def heard(self, message: bytes) -> bool:
+        """Look at a message; tell whether it is an answer, which need not be decodable."""
+        ...
+
+    def saw(self, topic: str, value: Value, quality: Quality) -> None:
+        """Look at a value of a topic, whether it is published or not."""
+        ...
+
+
 class Intake:
     """Turns what one device sends into readings on the bus.
 
@@ -83,6 +95,8 @@ class Intake:
         self.totals = Totals()
         self.due_us: int | None = None
         """When `tick` may have something to do, or None; it may be early, never late."""
+        self.listener: Listener | None = None
+        """Only while somebody waits: at other times what comes is not looked at twice."""
         self._device = device
         self._framer = framer
         self._decoder = decoder
@@ -108,10 +122,11 @@ class Intake:
     def message(self, route: Route, message: bytes, now_us: int, wall_us: int) -> None:
         """Take one whole message."""
         self.totals.messages += 1
+        is_answer = self.listener is not None and self.listener.heard(message)
         if self._decoder is None:
             return
         samples, faults = self._decoder.decode(message)
-        for fault in faults:
+        for fault in () if is_answer else faults:
             self.fault(fault)
         self.samples(route, samples, now_us, wall_us)
 

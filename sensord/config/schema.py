@@ -7,6 +7,7 @@ A configuration class is a frozen dataclass; its annotations are the schema. Bey
 * `Duration`: seconds, written ``"500ms"``, ``"10s"``, ``"5m"``, ``"1h"``, ``"7d"`` or a number;
 * `Size`: bytes, written ``"64KiB"``, ``"16MiB"``, ``"1GiB"`` or a number;
 * `Printable`: a text without control characters: a path, a host, what another program is told;
+* `Scalar`: a number, a text, true or false;
 * ``Annotated[int, Within(1, 65535)]``: a range, both ends included.
 
 A class may define ``faults()``, which yields ``(key, message)`` for what one field cannot know.
@@ -68,6 +69,7 @@ class Within:
 class _Unit(enum.Enum):
     DURATION = enum.auto()
     SIZE = enum.auto()
+    SCALAR = enum.auto()
 
 
 Duration = Annotated[float, _Unit.DURATION]
@@ -83,6 +85,9 @@ class _Text(enum.Enum):
 
 Printable = Annotated[str, _Text.PRINTABLE]
 """Text that the system would refuse later, and less clearly, with a zero byte in it."""
+
+Scalar = Annotated[bool | int | float | str, _Unit.SCALAR]
+"""One plain value, of whatever type it is written as."""
 
 _SECONDS = {"us": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 _BYTES = {"": 1, "B": 1, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30, "kB": 10**3, "MB": 10**6}

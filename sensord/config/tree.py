@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
-import fnmatch
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal, Protocol
 
+from sensord.config.channels import ChannelRules, rules_of
+from sensord.config.commands import commands
 from sensord.config.schema import (
     Duration,
     Faults,
@@ -25,6 +26,7 @@ from sensord.config.schema import (
     structure,
     unknown_key,
 )
+from sensord.config.writing import Command
 from sensord.decode.framing import Config as Framing
 from sensord.log.journal.options import Options as Journal
 from sensord.model import Kind, ValueType
@@ -179,31 +181,6 @@ class Logging:
 
 
 @dataclass(frozen=True, slots=True)
-class ChannelRules:
-    """What the configuration says of one field's channel."""
-
-    type: ValueType | None = None
-    unit: str | None = None
-    decimals: Annotated[int, Within(0, 15)] | None = None
-    kind: Kind = Kind.STATE
-    description: str | None = None
-    scale: float = 1.0
-    offset: float = 0.0
-    range: tuple[float, ...] = ()
-    topic: str = ""
-    publish: Policy = Policy()
-
-    def faults(self) -> Iterator[tuple[str, str]]:
-        """Yield what the fields cannot know of each other."""
-        if self.range and (len(self.range) != 2 or self.range[0] > self.range[1]):  # noqa: PLR2004  # a pair
-            yield "range", "expected [lowest, highest]"
-        if not self.scale:
-            yield "scale", "may not be 0: every value would be lost"
-        if self.topic and (message := pattern_fault(self.topic)):
-            yield "topic", message
-
-
-@dataclass(frozen=True, slots=True)
 class Device:
     """One device: a reader, a decoder, a topic pattern and how its channels are published."""
 
@@ -218,16 +195,12 @@ class Device:
     publish: Policy
     max_channels: int
     channels: Mapping[str, ChannelRules] = field(default_factory=dict)
+    commands: tuple[Command, ...] = ()
+    """What clients may have it do."""
 
     def rules(self, name: str) -> ChannelRules:
         """Return what is said of a field: by its own name, else by the first pattern that fits."""
-        exact = self.channels.get(name)
-        if exact is not None:
-            return exact
-        for pattern, rules in self.channels.items():
-            if fnmatch.fnmatchcase(name, pattern):
-                return rules
-        return ChannelRules(publish=self.publish)
+        return rules_of(self.channels, name) or ChannelRules(publish=self.publish)
 
 
 @dataclass(frozen=True, slots=True)
@@ -268,7 +241,7 @@ class _Common:
             yield "topic", message
 
 
-_SEPARATE = {"reader", "decoder", "channels"}
+_SEPARATE = {"reader", "decoder", "channels", "writable", "actions"}
 _COMMON = {f.name for f in dataclasses.fields(_Common)}
 
 
@@ -286,9 +259,10 @@ def build(
     else:
         both = (readers, decoders)
         built = [_device(name, table, faults, *both) for name, table in devices.items()]
+    whole = tuple(device for device in built if device is not None)
+    _one_owner_each(whole, faults)
     if root is None or len(faults.found) > before:
         return None
-    whole = tuple(device for device in built if device is not None)
     return Config(
         root.server, root.clients, root.control, root.log, root.journal, root.logging, whole
     )
@@ -320,6 +294,15 @@ def _device(
         faults,
         base_is_faulty=any(at[: len(path) + 1] == (*path, "publish") for at, _ in faults.found),
     )
+    found: tuple[Command, ...] = ()
+    if reader:
+        pattern = _Common().topic if shared is None else shared.topic
+        write = getattr(readers.find(reader), "write", None)
+
+        def rules(field_: str) -> ChannelRules:
+            return rules_of(channels, field_) or ChannelRules()
+
+        found = commands(name, pattern, table, rules, write, path, faults)
     if shared is None or len(faults.found) > before:
         return None
     return Device(
@@ -334,7 +317,24 @@ def _device(
         publish=shared.publish,
         max_channels=shared.max_channels,
         channels=channels,
+        commands=found,
     )
+
+
+def _one_owner_each(devices: Sequence[Device], faults: Faults) -> None:
+    """Refuse a topic that two devices let clients set, or that is another device's name."""
+    owners: dict[str, str] = {}
+    names = {device.name for device in devices}
+    for device in devices:
+        for command in device.commands:
+            if not command.is_set:
+                continue
+            path = ("devices", device.name, "writable", command.field)
+            owner = owners.setdefault(command.name, device.name)
+            if owner != device.name:
+                faults.add(path, f"{command.name} is {owner}'s already")
+            elif command.name in names - {device.name}:
+                faults.add(path, f"{command.name} is the name of another device")
 
 
 def _reader(

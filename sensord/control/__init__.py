@@ -10,10 +10,13 @@ from typing import Self
 from sensord.audit import Audit
 from sensord.bus import Bus
 from sensord.config.tree import Control as Options
+from sensord.config.writing import Argument
 from sensord.control.calls import Calls
+from sensord.control.commands import Commands
 from sensord.control.dispatch import Dispatch
 from sensord.control.keys import Keys
 from sensord.control.leases import Leases
+from sensord.model import Metadata, Reading, Value, ValueType
 from sensord.store import Store
 
 __all__ = ["Control"]
@@ -23,6 +26,7 @@ __all__ = ["Control"]
 class Control:
     """The parts, built in order."""
 
+    bus: Bus
     sets: Calls
     """What can be set, by topic."""
     calls: Calls
@@ -54,7 +58,30 @@ class Control:
             is_there=is_there,
         )
         keys = Keys(store, options.remember)
-        return cls(sets, calls, leases, Dispatch(sets, calls, leases, keys, audit, bus, loop))
+        return cls(bus, sets, calls, leases, Dispatch(sets, calls, leases, keys, audit, bus, loop))
+
+    def add(self, commands: Commands) -> None:
+        """Let clients have a device do what it declares, and tell them what that is."""
+        if not commands.commands:
+            return
+        settable: dict[str, Value] = {}
+        callable_: dict[str, Value] = {}
+        self.leases.declare(commands.device)
+        for command, target in commands.targets():
+            (self.sets if command.is_set else self.calls).register(command.name, target)
+            self.leases.declare(command.name, within=commands.device)
+            arguments = {name: _told(one) for name, one in command.arguments.items()}
+            told: dict[str, Value] = {"timeout": command.timeout_s}
+            if command.description:
+                told["description"] = command.description
+            if command.is_set:
+                settable[command.name] = {**arguments["value"], **told}
+            else:
+                callable_[command.name] = {"args": {**arguments}, **told}
+        metadata = Metadata(ValueType.JSON, description="what clients may set and call")
+        channel = self.bus.channel(f"$sys/control/{commands.device}", metadata)
+        value: Value = {"set": settable, "call": callable_}
+        self.bus.publish(channel, Reading(self.bus.now_us(), value))
 
     def begin(self) -> None:
         """Go on with what was promised before the start; everything is declared."""
@@ -65,3 +92,16 @@ class Control:
         """End what is under way and stop all timers; leases and keys stay in the store."""
         self.dispatch.close()
         self.leases.close()
+
+
+def _told(argument: Argument) -> dict[str, Value]:
+    told: dict[str, Value] = {"type": argument.type.value}
+    if argument.unit:
+        told["unit"] = argument.unit
+    if argument.range:
+        told["range"] = [*argument.range]
+    if argument.choices:
+        told["choices"] = [*argument.choices]
+    if argument.default is not None:
+        told["default"] = argument.default
+    return told

@@ -117,6 +117,7 @@ class Dispatch:
                 act.call.failed("unknown", STOPPED_AFTER)
             else:
                 act.call.failed("unavailable", STOPPED)
+            self._settle(act)
 
     # -- inside ------------------------------------------------------------------------------------
 

@@ -4,6 +4,10 @@ A reader connects, hands on what arrives and *raises* when the connection fails.
 never swallows a fault and never sleeps before connecting: the supervisor does all that, for every
 reader alike.
 
+A reader whose devices take commands is a `Writer` too. Its module has a ``Write``, the options of
+how one command is sent, and it has ``write``, which sends one over the connection that `run` holds.
+What confirms a command is not its business.
+
 Adding a reader: copy `template.py`, which names each step. Its ``Config`` may say
 ``needs_decoder: ClassVar[bool] = False`` if it hands on samples and no bytes.
 """
@@ -13,10 +17,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Protocol
 
+from sensord.control.commands import Order, Writer
 from sensord.decode.base import Sample
 from sensord.intake import Route
 
-__all__ = ["Link", "Reader", "Route"]
+__all__ = ["Link", "Order", "Reader", "Route", "Writer"]
 
 
 class Link(Protocol):

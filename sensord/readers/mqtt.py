@@ -15,7 +15,7 @@ import asyncio
 import secrets
 import time
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import combinations
 from pathlib import Path
@@ -29,16 +29,18 @@ from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 from paho.mqtt.subscribeoptions import SubscribeOptions
 
+from sensord.config.filling import fill
 from sensord.config.schema import Duration, Printable, Within
 from sensord.errors import DeviceError
+from sensord.model import Value
 from sensord.readers.backoff import REMOTE, Limits
-from sensord.readers.base import Link, Route
+from sensord.readers.base import Link, Order, Route
 from sensord.readers.connecting import Ending, in_thread
 from sensord.readers.mqtt_wire import Client, Target, Wire, connect
 from sensord.readers.ticks import next_tick
 from sensord.topics import filter_fault, matches, pattern_fault, topic_fault
 
-__all__ = ["Config", "Poll", "Reader", "Router", "Tls", "TopicMap", "do_overlap"]
+__all__ = ["Config", "Poll", "Reader", "Router", "Tls", "TopicMap", "Write", "do_overlap"]
 
 PORT = 1883
 TLS_PORT = 8883
@@ -116,13 +118,39 @@ class Poll:
 
     def faults(self) -> Iterator[tuple[str, str]]:
         """Yield what cannot be published."""
-        filled = "/".join(level or "x" for level in self.topic.split("/"))
-        if not self.topic:
-            yield "topic", "may not be empty"
-        elif message := topic_fault(filled):
-            yield "topic", message
+        yield from _topic_faults("topic", self.topic)
         if not self.interval:
             yield "interval", 'must be more than 0, such as "1s"'
+
+
+@dataclass(frozen=True, slots=True)
+class Write:
+    """How one command is sent: what is published, and where."""
+
+    send_to: str
+    payload: str = "{value}"
+    qos: Literal[0, 1] = 1
+    retain: bool = False
+
+    def faults(self) -> Iterator[tuple[str, str]]:
+        """Yield what cannot be published to."""
+        yield from _topic_faults("send_to", self.send_to)
+
+    def texts(self) -> Iterator[tuple[str, str]]:
+        """Yield the text with places."""
+        yield "payload", self.payload
+
+    def message(self, values: Mapping[str, Value]) -> bytes:
+        """Return the payload."""
+        return fill(self.payload, values).encode()
+
+
+def _topic_faults(key: str, topic: str) -> Iterator[tuple[str, str]]:
+    filled = "/".join(level or "x" for level in topic.split("/"))
+    if not topic:
+        yield key, "may not be empty"
+    elif message := topic_fault(filled):
+        yield key, message
 
 
 @dataclass(frozen=True, slots=True)
@@ -254,6 +282,7 @@ class Reader:
         self._config = config
         self._router = Router(config.topics)
         self._kept: Client | None = None
+        self._session: _Session | None = None
 
     async def run(self, link: Link) -> None:
         """Connect, subscribe and hand on messages until the connection fails.
@@ -271,10 +300,22 @@ class Reader:
             client.username_pw_set(config.username, password)
         session = _Session(config, client, self._router, link)
         wire = Wire(client, connection, session.ending)
+        self._session = session
         try:
             await session.run(wire)
         finally:
+            self._session = None
             wire.close()
+
+    async def write(self, order: Order) -> None:
+        """Publish one command; with QoS 1, until the broker has it.
+
+        Raises:
+            DeviceError: There is no connection to the broker.
+        """
+        if self._session is None:
+            raise DeviceError("not connected")
+        await self._session.write(order)
 
     def _client(self) -> Client:
         """Return the client for the next run.
@@ -331,12 +372,15 @@ class _Session:
         self.ending = Ending()
         self._connected: asyncio.Future[None] = loop.create_future()
         self._subscribed: asyncio.Future[None] = loop.create_future()
+        self._published: dict[int, asyncio.Future[ReasonCode]] = {}
+        """By their numbers, commands that wait for the broker's acknowledgement."""
 
     async def run(self, wire: Wire) -> None:
         config, client = self._config, self._client
         client.on_connect = self._on_connect
         client.on_subscribe = self._on_subscribe
         client.on_message = self._on_first_message
+        client.on_publish = self._on_publish
         wire.start(config.target(), round(config.keepalive), **self._connect_options())
         for answered, missing in (
             (self._connected, "CONNECT; does an MQTT broker listen there?"),
@@ -468,6 +512,38 @@ class _Session:
                 hand_on(route, bytes(message.payload))
 
         return on_message
+
+    async def write(self, order: Order) -> None:
+        """Publish a command."""
+        order.sending()
+        how: Write = order.how
+        info = self._client.publish(how.send_to, order.message, how.qos, how.retain)
+        if info.rc == MQTTErrorCode.MQTT_ERR_QUEUE_SIZE:
+            order.refused("the broker acknowledges nothing, so it was not sent")
+            return
+        if info.rc != MQTTErrorCode.MQTT_ERR_SUCCESS:
+            raise DeviceError("cannot send", "the connection to the broker is gone")
+        if not how.qos:
+            return
+        acknowledged = self._published[info.mid] = asyncio.get_running_loop().create_future()
+        try:
+            reason = await acknowledged
+        finally:
+            del self._published[info.mid]
+        if reason.is_failure:
+            order.refused(f"the broker refuses it: {str(reason).lower()}")
+
+    def _on_publish(
+        self,
+        _client: PahoClient,
+        _userdata: object,
+        number: int,
+        reason: ReasonCode,
+        _properties: Properties | None,
+    ) -> None:
+        waiting = self._published.get(number)
+        if waiting is not None and not waiting.done():
+            waiting.set_result(reason)
 
     async def _poll(self, poll: Poll) -> None:
         """Publish a request at every tick; ends only by raising."""

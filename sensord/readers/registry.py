@@ -30,6 +30,8 @@ class ReaderType:
     name: str
     config: type[Any]
     build: type[Any]
+    write: type[Any] | None = None
+    """Its options of how a command is sent, if its devices take any."""
 
     def create(self, config: object) -> Reader:
         """Build a reader; it opens nothing yet."""
@@ -47,8 +49,8 @@ def find(name: str) -> ReaderType | None:
     """Return the reader of that name, or None."""
     if name in _MODULES:
         module = importlib.import_module(_MODULES[name])
-        return ReaderType(name, module.Config, module.Reader)
+        return ReaderType(name, module.Config, module.Reader, getattr(module, "Write", None))
     for entry in importlib.metadata.entry_points(group=ENTRY_POINTS, name=name):
         module = entry.load()
-        return ReaderType(name, module.Config, module.Reader)
+        return ReaderType(name, module.Config, module.Reader, getattr(module, "Write", None))
     return None

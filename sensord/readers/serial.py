@@ -9,20 +9,24 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
+from sensord.config.filling import fill
 from sensord.config.schema import Duration, Printable, Within
 from sensord.errors import DeviceError
+from sensord.model import Value
 from sensord.readers.backoff import LOCAL, REMOTE, Limits
-from sensord.readers.base import Link
+from sensord.readers.base import Link, Order
 from sensord.readers.connecting import Ending, in_thread
 from sensord.readers.line import SCHEMES, Line, Parity, Settings, is_remote, open_line
 from sensord.readers.ticks import next_tick
 
-__all__ = ["Answer", "Config", "Poll", "Reader"]
+__all__ = ["Answer", "Config", "Poll", "Reader", "Write"]
+
+HIGHEST_BYTE = 0xFF
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +118,35 @@ class Config:
         )
 
 
+@dataclass(frozen=True, slots=True)
+class Write:
+    r"""How one command is sent: ``"SET {value:.1f}\r\n"``; each character is one byte."""
+
+    send: str
+
+    def faults(self) -> Iterator[tuple[str, str]]:
+        """Yield what cannot be sent."""
+        if not self.send:
+            yield "send", "may not be empty"
+        if "\\r" in self.send or "\\n" in self.send:
+            text = r'has a backslash in it; write it in double quotes, as in "SET {value}\r\n"'
+            yield "send", text
+        if any(ord(character) > HIGHEST_BYTE for character in self.send):
+            yield "send", r"each character is one byte, \u0000 to \u00FF"
+
+    def texts(self) -> Iterator[tuple[str, str]]:
+        """Yield the text with places."""
+        yield "send", self.send
+
+    def message(self, values: Mapping[str, Value]) -> bytes:
+        """Return the bytes to send."""
+        try:
+            return fill(self.send, values).encode("latin-1")
+        except UnicodeEncodeError as error:
+            strange = error.object[error.start]
+            raise ValueError(f"{strange!r} cannot be sent to this device") from error
+
+
 def _has_host_and_port(url: str) -> bool:
     try:
         parts = urlsplit(url)
@@ -148,6 +181,7 @@ class Reader:
 
     def __init__(self, config: Config) -> None:
         self._config = config
+        self._session: _Session | None = None
 
     @property
     def limits(self) -> Limits:
@@ -162,12 +196,23 @@ class Reader:
         """
         config, settings = self._config, self._config.settings()
         line = await in_thread(f"open:{config.port}", lambda: open_line(settings), _discard)
-        session = _Session(config, line, link)
+        session = self._session = _Session(config, line, link)
         try:
             await session.run()
         finally:
+            self._session = None
             session.stop()
             await line.close()
+
+    async def write(self, order: Order) -> None:
+        """Send one command, between two polls if there are any.
+
+        Raises:
+            DeviceError: The line is not open, or was lost.
+        """
+        if self._session is None:
+            raise DeviceError("not connected")
+        await self._session.write(order)
 
 
 def _discard(line: Line) -> None:
@@ -190,6 +235,8 @@ class _Session:
         self._stall_timer: asyncio.TimerHandle | None = None
         self._answer: Answer | None = None
         self._answered: asyncio.Future[None] | None = None
+        self._turn = asyncio.Lock()
+        """Whoever sends has the line for itself until the answer has come, or will not come."""
 
     async def run(self) -> None:
         config = self._config
@@ -232,7 +279,8 @@ class _Session:
         unanswered = 0
         due = time.monotonic()
         while True:
-            fault = await self._ask(request, poll)
+            async with self._turn:
+                fault = await self._ask(request, poll)
             unanswered = unanswered + 1 if fault else 0
             if fault:
                 detail = f"{self._config.port}: waited {poll.timeout:g} s"
@@ -241,6 +289,19 @@ class _Session:
                     raise DeviceError(fault, f"{detail}, {unanswered} times in a row")
             due, _ = next_tick(due, poll.interval, time.monotonic())
             await self._ending.wait(timeout_s=due - time.monotonic())
+
+    async def write(self, order: Order) -> None:
+        """Send a command and keep the line until it is answered."""
+        async with self._turn:
+            order.sending()
+            try:
+                await self._line.write(order.message)
+            except asyncio.CancelledError:
+                # Half a command may have gone out, and what is sent next would become its end.
+                detail = f"{self._config.port}: a command could not be sent to its end"
+                self._ending.fail(DeviceError("cannot send", detail))
+                raise
+            await order.answered()
 
     async def _ask(self, request: bytes, poll: Poll) -> str:
         """Send one poll and wait for its answer; return what went wrong, or nothing.

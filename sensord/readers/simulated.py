@@ -16,18 +16,19 @@ import math
 import random
 import time
 from array import array
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Annotated, Any, ClassVar, Literal, NoReturn, assert_never
+from typing import Annotated, Any, ClassVar, Literal, NoReturn, assert_never, cast
 
 from sensord.config.schema import Duration, Within
 from sensord.decode.base import Sample
-from sensord.model import GOOD
+from sensord.errors import DeviceError
+from sensord.model import GOOD, Value
 from sensord.readers.backoff import LOCAL, Limits
-from sensord.readers.base import Link
+from sensord.readers.base import Link, Order
 from sensord.readers.ticks import next_tick
 
-__all__ = ["Config", "Reader", "Signal", "wave"]
+__all__ = ["Config", "Reader", "Signal", "Write", "wave"]
 
 STEPS_RANGE = (256, 4096)
 """How finely a period is cut: as finely as the ticks fall, within these."""
@@ -83,6 +84,30 @@ class Config:
             yield "signals", "at least one is needed"
         if self.interval < 0.001:  # noqa: PLR2004  # said in the message
             yield "interval", 'must be at least "1ms"'
+
+
+@dataclass(frozen=True, slots=True)
+class Write:
+    """What a command does to the made-up device.
+
+    A signal that is set stays at its value. ``sets`` are the signals that an action sets, ``delay``
+    is the time that it takes, and ``is_deaf`` makes a device that does nothing.
+    """
+
+    sets: dict[str, float] = field(default_factory=dict)
+    delay: Duration = 0.0
+    is_deaf: bool = False
+
+    def texts(self) -> Iterator[tuple[str, str]]:
+        """Yield nothing: nothing is sent."""
+        yield from ()
+
+    def message(self, values: Mapping[str, Value]) -> dict[str, float]:
+        """Return the signals to set; an empty name stands for the one that is written."""
+        value = values.get("value")
+        if isinstance(value, str):
+            raise ValueError("value: a simulated signal is a number")  # noqa: TRY004  # as every Write does
+        return self.sets if value is None else {"": float(cast("float", value)), **self.sets}
 
 
 def wave(signal: Signal, phase: float) -> float:
@@ -175,6 +200,28 @@ class Reader:
 
     def __init__(self, config: Config) -> None:
         self._config = config
+        self._held: dict[str, float] = {}
+        """By their names, the signals that were set."""
+        self._link: Link | None = None
+
+    async def write(self, order: Order) -> None:
+        """Set signals, and say at once that they are.
+
+        Raises:
+            DeviceError: It is not running.
+        """
+        if self._link is None:
+            raise DeviceError("not running")
+        order.sending()
+        how: Write = order.how
+        if how.delay:
+            await asyncio.sleep(how.delay)
+        if how.is_deaf:
+            return
+        message: dict[str, float] = order.message
+        told = {name or order.field: value for name, value in message.items()}
+        self._held |= told
+        self._link.samples([_sample((name, value, GOOD, None)) for name, value in told.items()])
 
     async def run(self, link: Link) -> NoReturn:
         """Hand on all signals at every tick; never ends by itself."""
@@ -184,13 +231,18 @@ class Reader:
             sources.append(_Source(name, signal, config.copies, config.interval))
             await asyncio.sleep(0)  # a table takes a millisecond; two hundred must not stall others
         names = [name for source in sources for name in source.names]
+        places = {name: place for place, name in enumerate(names)}
         good, no_time = [GOOD] * len(names), [None] * len(names)
+        self._link = link
         link.opened(f"{len(names)} simulated signals every {config.interval:g} s")
         due, tick = time.monotonic(), 0
         while True:
             values: list[float] = []
             for source in sources:
                 values += source.values(tick, tick * config.interval)
+            for name, value in self._held.items():
+                if name in places:
+                    values[places[name]] = value
             link.samples(list(map(_sample, zip(names, values, good, no_time, strict=True))))
             due, missed = next_tick(due, config.interval, time.monotonic())
             tick += 1 + missed
