@@ -9,7 +9,7 @@ same intake serves a live device and a recording of its bytes, on the recording'
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
 
@@ -132,6 +132,8 @@ class Intake:
 
     def samples(self, route: Route, samples: Iterable[Sample], now_us: int, wall_us: int) -> None:
         """Take decoded values."""
+        if self.listener is not None:
+            samples = list(samples)  # to be gone through twice
         taps = self._taps.get(route.source, {})
         count = 0
         due: list[tuple[Channel, Reading]] = []
@@ -155,6 +157,17 @@ class Intake:
         self.totals.samples += count
         self.totals.readings += len(due)
         self._bus.publish_all(due, wall_us)
+        if self.listener is not None:
+            self._show(self.listener, taps, samples)
+
+    def _show(
+        self, listener: Listener, taps: Mapping[str, _Tap | None], samples: Iterable[Sample]
+    ) -> None:
+        """Show what came, also what no policy let through: a state may confirm a command."""
+        for field_, value, quality, _ in samples:
+            tap = taps.get(field_)
+            if tap is not None:
+                listener.saw(tap.channel.topic, *conform(tap.rules, value, quality))
 
     def fault(self, fault: Fault) -> None:
         """Count and report what could not be understood."""

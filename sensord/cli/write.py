@@ -6,13 +6,14 @@ import argparse
 import asyncio
 import json
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 
 from sensord.cli.tail import DEFAULT_URL
 from sensord.client import Client
 from sensord.errors import ProtocolError, SensordError
 from sensord.model import Value
 
-__all__ = ["asked", "configure_url", "value_of"]
+__all__ = ["asked", "configure_identity", "configure_url", "value_of"]
 
 
 def configure_url(parser: argparse.ArgumentParser) -> None:
@@ -29,16 +30,50 @@ def value_of(text: str) -> Value:
     return found
 
 
-def asked(url: str, name: str, ask: Callable[[Client], Awaitable[str]]) -> int:
+def configure_identity(parser: argparse.ArgumentParser) -> None:
+    """Declare who the command is to the daemon."""
+    parser.add_argument(
+        "--identity",
+        type=Path,
+        metavar="FILE",
+        help="be the same client each time, so that a lease and a key outlive the command",
+    )
+
+
+def asked(
+    url: str, name: str, ask: Callable[[Client], Awaitable[str]], identity: Path | None = None
+) -> int:
     """Ask a daemon for something, print the answer, and return the exit status."""
 
     async def run() -> None:
-        async with Client(url, name=f"sensord {name}") as client:
+        key = _key(identity)
+        async with Client(url, name=f"sensord {name}", key=key) as client:
+            if identity is not None and client.key != key:
+                _keep(identity, client.key)
             try:
-                print(await ask(client))
+                if answer := await ask(client):
+                    print(answer)
             except ProtocolError as exc:
                 told = "" if exc.present is None else f"\n{json.dumps(exc.present)}"
                 raise SensordError(f"{exc}{told}") from exc
 
     asyncio.run(run())
     return 0
+
+
+def _key(identity: Path | None) -> str:
+    try:
+        return "" if identity is None else identity.read_text().strip()
+    except FileNotFoundError:
+        return ""
+    except (OSError, ValueError) as exc:
+        raise SensordError(f"{identity}: cannot be read: {exc}") from exc
+
+
+def _keep(identity: Path, key: str) -> None:
+    """Write down who we are, for our own eyes only."""
+    try:
+        identity.touch(0o600)
+        identity.write_text(f"{key}\n")
+    except OSError as exc:
+        raise SensordError(f"{identity}: cannot be written: {exc.strerror}") from exc

@@ -10,6 +10,7 @@ async with Client("ws://127.0.0.1:8765", name="my monitor") as client:
 """
 
 from sensord.client.client import Client, ClientError
+from sensord.client.control import CommandError, Control, Lease
 from sensord.client.conversation import Gap, Item, PhaseChange, Update
 from sensord.client.replay import Replay
 from sensord.client.state import Entry, SharedState
@@ -19,9 +20,12 @@ __all__ = [
     "Arrived",
     "Client",
     "ClientError",
+    "CommandError",
+    "Control",
     "Entry",
     "Gap",
     "Item",
+    "Lease",
     "PhaseChange",
     "Replay",
     "SharedState",

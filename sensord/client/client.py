@@ -27,6 +27,7 @@ from sensord.client.conversation import (
     Ended,
     Event,
     Items,
+    Outcome,
     Refused,
     Result,
     Update,
@@ -37,7 +38,7 @@ from sensord.errors import ProtocolError, SensordError
 from sensord.model import Position, Value
 from sensord.wire.frames import CODECS, Codec
 
-__all__ = ["Client", "ClientError"]
+__all__ = ["Client", "ClientError", "LostError", "StrangerError"]
 
 log = logging.getLogger("sensord.client")
 
@@ -66,6 +67,17 @@ class ClientError(SensordError):
         self.code = code
 
 
+class LostError(ClientError):
+    """The connection was lost before the answer."""
+
+
+class StrangerError(ClientError):
+    """The server does not know this client any more, nor what it has asked before."""
+
+    def __init__(self, client: str) -> None:
+        super().__init__(f"the server has forgotten the client {client}")
+
+
 class Client:
     """A connection to a sensord server that stays up.
 
@@ -88,6 +100,7 @@ class Client:
         self._subscriptions: dict[int, Subscription] = {}
         self._answers: dict[int, tuple[asyncio.Future[dict[str, Any]], bool]] = {}
         self._collected: dict[int, list[Update]] = {}
+        self._only_as: dict[int, str] = {}  # the client's id that a request must be asked with
         self._outbox: asyncio.Queue[dict[str, Any]] = asyncio.Queue(OUTBOX)
         self._socket: ClientConnection | None = None
         self._task: asyncio.Task[None] | None = None
@@ -111,6 +124,11 @@ class Client:
         self._end(ClientError("the client was closed"), None)
         if self._socket is not None:
             await self._socket.close()
+
+    @property
+    def key(self) -> str:
+        """What proves who this client is: hand it to a later one, and it is the same. Secret."""
+        return self._key
 
     # -- asking ------------------------------------------------------------------------------------
 
@@ -167,6 +185,25 @@ class Client:
             ClientError: The connection is lost before the answer; it may have been served.
         """
         return await self._ask({**fields, "op": op, "id": next(self._numbers)})
+
+    async def act(self, op: str, fields: Mapping[str, object], *, only_as: str) -> dict[str, Any]:
+        """Send a request that ends with an outcome; return that.
+
+        It is sent only while the server knows this client by the id ``only_as``.
+
+        Raises:
+            ProtocolError: The server refuses.
+            StrangerError: The server knows it by another id.
+            LostError: The connection is lost before the outcome.
+        """
+        number = next(self._numbers)
+        if only_as != self.id:
+            raise StrangerError(only_as)
+        self._only_as[number] = only_as
+        try:
+            return await self._ask({**fields, "op": op, "id": number}, until_end=True)
+        finally:
+            del self._only_as[number]
 
     async def publish(self, topic: str, value: Value, *, time_us: int | None = None) -> int:
         """Publish a reading of a topic that is open for clients; return its offset.
@@ -325,7 +362,10 @@ class Client:
             self._outbox.put_nowait(subscription.message())
         while not asked.empty():
             message = asked.get_nowait()
-            if message["id"] in self._answers:
+            only_as = self._only_as.get(message["id"], self.id)
+            if only_as != self.id:
+                self._settle(message["id"], {}, StrangerError(only_as))
+            elif message["id"] in self._answers:
                 self._outbox.put_nowait(message)
 
     async def _serve(self, conversation: Conversation) -> tuple[str, int]:
@@ -367,6 +407,8 @@ class Client:
                 answer, until_end = self._answers.get(request, (None, False))
                 if answer is not None and not until_end:
                     self._settle(request, fields, None)
+            case Outcome(request, fields):
+                self._settle(request, fields, None)
             case Refused(request, error):
                 if request in self._subscriptions:
                     self._subscriptions.pop(request).end(error)
@@ -388,7 +430,7 @@ class Client:
 
     def _forget_answers(self, reason: str) -> None:
         for request in tuple(self._answers):
-            self._settle(request, {}, ClientError(f"the connection was lost: {reason}"))
+            self._settle(request, {}, LostError(f"the connection was lost: {reason}"))
 
     def _end(self, error: ClientError, for_readers: ClientError | None) -> None:
         """Refuse requests from now on, and those that wait; let all iterations end."""

@@ -22,6 +22,7 @@ __all__ = [
     "Gap",
     "Item",
     "Items",
+    "Outcome",
     "PhaseChange",
     "Refused",
     "Result",
@@ -102,7 +103,15 @@ class Items:
     resume: Position | None
 
 
-Event = Result | Refused | Ended | Items
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """A `set` or `call` has ended, in one way or the other."""
+
+    request: int
+    fields: dict[str, Any]
+
+
+Event = Outcome | Result | Refused | Ended | Items
 
 
 class Conversation:
@@ -175,6 +184,8 @@ class Conversation:
                     message.get("detail", ""),
                 )
                 return Items(message["id"], [gap], self._position(message["to"]))
+            case "outcome":
+                return Outcome(message["id"], message)
             case "end":
                 return Ended(message["id"])
             case _:

@@ -7,7 +7,6 @@ apart here. What a writable topic does not say, its channel says.
 from __future__ import annotations
 
 import dataclasses
-import re
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
@@ -15,6 +14,7 @@ from sensord.config.channels import ChannelRules
 from sensord.config.filling import text_fault
 from sensord.config.schema import Faults, Path, structure, unknown_key
 from sensord.config.writing import Action, Argument, Command, Writable, Write
+from sensord.decode.regex import Pattern
 from sensord.model import ValueType
 from sensord.topics import expand, topic_fault
 
@@ -102,8 +102,8 @@ def _writable(
         is_set=True,
         arguments={"value": argument},
         how=how,
-        answer=re.compile(said.answer) if needs_answer else None,
-        refusal=re.compile(said.refusal) if said.refusal else None,
+        answer=Pattern(said.answer) if needs_answer else None,
+        refusal=Pattern(said.refusal) if said.refusal else None,
         state=state,
         tolerance=said.tolerance,
         decimals=rules.decimals,
@@ -135,8 +135,8 @@ def _action(
         is_set=False,
         arguments=said.arguments,
         how=how,
-        answer=re.compile(said.answer) if needs_answer else None,
-        refusal=re.compile(said.refusal) if said.refusal else None,
+        answer=Pattern(said.answer) if needs_answer else None,
+        refusal=Pattern(said.refusal) if said.refusal else None,
         state=state,
         reaches=said.reaches,
         tolerance=said.tolerance,

@@ -200,6 +200,9 @@ def _annotated(hint: Any, raw: object, path: Path, faults: Faults) -> object:
     if _Unit.SIZE in notes:
         value = _amount(_BYTES, 'a size such as "64KiB" or "16MiB"', raw, path, faults)
         return int(value) if isinstance(value, float) else value
+    if _Unit.SCALAR in notes:
+        is_one = type(raw) in {bool, int, str} or (type(raw) is float and math.isfinite(raw))
+        return raw if is_one else _refuse("a number, a text, true or false", raw, path, faults)
     value = _convert(inner, raw, path, faults)
     if _Text.PRINTABLE in notes and isinstance(value, str) and not value.isprintable():
         return _refuse("a text without control characters", raw, path, faults)

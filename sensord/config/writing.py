@@ -13,6 +13,8 @@ from dataclasses import dataclass, field
 from typing import Annotated, Literal, Protocol
 
 from sensord.config.schema import Duration, Scalar, Within
+from sensord.decode.regex import Pattern
+from sensord.decode.regex import pattern_fault as regex_fault
 from sensord.model import Value, ValueType
 from sensord.topics import pattern_fault
 
@@ -123,10 +125,8 @@ class _Confirmed:
 
     def _faults(self) -> Iterator[tuple[str, str]]:
         for key, pattern in (("answer", self.answer), ("refusal", self.refusal)):
-            try:
-                re.compile(pattern)
-            except re.error as exc:
-                yield key, f"is no regular expression: {exc}"
+            if message := regex_fault(pattern):
+                yield key, message
         if self.confirm in {"answer", "both"} and not self.answer:
             yield "answer", f'is needed with confirm = "{self.confirm}"'
         if self.refusal and not self.answer:
@@ -203,8 +203,8 @@ class Command:
     arguments: Mapping[str, Argument]
     how: Write
     """The reader's own options."""
-    answer: re.Pattern[str] | None = None
-    refusal: re.Pattern[str] | None = None
+    answer: Pattern | None = None
+    refusal: Pattern | None = None
     state: str = ""
     """The topic that is to reach a value, or none."""
     reaches: Value = None

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from sensord.audit import Audit
 from sensord.bus import Bus
@@ -173,7 +173,9 @@ class Leases:
                 self._forget(subject, None)  # it is written when the disk takes it
             done(error)
 
-        self._end(self._mine(subject, who), "given_back", forgotten)
+        held = self._mine(subject, who)
+        held.lease = replace(held.lease, holder=who)  # as it is now known: it may have moved
+        self._end(held, "given_back", forgotten)
 
     def gone(self, who: Identity) -> None:
         """Learn that a client is gone: what it holds is free."""

@@ -11,7 +11,7 @@ from sensord.decode.regex_cost import TooManyWaysError, longest_line
 from sensord.decode.text import BAD_ENCODING, UNPRINTABLE, TextOptions, TextValues
 from sensord.model import Metadata
 
-__all__ = ["NO_MATCH", "TOO_LONG", "Config", "Decoder"]
+__all__ = ["NO_MATCH", "TOO_LONG", "Config", "Decoder", "Pattern", "pattern_fault"]
 
 NO_MATCH = "no match"
 TOO_LONG = "too long for the pattern"
@@ -34,16 +34,12 @@ class Config(TextOptions):
 
     def faults(self) -> Iterator[tuple[str, str]]:
         """Yield what the types cannot say."""
+        if message := pattern_fault(self.pattern):
+            yield "pattern", message
         try:
             groups = re.compile(self.pattern).groupindex
-        except (re.error, OverflowError, RecursionError) as error:
-            yield "pattern", f"is not a regular expression: {error}"
+        except (re.error, OverflowError, RecursionError):
             return
-        try:
-            if longest_line(self.pattern) < LEAST:
-                yield "pattern", _AMBIGUOUS
-        except TooManyWaysError:
-            yield "pattern", _NESTED
         if not groups:
             yield "pattern", "must name a group, as in (?P<temperature>[-0-9.]+)"
         for field in self.text_fields:
@@ -61,22 +57,45 @@ _AMBIGUOUS = (
 )
 
 
+def pattern_fault(pattern: str) -> str | None:
+    """Say why a regular expression cannot be used on what a device sends, or None if it can."""
+    try:
+        re.compile(pattern)
+    except (re.error, OverflowError, RecursionError) as error:
+        return f"is not a regular expression: {error}"
+    try:
+        return _AMBIGUOUS if longest_line(pattern) < LEAST else None
+    except TooManyWaysError:
+        return _NESTED
+
+
+class Pattern:
+    """A regular expression that looks at no text that it could take very long on."""
+
+    def __init__(self, pattern: str) -> None:
+        self._search = re.compile(pattern).search
+        self.longest = longest_line(pattern)
+
+    def search(self, text: str) -> re.Match[str] | None:
+        """Return the first match; None if there is none, or if the text is too long."""
+        return self._search(text) if len(text) <= self.longest else None
+
+
 class Decoder:
     """Turns one line into a sample for each named group that matched something."""
 
     def __init__(self, config: Config) -> None:
         self._values = TextValues(config, config.text_fields)
-        self._search = re.compile(config.pattern).search
-        self._longest = longest_line(config.pattern)
+        self._pattern = Pattern(config.pattern)
 
     def decode(self, message: bytes) -> Decoded:
         """Decode one line."""
         text = self._values.text(message)
         if text is None:
             return Decoded([], [Fault(BAD_ENCODING, excerpt(message))])
-        if len(text) > self._longest:
+        if len(text) > self._pattern.longest:
             return Decoded([], [Fault(TOO_LONG, excerpt(message))])
-        match = self._search(text)
+        match = self._pattern.search(text)
         if match is None:
             return Decoded([], [Fault(NO_MATCH, excerpt(message))])
         samples: list[Sample] = []

@@ -1,0 +1,39 @@
+"""`sensord call`: call an action of a device, or a service."""
+
+from __future__ import annotations
+
+import argparse
+import json
+
+from sensord.cli.set import configure_act
+from sensord.cli.write import asked, value_of
+from sensord.client import Client, Control
+from sensord.model import Value
+
+__all__ = ["configure", "run"]
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Declare the options."""
+    parser.add_argument("name", help="<device>/<action>, or a service")
+    parser.add_argument("args", nargs="*", type=_argument, metavar="ARG=VALUE")
+    configure_act(parser)
+
+
+def _argument(text: str) -> tuple[str, Value]:
+    name, divider, value = text.partition("=")
+    if not name or not divider:
+        raise argparse.ArgumentTypeError(f"{text}: expected a name and a value, such as minutes=5")
+    return name, value_of(value)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Call it and print what it tells."""
+
+    async def call(client: Client) -> str:
+        done = await Control(client).call(
+            options.name, dict(options.args), key=options.key, timeout_s=options.timeout
+        )
+        return "" if done is None else json.dumps(done, ensure_ascii=False)
+
+    return asked(options.url, "call", call, options.identity)

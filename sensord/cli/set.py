@@ -1,0 +1,43 @@
+"""`sensord set`: set a topic that a device lets clients write."""
+
+from __future__ import annotations
+
+import argparse
+import json
+
+from sensord.cli.tail import duration
+from sensord.cli.write import asked, configure_identity, configure_url, value_of
+from sensord.client import Client, Control
+
+__all__ = ["configure", "configure_act", "run"]
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Declare the options."""
+    parser.add_argument("topic", help="one that a device declares writable")
+    parser.add_argument("value", type=value_of, help="JSON, or a text")
+    configure_act(parser)
+
+
+def configure_act(parser: argparse.ArgumentParser) -> None:
+    """Declare what `sensord set` and `sensord call` have in common."""
+    parser.add_argument(
+        "--key",
+        default="",
+        help="with the same key and identity it is the same act, never a second",
+    )
+    parser.add_argument("--timeout", type=duration, help="how long it may take, such as 2s")
+    configure_identity(parser)
+    configure_url(parser)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Set it and print the value that was confirmed."""
+
+    async def set_(client: Client) -> str:
+        done = await Control(client).set(
+            options.topic, options.value, key=options.key, timeout_s=options.timeout
+        )
+        return json.dumps(done, ensure_ascii=False)
+
+    return asked(options.url, "set", set_, options.identity)
