@@ -12,6 +12,7 @@ from sensord.client.conversation import (
     Event,
     Gap,
     Items,
+    Outcome,
     PhaseChange,
     Refused,
     Result,
@@ -76,6 +77,8 @@ def check(event: Event | None, message: Message) -> None:
             detail = message.get("detail", "")
             gap = Gap(reason, start, stop, message["count"], message["lost"], detail)
             assert event == Items(message["id"], [gap], position(message["to"]))
+        case "outcome":
+            assert event == Outcome(message["id"], message)
         case "end":
             assert event == Ended(message["id"])
         case "outcome":
