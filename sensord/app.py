@@ -24,6 +24,7 @@ from sensord.bus import Bus
 from sensord.clock import Clock, SystemClock
 from sensord.config.tree import Config
 from sensord.config.tree import Device as DeviceConfig
+from sensord.control import Control
 from sensord.decode import registry as decoders
 from sensord.decode.framing import LineFramer
 from sensord.device import Device
@@ -83,10 +84,7 @@ class App:
         sharing = Sharing.build(bus, store, loop, self.config.clients)
         control = control_for(bus, sharing, loop, self.config.control)
         server = Server(bus, loop, self._limits(), archive, sharing, control)
-        devices = [self._device(device, bus, loop) for device in self.config.devices]
-        for device in devices:
-            control.add(device.commands)
-        control.begin()
+        devices = self._devices(control, bus, loop)
         try:
             await server.listen(self.config.server.listen)
         except OSError as exc:
@@ -158,6 +156,14 @@ class App:
             outbox_bytes=server.outbox,
             lag_timeout_s=server.lag_timeout,
         )
+
+    def _devices(self, control: Control, bus: Bus, loop: asyncio.AbstractEventLoop) -> list[Device]:
+        """Build the devices and let clients act on them, on with what was promised before."""
+        devices = [self._device(config, bus, loop) for config in self.config.devices]
+        for device in devices:
+            control.add(device.commands)
+        control.begin()
+        return devices
 
     def _device(self, config: DeviceConfig, bus: Bus, loop: asyncio.AbstractEventLoop) -> Device:
         framer = LineFramer(config.framing)
