@@ -18,7 +18,15 @@ from sensord.log import Log
 from sensord.model import Channel, Metadata, Reading, Record, make_record
 from sensord.topics import FilterTree, TopicTree
 
-__all__ = ["Bus", "Sink"]
+__all__ = ["Bus", "Sink", "Watcher"]
+
+
+class Watcher(Protocol):
+    """Somebody who wants to know of channels that its filters select."""
+
+    def selected(self, channel: Channel) -> None:
+        """Learn of a new channel; may not wait and may not raise."""
+        ...
 
 
 class Sink(Protocol):
@@ -44,6 +52,7 @@ class Bus:
         self._by_topic: dict[str, Channel] = {}
         self._topics: TopicTree[Channel] = TopicTree()
         self._filters: FilterTree[Sink] = FilterTree()
+        self._watchers: FilterTree[Watcher] = FilterTree()
         self._described: dict[tuple[str, Metadata], Channel] = {}
         self._claimed: set[str] = set()
 
@@ -81,6 +90,8 @@ class Bus:
         self._topics.add(topic, channel)
         for sink in sinks:
             sink.selected(channel)
+        for watcher in dict.fromkeys(self._watchers.match(topic)):
+            watcher.selected(channel)
         return channel
 
     def described(self, topic: str, metadata: Metadata) -> Channel:
@@ -166,3 +177,13 @@ class Bus:
             self._filters.remove(pattern, sink)
         for channel in self.select(filters):
             self._sinks[channel.number].remove(sink)
+
+    def watch(self, filters: Sequence[str], watcher: Watcher) -> None:
+        """Tell ``watcher`` of each new channel that the filters select, but of no records."""
+        for pattern in filters:
+            self._watchers.add(pattern, watcher)
+
+    def unwatch(self, filters: Sequence[str], watcher: Watcher) -> None:
+        """Take back a `watch` with the same filters."""
+        for pattern in filters:
+            self._watchers.remove(pattern, watcher)

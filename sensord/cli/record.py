@@ -21,7 +21,16 @@ import uvloop
 
 from sensord.cli.info import size_text
 from sensord.cli.tail import DEFAULT_URL, count, duration, start_of
-from sensord.client import Arrived, Client, ClientError, Gap, PhaseChange, Subscription, Update
+from sensord.client import (
+    Arrived,
+    Client,
+    ClientError,
+    Gap,
+    Item,
+    PhaseChange,
+    Subscription,
+    Update,
+)
 from sensord.errors import SensordError
 from sensord.log.journal import Batch, Hole
 from sensord.model import Position
@@ -213,7 +222,7 @@ class _Recorder:
         """Return the daemon's clock."""
         return time.monotonic_ns() // 1000 + self._ahead_us
 
-    def _take(self, arrived: Arrived) -> None:
+    def _take(self, arrived: Arrived[Item]) -> None:
         told: list[Told] = []
         for item in arrived.items:
             match item:

@@ -11,24 +11,42 @@ async with Client("ws://127.0.0.1:8765", name="my monitor") as client:
 
 from sensord.client.client import Client, ClientError
 from sensord.client.control import CommandError, Control, Lease
-from sensord.client.conversation import Gap, Item, PhaseChange, Update
+from sensord.client.conversation import (
+    Again,
+    Complete,
+    Gap,
+    Item,
+    PhaseChange,
+    Row,
+    Summary,
+    Update,
+)
+from sensord.client.inflow import Arrived
+from sensord.client.queries import History, Listing, Summaries
 from sensord.client.replay import Replay
 from sensord.client.state import Entry, SharedState
-from sensord.client.subscription import Arrived, Subscription
+from sensord.client.subscription import Subscription
 
 __all__ = [
+    "Again",
     "Arrived",
     "Client",
     "ClientError",
     "CommandError",
+    "Complete",
     "Control",
     "Entry",
     "Gap",
+    "History",
     "Item",
     "Lease",
+    "Listing",
     "PhaseChange",
     "Replay",
+    "Row",
     "SharedState",
     "Subscription",
+    "Summaries",
+    "Summary",
     "Update",
 ]

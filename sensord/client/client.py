@@ -22,6 +22,7 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidURI
 from websockets.typing import Subprotocol
 
+from sensord.client.asking import Asking
 from sensord.client.conversation import (
     Conversation,
     Ended,
@@ -32,8 +33,9 @@ from sensord.client.conversation import (
     Result,
     Update,
 )
+from sensord.client.inflow import Inflow, Opened, place
 from sensord.client.replay import Replay
-from sensord.client.subscription import Arrived, Subscription, place
+from sensord.client.subscription import Subscription
 from sensord.errors import ProtocolError, SensordError
 from sensord.model import Position, Value
 from sensord.wire.frames import CODECS, Codec
@@ -78,7 +80,7 @@ class StrangerError(ClientError):
         super().__init__(f"the server has forgotten the client {client}")
 
 
-class Client:
+class Client(Asking):
     """A connection to a sensord server that stays up.
 
     Entering it connects; if that fails it raises. Later losses of the connection are mended by
@@ -97,7 +99,7 @@ class Client:
         self._name = name
         self._codec: Codec = CODECS[f"sensord.v1.{encoding}"]
         self._numbers = itertools.count(2)
-        self._subscriptions: dict[int, Subscription] = {}
+        self._inflows: dict[int, Inflow[Any]] = {}
         self._answers: dict[int, tuple[asyncio.Future[dict[str, Any]], bool]] = {}
         self._collected: dict[int, list[Update]] = {}
         self._only_as: dict[int, str] = {}  # the client's id that a request must be asked with
@@ -152,10 +154,19 @@ class Client:
             options["max_latency"] = max_latency_s
         if deadband:
             options["deadband"] = deadband
-        subscription = Subscription(next(self._numbers), topics, options)
-        self._request(subscription.message())
-        self._subscriptions[subscription.request] = subscription
-        return subscription
+        return self.opened(Subscription(next(self._numbers), topics, options))
+
+    def opened(self, inflow: Opened) -> Opened:
+        """Ask what an iterator brings the answer of."""
+        message = inflow.message()
+        assert message is not None, "it has just begun"
+        self.send(message)
+        self._inflows[inflow.request] = inflow
+        return inflow
+
+    def number(self) -> int:
+        """Return the id for another request."""
+        return next(self._numbers)
 
     def replay(
         self,
@@ -172,10 +183,12 @@ class Client:
         options: dict[str, Any] = {"from": place(start), "speed": speed, "paused": paused}
         if stop is not None:
             options["to"] = place(stop)
-        replay = Replay(next(self._numbers), topics, options, self.ask)
-        self._request(replay.message())
-        self._subscriptions[replay.request] = replay
-        return replay
+        return self.opened(Replay(next(self._numbers), topics, options, self.ask))
+
+    def cancel(self, request: int) -> None:
+        """Cancel a request; what it is answered with is of no interest any more."""
+        if self._inflows.pop(request, None) is not None and self._ended is None:
+            self.send({"op": "cancel", "id": next(self._numbers), "request": request})
 
     async def ask(self, op: str, fields: Mapping[str, object]) -> dict[str, Any]:
         """Send a request that is answered at once; return the answer.
@@ -219,10 +232,10 @@ class Client:
 
     def unsubscribe(self, subscription: Subscription) -> None:
         """End a subscription: its iteration stops after what has already arrived."""
-        if self._subscriptions.pop(subscription.request, None) is not None:
+        if self._inflows.pop(subscription.request, None) is not None:
             number = next(self._numbers)
             message = {"op": "unsubscribe", "id": number, "subscription": subscription.request}
-            self._request(message)
+            self.send(message)
             subscription.end(None)
 
     async def get(self, *topics: str) -> list[Update]:
@@ -251,14 +264,19 @@ class Client:
 
     async def _ask(self, message: dict[str, Any], *, until_end: bool = False) -> dict[str, Any]:
         answer: asyncio.Future[dict[str, Any]] = asyncio.get_running_loop().create_future()
-        self._request(message)
+        self.send(message)
         self._answers[message["id"]] = (answer, until_end)
         # A reader that asks does not read meanwhile: its full queue must not hold up the answer.
-        for subscription in self._subscriptions.values():
-            subscription.hurry()
+        for inflow in self._inflows.values():
+            inflow.hurry()
         return await answer
 
-    def _request(self, message: dict[str, Any]) -> None:
+    def send(self, message: dict[str, Any]) -> None:
+        """Send a request when there is a connection.
+
+        Raises:
+            ClientError: There will be none any more, or too many wait for one.
+        """
         if self._ended is not None:
             raise self._ended
         try:
@@ -358,8 +376,11 @@ class Client:
     def _ask_again(self) -> None:
         """Open the subscriptions where they stand; send what was asked while nobody was there."""
         asked, self._outbox = self._outbox, asyncio.Queue(OUTBOX)
-        for subscription in self._subscriptions.values():
-            self._outbox.put_nowait(subscription.message())
+        for inflow in self._inflows.values():
+            inflow.lost()
+            message = inflow.message()
+            if message is not None:
+                self._outbox.put_nowait(message)
         while not asked.empty():
             message = asked.get_nowait()
             only_as = self._only_as.get(message["id"], self.id)
@@ -395,29 +416,35 @@ class Client:
 
     async def _deliver(self, event: Event) -> None:
         match event:
-            case Items(request, items, resume):
-                subscription = self._subscriptions.get(request)
-                if subscription is not None:
-                    await subscription.put(Arrived(items, resume), lambda: self._answers)
-                    # Only now: a frame counts as handled when it is on its way to the reader.
-                    subscription.position = resume or subscription.position
+            case Items(request, items):
+                inflow = self._inflows.get(request)
+                if inflow is not None:
+                    await inflow.put(event, lambda: self._answers)
                 elif request in self._collected:
                     self._collected[request] += [i for i in items if isinstance(i, Update)]
             case Result(request, fields):
                 answer, until_end = self._answers.get(request, (None, False))
                 if answer is not None and not until_end:
                     self._settle(request, fields, None)
+                elif request in self._inflows:
+                    self._inflows[request].answered(fields)
             case Outcome(request, fields):
                 self._settle(request, fields, None)
             case Refused(request, error):
-                if request in self._subscriptions:
-                    self._subscriptions.pop(request).end(error)
+                if request in self._inflows:
+                    self._inflows.pop(request).end(error)
                 elif request is not None:
                     self._settle(request, {}, error)
             case Ended(request):
-                if request in self._subscriptions:
-                    self._subscriptions.pop(request).end(None)
+                self._over(event)
                 self._settle(request, {}, None)
+
+    def _over(self, event: Ended) -> None:
+        inflow = self._inflows.get(event.request)
+        if inflow is not None:
+            inflow.over(event)
+            if inflow.is_over:
+                del self._inflows[event.request]
 
     def _settle(self, request: int, fields: dict[str, Any], error: Exception | None) -> None:
         answer, _ = self._answers.pop(request, (None, False))
@@ -437,8 +464,8 @@ class Client:
         self._ended = error
         for request in tuple(self._answers):
             self._settle(request, {}, error)
-        for subscription in self._subscriptions.values():
-            subscription.end(for_readers)
+        for inflow in self._inflows.values():
+            inflow.end(for_readers)
 
 
 async def _payloads(socket: ClientConnection) -> AsyncIterator[bytes]:

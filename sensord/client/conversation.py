@@ -11,11 +11,13 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from sensord.errors import ProtocolError
-from sensord.model import Channel, Position, Reading
+from sensord.model import Channel, Position, Reading, Value
 from sensord.wire.frames import Codec
 from sensord.wire.messages import from_announcement
 
 __all__ = [
+    "Again",
+    "Complete",
     "Conversation",
     "Ended",
     "Event",
@@ -26,6 +28,8 @@ __all__ = [
     "PhaseChange",
     "Refused",
     "Result",
+    "Row",
+    "Summary",
     "Update",
 ]
 
@@ -72,6 +76,46 @@ Item = Update | Gap | PhaseChange
 
 
 @dataclass(frozen=True, slots=True)
+class Summary:
+    """What the readings of one channel come to in one interval; see `docs/protocol.md`, 3.2.
+
+    ``time_us`` is where the interval begins. ``minimum``, ``maximum`` and ``mean`` are of numbers
+    only.
+    """
+
+    channel: Channel
+    time_us: int
+    count: int
+    first: Value
+    last: Value
+    minimum: float | None
+    maximum: float | None
+    mean: float | None
+
+    @property
+    def topic(self) -> str:
+        """The topic of its channel."""
+        return self.channel.topic
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A topic, a device or a client: what is known of it, as `docs/protocol.md`, 3.2, says."""
+
+    fields: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Complete:
+    """What was asked for has been told; what changes follows from here."""
+
+
+@dataclass(frozen=True, slots=True)
+class Again:
+    """The connection was lost: forget the rows, for all of them come anew."""
+
+
+@dataclass(frozen=True, slots=True)
 class Result:
     """A request succeeded."""
 
@@ -89,9 +133,11 @@ class Refused:
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """A request is over."""
+    """A request is over; of a history is known where another would go on, and if it is complete."""
 
     request: int
+    resume: Position | None = None
+    is_complete: bool | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +145,7 @@ class Items:
     """What arrived for one request. ``resume`` is where it goes on after them, if known."""
 
     request: int
-    items: list[Item]
+    items: Sequence[Item | Summary | Row | Complete]
     resume: Position | None
 
 
@@ -137,7 +183,7 @@ class Conversation:
             raise ProtocolError("bad_message", "neither a frame nor a control message")
         try:
             return self._control(message)
-        except (KeyError, TypeError) as exc:
+        except (KeyError, TypeError, ValueError) as exc:
             raise ProtocolError("bad_message", f"incomplete message: {message!r}"[:200]) from exc
 
     def _frame(self, message: Sequence[object]) -> Event | None:
@@ -172,6 +218,17 @@ class Conversation:
             case "error":
                 error = ProtocolError(message["code"], message["message"], message.get("present"))
                 return Refused(message["id"], error)
+            case "outcome":
+                return Outcome(message["id"], message)
+            case "end":
+                resume = self._position(message.get("cursor"))
+                return Ended(message["id"], resume, message.get("complete"))
+            case _:
+                return self._brought(message)
+
+    def _brought(self, message: dict[str, Any]) -> Items | None:
+        """Read what belongs to an open request, in the order in which it was sent."""
+        match message.get("op"):
             case "stream":
                 return self._stream(message)
             case "gap":
@@ -184,14 +241,29 @@ class Conversation:
                     message.get("detail", ""),
                 )
                 return Items(message["id"], [gap], self._position(message["to"]))
-            case "outcome":
-                return Outcome(message["id"], message)
-            case "end":
-                return Ended(message["id"])
+            case "summary":
+                rows = [self._summary(row) for row in message["rows"]]
+                return Items(message["id"], rows, self._position(message["cursor"]))
+            case "rows":
+                return Items(message["id"], [Row(dict(row)) for row in message["rows"]], None)
+            case "complete":
+                return Items(message["id"], [Complete()], self._position(message.get("cursor")))
             case _:
                 return None  # from a newer server
 
-    def _stream(self, message: dict[str, Any]) -> Event:
+    def _summary(self, row: dict[str, Any]) -> Summary:
+        return Summary(
+            self._channels[row["channel"]],
+            row["time_us"],
+            row["count"],
+            row["first"],
+            row["last"],
+            row.get("min"),
+            row.get("max"),
+            row.get("mean"),
+        )
+
+    def _stream(self, message: dict[str, Any]) -> Items:
         stream, request = message["stream"], message["id"]
         for known in [s for s, r in self._requests.items() if r == request]:
             del self._requests[known]

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
-from sensord.client.subscription import Subscription, place
+from sensord.client.inflow import place
+from sensord.client.subscription import Subscription
 from sensord.model import Position
 
 __all__ = ["Replay"]

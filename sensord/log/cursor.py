@@ -148,8 +148,8 @@ class Cursor:
         if lost is None:
             return []
         end = min(lost.stop, stop)
-        # The counts are of all the records; how many were logged since some time is not known.
-        known = end == lost.stop and self.since_us is None
+        # The counts are of all the records; how many of them are of some time is not known.
+        known = end == lost.stop and self.since_us is None and self._until_us is None
         return [Missed(lost.start, end, EXPIRED, "", lost.counts if known else None)]
 
 

@@ -86,7 +86,7 @@ class Caller(Protocol):
         """
         ...
 
-    def end(self, number: int) -> None:
+    def end(self, number: int, /, **fields: object) -> None:
         """Close an open request and say that it is over."""
         ...
 

@@ -203,12 +203,12 @@ class Session:
         if len(self.ongoing) >= limit:
             raise ProtocolError("too_many", f"end one of your {limit} open requests first")
 
-    def end(self, number: int) -> None:
+    def end(self, number: int, /, **fields: object) -> None:
         """Close an open request and say that it is over."""
         request = self.ongoing.pop(number)
         request.close()
         self._lost.update(request.lost)
-        self.tell({"op": "end", "id": number})
+        self.tell({"op": "end", "id": number, **fields})
 
     def settle(self, number: int, answer: Message) -> None:
         """Answer a request that was kept open until now, and close it."""

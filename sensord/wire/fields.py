@@ -10,7 +10,7 @@ from sensord.model import Value
 from sensord.topics import filter_fault, topic_fault
 from sensord.wire.frames import Message
 
-__all__ = ["MAX_FILTERS", "bad", "integer", "number", "text", "topic", "topics", "value"]
+__all__ = ["MAX_FILTERS", "bad", "flag", "integer", "number", "text", "topic", "topics", "value"]
 
 MAX_FILTERS = 64
 
@@ -103,3 +103,15 @@ def value(message: Message, field: str, default: object = _MISSING) -> Value:
     if fault := value_fault(found):
         raise bad(field, fault)
     return cast("Value", found)
+
+
+def flag(message: Message, field: str) -> bool:
+    """Read true or false; false if it is missing.
+
+    Raises:
+        ProtocolError: It is neither.
+    """
+    raw = message.get(field, False)
+    if type(raw) is not bool:
+        raise bad(field, "send true or false")
+    return raw

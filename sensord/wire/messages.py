@@ -7,14 +7,26 @@ from __future__ import annotations
 
 import enum
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from sensord.errors import ProtocolError
 from sensord.model import Channel, Kind, Metadata, Value, ValueType
 from sensord.wire.frames import Message
 
-__all__ = ["Phase", "announcement", "error", "from_announcement", "gap", "outcome", "phase_change"]
+__all__ = [
+    "Phase",
+    "announcement",
+    "complete",
+    "description",
+    "error",
+    "from_announcement",
+    "gap",
+    "outcome",
+    "phase_change",
+    "rows",
+    "summary",
+]
 
 
 class Phase(enum.StrEnum):
@@ -88,13 +100,36 @@ def gap(
     return message
 
 
+def summary(request: int, cursor: int | None, intervals: Sequence[Message]) -> Message:
+    """Tell intervals of a history; ``cursor`` is where it would go on, unless more of them come."""
+    return {"op": "summary", "id": request, "cursor": cursor, "rows": intervals}
+
+
+def rows(request: int, some: Sequence[Message]) -> Message:
+    """Tell topics, devices or clients."""
+    return {"op": "rows", "id": request, "rows": some}
+
+
+def complete(request: int, cursor: int | None = None) -> Message:
+    """Say that what was asked for is told, and changes follow from here."""
+    message: Message = {"op": "complete", "id": request}
+    if cursor is not None:
+        message["cursor"] = cursor
+    return message
+
+
 _DEFAULT = Metadata()
 
 
 def announcement(channel: Channel) -> Message:
     """Describe a channel for a ``channels`` message, defaults left out."""
+    return {"channel": channel.number, **description(channel)}
+
+
+def description(channel: Channel) -> Message:
+    """Describe a topic, defaults left out."""
     metadata = channel.metadata
-    told: Message = {"channel": channel.number, "topic": channel.topic}
+    told: Message = {"topic": channel.topic}
     if metadata.type is not _DEFAULT.type:
         told["type"] = metadata.type.value
     if metadata.kind is not _DEFAULT.kind:

@@ -389,6 +389,9 @@ VALUES: dict[str, list[object]] = {
     "timeout": [0.01, 3600, 0, 3601, None, "1", True],
     "subject": ["boiler", "plant/a", "", "#", 7, None],
     "duration": [1, 86_400, 0.5, 86_401, None, "1", True],
+    "limit": [None, 1, 2**53 - 1, 2**53, 0, 1.5, "1", True],
+    "interval": [None, 0.1, 60, 31_622_400, 0.09, 31_622_401, "1", True],
+    "follow": [False, True, None, 1],
     "unknown": ["ignored"],
 }
 """For each field of a request: good values and bad ones."""
@@ -404,6 +407,7 @@ def requests(op: str) -> Iterator[dict[str, Any]]:
     whole: dict[str, Any] = {"op": op, **REQUEST}
     yield from ({**whole, name: value} for name in VALUES for value in VALUES[name])
     yield from ({k: v for k, v in whole.items() if k != name} for name in REQUEST)
+    yield from ({**whole, "follow": True, name: VALUES[name][0]} for name in VALUES)
     yield {**{name: values[0] for name, values in VALUES.items()}, **whole}
 
 
@@ -448,6 +452,7 @@ class Plant:
             "plant/label", Metadata(ValueType.STRING, description="what it says")
         )
         self.state = bus.channel("plant/state", Metadata(ValueType.JSON))
+        self.boiler = bus.channel("$sys/devices/boiler", Metadata(ValueType.JSON))
         control = server.shared.control
         control.calls.register("valve/open", Valve())
         control.sets.register("plant/label", Valve())
@@ -461,6 +466,7 @@ class Plant:
             self.bus.publish(self.temperature, Reading(now, value))
         self.bus.publish(self.temperature, Reading(now, None, Quality(Level.BAD, "not_finite")))
         self.bus.publish(self.count, Reading(now, 2**60))
+        self.bus.publish(self.boiler, Reading(now, {"state": "up", "faults": {}}))
         self.bus.publish(self.count, Reading(now - 10, 2**60, STALE, restates=True))
         self.bus.publish(self.opened, Reading(now - 10, value=True))
         self.bus.publish(self.opened, Reading(now - 10, True, GOOD, restates=True))
@@ -649,6 +655,25 @@ async def test_what_a_server_says_is_described(codec: Codec) -> None:
         await client.until(lambda message: isinstance(message, list))
         await client.ask("subscribe", change=first, topics=["plant/#"], deadband=0.1)
         await client.ask("unsubscribe", subscription=first, topics=["plant/#"])
+
+        past: dict[str, Any] = {"topics": ["plant/#"], "from": {"time_us": 0}}
+        await client.ask("history", **past, limit=3)
+        await client.until_told(op="end", complete=False)
+        await client.ask("history", **past, interval=0.1)
+        await client.until_told(op="end", complete=True)
+        followed: dict[str, dict[str, Any]] = {
+            "history": {**past, "interval": 60},
+            "topics": {"topics": ["#", "$sys/#"]},
+            "devices": {},
+            "clients": {},
+        }
+        for op, fields in followed.items():
+            answer = await client.ask(op, **fields, follow=True)
+            await client.until_told(op="complete", id=answer["id"])
+            await client.ask("cancel", request=answer["id"])
+        answer = await client.ask("history", **past, follow=True)
+        await client.until_told(op="stream", id=answer["id"], phase="live")
+        await client.ask("cancel", request=answer["id"])
 
         cancelled = await client.subscribe(topics=["plant/#"], **{"from": "now"})
         await client.ask("cancel", request=cancelled)

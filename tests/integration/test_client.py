@@ -17,7 +17,7 @@ from websockets.typing import Subprotocol
 
 import sensord.client.client
 from sensord.client import Client, ClientError, Update
-from sensord.client.subscription import QUEUE
+from sensord.client.inflow import QUEUE
 from sensord.errors import ProtocolError
 from sensord.model import Position
 from sensord.server.shared import Limits

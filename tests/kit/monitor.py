@@ -60,6 +60,12 @@ class Story:
     cursor: int | None = None
     phase: str = ""
     is_ended: bool = False
+    end: dict[str, Any] = field(default_factory=dict)
+    """The message that ended it."""
+    rows: list[dict[str, Any]] = field(default_factory=list)
+    """Of summaries and listings."""
+    complete_after: int | None = None
+    """How many rows had come when they were said to be complete."""
 
     @property
     def readings(self) -> list[Seen]:
@@ -131,7 +137,7 @@ class _Monitor:
         """Send a request that opens a stream; its result has come when this returns."""
         answer = await self.ask(op, **fields)
         assert answer["op"] == "result", answer
-        return self._stories[answer["id"]]
+        return self._stories.setdefault(answer["id"], Story())
 
     def number(self, story: Story) -> int:
         """Return the id of the request that opened a story."""
@@ -188,8 +194,16 @@ class _Monitor:
                 story = self._stories[message["id"]]
                 story.told.append(message)
                 self._reach(story, message["to"])
+            case "summary" | "rows":
+                story = self._stories.setdefault(message["id"], Story())
+                story.rows += message["rows"]
+                story.cursor = message.get("cursor") or story.cursor
+            case "complete":
+                story = self._stories.setdefault(message["id"], Story())
+                story.complete_after = len(story.rows)
             case "end":
-                self._stories[message["id"]].is_ended = True
+                story = self._stories.setdefault(message["id"], Story())
+                story.is_ended, story.end = True, message
             case other:
                 raise AssertionError(f"there is no op {other}")
 

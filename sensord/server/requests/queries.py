@@ -1,4 +1,7 @@
-"""Answers to those who ask what is known: ``get`` and ``ping``; and ``cancel``, which ends any."""
+"""Answers to those who ask for what is known or recorded; and ``ping``, and ``cancel``.
+
+An answer that goes on with the readings that come is a subscription.
+"""
 
 from __future__ import annotations
 
@@ -7,14 +10,19 @@ from typing import Any
 
 from sensord.errors import ProtocolError
 from sensord.model import Record
+from sensord.server import listing
 from sensord.server.caller import Caller
 from sensord.server.group import announcements, frames
+from sensord.server.history import History
 from sensord.server.parts import Parts
+from sensord.server.past import Past
 from sensord.server.promise import Promise
+from sensord.server.requests.subscriptions import open_subscription
+from sensord.server.summaries import Summaries
 from sensord.wire.frames import Codec
-from sensord.wire.requests import Request
+from sensord.wire.requests import Request, queries
 from sensord.wire.requests.greeting import Cancel, Ping
-from sensord.wire.requests.queries import Get
+from sensord.wire.requests.subscriptions import Options
 
 __all__ = ["HANDLERS"]
 
@@ -34,8 +42,11 @@ def cancel(caller: Caller, request: Cancel) -> None:
     caller.watching()
 
 
-def get(caller: Caller, request: Get) -> None:
+def get(caller: Caller, request: queries.Get) -> None:
     """Answer with last values."""
+    if request.is_following:
+        open_subscription(caller, request.id, request.topics, Options(), "snapshot")
+        return
     bus = caller.shared.bus
     stream = caller.shared.groups.next_stream()
     records = [r for c in bus.select(request.topics) if (r := bus.last(c)) is not None]
@@ -51,8 +62,54 @@ def _packets(codec: Codec, stream: int, records: Sequence[Record]) -> Iterator[b
         yield data
 
 
+def history(caller: Caller, request: queries.History) -> None:
+    """Answer with readings of the past, or their summaries."""
+    number, topics, limit = request.id, request.topics, request.limit
+    past: Past
+    if request.interval_s is not None:
+        is_following = request.is_following
+        interval_s = request.interval_s
+        past = Summaries(number, caller, topics, interval_s, limit, is_following=is_following)
+    elif request.is_following:
+        open_subscription(caller, number, topics, Options(), request.start)
+        return
+    else:
+        past = History(number, caller, topics, limit)
+    caller.keep(number, past)
+    bus = caller.shared.bus
+    log, now_us = bus.log, bus.now_us()
+    caller.result(number, stream=past.stream, epoch=log.epoch, offset=log.tail, time_us=now_us)
+    past.begin(request.start, request.stop)
+
+
+def topics(caller: Caller, request: queries.Topics) -> None:
+    """Answer with topics and their metadata."""
+    filters, is_following = request.topics, request.is_following
+    _list(caller, request, listing.Topics(request.id, caller, filters, is_following=is_following))
+
+
+def devices(caller: Caller, request: queries.Devices) -> None:
+    """Answer with devices."""
+    _list(caller, request, listing.Devices(request.id, caller, is_following=request.is_following))
+
+
+def clients(caller: Caller, request: queries.Clients) -> None:
+    """Answer with clients."""
+    _list(caller, request, listing.Clients(request.id, caller, is_following=request.is_following))
+
+
+def _list(caller: Caller, request: Request, rows: listing.Listing) -> None:
+    caller.keep(request.id, rows)
+    caller.result(request.id)
+    rows.begin()
+
+
 HANDLERS: Mapping[type[Request], Callable[[Caller, Any], None]] = {
     Cancel: cancel,
-    Get: get,
     Ping: ping,
+    queries.Get: get,
+    queries.History: history,
+    queries.Topics: topics,
+    queries.Devices: devices,
+    queries.Clients: clients,
 }

@@ -9,10 +9,11 @@ from sensord.errors import ProtocolError
 from sensord.server.caller import Caller
 from sensord.server.group import Key
 from sensord.server.subscription import Subscription
+from sensord.wire.places import Start
 from sensord.wire.requests import Request
 from sensord.wire.requests.subscriptions import Options, Subscribe, Unsubscribe
 
-__all__ = ["HANDLERS"]
+__all__ = ["HANDLERS", "open_subscription"]
 
 
 def subscribe(caller: Caller, request: Subscribe) -> None:
@@ -24,14 +25,21 @@ def subscribe(caller: Caller, request: Subscribe) -> None:
         subscription.change(key)
         caller.watching()
         return
+    open_subscription(caller, request.id, request.topics, request.options, request.start)
+
+
+def open_subscription(
+    caller: Caller, number: int, topics: tuple[str, ...], options: Options, start: Start
+) -> None:
+    """Open a subscription for a request of any kind."""
     shared = caller.shared
     subscription = Subscription(
-        request.id, caller, shared.bus, shared.archive, shared.groups, shared.loop
+        number, caller, shared.bus, shared.archive, shared.groups, shared.loop
     )
-    caller.keep(request.id, subscription)
-    stream = subscription.open(_key(caller, request.topics, request.options, subscription))
-    caller.result(request.id, stream=stream)
-    subscription.begin(request.start)
+    caller.keep(number, subscription)
+    stream = subscription.open(_key(caller, topics, options, subscription))
+    caller.result(number, stream=stream)
+    subscription.begin(start)
     caller.watching()
 
 

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from sensord.client.conversation import (
+    Complete,
     Conversation,
     Ended,
     Event,
@@ -16,10 +17,12 @@ from sensord.client.conversation import (
     PhaseChange,
     Refused,
     Result,
+    Row,
+    Summary,
     Update,
 )
 from sensord.errors import ProtocolError
-from sensord.model import GOOD, Position, Reading, Record
+from sensord.model import GOOD, Channel, Metadata, Position, Reading, Record
 from sensord.wire.frames import Codec, Message
 from sensord.wire.messages import from_announcement
 from tests.kit.vectors import (
@@ -35,6 +38,9 @@ from tests.kit.vectors import (
 
 EPOCH = "m3x9"
 REQUEST = 7
+
+SUMMARISED = {number: Channel(number, f"plant/{number}", Metadata()) for number in (7, 8, 9)}
+"""The channels of the intervals among the vectors."""
 
 
 def greeted(codec: Codec) -> Conversation:
@@ -55,6 +61,7 @@ def position(offset: int | None) -> Position | None:
 def test_a_message_means_what_its_vector_says(vector: dict[str, Any], codec: Codec) -> None:
     """An answer, a refusal, a change of phase, a gap or an end, of the request that it names."""
     conversation = greeted(codec)
+    conversation._channels.update(SUMMARISED)
     event = conversation.received(payload(vector, codec))
     check(event, vector["message"])
     assert conversation.epoch == EPOCH
@@ -80,11 +87,26 @@ def check(event: Event | None, message: Message) -> None:
         case "outcome":
             assert event == Outcome(message["id"], message)
         case "end":
-            assert event == Ended(message["id"])
+            wanted = Ended(message["id"], position(message.get("cursor")), message.get("complete"))
+            assert event == wanted
+        case "summary":
+            rows = [summary_of(row) for row in message["rows"]]
+            assert event == Items(message["id"], rows, position(message["cursor"]))
+        case "rows":
+            assert event == Items(message["id"], [Row(row) for row in message["rows"]], None)
+        case "complete":
+            resume = position(message.get("cursor"))
+            assert event == Items(message["id"], [Complete()], resume)
         case "outcome":
             assert event is None  # of a call, which this client does not make
         case other:
             raise AssertionError(other)
+
+
+def summary_of(row: dict[str, Any]) -> Summary:
+    channel = SUMMARISED[row["channel"]]
+    bounds = [row.get("min"), row.get("max"), row.get("mean")]
+    return Summary(channel, row["time_us"], row["count"], row["first"], row["last"], *bounds)
 
 
 @each(MESSAGES["announcements"])

@@ -16,7 +16,7 @@ from sensord.wire.messages import announcement, from_announcement
 from sensord.wire.places import Ago, Since, Start
 from sensord.wire.requests import Request, read_request, request_id
 from sensord.wire.requests.greeting import Cancel, Hello, Ping
-from sensord.wire.requests.queries import Get
+from sensord.wire.requests.queries import Clients, Devices, Get, History, Topics
 from sensord.wire.requests.subscriptions import Subscribe, Unsubscribe
 from tests.kit.vectors import (
     CHANNELS,
@@ -47,8 +47,30 @@ def told_request(request: Request) -> dict[str, Any]:
             return {"op": "ping", "id": request.id}
         case Cancel():
             return {"op": "cancel", "id": request.id, "request": request.request}
-        case Get():
-            return {"op": "get", "id": request.id, "topics": list(request.topics)}
+        case Get() | Topics():
+            return {
+                "op": type(request).__name__.lower(),
+                "id": request.id,
+                "topics": list(request.topics),
+                "follow": request.is_following,
+            }
+        case Devices() | Clients():
+            return {
+                "op": type(request).__name__.lower(),
+                "id": request.id,
+                "follow": request.is_following,
+            }
+        case History():
+            return {
+                "op": "history",
+                "id": request.id,
+                "topics": list(request.topics),
+                "from": told_start(request.start),
+                "to": None if request.stop is None else told_start(request.stop),
+                "limit": request.limit,
+                "interval": request.interval_s,
+                "follow": request.is_following,
+            }
         case Subscribe():
             return {
                 "op": "subscribe",

@@ -1,0 +1,90 @@
+"""What a client can ask about the past and about what there is."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from typing import Any
+
+from sensord.client.inflow import Line, Opened, place
+from sensord.client.queries import History, Listing, Summaries
+from sensord.model import Position
+
+__all__ = ["Asking"]
+
+
+class Asking(Line):
+    """The client's questions; each is answered by an iterator."""
+
+    @abstractmethod
+    def opened(self, inflow: Opened) -> Opened:
+        """Ask what an iterator brings the answer of."""
+
+    @abstractmethod
+    def number(self) -> int:
+        """Return the id for another request."""
+
+    def history(
+        self,
+        *topics: str,
+        start: str | Position | int,
+        stop: str | Position | int | None = None,
+        limit: int | None = None,
+        follow: bool = False,
+    ) -> History:
+        """Ask for readings of the past; iterate over them.
+
+        ``start`` and ``stop`` are ``"-10m"``, a `Position`, or a time in µs. With ``follow``, which
+        allows neither ``stop`` nor ``limit``, it goes on with what comes later.
+        """
+        options = _bounds(start, stop, limit, follow=follow)
+        return self.opened(History(self.number(), topics, options, self))
+
+    def summaries(
+        self,
+        *topics: str,
+        interval_s: float,
+        start: str | Position | int,
+        stop: str | Position | int | None = None,
+        limit: int | None = None,
+        follow: bool = False,
+    ) -> Summaries:
+        """Ask what the readings of each interval come to; iterate over that.
+
+        The bounds are those of `history`; with ``follow`` each later interval comes when it is
+        complete.
+        """
+        options = _bounds(start, stop, limit, follow=follow) | {"interval": interval_s}
+        return self.opened(Summaries(self.number(), topics, options, self))
+
+    def topics(self, *topics: str, follow: bool = False) -> Listing:
+        """Ask which topics there are; iterate over rows, and with ``follow`` over changes."""
+        return self._list({"op": "topics", "topics": list(topics) or ["#"]}, follow=follow)
+
+    def devices(self, *, follow: bool = False) -> Listing:
+        """Ask which devices there are and how they fare, as `topics` does."""
+        return self._list({"op": "devices"}, follow=follow)
+
+    def clients(self, *, follow: bool = False) -> Listing:
+        """Ask who is there, as `topics` does."""
+        return self._list({"op": "clients"}, follow=follow)
+
+    def _list(self, message: dict[str, Any], *, follow: bool) -> Listing:
+        message["follow"] = follow
+        return self.opened(Listing(self.number(), message, self))
+
+
+def _bounds(
+    start: str | Position | int,
+    stop: str | Position | int | None,
+    limit: int | None,
+    *,
+    follow: bool,
+) -> dict[str, Any]:
+    options: dict[str, Any] = {"from": place(start)}
+    if stop is not None:
+        options["to"] = place(stop)
+    if limit is not None:
+        options["limit"] = limit
+    if follow:
+        options["follow"] = True
+    return options

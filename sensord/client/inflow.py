@@ -1,0 +1,178 @@
+"""What arrives for one request, waiting for the program that iterates over it."""
+
+from __future__ import annotations
+
+import asyncio
+from abc import ABC, abstractmethod
+from collections import deque
+from collections.abc import AsyncGenerator, Callable
+from typing import Any, Generic, NamedTuple, Protocol, Self, TypeVar
+
+from sensord.client.conversation import Ended, Items
+from sensord.model import Position
+
+__all__ = ["Arrived", "Inflow", "Line", "Opened", "Query", "place"]
+
+T = TypeVar("T")
+
+QUEUE = 64
+"""Frames a slow reader may be behind before the socket is left unread: about a second's worth."""
+
+
+class Arrived(NamedTuple, Generic[T]):
+    """Items that came together. ``position`` is behind them: where a cursor that handled them is.
+
+    It is None where nobody can tell, as for last values.
+    """
+
+    items: list[T]
+    position: Position | None
+
+
+class Inflow(ABC, Generic[T]):
+    """An asynchronous iterator over what one request brings, across reconnections."""
+
+    def __init__(self, request: int) -> None:
+        self.request = request
+        """The id of its request."""
+        self._arrived: deque[Arrived[T]] = deque()
+        self._frame: deque[T] = deque()  # what is left of the frame that is being read
+        self._woken = asyncio.Event()  # something arrived, or the end
+        self._taken = asyncio.Event()  # there is room again
+        self._is_ended = False
+        self._error: Exception | None = None
+
+    @property
+    def is_over(self) -> bool:
+        """Whether nothing more arrives."""
+        return self._is_ended
+
+    @abstractmethod
+    def message(self) -> dict[str, Any] | None:
+        """Return the request that opens it where it stands; None if nothing is to be asked now."""
+
+    def lost(self) -> None:  # most have nothing to do
+        """Learn that the connection is lost: `message` is asked again."""
+
+    def answered(self, fields: dict[str, Any]) -> None:  # the same
+        """Learn what its request was answered with."""
+
+    async def put(self, event: Items, is_urgent: Callable[[], object]) -> None:
+        """Take what arrived; waits while the reader is far behind, unless ``is_urgent``."""
+        while len(self._arrived) >= QUEUE and not self._is_ended and not is_urgent():
+            self._taken.clear()
+            await self._taken.wait()
+        self._take(event)
+
+    @abstractmethod
+    def _take(self, event: Items) -> None:
+        """Hand what arrived to the reader, and note where it would go on."""
+
+    def _give(self, items: list[T], position: Position | None) -> None:
+        self._arrived.append(Arrived(items, position))
+        self._woken.set()
+
+    def hurry(self) -> None:
+        """Have `put` look again whether it must wait."""
+        self._taken.set()
+
+    def over(self, _event: Ended) -> None:
+        """Learn that the server has ended its request."""
+        self.end(None)
+
+    def end(self, error: Exception | None) -> None:
+        """Let the iteration end after what has already arrived."""
+        self._is_ended = True
+        self._error = error
+        self._woken.set()
+        self._taken.set()
+
+    async def _next(self) -> T:
+        """Wait for the next item.
+
+        Raises:
+            StopAsyncIteration: There is none any more.
+        """
+        while not self._frame:
+            arrived = await self.arrived()
+            if arrived is None:
+                raise StopAsyncIteration
+            self._frame.extend(arrived.items)
+        return self._frame.popleft()
+
+    async def arrived(self) -> Arrived[T] | None:
+        """Return what came next, whole, or None at the end; for those who do not iterate.
+
+        May be cancelled without losing anything.
+
+        Raises:
+            SensordError: It was refused, or the client ended.
+        """
+        while not self._arrived:
+            if self._is_ended:
+                if self._error is not None:
+                    raise self._error
+                return None
+            self._woken.clear()
+            await self._woken.wait()
+        self._taken.set()
+        return self._arrived.popleft()
+
+
+class Line(Protocol):
+    """The connection, as what is asked on it sees it."""
+
+    def send(self, message: dict[str, Any]) -> None:
+        """Send a request when there is a connection.
+
+        Raises:
+            ClientError: There will be none any more.
+        """
+        ...
+
+    def cancel(self, request: int) -> None:
+        """Cancel what is not wanted any more."""
+        ...
+
+
+class Query(Inflow[T]):
+    """One that is cancelled when its iteration is left: by its end, a ``break``, or an error."""
+
+    def __init__(self, request: int, line: Line) -> None:
+        super().__init__(request)
+        self._line = line
+
+    async def __aiter__(self) -> AsyncGenerator[T]:
+        try:
+            while True:
+                try:
+                    item = await self._next()
+                except StopAsyncIteration:
+                    return
+                yield item
+        finally:
+            self.close()
+
+    def close(self) -> None:
+        """Cancel it, unless it is over: nothing more comes."""
+        if not self._is_ended:
+            self.end(None)
+            self._line.cancel(self.request)
+        self._arrived.clear()
+        self._frame.clear()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self.close()
+
+
+Opened = TypeVar("Opened", bound=Inflow[Any])
+
+
+def place(where: str | Position | int) -> object:
+    """Write a place in the log as requests do; a number is a time in µs."""
+    if isinstance(where, Position):
+        return {"epoch": where.epoch, "offset": where.offset}
+    return {"time_us": where} if isinstance(where, int) else where

@@ -1,0 +1,230 @@
+"""What a program asks about the past and about what there is, as it iterates over the answer."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from sensord.client.conversation import (
+    Again,
+    Complete,
+    Ended,
+    Gap,
+    Item,
+    Items,
+    PhaseChange,
+    Row,
+    Summary,
+    Update,
+)
+from sensord.client.inflow import Arrived, Line, Query, T, place
+from sensord.model import Position
+
+__all__ = ["History", "Listing", "Summaries"]
+
+PAGE = 16_384
+"""Readings, or rows, in a page: some 100 KiB."""
+
+LOW = PAGE // 2
+"""With no more than this left to be taken, the next page is asked for."""
+
+FIRST_INTERVALS = 64
+
+_AGO = re.compile(r"-(\d+(?:\.\d+)?)([smhd])")
+_UNIT_US = {"s": 10**6, "m": 60 * 10**6, "h": 3600 * 10**6, "d": 86400 * 10**6}
+
+
+class _Past(Query[T]):
+    """A stretch of the past, asked for page by page; after a lost connection it goes on.
+
+    Theory of operation. The next page is asked for when the program has taken most of the last
+    one. So whatever is asked, little of it is on its way: a program that reads slowly, or reads
+    something else first, holds up nothing else on the connection. What is followed is asked to go
+    on when the pages have reached the present.
+    """
+
+    def __init__(
+        self, request: int, topics: Sequence[str], options: dict[str, Any], line: Line
+    ) -> None:
+        super().__init__(request, line)
+        self.topics = list(topics)
+        self.position: Position | None = None
+        """Where another one would go on."""
+        self.is_complete: bool | None = None
+        """Once it is over: False if ``limit`` ended it, True if nothing was left; else None."""
+        self._is_followed = bool(options.pop("follow", False))
+        self._left: int | None = options.pop("limit", None)
+        self._options = options
+        self._page = PAGE
+        self._is_asked = True  # a page, or to go on
+        self._is_present = False  # the pages have reached it
+        self._waiting = 0  # items that have arrived and were not taken
+
+    def message(self) -> dict[str, Any] | None:
+        """Return the request for the next page."""
+        if not self._is_asked:
+            return None
+        message = {"op": "history", "id": self.request, "topics": self.topics, **self._options}
+        if self.position is not None:
+            message["from"] = place(self.position)
+        if self._is_present:
+            return message | {"follow": True}
+        page = self._page if self._left is None else min(self._page, self._left)
+        return message | {"limit": page}
+
+    async def put(self, event: Items, is_urgent: Callable[[], object]) -> None:
+        """Take what arrived; a page is no more than was asked for, so nothing waits."""
+        if self._is_present:
+            await super().put(event, is_urgent)
+        else:
+            self._take(event)
+
+    def answered(self, fields: dict[str, Any]) -> None:
+        """Pin what was asked for to the moment of asking, lest it move with the clock."""
+        if "time_us" not in fields:
+            return  # followed readings: where they begin is known
+        options, now_us = self._options, int(fields["time_us"])
+        for bound in ("from", "to"):
+            found = _AGO.fullmatch(str(options.get(bound)))
+            if found is not None:
+                ago_us = int(float(found[1]) * _UNIT_US[found[2]])
+                options[bound] = {"time_us": now_us - ago_us}
+        if not self._is_followed:
+            options.setdefault("to", {"epoch": fields["epoch"], "offset": fields["offset"]})
+
+    async def arrived(self) -> Arrived[T] | None:
+        """Return what came next, whole, or None at the end; for those who do not iterate."""
+        found = await super().arrived()
+        if found is not None:
+            self._waiting -= len(found.items)
+            self._ask_if_low()
+        return found
+
+    def over(self, event: Ended) -> None:
+        """Learn that a page is over."""
+        self._is_asked = False
+        self.position = event.resume or self.position
+        if event.is_complete and self._is_followed:
+            self._is_present = True
+            self._ask()
+        elif event.is_complete is not False or self._left == 0:
+            self.is_complete = event.is_complete
+            super().over(event)
+        else:
+            self._ask_if_low()
+
+    def _give(self, items: list[T], position: Position | None) -> None:
+        self._waiting += len(items)
+        super()._give(items, position)
+
+    def _used(self, number: int) -> None:
+        """Note how much of the limit is used up."""
+        if self._left is not None:
+            self._left -= number
+
+    def _ask_if_low(self) -> None:
+        if not self._is_asked and not self._is_ended and self._waiting <= LOW:
+            self._ask()
+
+    def _ask(self) -> None:
+        self._is_asked = True
+        message = self.message()
+        assert message is not None, "it is asked"
+        self._line.send(message)
+
+
+class History(_Past[Item]):
+    """Readings of the past: updates and gaps; followed, also changes of phase."""
+
+    def _take(self, event: Items) -> None:
+        items: list[Item] = [i for i in event.items if isinstance(i, Update | Gap | PhaseChange)]
+        if not self._is_present:
+            items = [item for item in items if not isinstance(item, PhaseChange)]
+        if items:
+            self._give(items, event.resume)
+        self._used(sum(isinstance(item, Update) for item in items))
+        self.position = event.resume or self.position
+
+
+class Summaries(_Past[Summary | Gap | Complete]):
+    """Summaries of intervals, and gaps; followed, also a mark where the present is reached."""
+
+    def __init__(
+        self, request: int, topics: Sequence[str], options: dict[str, Any], line: Line
+    ) -> None:
+        super().__init__(request, topics, options, line)
+        self._page = FIRST_INTERVALS
+        self._intervals = self._rows = 0  # of this page
+        self._held: list[Summary | Gap | Complete] = []
+        """The first parts of an interval whose last one has not come."""
+
+    def lost(self) -> None:
+        """Forget the part of an interval: it comes again, as a whole."""
+        self._held.clear()
+
+    def over(self, event: Ended) -> None:
+        """Learn that a page is over; the next one is of a size that makes a page of rows."""
+        if self._rows:
+            self._page = max(1, PAGE * self._intervals // self._rows)
+        self._intervals = self._rows = 0
+        super().over(event)
+
+    def _take(self, event: Items) -> None:
+        items = [i for i in event.items if isinstance(i, Summary | Gap | Complete)]
+        if any(isinstance(item, Gap) for item in items):
+            # The place behind it is none to go on from: it may lie inside an interval.
+            self._give([*items], None)
+            return
+        self._held += items
+        if event.resume is not None:
+            rows = [item for item in self._held if isinstance(item, Summary)]
+            intervals = len({row.time_us for row in rows})
+            self._rows += len(rows)
+            self._intervals += intervals
+            self._used(intervals)
+            self._give(self._held, event.resume)
+            self._held = []
+            self.position = event.resume
+
+
+class Listing(Query[Row | Complete | Again]):
+    """Rows; followed, a mark where they are complete, and then a row for each change.
+
+    After a loss of the connection it is asked anew, and the whole answer comes after an `Again`.
+    """
+
+    def __init__(self, request: int, message: dict[str, Any], line: Line) -> None:
+        super().__init__(request, line)
+        self._message = {**message, "id": request}
+        self._answer: list[Row | Complete | Again] | None = []
+        """What has come of the answer, until it is complete: it is given as a whole."""
+        self._was_given = False
+
+    def message(self) -> dict[str, Any]:
+        """Return the request."""
+        return self._message
+
+    def lost(self) -> None:
+        """Begin anew."""
+        self._answer = [Again()] if self._was_given else []
+
+    def _take(self, event: Items) -> None:
+        items = [i for i in event.items if isinstance(i, Row | Complete)]
+        if self._answer is None:
+            self._give([*items], None)
+            return
+        self._answer += items
+        if any(isinstance(item, Complete) for item in items):
+            self._give_answer()
+
+    def over(self, event: Ended) -> None:
+        """Learn that the server has ended it."""
+        self._give_answer()
+        super().over(event)
+
+    def _give_answer(self) -> None:
+        if self._answer:
+            self._give(self._answer, None)
+        self._answer = None
+        self._was_given = True
