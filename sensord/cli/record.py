@@ -99,7 +99,7 @@ async def _record(options: argparse.Namespace, topics: Sequence[str]) -> int:
             try:
                 output.complete()
             except OSError as error:
-                failure = failure or _unwritable(options.output, error)
+                failure = failure or SensordError(f"cannot write: {error.strerror or error}")
                 with _telling(options.output):
                     output.salvage()
     teller.total(options.output, recorder.position)
