@@ -73,6 +73,18 @@ signals.wind_speed = {{ low = 2, high = 14, period = "40s", noise = 0.4, decimal
 signals.humidity = {{ shape = "random_walk", low = 40, high = 90, decimals = 1 }}
 channels.wind_speed = {{ unit = "m/s", decimals = 1 }}
 channels.humidity = {{ unit = "%", decimals = 1 }}
+
+[devices.heating]
+reader = "simulated"
+interval = "1s"
+topic = "plant/heating/{{field}}"
+signals.setpoint = {{ shape = "constant", low = 20, high = 30 }}
+channels.setpoint = {{ unit = "Cel", decimals = 1 }}
+writable.setpoint = {{ range = [5, 30] }}
+actions.night = {{ sets = {{ setpoint = 16 }} }}
+
+[clients.topics."derived/#"]
+decimals = 2
 """
 
 
@@ -181,6 +193,8 @@ async def _watch(listening: asyncio.Future[list[str]]) -> None:
   {command} tail{url}                         everything, as it happens
   {command} tail{url} 'plant/#' --json        one JSON object a line, for programs
   {command} tail{url} '$sys/devices/+'        how the devices fare
+  {command} history{url} 'plant/#' --from -5m --interval 10s
+  {command} set{url} plant/heating/setpoint 22
   curl http://{address}/api/readings
 
 Ctrl-C stops it. Next: config.toml, a commented example for your own devices.""",
