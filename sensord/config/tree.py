@@ -139,6 +139,9 @@ class Clients:
 
     presence: bool = True
     grace: Duration = 30.0
+    inbox_messages: Annotated[int, Within(1, 10_000)] = 100
+    inbox_bytes: Size = 16 * 1024 * 1024
+    inbox_age: Duration = 3600.0
     max_state: Annotated[int, Within(0, 100_000)] = 1000
     max_topics: Annotated[int, Within(0, 100_000)] = 1000
     topics: dict[str, OpenTopic] = field(default_factory=dict)

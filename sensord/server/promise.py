@@ -20,12 +20,12 @@ class Promise:
         self._number = number
         self._caller = caller
         self._is_closed = False
-        self._answer: Callable[[], Message] | None = None
+        self._answer: tuple[Callable[[], Message], Callable[[], None] | None] | None = None
 
-    def answer(self, make: Callable[[], Message]) -> None:
-        """Send the answer that ``make`` makes, if anybody is there to have it."""
+    def answer(self, make: Callable[[], Message], then: Callable[[], None] | None = None) -> None:
+        """Send the answer that ``make`` makes, if anybody is there to have it; then go on."""
         if not self._is_closed:
-            self._caller.guard(self._send, make)
+            self._caller.guard(self._send, make, then)
 
     def clogged(self) -> None:
         """Wait: `answer` looks."""
@@ -33,14 +33,16 @@ class Promise:
     def unclogged(self) -> None:
         """Send what was held back."""
         if self._answer is not None:
-            self._send(self._answer)
+            self._send(*self._answer)
 
     def close(self) -> None:
         """Answer nobody."""
         self._is_closed = True
 
-    def _send(self, make: Callable[[], Message]) -> None:
+    def _send(self, make: Callable[[], Message], then: Callable[[], None] | None) -> None:
         if self._caller.is_clogged:
-            self._answer = make
+            self._answer = (make, then)
             return
         self._caller.settle(self._number, make())
+        if then is not None:
+            then()

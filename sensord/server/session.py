@@ -174,11 +174,14 @@ class Session:
             raise ProtocolError("hello_first", 'send {"op": "hello", "id": …} first')
         if request.id in self.ongoing:
             raise ProtocolError("already", f"id {request.id} is an open request")
+        self._permit(request)
+        HANDLERS[type(request)](self, request)
+
+    def _permit(self, request: Request) -> None:
         for subject in request.subjects:
             why = self.shared.permissions.refusal(self.identity, request.action, subject)
             if why is not None:
                 raise ProtocolError("forbidden", why)
-        HANDLERS[type(request)](self, request)
 
     def result(self, number: int, /, **fields: object) -> None:
         """Answer a request."""
@@ -223,10 +226,13 @@ class Session:
     def _hello(self, request: Hello) -> None:
         if self._state is State.READY:
             raise ProtocolError("already", "hello was said; go on with requests")
+        self._permit(request)
         self._state = after(self._state, Event.HELLO)
         self.client = request.client
         presence = self.shared.sharing.presence
         self._member = presence.join(self, request.client, self.address, request.key)
+        if request.groups is not None:
+            presence.set_groups(self._member, frozenset(request.groups))
         self.identity = self._member.sessions[self]
         log, limits = self.shared.bus.log, self.shared.limits
         self.result(

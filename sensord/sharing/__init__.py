@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import secrets
 from dataclasses import dataclass
 from typing import Self
@@ -11,6 +12,7 @@ from sensord.audit import Audit
 from sensord.bus import Bus
 from sensord.config.tree import Clients
 from sensord.identity import Issuer
+from sensord.sharing.post import Post, PostOptions
 from sensord.sharing.presence import Presence
 from sensord.sharing.publishing import Publishing
 from sensord.sharing.state import State
@@ -28,6 +30,7 @@ class Sharing:
     audit: Audit
     store: Store
     presence: Presence
+    post: Post
     publishing: Publishing
     state: State
 
@@ -41,9 +44,11 @@ class Sharing:
         presence = Presence(
             bus, audit, issuer, store, loop, options.grace, is_published=options.presence
         )
+        kept = PostOptions(options.inbox_messages, options.inbox_bytes, options.inbox_age)
+        post = Post(bus, presence, store, audit, loop, kept)
         publishing = Publishing(bus, audit, presence, options.topics, options.max_topics)
         state = State(bus, audit, store, options.max_state)
-        return cls(audit, store, presence, publishing, state)
+        return cls(audit, store, presence, post, publishing, state)
 
     @classmethod
     def quiet(cls, bus: Bus, loop: asyncio.AbstractEventLoop) -> Self:
@@ -52,6 +57,7 @@ class Sharing:
 
     def close(self) -> None:
         """Stop all timers and bring to the disk what waits."""
+        self.post.close()
         self.presence.close()
         self.store.close()
 
@@ -59,7 +65,7 @@ class Sharing:
 def _secret(store: Store) -> bytes:
     """Return what the server signs clients' keys with; made once."""
     found = store.load("secret").get("keys")
-    if isinstance(found, str):
+    if isinstance(found, str) and re.fullmatch("[0-9a-f]{64}", found):
         return bytes.fromhex(found)
     made = secrets.token_bytes(32)
     store.put("secret", "keys", made.hex())

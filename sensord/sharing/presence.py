@@ -72,6 +72,8 @@ class Member:
     watches: frozenset[str] = frozenset()
     """Its filters; of one that is away, those that it had."""
     may: tuple[str, ...] = ()
+    groups: frozenset[str] = frozenset()
+    """Those that it has joined."""
     sessions: dict[Connected, Identity] = field(default_factory=dict)
     """Its connections: more than one while an old one has not been noticed to be dead."""
     is_gone: bool = False
@@ -113,6 +115,7 @@ class Presence:
         self._is_published = is_published
         self._members: dict[str, Member] = {}
         self._watching: FilterTree[str] = FilterTree()
+        self._groups: dict[str, dict[str, None]] = {}  # by name, who is in it
         self._places: list[int] = []  # given back, smallest first
         self._places_made = 0
         self._away: dict[str, float] = {}  # when each is gone, the first one first
@@ -137,6 +140,16 @@ class Presence:
         """Return everybody who watches a topic, or did when it went away."""
         found = dict.fromkeys(self._watching.match(topic))
         return [self._members[client] for client in found]
+
+    def group(self, name: str) -> list[Member]:
+        """Return everybody in a group."""
+        return [self._members[client] for client in self._groups.get(name, ())]
+
+    def set_groups(self, member: Member, groups: frozenset[str]) -> None:
+        """Let a client be in these groups and in no others."""
+        if groups != member.groups:
+            self._set_groups(member, groups)
+            self._changed(member, "")
 
     # -- coming and going --------------------------------------------------------------------------
 
@@ -219,6 +232,15 @@ class Presence:
             self._watching.add(topic, member.identity.id)
         member.watches = watches
 
+    def _set_groups(self, member: Member, groups: frozenset[str]) -> None:
+        for name in member.groups - groups:
+            del self._groups[name][member.identity.id]
+            if not self._groups[name]:
+                del self._groups[name]
+        for name in groups - member.groups:
+            self._groups.setdefault(name, {})[member.identity.id] = None
+        member.groups = groups
+
     def _returned(self, member: Member) -> None:
         if member.returning is not None:
             member.returning.cancel()
@@ -243,6 +265,7 @@ class Presence:
     def _gone(self, member: Member) -> None:
         client = member.identity.id
         self._set_watches(member, frozenset())
+        self._set_groups(member, frozenset())
         member.is_gone = True
         del self._away[client]
         del self._members[client]
@@ -297,8 +320,10 @@ class Presence:
                 continue
             taken.add(member.place)
             watches, member.watches = member.watches, frozenset()
+            groups, member.groups = member.groups, frozenset()
             self._members[client] = member
             self._set_watches(member, watches)
+            self._set_groups(member, groups)
             self._leaves(member)
         self._places_made = max(taken, default=0)
         self._places = sorted({*range(1, self._places_made)} - taken)
@@ -314,6 +339,7 @@ def _value(member: Member) -> dict[str, Value]:
         "since_us": member.since_us,
         "state": member.state,
         "watches": list[Value](sorted(member.watches)[:MAX_WATCHES]),
+        "groups": list[Value](sorted(member.groups)),
         "may": list[Value](member.may),
     }
 
@@ -327,10 +353,12 @@ def _member(client: str, value: Value, key: str) -> Member | None:
             "since_us": int(since_us),
             "place": int(place),
             "watches": list(watches),
+            "groups": list(groups),
             "may": list(may),
         } if 0 < place <= 2 * MAX_AWAY:
             member = Member(Identity(client, name, address), key, place, since_us)
             member.watches = frozenset(str(topic) for topic in watches)
+            member.groups = frozenset(str(name) for name in groups)
             member.may = tuple(str(action) for action in may)
             return member
     return None

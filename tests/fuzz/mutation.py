@@ -85,6 +85,10 @@ STRANGE: list[Any] = [
     ["plant/a", 7],
 ]
 
+GROUPS = ["operators", "night", "größe"]
+OTHERS = ("client", ["0123456789ab", "", "x" * 81])
+KEYS = [f"k{i}" for i in range(20)]
+
 FIELDS = [
     "op",
     "id",
@@ -102,13 +106,21 @@ FIELDS = [
     "speed",
     "count",
     "to",
+    "body",
+    "key",
+    "wait",
+    "after",
+    "message",
+    "join",
+    "leave",
+    "groups",
     "token",
     "new",
 ]
 
 OPS = [
     *("hello", "subscribe", "unsubscribe", "get", "replay", "pause", "speed", "step", "seek"),
-    *("cancel", "ping", "result", "stream", "x-y", ""),
+    *("cancel", "ping", "send", "receive", "ack", "groups", "result", "stream", "x-y", ""),
 ]
 
 REQUEST = b"\r\n".join(
@@ -156,7 +168,8 @@ class Mutator:
 
     def hello(self) -> dict[str, Any]:
         """Make a good hello."""
-        return {"op": "hello", "id": 1, "client": "fuzz"}
+        groups = self.chance.sample(GROUPS, self.chance.randint(0, 2))
+        return {"op": "hello", "id": 1, "client": "fuzz", "groups": groups}
 
     def message(self) -> object:
         """Make a message, of which a third are as they should be."""
@@ -170,7 +183,7 @@ class Mutator:
     def _good(self) -> dict[str, Any]:
         chance = self.chance
         number = chance.randrange(12)
-        match chance.randrange(12):
+        match chance.randrange(16):
             case 0 | 1 | 2:
                 message = {"op": "subscribe", "id": number, "topics": self._topics()}
                 message |= self._options()
@@ -199,8 +212,28 @@ class Mutator:
                 return message | {"replay": number} | self._some(options, 0.5)
             case 10:
                 return {"op": "cancel", "id": 80, "request": chance.choice([number, 60])}
+            case 11 | 12 | 13 | 14:
+                return self._talking(number)
             case _:
                 return {"op": "ping", "id": 70}
+
+    def _talking(self, number: int) -> dict[str, Any]:
+        """Make a request about messages to other clients."""
+        chance = self.chance
+        options: dict[str, list[Any]]
+        match chance.randrange(5):
+            case 0 | 1:
+                kind, names = chance.choice([("group", GROUPS), ("watching", TOPICS), OTHERS])
+                message = {"op": "send", "id": number, "to": {kind: chance.choice(names)}}
+                options = {"key": KEYS, "wait": [0, 0.01, 86_400]}
+                return message | {"body": self._value(2)} | self._some(options, 0.7)
+            case 2:
+                return {"op": "receive", "id": number} | self._some({"after": [0, 3, 10**6]}, 0.3)
+            case 3:
+                return {"op": "ack", "id": 81, "message": chance.randrange(200)}
+            case _:
+                options = {"join": [GROUPS[:1], GROUPS[1:]], "leave": [GROUPS[1:], GROUPS]}
+                return {"op": "groups", "id": 82} | self._some(options, 0.6)
 
     def _topics(self) -> list[str]:
         return self.chance.sample(TOPICS, self.chance.randint(1, 3))

@@ -373,7 +373,32 @@ VALUES: dict[str, list[object]] = {
     "deadband": [0, 1.5, -0.1, "1"],
     "change": [0, 7, "7", True, 0.5],
     "subscription": [0, 7, "7", True, 0.5],
-    "to": ["-10m", "now", None, {"epoch": "e", "offset": 0}, {"time_us": 0}, {"offset": 1}, 3],
+    "to": [
+        "-10m",
+        "now",
+        None,
+        {"epoch": "e", "offset": 0},
+        {"time_us": 0},
+        {"offset": 1},
+        3,
+        {"client": "5f0c11a7e2b9"},
+        {"client": ""},
+        {"client": 7},
+        {"group": "x" * 80},
+        {"group": "x" * 81},
+        {"watching": "plant/a"},
+        {"watching": "plant/#"},
+        {"watching": None},
+        {"client": "a", "group": "b"},
+        {},
+    ],
+    "body": [None, "text", {"a": [1.5]}],
+    "wait": [0, 86_400, -1, 86_401, None, "1"],
+    "after": [0, 7, -1, 2**53, None, "1", True],
+    "message": [0, 7, -1, 2**53, None, "1", True],
+    "join": [[], ["a", "b"], ["x" * 81], [""], [7], ["a"] * 17, "a", None],
+    "leave": [[], ["a", "b"], ["x" * 81], "a", None],
+    "groups": [[], ["a", "b"], ["x" * 81], "a", None],
     "speed": [0.001, 1, 10**9, None, 0, -1, 1e10, "1", True],
     "paused": [True, False, None, 1],
     "replay": [0, 7, "7", True, None, 0.5],
@@ -399,14 +424,18 @@ VALUES: dict[str, list[object]] = {
 REQUEST: dict[str, Any] = {"id": 1, "topics": ["plant/#"], "subscription": 7, "request": 7}
 REQUEST |= {"replay": 8, "from": "-1h"}
 REQUEST |= {"topic": "state/a", "value": 1, "name": "boiler/reset", "subject": "boiler"}
+REQUEST |= {"body": "text", "message": 7}
 """Enough for any request."""
+
+OWN: dict[str, dict[str, Any]] = {"send": {"to": {"group": "operators"}}}
+"""What a field means in one request and not in others."""
 
 
 def requests(op: str) -> Iterator[dict[str, Any]]:
     """Yield requests with each value of each field, without each field, and with all of them."""
-    whole: dict[str, Any] = {"op": op, **REQUEST}
+    whole: dict[str, Any] = {"op": op, **REQUEST, **OWN.get(op, {})}
     yield from ({**whole, name: value} for name in VALUES for value in VALUES[name])
-    yield from ({k: v for k, v in whole.items() if k != name} for name in REQUEST)
+    yield from ({k: v for k, v in whole.items() if k != name} for name in [*whole][1:])
     yield from ({**whole, "follow": True, name: VALUES[name][0]} for name in VALUES)
     yield {**{name: values[0] for name, values in VALUES.items()}, **whole}
 
@@ -632,7 +661,8 @@ async def test_what_a_server_says_is_described(codec: Codec) -> None:
         assert await client.refused("ping") == "hello_first"
         await client.send(b"\xc1" if codec is MSGPACK else b"nonsense")
         await client.until_told(op="error", id=None, code="bad_message")
-        await client.ask("hello", client="tester")
+        hello = await client.ask("hello", client="tester", groups=["night"])
+        me = hello["client"]["id"]
         assert await client.refused("hello") == "already"
         assert await client.refused("subscribe", topics=["#"], period=-1) == "bad_request"
         assert await client.refused("unsubscribe", subscription=99) == "not_found"
@@ -649,6 +679,19 @@ async def test_what_a_server_says_is_described(codec: Codec) -> None:
         for op in ("take", "renew", "give_back"):
             assert (await client.ask(op, subject="valve"))["op"] == "result"
         assert await client.refused("renew", subject="valve") == "not_found"
+
+        await client.ask("groups", join=["operators"])
+        receiving = await client.ask("receive")
+        await client.ask("send", to={"client": me}, body={"text": "remember"}, key="k1")
+        message = await client.until_told(op="message")
+        assert await client.refused("ack", message=message["message"] + 1) == "not_found"
+        await client.ask("ack", message=message["message"])
+        await client.until_told(op="end")
+        await client.ask("send", to={"client": "nobody"}, body=1)
+        await client.until_told(op="end")
+        await client.ask("send", to={"watching": "plant/a"}, body=1, wait=0)
+        await client.until_told(op="end")
+        await client.ask("cancel", request=receiving["id"])
 
         first = await client.subscribe(topics=["plant/temperature", "plant/count"])
         there.publish_each()

@@ -45,7 +45,9 @@ class ManualStore(Store):
 
     def commit(self) -> None:
         """Bring to the disk what waits, or say that it does not go."""
-        self._turn = None
+        if self._turn is not None:
+            self._turn.cancel()
+            self._turn = None
         pending, self._pending = self._pending, []
         error = StoreError("full") if self.disk.is_full else None
         for change in pending:

@@ -11,14 +11,22 @@ from collections.abc import Callable
 
 from sensord.errors import ProtocolError
 from sensord.wire.frames import EXACT, Message
-from sensord.wire.requests import control, greeting, queries, replay, state, subscriptions
+from sensord.wire.requests import (
+    control,
+    greeting,
+    messages,
+    queries,
+    replay,
+    state,
+    subscriptions,
+)
 from sensord.wire.requests.base import Action, Request
 
 __all__ = ["READERS", "Action", "Request", "read_request", "request_id"]
 
 READERS: dict[str, Callable[[Message], Request]] = {
     op: read
-    for family in (greeting, subscriptions, queries, replay, state, control)
+    for family in (greeting, subscriptions, queries, replay, state, control, messages)
     for op, read in family.READERS.items()
 }
 """By ``op``, what makes a message a typed request."""

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import ClassVar
 
 from sensord.wire.fields import bad
 from sensord.wire.frames import Message
-from sensord.wire.requests.base import Request
+from sensord.wire.requests.base import Action, Request
+from sensord.wire.requests.messages import group_names
 
 __all__ = ["READERS", "Cancel", "Hello", "Ping"]
 
@@ -19,8 +21,16 @@ MAX_KEY_CHARACTERS = 200
 class Hello(Request):
     """Introduce the client."""
 
+    action: ClassVar[Action] = Action.SEND
+
     client: str = ""
     key: str | None = None
+    groups: tuple[str, ...] | None = None
+
+    @property
+    def subjects(self) -> tuple[str, ...]:
+        """The groups that it joins."""
+        return tuple(f"group/{name}" for name in self.groups or ())
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +52,8 @@ def _hello(message: Message) -> Hello:
     key = message.get("key")
     if not (key is None or (isinstance(key, str) and len(key) <= MAX_KEY_CHARACTERS)):
         raise bad("key", "send the key that an earlier hello was answered with, or leave it out")
-    return Hello(message["id"], "".join(c for c in client if c.isprintable()), key)
+    groups = group_names(message, "groups") if "groups" in message else None
+    return Hello(message["id"], "".join(c for c in client if c.isprintable()), key, groups)
 
 
 def _ping(message: Message) -> Ping:

@@ -119,6 +119,7 @@ def test_a_client_that_is_there_is_told() -> None:
             "since_us": hall.clock.now_wall_us,
             "state": "here",
             "watches": ["plant/#"],
+            "groups": [],
             "may": ["read", "send"],
         }
     }

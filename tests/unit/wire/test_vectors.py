@@ -16,6 +16,7 @@ from sensord.wire.messages import announcement, from_announcement
 from sensord.wire.places import Ago, Since, Start
 from sensord.wire.requests import Request, read_request, request_id
 from sensord.wire.requests.greeting import Cancel, Hello, Ping
+from sensord.wire.requests.messages import Send
 from sensord.wire.requests.queries import Clients, Devices, Get, History, Topics
 from sensord.wire.requests.subscriptions import Subscribe, Unsubscribe
 from tests.kit.vectors import (
@@ -42,6 +43,7 @@ def told_request(request: Request) -> dict[str, Any]:
                 "id": request.id,
                 "client": request.client,
                 "key": request.key,
+                "groups": None if request.groups is None else list(request.groups),
             }
         case Ping():
             return {"op": "ping", "id": request.id}
@@ -90,6 +92,15 @@ def told_request(request: Request) -> dict[str, Any]:
                 "id": request.id,
                 "subscription": request.subscription,
                 "topics": topics,
+            }
+        case Send():
+            return {
+                "op": "send",
+                "id": request.id,
+                "to": {request.kind: request.name},
+                "body": request.body,
+                "key": request.key,
+                "wait": request.wait_s,
             }
         case _:
             op = re.sub("(?<=[a-z])(?=[A-Z])", "_", type(request).__name__).lower()

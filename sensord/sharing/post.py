@@ -1,0 +1,442 @@
+"""The post: takes letters from clients, keeps them, and brings each to its receivers once.
+
+Theory of operation. A letter is accepted when the store has it; only then is it handed to anybody.
+Numbers never come again, so a client that says which it had last, or acknowledges, needs no more
+to get each letter once. Of one that was accepted, every receiver ends as delivered or expired: the
+sender is told, and the audit has it. What is over is remembered for a while if it has a key, so
+that a retry is not a second letter.
+
+The store has a row for each letter, and one for each client that acknowledged a letter of which
+others have not.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import math
+from collections import Counter, deque
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from sensord.audit import Audit
+from sensord.bus import Bus
+from sensord.errors import ProtocolError
+from sensord.identity import Identity
+from sensord.model import Value
+from sensord.sharing.inbox import Inbox, Receiver
+from sensord.sharing.letters import Letter, Status, To, digest_of, read_letter
+from sensord.sharing.presence import Presence
+from sensord.store import Store, StoreError
+
+__all__ = ["Accepted", "Post", "PostOptions", "Sent"]
+
+log = logging.getLogger("sensord.sharing")
+
+LETTER, INBOX, COUNTER = "letter", "inbox", "counter"
+"""What the store calls them."""
+
+RESERVED = 1000
+"""Numbers taken from the store at a time; a restart skips the rest of them."""
+
+MAX_KEYS_OF_CLIENT = 100
+MAX_KEYS = 10_000
+MAX_KEY_RECEIVERS = 100_000
+"""Of letters that are over; beyond it the oldest is forgotten."""
+
+WOKEN_AT_ONCE = 50
+"""Receivers of one letter that are served in one turn of the loop: 2 ms."""
+
+AUDITED = 64
+"""Receivers that the audit names; it counts the others."""
+
+Accepted = Callable[[Exception | None], None]
+"""Called when a letter is accepted, or cannot be."""
+
+
+class Sent(NamedTuple):
+    """A letter on its way. ``is_repeated`` says that it was sent before."""
+
+    letter: Letter
+    is_repeated: bool
+
+
+@dataclass(frozen=True, slots=True)
+class PostOptions:
+    """What may be kept."""
+
+    messages: int
+    """For one client."""
+    bytes: int
+    """For all."""
+    age_s: float
+    """How long a letter is kept, and then what became of it."""
+
+
+class Post:
+    """Everything that clients have sent each other and that is not yet forgotten."""
+
+    def __init__(
+        self,
+        bus: Bus,
+        presence: Presence,
+        store: Store,
+        audit: Audit,
+        loop: asyncio.AbstractEventLoop,
+        options: PostOptions,
+    ) -> None:
+        self._bus = bus
+        self._presence = presence
+        self._store = store
+        self._audit = audit
+        self._loop = loop
+        self._options = options
+        self._inboxes: dict[str, Inbox] = {}
+        self._open: dict[int, Letter] = {}  # by number; the first one expires first
+        self._over: dict[int, Letter] = {}  # the first one is forgotten first
+        self._over_receivers = 0
+        self._keys: dict[str, dict[str, Letter]] = {}  # by sender and key, the oldest first
+        self._accepting: dict[int, list[Accepted]] = {}
+        self._sleeping: deque[str] = deque()  # clients that have letters to read
+        self._turn: asyncio.Handle | None = None
+        self._bytes = 0
+        self._next = self._reserved = 1
+        self._timer: asyncio.TimerHandle | None = None
+        self._restore()
+
+    # -- sending -----------------------------------------------------------------------------------
+
+    def send(self, who: Identity, to: To, body: Value, size: int, key: str) -> Sent:
+        """Send a letter, or find the one that was sent with the same key.
+
+        Raises:
+            ProtocolError: Nothing was sent: too much is kept, or the key is another letter's.
+        """
+        digest = digest_of(to, body) if key else ""
+        known = self._keys.get(who.id, {}).get(key) if key else None
+        if known is not None:
+            if known.digest != digest:
+                raise ProtocolError("bad_request", "key: it was used for another message")
+            return Sent(known, is_repeated=True)
+        statuses = self._statuses(who, to)
+        now_us = self._bus.now_us()
+        letter = Letter(0, who, to, body, size, now_us, key, digest, statuses)
+        if letter.is_over:
+            letter.is_kept = True
+            self._note_over(letter)
+            return Sent(letter, is_repeated=False)
+        if self._bytes + letter.bytes_held > self._options.bytes:
+            text = f"{self._options.bytes} bytes of messages wait for their receivers; try later"
+            raise ProtocolError("too_many", text)
+        self._keep(letter)
+        return Sent(letter, is_repeated=False)
+
+    def attend(self, letter: Letter, accepted: Accepted) -> None:
+        """Call ``accepted`` when it is; at once if it is."""
+        if letter.is_kept:
+            accepted(None)
+        else:
+            self._accepting[letter.number].append(accepted)
+
+    def follow(self, letter: Letter, follower: Callable[..., None]) -> None:
+        """Tell ``follower`` whatever becomes of the letter from now on."""
+        letter.followers.append(follower)
+
+    def unfollow(self, letter: Letter, follower: Callable[..., None]) -> None:
+        """Take back a `follow`."""
+        if follower in letter.followers:
+            letter.followers.remove(follower)
+
+    def _statuses(self, who: Identity, to: To) -> dict[str, Status]:
+        if to.kind == "client":
+            if self._presence.find(to.name) is None:
+                return {to.name: Status.UNKNOWN}
+            return {to.name: self._first_status(to.name)}
+        if to.kind == "group":
+            members = self._presence.group(to.name)
+        else:
+            members = self._presence.watchers(to.name)
+        others = (member.identity.id for member in members if member.identity.id != who.id)
+        return {client: self._first_status(client) for client in others}
+
+    def _first_status(self, client: str) -> Status:
+        inbox = self._inboxes.get(client)
+        is_full = inbox is not None and len(inbox.waiting) >= self._options.messages
+        return Status.FULL if is_full else Status.AWAY
+
+    def _keep(self, letter: Letter) -> None:
+        try:
+            if self._next == self._reserved:
+                self._store.put(COUNTER, "letter", self._reserved + RESERVED)
+                self._reserved += RESERVED
+            letter.number = self._next
+            self._store.put(
+                LETTER, str(letter.number), letter.row(), lambda error: self._kept(letter, error)
+            )
+        except StoreError as exc:
+            raise ProtocolError("too_many", str(exc)) from exc
+        self._next += 1
+        self._bytes += letter.bytes_held
+        self._open[letter.number] = letter
+        self._accepting[letter.number] = []
+        if letter.key:
+            self._keys.setdefault(letter.sender.id, {})[letter.key] = letter
+        for client in letter.open_receivers:
+            inbox = self._inboxes.setdefault(client, Inbox())
+            inbox.waiting.append(letter)
+            inbox.letters += 1
+
+    def _kept(self, letter: Letter, error: Exception | None) -> None:
+        """Go on when the store has it: tell the sender, then the receivers."""
+        accepting = self._accepting.pop(letter.number)
+        receivers = letter.open_receivers
+        if error is None:
+            letter.is_kept = True
+            letter.ends_at = self._loop.time() + self._options.age_s
+            size = {"bytes": letter.size, "receivers": len(letter.statuses)}
+            named = list[Value](list(letter.statuses)[:AUDITED])
+            self._note(letter, "accepted", {**size, "to": named})
+            for client in receivers:
+                if self._inboxes[client].receiver is not None:
+                    letter.set(client, Status.SENT)
+                    self._sleeping.append(client)
+            self._schedule()
+        else:
+            del self._open[letter.number]
+            self._bytes -= letter.bytes_held
+            self._forget_key(letter)
+            for client in receivers:
+                self._inboxes[client].remove(letter)
+                self._done_with(client)
+        for accepted in accepting:
+            accepted(error)
+        if self._turn is None:
+            self._wake()
+
+    def _wake(self) -> None:
+        """Let some of those read who have something to read; the others in the next turns."""
+        self._turn = None
+        for _ in range(min(WOKEN_AT_ONCE, len(self._sleeping))):
+            inbox = self._inboxes.get(self._sleeping.popleft())
+            if inbox is not None and inbox.receiver is not None:
+                inbox.receiver.wake()
+        if self._sleeping:
+            self._turn = self._loop.call_soon(self._wake)
+
+    # -- receiving ---------------------------------------------------------------------------------
+
+    def receive(self, client: str, receiver: Receiver, after: int | None) -> None:
+        """Let a session receive for a client; whoever did so before does no longer.
+
+        ``after`` is the last letter that the client has had.
+        """
+        inbox = self._inboxes.setdefault(client, Inbox())
+        before = inbox.receiver
+        inbox.receive(receiver)
+        if before is not None:
+            before.replaced()
+        if after is not None and after < self._next:  # else it is of another store
+            self._delivered(client, inbox, after)
+        for letter in inbox.waiting:
+            if letter.is_kept:
+                letter.set(client, Status.SENT)
+
+    def next(self, client: str) -> Letter | None:
+        """Return the next letter for whoever receives for a client."""
+        return self._inboxes[client].next()
+
+    def leave(self, client: str, receiver: Receiver) -> None:
+        """Receive no more; what is not acknowledged waits."""
+        inbox = self._inboxes.get(client)
+        if inbox is None or inbox.receiver is not receiver:
+            return
+        inbox.receive(None)
+        for letter in inbox.waiting:
+            if letter.is_kept:
+                letter.set(client, Status.AWAY)
+        if not inbox.is_needed:
+            del self._inboxes[client]
+
+    def acknowledge(self, client: str, number: int) -> None:
+        """Take all letters up to this one for delivered.
+
+        Raises:
+            ProtocolError: It was never sent to this client.
+        """
+        inbox = self._inboxes.get(client)
+        if inbox is None or not inbox.has_read(number):
+            raise ProtocolError("not_found", f"no message {number} waits to be acknowledged")
+        self._delivered(client, inbox, number)
+
+    def _delivered(self, client: str, inbox: Inbox, number: int) -> None:
+        letters = inbox.acknowledge(number)
+        for letter in letters:
+            letter.set(client, Status.DELIVERED)
+            if letter.is_over:
+                self._end(letter)
+        if any(not letter.is_over for letter in letters):
+            inbox.is_noted = True
+            self._change(INBOX, client, inbox.acknowledged)
+
+    # -- the end of a letter -----------------------------------------------------------------------
+
+    def _end(self, letter: Letter) -> None:
+        """Nothing more becomes of it: let it go, or remember it by its key."""
+        del self._open[letter.number]
+        self._bytes -= letter.bytes_held
+        letter.body = None
+        letter.followers.clear()
+        for client, status in letter.statuses.items():
+            if not status.is_refusal:
+                self._done_with(client)
+        self._note_over(letter)
+        if letter.key:
+            letter.ends_at = self._loop.time() + self._options.age_s
+            self._remember(letter)
+            self._change(LETTER, str(letter.number), letter.row())
+        else:
+            self._change(LETTER, str(letter.number), None)
+
+    def _done_with(self, client: str) -> None:
+        inbox = self._inboxes[client]
+        inbox.letters -= 1
+        if not inbox.letters and inbox.is_noted:
+            inbox.is_noted = False
+            self._change(INBOX, client, None)
+        if not inbox.is_needed:
+            del self._inboxes[client]
+
+    def _remember(self, letter: Letter) -> None:
+        self._over[letter.number] = letter
+        self._over_receivers += len(letter.statuses)
+        mine = [one for one in self._keys[letter.sender.id].values() if one.is_over]
+        if len(mine) > MAX_KEYS_OF_CLIENT:
+            self._forget(mine[0])
+        while len(self._over) > MAX_KEYS or self._over_receivers > MAX_KEY_RECEIVERS:
+            self._forget(next(iter(self._over.values())))
+        self._schedule()
+
+    def _forget(self, letter: Letter) -> None:
+        del self._over[letter.number]
+        self._over_receivers -= len(letter.statuses)
+        self._forget_key(letter)
+        self._change(LETTER, str(letter.number), None)
+
+    def _forget_key(self, letter: Letter) -> None:
+        if letter.key:
+            mine = self._keys[letter.sender.id]
+            del mine[letter.key]
+            if not mine:
+                del self._keys[letter.sender.id]
+
+    def _schedule(self) -> None:
+        """Have `_expire` called when the next one is due."""
+        first = [next(iter(kept.values())).ends_at for kept in (self._open, self._over) if kept]
+        when = min(first, default=math.inf)
+        if self._timer is not None:
+            if self._timer.when() <= when < math.inf:
+                return
+            self._timer.cancel()
+        # One that the disk does not have yet is not accepted, and has no end.
+        self._timer = None if when == math.inf else self._loop.call_at(when, self._expire)
+
+    def _expire(self) -> None:
+        self._timer = None
+        now = self._loop.time()
+        for letter in tuple(_until(now, self._open)):
+            for client in letter.open_receivers:
+                self._inboxes[client].remove(letter)
+                letter.set(client, Status.EXPIRED)
+            self._end(letter)
+        for letter in tuple(_until(now, self._over)):
+            self._forget(letter)
+        self._schedule()
+
+    # -- keeping -----------------------------------------------------------------------------------
+
+    def close(self) -> None:
+        """Stop the timers; what waits is in the store."""
+        for handle in (self._timer, self._turn):
+            if handle is not None:
+                handle.cancel()
+        self._timer = self._turn = None
+
+    def _change(self, kind: str, key: str, value: Value) -> None:
+        """Bring a change to the store, or None to delete."""
+        try:
+            if value is None:
+                self._store.delete(kind, key)
+            else:
+                self._store.put(kind, key, value)
+        except StoreError as exc:
+            # After a restart a letter may come again; its number tells the client.
+            log.warning("what became of a message is not kept", extra={"reason": str(exc)})
+
+    def _restore(self) -> None:
+        acknowledged = {c: n for c, n in self._store.load(INBOX).items() if type(n) is int}
+        counter = self._store.load(COUNTER).get("letter")
+        letters = []
+        for number, row in self._store.load(LETTER).items():
+            letter = read_letter(number, row)
+            if letter is None:
+                self._change(LETTER, number, None)
+            else:
+                letters.append(letter)
+        letters.sort(key=lambda letter: letter.number)
+        last = letters[-1].number + 1 if letters else 1
+        self._next = self._reserved = max(counter if type(counter) is int else 1, last)
+        for letter in letters:
+            self._restore_letter(letter, acknowledged)
+        for client in acknowledged:
+            if client not in self._inboxes:
+                self._change(INBOX, client, None)
+        self._schedule()
+
+    def _restore_letter(self, letter: Letter, acknowledged: dict[str, int]) -> None:
+        now, age_s = self._loop.time(), self._options.age_s
+        since_s = (self._bus.now_us() - letter.time_us) / 1e6
+        # A clock that was set meanwhile may tell anything.
+        letter.ends_at = now + min(age_s, max(0.0, age_s - since_s))
+        if letter.key:
+            self._keys.setdefault(letter.sender.id, {})[letter.key] = letter
+        if letter.is_over:
+            letter.ends_at = now + age_s
+            self._remember(letter)
+            return
+        self._open[letter.number] = letter
+        self._bytes += letter.bytes_held
+        for client in letter.open_receivers:
+            inbox = self._inboxes.setdefault(client, Inbox())
+            inbox.letters += 1
+            inbox.acknowledged = acknowledged.get(client, 0)
+            inbox.is_noted = client in acknowledged
+            if letter.number <= inbox.acknowledged:
+                letter.set(client, Status.DELIVERED)
+            else:
+                letter.set(client, Status.AWAY)
+                inbox.waiting.append(letter)
+        if not letter.open_receivers:
+            self._end(letter)
+
+    # -- the audit ---------------------------------------------------------------------------------
+
+    def _note_over(self, letter: Letter) -> None:
+        counts = Counter(letter.statuses.values())
+        result = (
+            "nobody" if not counts else next(iter(counts)).value if len(counts) == 1 else "partly"
+        )
+        told: dict[str, Value] = {status.value: count for status, count in counts.items()}
+        self._note(letter, result, {"bytes": letter.size, **told})
+
+    def _note(self, letter: Letter, result: str, after: dict[str, Value]) -> None:
+        key = str(letter.number or "")
+        self._audit.note("message", letter.sender, letter.to.subject, result, after=after, key=key)
+
+
+def _until(now: float, letters: dict[int, Letter]) -> Iterator[Letter]:
+    """Yield the first ones, up to the first that is not due."""
+    for letter in letters.values():
+        if letter.ends_at > now:
+            return
+        yield letter
