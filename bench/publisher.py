@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterable
 
 from bench.load import DECIMALS, Load, Pattern
 from sensord.decode.base import Sample
+from sensord.model import Metadata
 from sensord.readers import simulated
 from sensord.readers.base import Route
 
@@ -84,6 +85,9 @@ class Outlet:
 
     def message(self, route: Route, payload: bytes) -> None:
         """Not called: simulated devices have no messages."""
+
+    def describe(self, field: str, metadata: Metadata) -> None:
+        """Not called: simulated fields have no metadata."""
 
     def fault(self, reason: str, detail: str) -> None:
         """Not called: nothing fails."""

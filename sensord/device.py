@@ -141,6 +141,10 @@ class Device:
         self._intake.samples(DEVICE, samples, now_us, self._clock.wall_us())
         self._after()
 
+    def describe(self, field: str, metadata: Metadata) -> None:
+        """Learn what is known of a field of samples."""
+        self._intake.describe(field, metadata)
+
     def fault(self, reason: str, detail: str) -> None:
         """Count and report something wrong that does not end the connection."""
         self._intake.totals.faults[reason] += 1

@@ -106,6 +106,12 @@ class Intake:
         self._taps: dict[str, dict[str, _Tap | None]] = {}
         self._known = 0  # fields in all of them
         self._timed: list[_Tap] = []
+        self._described: dict[str, Metadata] = {}
+
+    def describe(self, field_: str, metadata: Metadata) -> None:
+        """Learn what is known of a field whose samples need no decoding."""
+        if len(self._described) < self._device.max_channels:
+            self._described[field_] = metadata
 
     def reset(self) -> None:
         """Forget an incomplete message: the stream was interrupted."""
@@ -242,7 +248,7 @@ class Intake:
         return None if topic_fault(topic) or topic.startswith("$") else topic
 
     def _metadata(self, field_: str, rules: ChannelRules, value: Value) -> Metadata:
-        told = self._decoder.metadata(field_) if self._decoder else None
+        told = self._decoder.metadata(field_) if self._decoder else self._described.get(field_)
         base = told or Metadata(type=infer_type(value))
         return Metadata(
             type=rules.type or base.type,

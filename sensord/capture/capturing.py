@@ -10,6 +10,7 @@ from sensord.clock import Clock
 from sensord.decode.base import Sample
 from sensord.errors import SensordError
 from sensord.intake import Route
+from sensord.model import Metadata
 
 __all__ = ["Capturing"]
 
@@ -61,6 +62,9 @@ class Capturing:
     def samples(self, samples: Iterable[Sample]) -> None:
         """Take values that need no decoding."""
         self._add(Values(tuple(samples)))
+
+    def describe(self, field: str, metadata: Metadata) -> None:
+        """Do nothing: a capture keeps what was sent."""
 
     def fault(self, reason: str, detail: str) -> None:
         """Note something wrong that does not end the connection."""

@@ -20,6 +20,7 @@ from typing import Protocol
 from sensord.control.commands import Order, Writer
 from sensord.decode.base import Sample
 from sensord.intake import Route
+from sensord.model import Metadata
 
 __all__ = ["Link", "Order", "Reader", "Route", "Writer"]
 
@@ -45,6 +46,13 @@ class Link(Protocol):
 
     def samples(self, samples: Iterable[Sample]) -> None:
         """Hand on values that need no decoding."""
+        ...
+
+    def describe(self, field: str, metadata: Metadata) -> None:
+        """Say what is known of a field of samples, before its first value is handed on.
+
+        What the configuration says of the channel comes before it.
+        """
         ...
 
     def fault(self, reason: str, detail: str) -> None:

@@ -16,6 +16,7 @@ __all__ = ["ReaderType", "find", "names"]
 
 _MODULES = {
     "mqtt": "sensord.readers.mqtt",
+    "replay": "sensord.readers.replay",
     "serial": "sensord.readers.serial",
     "simulated": "sensord.readers.simulated",
 }

@@ -98,12 +98,13 @@ async def supervise(
 class _NotedLink:
     """A link that also tells the supervisor when the device is there; the rest costs nothing."""
 
-    __slots__ = ("_link", "_on_opened", "data", "fault", "message", "samples")
+    __slots__ = ("_link", "_on_opened", "data", "describe", "fault", "message", "samples")
 
     def __init__(self, link: Link, on_opened: Callable[[str], None]) -> None:
         self._link = link
         self._on_opened = on_opened
         self.data = link.data
+        self.describe = link.describe
         self.fault = link.fault
         self.message = link.message
         self.samples = link.samples

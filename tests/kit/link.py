@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable
 from typing import Self
 
 from sensord.decode.base import Sample
+from sensord.model import Metadata
 from sensord.readers.base import Route
 
 __all__ = ["RecordingLink", "RecordingWatch"]
@@ -33,6 +34,7 @@ class RecordingLink(_Recording):
         self.messages: list[tuple[Route, bytes]] = []
         self.batches: list[list[Sample]] = []
         self.faults: list[tuple[str, str]] = []
+        self.described: dict[str, Metadata] = {}
 
     @property
     def payloads(self) -> list[bytes]:
@@ -54,6 +56,9 @@ class RecordingLink(_Recording):
     def samples(self, samples: Iterable[Sample]) -> None:
         self.batches.append(list(samples))
         self._changed.set()
+
+    def describe(self, field: str, metadata: Metadata) -> None:
+        self.described[field] = metadata
 
     def fault(self, reason: str, detail: str) -> None:
         self.faults.append((reason, detail))
