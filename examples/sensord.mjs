@@ -1,0 +1,88 @@
+// A client of sensord.v1.json in as few lines as show how it works; for browsers and Node.
+// It does not come back after a lost connection: docs/protocol.md says how a client does that.
+
+export class Sensord {
+  #socket; #number = 0; #waiting = new Map(); #open = new Map(); #channels = new Map();
+  #streams = new Map();
+
+  // Connect and say hello; `me` is who the client is from now on.
+  static async connect(url, client) {
+    const self = new Sensord();
+    self.#socket = new WebSocket(url, "sensord.v1.json");
+    self.#socket.onmessage = (event) => self.#received(JSON.parse(event.data));
+    self.closed = new Promise((resolve) => (self.#socket.onclose = resolve));
+    await new Promise((resolve, reject) => {
+      self.#socket.onopen = resolve;
+      self.#socket.onerror = () => reject(new Error(`cannot connect to ${url}`));
+    });
+    const hello = await self.ask("hello", { client });
+    self.me = hello.client;
+    return self;
+  }
+
+  // Ask, and return the result. What a request that stays open tells goes to `tell`.
+  ask(op, fields = {}, tell = null) {
+    const id = ++this.#number;
+    const answer = new Promise((resolve, reject) => this.#waiting.set(id, { resolve, reject }));
+    if (tell) this.#open.set(id, tell);
+    this.#socket.send(JSON.stringify({ op, id, ...fields }));
+    return answer;
+  }
+
+  // Subscribe; `tell` gets each reading: topic, value, unit, time and quality.
+  subscribe(topics, tell, fields = {}) {
+    return this.ask("subscribe", { topics, ...fields }, tell);
+  }
+
+  // Ask for something that comes in several messages, and return them all.
+  async collect(op, fields = {}) {
+    const told = [];
+    const over = new Promise((resolve, reject) => {
+      this.ask(op, fields, (message) => {
+        if (message.op === "end" || message.op === "complete") resolve(told);
+        else told.push(message);
+      }).catch(reject);
+    });
+    return over;
+  }
+
+  // Return what was announced of a channel: topic, unit, ...
+  channel(number) {
+    return { unit: "", ...this.#channels.get(number) };
+  }
+
+  close() {
+    this.#socket.close();
+  }
+
+  #received(message) {
+    if (Array.isArray(message)) return this.#frame(message);
+    if (message.op === "channels") {
+      for (const channel of message.channels) this.#channels.set(channel.channel, channel);
+    } else if (message.op === "result" || message.op === "error") {
+      const waiting = this.#waiting.get(message.id);
+      this.#waiting.delete(message.id);
+      if ("stream" in message) this.#streams.set(message.stream, message.id);
+      if (message.op === "result") waiting?.resolve(message);
+      else waiting?.reject(Object.assign(new Error(`${message.code}: ${message.message}`), message));
+    } else {
+      if (message.op === "stream") this.#streams.set(message.stream, message.id);
+      this.#open.get(message.id)?.(message);
+      if (message.op === "end") this.#open.delete(message.id);
+    }
+  }
+
+  #frame([stream, , time, triples]) {
+    const tell = this.#open.get(this.#streams.get(stream));
+    for (let i = 0; i < triples.length; i += 3) {
+      const { topic, unit = "" } = this.#channels.get(triples[i]);
+      time += triples[i + 1];
+      let value = triples[i + 2], quality = "good";
+      if (value !== null && typeof value === "object" && !Array.isArray(value)) {
+        if ("j" in value) value = value.j;
+        else [value, quality] = [value.v ?? null, ["good", "uncertain", "bad"][value.q ?? 0]];
+      }
+      tell?.({ op: "reading", topic, value, unit, quality, time: new Date(time / 1000) });
+    }
+  }
+}

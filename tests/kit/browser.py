@@ -1,0 +1,143 @@
+"""A real browser: Chromium without a window, driven through its DevTools protocol."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import shutil
+import signal
+import subprocess
+from contextlib import ExitStack
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from websockets.sync.client import connect
+
+__all__ = ["Browser", "Page"]
+
+DEADLINE_S = 60.0
+
+
+class Browser:
+    """Chromium with one page at a time."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def __enter__(self) -> Self:
+        program = shutil.which("chromium")
+        assert program, "chromium is missing; scripts/test installs it"
+        self._process = subprocess.Popen(
+            [
+                program,
+                "--headless=new",
+                "--no-sandbox",
+                "--disable-gpu",
+                "--disable-dev-shm-usage",
+                "--no-first-run",
+                "--remote-debugging-port=0",
+                f"--user-data-dir={self._folder}",
+                "about:blank",
+            ],
+            stderr=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+        )
+        assert self._process.stderr is not None
+        for line in self._process.stderr:
+            if line.startswith("DevTools listening on "):
+                self._url = line.split()[-1]
+                return self
+        raise AssertionError("chromium did not start")
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._process.send_signal(signal.SIGTERM)
+        try:
+            self._process.wait(5)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+        if self._process.stderr is not None:
+            self._process.stderr.close()
+
+    def open(self, url: str) -> Page:
+        """Open a page."""
+        return Page(self._url, url)
+
+
+class Page:
+    """One page; what it logs as an error fails the test that looks."""
+
+    def __init__(self, devtools: str, url: str) -> None:
+        self.errors: list[str] = []
+        self._devtools = devtools
+        self._url = url
+        self._numbers = itertools.count(1)
+        self._session: str | None = None
+        self._closing = ExitStack()
+
+    def __enter__(self) -> Self:
+        self._socket = self._closing.enter_context(connect(self._devtools, max_size=None))
+        target = self._ask("Target.createTarget", url="about:blank")["targetId"]
+        attached = self._ask("Target.attachToTarget", targetId=target, flatten=True)
+        self._session = attached["sessionId"]
+        self._ask("Runtime.enable")
+        self._ask("Page.enable")
+        self._ask("Page.navigate", url=self._url)
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._closing.close()
+
+    def eval(self, expression: str) -> Any:
+        """Return what an expression, or its promise, comes to."""
+        answer = self._ask(
+            "Runtime.evaluate", expression=expression, awaitPromise=True, returnByValue=True
+        )
+        assert "exceptionDetails" not in answer, answer["exceptionDetails"]
+        return answer["result"].get("value")
+
+    def until(self, condition: str) -> Any:
+        """Wait until an expression is true; return what it comes to.
+
+        The page is asked before each of its next frames, so nothing here sleeps.
+        """
+        return self.eval(
+            "new Promise(resolve => { const look = () => {"
+            f"let found; try {{ found = ({condition}); }} catch {{}}"
+            "if (found) resolve(found); else setTimeout(look, 20); }; look(); })"
+        )
+
+    def _ask(self, method: str, **parameters: object) -> dict[str, Any]:
+        number = next(self._numbers)
+        message: dict[str, object] = {"id": number, "method": method, "params": parameters}
+        if self._session is not None:
+            message["sessionId"] = self._session
+        self._socket.send(json.dumps(message))
+        while True:
+            told = json.loads(self._socket.recv(timeout=DEADLINE_S))
+            if told.get("id") == number:
+                assert "error" not in told, told
+                result: dict[str, Any] = told["result"]
+                return result
+            self._note(told)
+
+    def _note(self, told: dict[str, Any]) -> None:
+        match told.get("method"):
+            case "Runtime.exceptionThrown":
+                details = told["params"]["exceptionDetails"]
+                found = details.get("exception", {}).get("description", details["text"])
+                self.errors.append(str(found))
+            case "Runtime.consoleAPICalled" if told["params"]["type"] == "error":
+                self.errors.append(str(told["params"]["args"]))
