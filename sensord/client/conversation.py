@@ -17,6 +17,7 @@ from sensord.wire.messages import from_announcement
 
 __all__ = [
     "Again",
+    "Asked",
     "Complete",
     "Conversation",
     "Ended",
@@ -116,6 +117,17 @@ class Again:
 
 
 @dataclass(frozen=True, slots=True)
+class Asked:
+    """A call of a service that this client offers; ``timeout_s`` is the time that is left."""
+
+    call: int
+    args: dict[str, Value]
+    caller_id: str
+    caller_name: str
+    timeout_s: float
+
+
+@dataclass(frozen=True, slots=True)
 class Result:
     """A request succeeded."""
 
@@ -145,7 +157,7 @@ class Items:
     """What arrived for one request. ``resume`` is where it goes on after them, if known."""
 
     request: int
-    items: Sequence[Item | Summary | Row | Complete]
+    items: Sequence[Item | Summary | Row | Complete | Asked]
     resume: Position | None
 
 
@@ -246,6 +258,12 @@ class Conversation:
                 return Items(message["id"], rows, self._position(message["cursor"]))
             case "rows":
                 return Items(message["id"], [Row(dict(row)) for row in message["rows"]], None)
+            case "request":
+                who, left_s = message["from"], float(message["timeout"])
+                asked = Asked(
+                    message["call"], dict(message["args"]), who["id"], who["name"], left_s
+                )
+                return Items(message["id"], [asked], None)
             case "complete":
                 return Items(message["id"], [Complete()], self._position(message.get("cursor")))
             case _:

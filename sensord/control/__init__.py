@@ -16,6 +16,7 @@ from sensord.control.commands import Commands
 from sensord.control.dispatch import Dispatch
 from sensord.control.keys import Keys
 from sensord.control.leases import Leases
+from sensord.control.services import Services
 from sensord.model import Metadata, Reading, Value, ValueType
 from sensord.store import Store
 
@@ -33,6 +34,7 @@ class Control:
     """What can be called, by name."""
     leases: Leases
     dispatch: Dispatch
+    services: Services
 
     @classmethod
     def build(
@@ -58,7 +60,9 @@ class Control:
             is_there=is_there,
         )
         keys = Keys(store, options.remember)
-        return cls(bus, sets, calls, leases, Dispatch(sets, calls, leases, keys, audit, bus, loop))
+        dispatch = Dispatch(sets, calls, leases, keys, audit, bus, loop)
+        services = Services(calls, leases, audit, bus, loop)
+        return cls(bus, sets, calls, leases, dispatch, services)
 
     def add(self, commands: Commands) -> None:
         """Let clients have a device do what it declares, and tell them what that is."""
@@ -87,11 +91,13 @@ class Control:
         """Go on with what was promised before the start; everything is declared."""
         self.leases.begin()
         self.dispatch.begin()
+        self.services.begin()
 
     def close(self) -> None:
         """End what is under way and stop all timers; leases and keys stay in the store."""
         self.dispatch.close()
         self.leases.close()
+        self.services.close()
 
 
 def _told(argument: Argument) -> dict[str, Value]:

@@ -91,6 +91,10 @@ class Leases:
         if within and within != subject:
             wholes.add(within)
 
+    def is_declared(self, subject: str) -> bool:
+        """Tell whether a subject can be held."""
+        return subject in self._within
+
     def begin(self) -> None:
         """Go on with the leases from before the start, of what is still declared."""
         now_us = self._bus.now_us()

@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from sensord.errors import ProtocolError
+from sensord.identity import Identity
 from sensord.model import Channel, Kind, Metadata, Value, ValueType
 from sensord.wire.frames import Message
 
@@ -24,6 +25,7 @@ __all__ = [
     "gap",
     "outcome",
     "phase_change",
+    "request",
     "rows",
     "summary",
 ]
@@ -72,6 +74,21 @@ def outcome(
         "reason": reason,
         "message": message,
         "may_have_acted": may_have_acted,
+    }
+
+
+def request(
+    serving: int, call: int, name: str, args: Mapping[str, Value], who: Identity, timeout_s: float
+) -> Message:
+    """Ask a service to do what it is called for; ``timeout_s`` is the time that is left."""
+    return {
+        "op": "request",
+        "id": serving,
+        "call": call,
+        "name": name,
+        "args": dict(args),
+        "from": {"id": who.id, "name": who.name},
+        "timeout": timeout_s,
     }
 
 

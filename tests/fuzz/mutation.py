@@ -89,6 +89,10 @@ GROUPS = ["operators", "night", "größe"]
 OTHERS = ("client", ["0123456789ab", "", "x" * 81])
 KEYS = [f"k{i}" for i in range(20)]
 
+SERVICES = ["mean", "sum", "größe"]
+
+FAILURES: list[Any] = [{"reason": "rejected"}, {"reason": "no", "may_have_acted": False}, {}]
+
 FIELDS = [
     "op",
     "id",
@@ -115,11 +119,15 @@ FIELDS = [
     "leave",
     "groups",
     "token",
+    "name",
+    "call",
+    "error",
     "new",
 ]
 
 OPS = [
     *("hello", "subscribe", "unsubscribe", "get", "replay", "pause", "speed", "step", "seek"),
+    *("serve", "answer", "call"),
     *("cancel", "ping", "send", "receive", "ack", "groups", "result", "stream", "x-y", ""),
 ]
 
@@ -183,7 +191,7 @@ class Mutator:
     def _good(self) -> dict[str, Any]:
         chance = self.chance
         number = chance.randrange(12)
-        match chance.randrange(16):
+        match chance.randrange(18):
             case 0 | 1 | 2:
                 message = {"op": "subscribe", "id": number, "topics": self._topics()}
                 message |= self._options()
@@ -212,8 +220,8 @@ class Mutator:
                 return message | {"replay": number} | self._some(options, 0.5)
             case 10:
                 return {"op": "cancel", "id": 80, "request": chance.choice([number, 60])}
-            case 11 | 12 | 13 | 14:
-                return self._talking(number)
+            case 11 | 12 | 13 | 14 | 16 | 17:
+                return chance.choice([self._talking, self._of_service])(number)
             case _:
                 return {"op": "ping", "id": 70}
 
@@ -234,6 +242,15 @@ class Mutator:
             case _:
                 options = {"join": [GROUPS[:1], GROUPS[1:]], "leave": [GROUPS[1:], GROUPS]}
                 return {"op": "groups", "id": 82} | self._some(options, 0.6)
+
+    def _of_service(self, number: int) -> dict[str, Any]:
+        chance = self.chance
+        if chance.random() < 0.4:
+            message = {"op": "answer", "id": 40, "call": chance.randrange(1, 500)}
+            return message | self._some({"value": STRANGE, "error": FAILURES}, 0.5)
+        op, name = chance.choice(["serve", "call"]), chance.choice(SERVICES)
+        options: dict[str, list[Any]] = {"timeout": [0.01, 30], "args": [{}, {"a": 1}]}
+        return {"op": op, "id": number, "name": name} | self._some(options, 0.5)
 
     def _topics(self) -> list[str]:
         return self.chance.sample(TOPICS, self.chance.randint(1, 3))

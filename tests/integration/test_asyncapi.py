@@ -408,7 +408,21 @@ VALUES: dict[str, list[object]] = {
     "value": [1, None, "x", {"a": [1]}, True],
     "time_us": [0, -1, None, 2**63, "0", 0.5, True],
     "version": [0, 7, None, -1, 2**53, 1.5, True, "1"],
-    "name": ["boiler/reset", "mean", "", "a/+", 7, None],
+    "name": ["boiler/reset", "mean", "", "a/+", "a#", "x" * 80, "x" * 81, "a\nb", 7, None],
+    "description": ["", "what it does", "x" * 200, "x" * 201, 7],
+    "call": [0, 2**53 - 1, 2**53, -1, 0.5, "1", None, True],
+    "error": [
+        {"reason": "rejected"},
+        {"reason": "x" * 40, "message": "x" * 500, "may_have_acted": False},
+        {"reason": "x" * 41},
+        {"reason": ""},
+        {"message": "why"},
+        {"reason": "rejected", "message": "x" * 501},
+        {"reason": "rejected", "may_have_acted": None},
+        {},
+        "rejected",
+        None,
+    ],
     "args": [{}, {"a": 1}, [], None, "a", 7],
     "key": ["", "7f3a-12", "x" * 200, "x" * 201, 7],
     "timeout": [0.01, 3600, 0, 3601, None, "1", True],
@@ -423,8 +437,9 @@ VALUES: dict[str, list[object]] = {
 
 REQUEST: dict[str, Any] = {"id": 1, "topics": ["plant/#"], "subscription": 7, "request": 7}
 REQUEST |= {"replay": 8, "from": "-1h"}
-REQUEST |= {"topic": "state/a", "value": 1, "name": "boiler/reset", "subject": "boiler"}
+REQUEST |= {"topic": "state/a", "value": 1, "name": "mean", "subject": "boiler"}
 REQUEST |= {"body": "text", "message": 7}
+REQUEST |= {"call": 3}
 """Enough for any request."""
 
 OWN: dict[str, dict[str, Any]] = {"send": {"to": {"group": "operators"}}}
@@ -676,6 +691,14 @@ async def test_what_a_server_says_is_described(codec: Codec) -> None:
         await client.ask("set", topic="plant/label", value="x")
         await client.until_told(op="end")
         assert await client.refused("set", topic="plant/state", value=1) == "not_found"
+        offered = await client.ask("serve", name="mean")
+        assert await client.refused("serve", name="mean") == "already"
+        asked = await client.ask("call", name="mean", args={"numbers": [2, 3]})
+        (request,) = [m for m in client.told if isinstance(m, dict) and m["op"] == "request"]
+        assert (await client.ask("answer", call=request["call"], value=2.5))["op"] == "result"
+        assert await client.refused("answer", call=request["call"]) == "not_found"
+        assert {"op": "outcome", "id": asked["id"], "status": "done", "value": 2.5} in client.told
+        await client.ask("cancel", request=offered["id"])
         for op in ("take", "renew", "give_back"):
             assert (await client.ask(op, subject="valve"))["op"] == "result"
         assert await client.refused("renew", subject="valve") == "not_found"

@@ -6,7 +6,15 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from sensord.server.caller import Caller
-from sensord.server.requests import control, messages, queries, replay, state, subscriptions
+from sensord.server.requests import (
+    control,
+    messages,
+    queries,
+    replay,
+    services,
+    state,
+    subscriptions,
+)
 from sensord.wire.requests import Request
 
 __all__ = ["HANDLERS"]
@@ -18,5 +26,6 @@ HANDLERS: Mapping[type[Request], Callable[[Caller, Any], None]] = {
     **state.HANDLERS,
     **control.HANDLERS,
     **messages.HANDLERS,
+    **services.HANDLERS,
 }
 """By the request's type. A handler answers the caller, or raises `ProtocolError`."""

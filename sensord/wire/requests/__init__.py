@@ -17,6 +17,7 @@ from sensord.wire.requests import (
     messages,
     queries,
     replay,
+    services,
     state,
     subscriptions,
 )
@@ -26,7 +27,16 @@ __all__ = ["READERS", "Action", "Request", "read_request", "request_id"]
 
 READERS: dict[str, Callable[[Message], Request]] = {
     op: read
-    for family in (greeting, subscriptions, queries, replay, state, control, messages)
+    for family in (
+        greeting,
+        subscriptions,
+        queries,
+        replay,
+        state,
+        control,
+        messages,
+        services,
+    )
     for op, read in family.READERS.items()
 }
 """By ``op``, what makes a message a typed request."""

@@ -17,6 +17,7 @@ class Action(enum.StrEnum):
     WRITE = "write"
     CALL = "call"
     SEND = "send"
+    SERVE = "serve"
 
 
 @dataclass(frozen=True, slots=True)

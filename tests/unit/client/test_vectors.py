@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from sensord.client.conversation import (
+    Asked,
     Complete,
     Conversation,
     Ended,
@@ -94,6 +95,12 @@ def check(event: Event | None, message: Message) -> None:
             assert event == Items(message["id"], rows, position(message["cursor"]))
         case "rows":
             assert event == Items(message["id"], [Row(row) for row in message["rows"]], None)
+        case "request":
+            who = message["from"]
+            asked = Asked(
+                message["call"], message["args"], who["id"], who["name"], message["timeout"]
+            )
+            assert event == Items(message["id"], [asked], None)
         case "complete":
             resume = position(message.get("cursor"))
             assert event == Items(message["id"], [Complete()], resume)

@@ -1,0 +1,100 @@
+"""What is done for ``serve`` and ``answer``."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from sensord.control.calls import Call
+from sensord.control.services import Offer
+from sensord.errors import ProtocolError
+from sensord.server.caller import Caller
+from sensord.wire import messages
+from sensord.wire.requests import Request
+from sensord.wire.requests.services import Answer, Serve
+
+__all__ = ["HANDLERS"]
+
+
+class _Serving:
+    """A service that a session offers: hands it its calls."""
+
+    def __init__(self, request: Serve, caller: Caller) -> None:
+        self.lost: Counter[str] = Counter()
+        """Stays empty: no reading is asked for."""
+        self.offer = Offer(
+            request.name,
+            caller.identity,
+            request.description,
+            request.timeout_s,
+            self._ask,
+            self._end,
+        )
+        self._number = request.id
+        self._caller = caller
+        self._waiting: dict[int, Call] = {}
+
+    def clogged(self) -> None:
+        """Wait: `_send` looks."""
+
+    def unclogged(self) -> None:
+        """Send the calls that waited."""
+        self._send()
+
+    def close(self) -> None:
+        """Take the name back."""
+        self._waiting.clear()
+        self._caller.shared.control.services.withdraw(self.offer)
+
+    def _ask(self, number: int, call: Call) -> None:
+        self._waiting[number] = call
+        call.when_over(lambda _: self._forget(number))
+        self._caller.guard(self._send)
+
+    def _forget(self, number: int) -> None:
+        self._waiting.pop(number, None)
+
+    def _send(self) -> None:
+        while self._waiting and not self._caller.is_clogged:
+            number = next(iter(self._waiting))
+            call = self._waiting.pop(number)
+            left_s = max(0.0, call.deadline - self._caller.shared.loop.time())
+            call.acting()
+            self._caller.tell(
+                messages.request(self._number, number, call.name, call.args, call.who, left_s)
+            )
+
+    def _end(self) -> None:
+        self._caller.guard(self._caller.end, self._number)
+
+
+def serve(caller: Caller, request: Serve) -> None:
+    """Offer a service until the request is cancelled or the session ends."""
+    caller.check_room()
+    if any(
+        isinstance(one, _Serving) and one.offer.name == request.name
+        for one in caller.ongoing.values()
+    ):
+        raise ProtocolError("already", f"you offer {request.name}; cancel that first")
+    serving = _Serving(request, caller)
+    caller.shared.control.services.offer(serving.offer)
+    caller.keep(request.id, serving)
+    caller.result(request.id)
+
+
+def answer(caller: Caller, request: Answer) -> None:
+    """End a call of a service."""
+    servings = [one for one in caller.ongoing.values() if isinstance(one, _Serving)]
+    found = next((c for one in servings if (c := one.offer.find(request.call))), None)
+    if found is None:
+        raise ProtocolError("not_found", f"call {request.call} is over, or was never yours")
+    if request.error is None:
+        found.done(request.value)
+    else:
+        error = request.error
+        found.failed(error["reason"], error["message"], may_have_acted=error["may_have_acted"])
+    caller.result(request.id)
+
+
+HANDLERS: Mapping[type[Request], Callable[[Caller, Any], None]] = {Serve: serve, Answer: answer}
