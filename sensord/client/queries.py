@@ -144,6 +144,8 @@ class History(_Past[Item]):
         if items:
             self._give(items, event.resume)
         self._used(sum(isinstance(item, Update) for item in items))
+        if self.position is None and any(isinstance(item, Gap) for item in items):
+            return  # it began with a time: what follows the gap may be older than that
         self.position = event.resume or self.position
 
 

@@ -33,7 +33,13 @@ class Subscription(Inflow[Item]):
         items = [i for i in event.items if isinstance(i, Update | Gap | PhaseChange)]
         self._give(items, event.resume)
         # Only now: a frame counts as handled when it is on its way to the reader.
-        self.position = event.resume or self.position
+        self.position = self._reached(event)
+
+    def _reached(self, event: Items) -> Position | None:
+        """Return where it would go on after what arrived."""
+        if self.position is None and any(isinstance(item, Gap) for item in event.items):
+            return None  # it began with a time: what follows the gap may be older than that
+        return event.resume or self.position
 
     def __aiter__(self) -> Self:
         return self

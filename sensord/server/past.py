@@ -30,7 +30,9 @@ AT_ONCE = 1
 class Past(ABC):
     """An open request that reads a stretch of the log."""
 
-    def __init__(self, number: int, caller: Caller, topics: tuple[str, ...]) -> None:
+    def __init__(
+        self, number: int, caller: Caller, topics: tuple[str, ...], *, is_endless: bool = False
+    ) -> None:
         self.lost: Counter[str] = Counter()
         """The loss ledger: by topic, the readings named in gaps."""
         self.stream = caller.shared.groups.next_stream()
@@ -41,6 +43,8 @@ class Past(ABC):
         self._loop = shared.loop
         self._channels = {channel.number: channel for channel in shared.bus.select(topics)}
         self._start = self._stop = shared.bus.log.tail
+        self._is_endless = is_endless
+        """Whether it goes on beyond the stop, which then is no more than where it reads to."""
         self._cursor = Cursor(
             shared.bus.log, shared.archive, topics, self._channels.keys(), self._stop
         )
@@ -79,8 +83,9 @@ class Past(ABC):
         self._began()
         if foreign is not None:
             self._tell_gap(None, None, foreign, None)
-        elif gone is not None and gone <= self._stop:
-            self._tell_gap(None, gone, "expired", None)
+        elif gone is not None:
+            self._start = self._within(gone)
+            self._tell_gap(None, self._start, "expired", None)
         self._go_on()
 
     def _time_us(self, place: Place) -> int:
@@ -138,7 +143,7 @@ class Past(ABC):
             records = [r for r in records if r.offset >= missed.start]
             if self._end is None:
                 self._skip(missed)
-        self._take_part(records, min(piece.stop, self._stop))
+        self._take_part(records, self._within(piece.stop))
         self._come_back()
 
     def _take_part(self, records: Sequence[Record], stop: int) -> None:
@@ -147,9 +152,9 @@ class Past(ABC):
 
     def _skip(self, missed: Missed) -> None:
         """Name what cannot be had."""
-        stop, counts = missed.stop, missed.counts
-        if stop > self._stop:
-            stop, counts = self._stop, None  # they are of more than was asked for
+        stop, counts = self._within(missed.stop), missed.counts
+        if stop < missed.stop:
+            counts = None  # they are of more than was asked for
         lost: Counter[str] | None = None
         if counts is not None:
             lost = Counter()
@@ -161,8 +166,12 @@ class Past(ABC):
 
     @property
     def _place(self) -> int:
-        """The offset that is reached; what cannot be had may take the cursor beyond the stop."""
-        return max(self._start, min(self._cursor.offset, self._stop))
+        """The offset that is reached; what cannot be had may take the cursor beyond the end."""
+        return max(self._start, self._within(self._cursor.offset))
+
+    def _within(self, offset: int) -> int:
+        """Return the offset, or the end of what was asked for if that comes before."""
+        return offset if self._is_endless else min(offset, self._stop)
 
     # -- for those who know what is to be sent -----------------------------------------------------
 

@@ -277,7 +277,10 @@ class Replay:
 
     def _tell_phase(self) -> None:
         phase = Phase.PAUSED if self._is_paused else Phase.REPLAYING
-        self._caller.tell(phase_change(self._number, self.stream, phase, self._place()))
+        # Where a time is in the journal is found by reading: nobody could go on from here.
+        is_sought = self._cursor.since_us is not None and not self._ahead
+        cursor = None if is_sought else self._place()
+        self._caller.tell(phase_change(self._number, self.stream, phase, cursor))
 
     def _place(self) -> int:
         """Return the offset behind what was sent."""

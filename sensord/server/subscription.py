@@ -327,7 +327,9 @@ class Subscription:
         if self._told == (self._phase, self._stream):
             return
         self._told = (self._phase, self._stream)
-        cursor = None if self._phase is Phase.SNAPSHOT else self._cursor.offset
+        # Where a time is in the journal is found by reading: nobody could go on from here.
+        is_place = self._phase is not Phase.SNAPSHOT and self._cursor.since_us is None
+        cursor = self._cursor.offset if is_place else None
         self._tell(phase_change(self.number, self._stream, self._phase, cursor))
 
     def _tell_gap(

@@ -38,11 +38,10 @@ class Summaries(Past):
         *,
         is_following: bool,
     ) -> None:
-        super().__init__(number, caller, topics)
+        super().__init__(number, caller, topics, is_endless=is_following)
         self._topics = topics
         self._summarizer = Summarizer(round(interval_s * 1e6))
         self._left = limit
-        self._is_following = is_following
         self._is_attached = False
         self._is_complete = False  # and this has been told
         self._read_s = min(READ_S, interval_s)
@@ -74,7 +73,7 @@ class Summaries(Past):
 
     def _began(self) -> None:
         """Attach to the bus; the first rows or gaps tell where it begins."""
-        if self._is_following:
+        if self._is_endless:
             self._bus.attach(self._topics, self)
             self._is_attached = True
 
@@ -87,7 +86,7 @@ class Summaries(Past):
 
     def _reached(self) -> None:
         offset = self._place
-        if not self._is_following:
+        if not self._is_endless:
             for interval in self._summarizer.complete(offset):
                 self._tell(interval)
             self._finish(offset, is_complete=True)

@@ -186,9 +186,10 @@ class Shelf:
 
 def _is(wanted: Wanted, record: Record) -> bool:
     assert wanted.topics is not None
-    assert wanted.until_us is None
     is_young = wanted.since_us is None or record.log_us >= wanted.since_us
-    return is_young and any(matches(pattern, record.channel.topic) for pattern in wanted.topics)
+    is_old = wanted.until_us is None or record.log_us < wanted.until_us
+    is_asked = any(matches(pattern, record.channel.topic) for pattern in wanted.topics)
+    return is_young and is_old and is_asked
 
 
 def value_at(offset: int, channel: Channel, padding: int) -> Value:
@@ -423,8 +424,10 @@ class Ledger:
             assert cursor is None
             assert self._restart is None, "the gap comes before the last values"
             return
-        assert cursor is not None
         assert not self._owes_gap, "what is gone is named first"
+        if cursor is None:
+            assert self._since_us, "only a time must be looked for"
+            cursor = self.position
         self._resolve(cursor)
         self._advance(cursor, [])
 
