@@ -19,7 +19,7 @@ After that:
 2. Write `tests/integration/readers/test_<name>.py`: real bytes, on both event loops, with
    `tests/kit`; and `tests/unit/readers/test_<name>.py` for what is pure.
 3. Add a section to `docs/readers.md`: what it reads, its options, an example.
-4. Put recorded bytes of a real device under `tests/recordings/<device>/`.
+4. Put a capture of a real device under `tests/recordings/<device>/`: `sensord capture` makes one.
 """
 
 from __future__ import annotations

@@ -182,6 +182,20 @@ async def test_a_monitor_that_was_away_resumes(journal: Path) -> None:
     assert not rest.gaps
 
 
+@on_each_loop
+async def test_what_was_replayed_can_be_replayed_in_private(journal: Path) -> None:
+    """On a stream of the monitor's own, by recorded times, while the replay stands at its end."""
+    expected = rows_of(journal)
+    begin_us, end_us = expected[COUNT // 4].log_us, expected[COUNT // 2].log_us
+    wanted = [row for row in expected if begin_us <= row.log_us < end_us]
+    async with Served([journal]) as served, Client(served.url, name="test") as client:
+        whole = Follower(client.subscribe("#", start=0))
+        await whole.count(COUNT)
+        again = Follower(client.replay("#", start=begin_us, stop=end_us, speed=1000.0))
+        await again.count(len(wanted))
+    assert [u.reading.time_us for u in again.updates] == [row.time_us for row in wanted]
+
+
 # -- options -------------------------------------------------------------------------------------
 
 
