@@ -16,7 +16,17 @@ from bench.report import Figure, from_json, render
 
 __all__ = ["BENCHES", "main"]
 
-BENCHES = ("fanout", "sending", "latency", "ingest", "slow", "idle", "matching", "journal")
+BENCHES = (
+    "fanout",
+    "sending",
+    "latency",
+    "ingest",
+    "slow",
+    "idle",
+    "matching",
+    "journal",
+    "catch_up",
+)
 
 LONGEST_S = 1800.0
 

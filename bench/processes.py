@@ -123,6 +123,7 @@ class Sensord(Program):
         self, config: str, folder: Path, *, server: str = "", records: bool = False
     ) -> None:
         self.port = free_port()
+        self.journal = folder / f"journal-{self.port}"
         file = folder / f"config-{self.port}.toml"
         lines = [
             "[server]",
@@ -132,7 +133,7 @@ class Sensord(Program):
             'level = "warning"',
             "[journal]",
             f"enabled = {str(records).lower()}",
-            f'folder = "{folder / f"journal-{self.port}"}"',
+            f'folder = "{self.journal}"',
             config,
         ]
         file.write_text("\n".join(lines))

@@ -55,7 +55,7 @@ class Window:
     cpu_s: float
 
 
-EVERYTHING = ("#", "$sys/#")
+EVERYTHING = ("#", "$sys/#", "$audit/#")
 """With everything subscribed, a cursor advances by exactly what was received: losses show."""
 
 

@@ -23,6 +23,10 @@ STEPS = 16
 """Chunks looked at for one piece, at most: a piece takes the thread some 50 ms."""
 
 
+KEPT = 8
+"""Chunks that stay decoded, some 16 MiB: monitors that were cut off together come back together."""
+
+
 class Wanted(NamedTuple):
     """A stretch of the log: offsets, and optionally filters and a span of log times."""
 
@@ -52,7 +56,7 @@ class Archive:
 
     def open(self, writer: Writer) -> None:
         """Read from here on what this writer writes."""
-        self._reader = Reader(writer, self._channel_for)
+        self._reader = Reader(writer, self._channel_for, kept=KEPT)
 
     @property
     def first(self) -> int | None:

@@ -7,8 +7,8 @@ whether it was given, not asked for, or lost.
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Callable, Sequence
+from collections import Counter, deque
+from collections.abc import Callable, Iterator, Sequence
 from collections.abc import Set as AbstractSet
 from typing import NamedTuple
 
@@ -18,8 +18,8 @@ from sensord.model import Record
 
 __all__ = ["Cursor", "Missed", "Piece"]
 
-PIECE_READINGS = 4096
-"""Records read in one turn of the loop: about a millisecond."""
+PIECE_READINGS = 1024
+"""Records given in one turn of the loop: a millisecond or two with what is made of them."""
 
 EXPIRED = "expired"
 
@@ -72,6 +72,7 @@ class Cursor:
         self._topics = topics
         self._numbers = numbers
         self._until_us: int | None = None
+        self._ahead: deque[Piece] = deque()  # fetched, and not taken yet
 
     def selecting(self, topics: Sequence[str], numbers: AbstractSet[int]) -> Cursor:
         """Return a cursor at the same place, for another selection."""
@@ -102,29 +103,74 @@ class Cursor:
         """Leave out what was logged at or after a time."""
         self._until_us = time_us
 
+    @property
+    def is_at_hand(self) -> bool:
+        """Whether the next piece need not be fetched from the disk."""
+        self._drop_strayed()
+        return bool(self._ahead) or not self._is_older
+
     def read(self, stop: int, done: Callable[[Piece], None]) -> None:
         """Read the next piece, no further than ``stop``; call ``done`` with it, now or later."""
-        archive = self._archive
-        if self.offset < self._log.first and archive is not None and archive.first is not None:
-            self.is_reading = True
-            end = min(stop, self._log.first)
-            wanted = Wanted(self.offset, end, self._topics, self.since_us, self._until_us)
-            archive.fetch(wanted, PIECE_READINGS, lambda got: self._fetched(got, end, done))
+        if self.is_at_hand:
+            done(self.take(stop))
         else:
+            self.fetch(stop, lambda: done(self.take(stop)))
+
+    def take(self, stop: int) -> Piece:
+        """Return the next piece, which is at hand, no further than ``stop``."""
+        if not self._ahead:
             # All that memory holds is younger. Kept, it would hide what comes after a clock step.
             self.since_us = None
-            done(self._from_memory(stop))
+            return self._from_memory(stop)
+        piece = self._ahead.popleft()
+        self.offset = piece.stop
+        return piece
 
-    def _fetched(self, got: Fetched, end: int, done: Callable[[Piece], None]) -> None:
-        self.is_reading = False
-        start = self.offset
+    def fetch(self, stop: int, ready: Callable[[], None]) -> None:
+        """Fetch from the disk what comes next; call ``ready`` when a piece is at hand."""
+        archive, end = self._archive, min(stop, self._log.first)
+        assert archive is not None, "else it is at hand"
+        wanted = Wanted(self.offset, end, self._topics, self.since_us, self._until_us)
+
+        def fetched(got: Fetched) -> None:
+            self.is_reading = False
+            self._ahead.extend(self._pieces(got, end))
+            ready()
+
+        self.is_reading = True
+        archive.fetch(wanted, PIECE_READINGS, fetched)
+
+    @property
+    def _is_older(self) -> bool:
+        """Whether what comes next has left the memory, and there is a journal."""
+        return (
+            self.offset < self._log.first
+            and self._archive is not None
+            and self._archive.first is not None
+        )
+
+    def _drop_strayed(self) -> None:
+        """Forget what was fetched for another place."""
+        if self._ahead and self._ahead[0].start != self.offset:
+            self._ahead.clear()
+
+    def _pieces(self, got: Fetched, end: int) -> Iterator[Piece]:
+        """Cut what was fetched: a chunk of the journal is more than one piece."""
+        start, stop = self.offset, max(self.offset, got.next_offset)
         missed = [Missed(h.first, h.end, *_reason(h.reason), None) for h in got.holes]
-        self.offset = max(start, got.next_offset)
-        if self.offset == start:
+        if stop == start:
             # The journal ends before the memory begins: it could not be written for a while.
             missed += self._lost(end)
-            self.offset = end
-        done(Piece(start, self.offset, got.records, missed))
+            stop = end
+        for at in range(PIECE_READINGS, len(got.records), PIECE_READINGS):
+            next_start = got.records[at].offset
+            before = [one for one in missed if one.start < next_start]
+            missed = missed[len(before) :]
+            part = got.records[at - PIECE_READINGS : at]
+            yield Piece(start, next_start, part, before)
+            start = next_start
+        rest = max(0, len(got.records) - 1) // PIECE_READINGS * PIECE_READINGS
+        yield Piece(start, stop, got.records[rest:], missed)
 
     def _from_memory(self, stop: int) -> Piece:
         start = self.offset

@@ -22,12 +22,15 @@ from websockets.frames import Frame, Opcode
 
 from sensord.bus import Bus
 from sensord.model import Channel, Record
+from sensord.server.past_frames import PastFrames
 from sensord.server.thinning import Thinning, newest
+from sensord.server.turns import Turns
 from sensord.wire.frames import Codec, Message
 from sensord.wire.messages import announcement
 from sensord.wire.requests.subscriptions import Options
 
 __all__ = [
+    "FRAME_BYTES",
     "FRAME_READINGS",
     "Group",
     "Groups",
@@ -161,6 +164,7 @@ class Group:
         self._pending: list[Record] = []
         self._append = self._pending.append
         self._full_at = MAX_PENDING
+        self._made: tuple[int, int, Sequence[bytes]] = (0, 0, ())  # the announcements made last
         self._announced = 0  # how many of `channels` the members were told of
         self._reached = bus.log.tail
         self._is_flushing = False
@@ -247,6 +251,17 @@ class Group:
         for member in waiting:
             member.boundary(pending)
 
+    def announcements(self, start: int) -> Sequence[bytes]:
+        """Encode what is to be told of the channels from a place in `channels` on.
+
+        Those that come together are told the same: it is encoded once.
+        """
+        count = len(self.channels)
+        if self._made[:2] != (start, count):
+            made = tuple(announcements(self._codec, self.channels[start:]))
+            self._made = (start, count, made)
+        return self._made[2]
+
     def _announce(self) -> None:
         if self._announced < len(self.channels):
             for data in announcements(self._codec, self.channels[self._announced :]):
@@ -286,6 +301,10 @@ class Groups:
     def __init__(self, bus: Bus, loop: asyncio.AbstractEventLoop) -> None:
         self._bus = bus
         self._loop = loop
+        self.turns = Turns(loop)
+        """For those that are behind their group."""
+        self.past = PastFrames()
+        """What is made for them."""
         self._groups: dict[Key, Group] = {}
         self._streams = 0
 

@@ -5,7 +5,7 @@ group's boundary it reads the log in bounded pieces and sends them on a private 
 boundary it joins the group and costs nothing more. When its client clogs it leaves the group with
 the cursor it had; when the client reads again it goes on from there. `advance` is all of that:
 
-    cursor < boundary   send one piece of the log, come back in the loop's next turn
+    cursor < boundary   send one piece of the log, come back when it is its turn again
     cursor > boundary   a snapshot was taken inside the group's window: wait for its flush
     cursor = boundary   join
 
@@ -14,7 +14,6 @@ The readings sent plus those named in gaps are exactly those asked for, in order
 
 from __future__ import annotations
 
-import asyncio
 from collections import Counter, deque
 from collections.abc import Callable, Iterator, Sequence
 from typing import Protocol
@@ -22,7 +21,15 @@ from typing import Protocol
 from sensord.bus import Bus
 from sensord.log import Archive, Cursor, Missed, Piece
 from sensord.model import Channel, Position, Record
-from sensord.server.group import Group, Groups, Key, Write, announcements, frames, packet
+from sensord.server.group import (
+    FRAME_BYTES,
+    Group,
+    Groups,
+    Key,
+    Write,
+    frames,
+    packet,
+)
 from sensord.server.thinning import Thinning, conflate
 from sensord.wire.frames import Codec, Message
 from sensord.wire.messages import Phase, gap, phase_change
@@ -65,7 +72,6 @@ class Subscription:
         bus: Bus,
         archive: Archive | None,
         groups: Groups,
-        loop: asyncio.AbstractEventLoop,
     ) -> None:
         self.number = number
         """The id of the request that opened it."""
@@ -74,7 +80,7 @@ class Subscription:
         self._client = client
         self._bus = bus
         self._groups = groups
-        self._loop = loop
+        self._turns = groups.turns
         self._group: Group | None = None
         self._phase = Phase.CATCHING_UP
         self._cursor = Cursor(bus.log, archive, (), frozenset(), bus.log.tail)
@@ -83,7 +89,6 @@ class Subscription:
         self._told_channels = 0
         self._steps: deque[Iterator[bytes]] = deque()  # to be sent before the log goes on
         self._thinning: Thinning | None = None
-        self._turn: asyncio.Handle | None = None
 
     @property
     def topics(self) -> tuple[str, ...]:
@@ -160,9 +165,7 @@ class Subscription:
 
     def close(self) -> None:
         """End; nothing more is sent."""
-        if self._turn is not None:
-            self._turn.cancel()
-            self._turn = None
+        self._turns.leave(self)
         if self._group is not None:
             self._group.leave(self)
             self._groups.release(self._group)
@@ -185,7 +188,6 @@ class Subscription:
 
     def advance(self) -> None:
         """Send the next piece, or wait for a boundary, or join the group."""
-        self._turn = None
         if self._group is None or self._phase is Phase.LIVE or self._cursor.is_reading:
             return
         if not self._take_steps():
@@ -194,7 +196,10 @@ class Subscription:
         if offset < boundary:
             self._tell_phase()
             cursor = self._cursor
-            cursor.read(boundary, lambda piece: self._client.guard(self._got, cursor, piece))
+            if cursor.is_at_hand:
+                self._got(cursor.take(boundary))
+            else:
+                cursor.fetch(boundary, lambda: self._client.guard(self._fetched, cursor))
         elif offset > boundary:
             self._group.wait(self)
         else:
@@ -202,7 +207,25 @@ class Subscription:
 
     def unclogged(self) -> None:
         """Go on: the client reads again."""
-        self.advance()
+        # What was begun comes at once: requests are served from here on, and may change it.
+        if self._take_steps():
+            self._go_on()
+
+    def take_turn(self) -> None:
+        """Go on a little."""
+        self._client.guard(self.advance)
+
+    def _go_on(self) -> None:
+        """Advance, when others have had their turn."""
+        if self._turns.are_free:
+            self.advance()
+        else:
+            self._turns.wait(self)
+
+    def _fetched(self, cursor: Cursor) -> None:
+        """Go on with what the disk gave."""
+        if cursor is self._cursor:  # else it was changed meanwhile
+            self._go_on()
 
     def boundary(self, records: Sequence[Record]) -> None:
         """Go on after the flush that this subscription waited for."""
@@ -241,10 +264,8 @@ class Subscription:
         self.group.join(self)
         self._tell_phase()
 
-    def _got(self, cursor: Cursor, piece: Piece) -> None:
-        """Send a piece of the log, and go on in the loop's next turn."""
-        if self._group is None or cursor is not self._cursor:
-            return  # closed or changed while the disk was read
+    def _got(self, piece: Piece) -> None:
+        """Send a piece of the log, and go on when it is this one's turn again."""
         records = piece.records
         for missed in piece.missed:
             # In order: whoever resumes from a gap has had what lies before it.
@@ -253,7 +274,7 @@ class Subscription:
             self._skip(missed)
         self._send_past(records, piece.stop)
         if self._take_steps():
-            self._turn = self._loop.call_soon(self._client.guard, self.advance)
+            self._turns.wait(self)
 
     def _send_past(self, records: list[Record], stop: int) -> None:
         if not records:
@@ -265,8 +286,21 @@ class Subscription:
             records, gave_way = conflate(records)
             if gave_way:
                 self._tell_gap(start, stop, "conflated", gave_way)
+        else:
+            self._announce()
+            self._make_ready(self._shared(records, stop))
+            return
         if records:
             self._send(records, stop)
+
+    def _shared(self, records: list[Record], stop: int) -> Iterator[bytes]:
+        """Encode a piece of the log as whoever else reads it gets it too."""
+        codec, topics = self._client.codec, self.group.key.topics
+        payload = self._groups.past.payload(codec, topics, self._stream, stop, records)
+        if len(payload) <= FRAME_BYTES:
+            yield packet(codec, payload)
+        else:
+            yield from (data for _, data in frames(codec, self._stream, stop, records))
 
     def _skip(self, missed: Missed) -> None:
         """Step over what cannot be had: name it, and send the last values inside it."""
@@ -317,7 +351,7 @@ class Subscription:
     def _announce(self) -> None:
         channels = self.group.channels
         if self._told_channels < len(channels):
-            self._make_ready(announcements(self._client.codec, channels[self._told_channels :]))
+            self._make_ready(iter(self.group.announcements(self._told_channels)))
             self._told_channels = len(channels)
 
     def _make_ready(self, steps: Iterator[bytes]) -> None:

@@ -73,6 +73,10 @@ class Codec(Protocol):
         """Encode a data frame."""
         ...
 
+    def with_stream(self, frame: bytes, stream: int) -> bytes:
+        """Turn a frame that was encoded for stream 0 into one of another stream."""
+        ...
+
     def decode(self, payload: bytes) -> object:
         """Decode any message to plain values.
 
@@ -146,6 +150,10 @@ class _Msgpack:
             before = told_us
         return self._pack((stream, cursor, start, flat))
 
+    def with_stream(self, frame: bytes, stream: int) -> bytes:
+        # An array of four, and 0 in one byte.
+        return b"%b%b%b" % (frame[:1], self._pack(stream), frame[2:])
+
     def _wrap(self, record: Record) -> msgpack.ExtType:
         reading = record.reading
         parts: list[object] = [int(reading.quality.level), reading.quality.reason, reading.value]
@@ -209,6 +217,10 @@ class _Json:
             flat += (record.channel.number, told_us - before, value)
             before = told_us
         return self._encode([stream, cursor, start, flat]).encode("utf-8", "replace")
+
+    def with_stream(self, frame: bytes, stream: int) -> bytes:
+        # A bracket and a 0.
+        return b"[%d%b" % (stream, frame[2:])
 
     def decode(self, payload: bytes) -> object:
         try:

@@ -27,6 +27,7 @@ class Batch:
 
     __slots__ = (
         "_channels",
+        "_records",
         "log_ns",
         "next_offset",
         "numbers",
@@ -62,6 +63,7 @@ class Batch:
         self.restates = restates
         """None if none restates."""
         self._channels = channels
+        self._records: list[Record] | None = None
 
     def __len__(self) -> int:
         return len(self.values)
@@ -71,7 +73,37 @@ class Batch:
         return self._channels[number]
 
     def records(self) -> list[Record]:
-        """Return the readings as records."""
+        """Return the readings as records: the same list each time, not to be changed."""
+        if self._records is None:
+            self._records = self._make_records()
+        return self._records
+
+    def part(
+        self, start: int, stop: int, since_ns: int | None, until_ns: int | None, most: int
+    ) -> Batch:
+        """Return the first ``most`` with ``start <= offset < stop`` logged in a span of time.
+
+        Within a segment log times never fall.
+        """
+        begin = bisect_left(self.offsets, start)
+        end = bisect_left(self.offsets, stop, begin)
+        if since_ns is not None:
+            begin = bisect_left(self.log_ns, since_ns, begin, end)
+        if until_ns is not None:
+            end = bisect_left(self.log_ns, until_ns, begin, end)
+        if end - begin > most:
+            end = begin + most
+            stop = self.offsets[end - 1] + 1
+        if begin == 0 and end == len(self) and stop == self.next_offset:
+            return self
+        columns = (self.offsets, self.numbers, self.log_ns, self.publish_ns, self.values)
+        cut = [column[begin:end] for column in columns]
+        flags = [None if c is None else c[begin:end] for c in (self.qualities, self.restates)]
+        batch = Batch(stop, *cut, *flags, self._channels)  # type: ignore[call-arg, arg-type]  # columns, each of its kind
+        batch._records = self.records()[begin:end]
+        return batch
+
+    def _make_records(self) -> list[Record]:
         times = [time_ns // 1000 for time_ns in self.publish_ns]
         qualities = self.qualities or repeat(GOOD)
         restates = self.restates or repeat(False)  # noqa: FBT003  # a column of it

@@ -23,9 +23,12 @@ class Reader:
     other, given the folder.
     """
 
-    def __init__(self, source: Writer | Path, channel_for: ChannelFor | None = None) -> None:
+    def __init__(
+        self, source: Writer | Path, channel_for: ChannelFor | None = None, *, kept: int = 0
+    ) -> None:
+        """Read a journal; ``kept`` chunks stay decoded for those who read the same next."""
         self._journal = source
-        self._source = Source(self.view, channel_for or own_channels())
+        self._source = Source(self.view, channel_for or own_channels(), kept)
 
     def view(self) -> View:
         """Look at the parts of the journal.

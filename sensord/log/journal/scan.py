@@ -50,7 +50,7 @@ class Scan:
         self._stop = (1 << 64) if stop is None else stop
         self._since_ns = None if since_us is None else since_us * 1000
         self._until_ns = None if until_us is None else until_us * 1000
-        self._topics = topics
+        self._topics = None if topics is None else tuple(topics)
         self._left = (1 << 64) if limit is None else limit
         self._is_wanted: dict[Described, bool] = {}
         self._numbered: tuple[Mapping[int, Described], int, set[int]] | None = None
@@ -165,8 +165,12 @@ class Scan:
                 continue
             end = min(located.end, bound)
             try:
-                rows = self._source.rows(descriptor, located, numbers)
-                found = list(self._give(rows, end, channels))
+                if self._source.keeps:
+                    whole = self._source.batch(descriptor, located, numbers, channels, self._topics)
+                    found = list(self._give_part(whole, end))
+                else:
+                    rows = self._source.rows(descriptor, located, numbers)
+                    found = list(self._give(rows, end, channels))
             except (ValueError, OSError) as error:
                 yield Hole(self.position, end - self.position, f"a damaged chunk: {error}")
                 self.position = end
@@ -180,6 +184,14 @@ class Scan:
         self.position = max(self.position, bound)
         if is_empty:
             yield Batch(self.position, (), (), (), (), (), None, None, {})
+
+    def _give_part(self, whole: Batch, end: int) -> Iterator[Batch]:
+        """Narrow what others read too to what was asked for, and yield it if any is left."""
+        batch = whole.part(self.position, end, self._since_ns, self._until_ns, self._left)
+        self._left -= len(batch)
+        self.position = batch.next_offset
+        if len(batch):
+            yield batch
 
     def _give(self, rows: Rows, end: int, channels: Mapping[int, Described]) -> Iterator[Batch]:
         """Narrow rows to what was asked for, and yield them if any are left."""

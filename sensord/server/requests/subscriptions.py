@@ -33,9 +33,7 @@ def open_subscription(
 ) -> None:
     """Open a subscription for a request of any kind."""
     shared = caller.shared
-    subscription = Subscription(
-        number, caller, shared.bus, shared.archive, shared.groups, shared.loop
-    )
+    subscription = Subscription(number, caller, shared.bus, shared.archive, shared.groups)
     caller.keep(number, subscription)
     stream = subscription.open(_key(caller, topics, options, subscription))
     caller.result(number, stream=stream)

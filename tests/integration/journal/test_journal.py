@@ -107,11 +107,17 @@ def test_a_query_gives_what_a_filter_over_everything_gives(
         and (topics is None or any(matches(each, row.topic) for each in topics))
     ]
     asked: dict[str, Any] = {"since_us": since_us, "until_us": until_us, "topics": topics}
-    scan = Reader(killed.folder).scan(start, stop, limit=limit, **asked)
-    found, holes = found_in(scan)
-    assert found == expected[:limit]
-    assert holes == []
-    assert scan.position <= max(end, start or 0)
+    # What other queries left decoded must make no difference.
+    keeping = _KEEPING.setdefault(killed.folder, Reader(killed.folder, kept=3))
+    for reader in (Reader(killed.folder), keeping):
+        scan = reader.scan(start, stop, limit=limit, **asked)
+        found, holes = found_in(scan)
+        assert found == expected[:limit]
+        assert holes == []
+        assert scan.position <= max(end, start or 0)
+
+
+_KEEPING: dict[Path, Reader] = {}
 
 
 def test_a_scan_goes_on_where_one_stopped(killed: Killed) -> None:

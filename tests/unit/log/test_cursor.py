@@ -1,10 +1,16 @@
-"""A cursor: where a time is in the log."""
+"""A cursor: where a time is in the log, and pieces of what the disk gives."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import cast
+
 import pytest
 
-from sensord.log import Cursor, Log
+from sensord.log import Archive, Cursor, Log, Piece
+from sensord.log.archive import Fetched, Wanted
+from sensord.log.cursor import PIECE_READINGS
+from sensord.log.journal import Hole
 from sensord.log.memory import BLOCK
 from sensord.model import Channel, Metadata, Reading, Record
 
@@ -20,3 +26,61 @@ def test_what_arrived_together_may_be_gone_in_part(time_us: int, *, is_told: boo
     log.append(Record(log.tail, 1001, CHANNEL, Reading(0, 1)))
     cursor = Cursor(log, None, ("t",), {0}, 0)
     assert cursor.since(time_us) == (log.first if is_told else None)
+
+
+class Shelf:
+    """A journal that gives all that is wanted at once, but for a hole."""
+
+    first = 0
+    first_us = None
+
+    def __init__(self, hole: Hole) -> None:
+        self.hole = hole
+        self.asked: list[Wanted] = []
+
+    def fetch(self, wanted: Wanted, _limit: int, done: Callable[[Fetched], None]) -> None:
+        self.asked.append(wanted)
+        offsets = [
+            offset
+            for offset in range(wanted.start, wanted.stop)
+            if not self.hole.first <= offset < self.hole.end
+        ]
+        records = [Record(offset, offset, CHANNEL, Reading(0, offset)) for offset in offsets]
+        done(Fetched(records, [self.hole], wanted.stop))
+
+
+@pytest.mark.parametrize("at", [0, 5, PIECE_READINGS - 1, PIECE_READINGS, 2 * PIECE_READINGS + 7])
+def test_what_the_disk_gives_comes_in_pieces(at: int) -> None:
+    """Each is bounded, they join, and a hole is told in its place, once."""
+    end = 3 * PIECE_READINGS
+    log, shelf = Log("e", 2 * BLOCK, end), Shelf(Hole(at, 10, "damaged"))
+    cursor = Cursor(log, cast("Archive", shelf), ("t",), {0}, 0)
+    pieces: list[Piece] = []
+    while cursor.offset < end:
+        cursor.read(end, pieces.append)
+    assert len(shelf.asked) == 1
+    assert [pieces[0].start, *(piece.stop for piece in pieces)] == [
+        *(piece.start for piece in pieces),
+        end,
+    ]
+    offsets = [record.offset for piece in pieces for record in piece.records]
+    assert offsets == [*range(at), *range(at + 10, end)]
+    assert max(len(piece.records) for piece in pieces) <= PIECE_READINGS
+    told = [(piece, missed) for piece in pieces for missed in piece.missed]
+    ((piece, missed),) = told
+    assert (missed.start, missed.stop) == (at, at + 10)
+    assert piece.start <= missed.start < missed.stop <= piece.stop
+
+
+def test_a_cursor_that_is_moved_forgets_what_was_fetched() -> None:
+    """It belongs to another place."""
+    end = 3 * PIECE_READINGS
+    log, shelf = Log("e", 2 * BLOCK, end), Shelf(Hole(end, 1, "none"))
+    cursor = Cursor(log, cast("Archive", shelf), ("t",), {0}, 0)
+    pieces: list[Piece] = []
+    cursor.read(end, pieces.append)
+    cursor.offset = 5
+    cursor.read(end, pieces.append)
+    assert pieces[1].start == 5
+    assert [record.offset for record in pieces[1].records][:2] == [5, 6]
+    assert len(shelf.asked) == 2

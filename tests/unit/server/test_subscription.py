@@ -245,7 +245,7 @@ def test_the_past_comes_in_pieces_between_which_others_are_served(
 
 def test_a_frame_that_clogs_is_the_last_one(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     """What a client has not read is bounded by its mark and one frame."""
-    monkeypatch.setattr("sensord.server.group.FRAME_READINGS", 2)
+    monkeypatch.setattr("sensord.log.cursor.PIECE_READINGS", 2)
     monitor = connect(world, *["a"] * 9)
     monitor.wire.clogs_after = 4  # the result, the phase, the announcement, a frame
     ledger = monitor.subscribe("a", **{"from": {"epoch": EPOCH, "offset": 0}})

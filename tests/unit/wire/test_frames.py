@@ -165,6 +165,15 @@ def test_reading_a_frame_undoes_writing_it(codec: Codec, records: list[Record]) 
 
 
 @BOTH
+@given(some_records())
+def test_a_frame_made_for_one_stream_serves_another(codec: Codec, records: list[Record]) -> None:
+    """To the byte."""
+    shared = codec.frame(0, 7, records)
+    for stream in (0, 1, 127, 128, 70_000, 1 << 40):
+        assert codec.with_stream(shared, stream) == codec.frame(stream, 7, records)
+
+
+@BOTH
 @given(floats, st.integers(0, 15))
 @example(0.1 + 0.2, 1)
 @example(float(EXACT), 0)
