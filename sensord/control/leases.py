@@ -41,10 +41,14 @@ class Lease:
 class _Held:
     """A lease with its timers."""
 
-    __slots__ = ("lease", "timers")
+    __slots__ = ("before", "is_void", "lease", "timers")
 
-    def __init__(self, lease: Lease) -> None:
+    def __init__(self, lease: Lease, before: _Held | None = None) -> None:
         self.lease = lease
+        self.before = before
+        """What was held until this is on the disk: that is what was promised."""
+        self.is_void = False
+        """The disk did not take it."""
         self.timers: list[asyncio.Handle] = []
 
     def stop(self) -> None:
@@ -103,7 +107,8 @@ class Leases:
             if lease is None or subject not in self._within or lease.until_us <= now_us:
                 self._forget(subject, None)
                 continue
-            held = self._hold(lease)
+            held = _Held(lease)
+            self._hold(held)
             held.timers.append(self._loop.call_later(self._grace_s, self._look_for, held))
             self._tell(lease, "taken")
             log.info("lease goes on", extra={"subject": subject, "holder": lease.holder.name})
@@ -152,8 +157,7 @@ class Leases:
             raise
         now_us = self._bus.now_us()
         lease = Lease(subject, who, now_us, self._until(now_us, duration_s))
-        self._put(lease, done)
-        self._hold(lease)
+        self._keep(_Held(lease), done)
         self._say(lease, "taken")
         return lease
 
@@ -187,12 +191,6 @@ class Leases:
             if held.lease.holder.id == who.id:
                 self._end(held, "gone")
 
-    def lost(self, subject: str, who: Identity) -> None:
-        """Learn that a lease could not be kept on the disk: it is free, for it was not promised."""
-        held = self._held.get(subject)
-        if held is not None and held.lease.holder.id == who.id:
-            self._end(held, "expired")
-
     def close(self) -> None:
         """Stop all timers; the leases stay in the store."""
         for held in self._held.values():
@@ -214,20 +212,45 @@ class Leases:
         old = held.lease
         until_us = self._until(self._bus.now_us(), duration_s)
         lease = Lease(old.subject, who, old.since_us, until_us)
-        self._put(lease, done)
+        self._keep(_Held(lease, held), done)
         held.stop()
-        self._hold(lease)
         self._say(lease, "renewed")
         return lease
 
     def _until(self, now_us: int, duration_s: float) -> int:
         return now_us + round(min(duration_s, self._longest_s) * 1e6)
 
-    def _hold(self, lease: Lease) -> _Held:
-        held = self._held[lease.subject] = _Held(lease)
-        left_s = (lease.until_us - self._bus.now_us()) / 1e6
+    def _keep(self, held: _Held, done: Done) -> None:
+        """Hold a lease from now on, and go back to the one before if the disk does not take it."""
+
+        def kept(error: Exception | None) -> None:
+            if error is None:
+                held.before = None
+            else:
+                self._go_back(held)
+            done(error)
+
+        self._put(held.lease, kept)
+        self._hold(held)
+
+    def _go_back(self, held: _Held) -> None:
+        held.is_void = True
+        if self._held.get(held.lease.subject) is not held:
+            return
+        before = held.before
+        while before is not None and before.is_void:
+            before = before.before
+        if before is None:
+            self._end(held, "expired")
+            return
+        held.stop()
+        self._hold(before)
+        self._tell(before.lease, "taken")
+
+    def _hold(self, held: _Held) -> None:
+        self._held[held.lease.subject] = held
+        left_s = (held.lease.until_us - self._bus.now_us()) / 1e6
         held.timers.append(self._loop.call_later(max(0.0, left_s), self._end, held, "expired"))
-        return held
 
     def _look_for(self, held: _Held) -> None:
         """End the lease of a holder who did not come back after a start."""

@@ -105,17 +105,15 @@ def renew(caller: Caller, request: Renew) -> None:
 def _lease(caller: Caller, request: Take | Renew, act: Callable[..., Lease]) -> None:
     caller.check_room()
     promise = Promise(request.id, caller)
-    leases, who = caller.shared.control.leases, caller.identity
 
     def kept(error: Exception | None) -> None:
         if error is None:
             promise.answer(lambda: {"op": "result", "id": request.id, "lease": _told(lease)})
         else:
-            leases.lost(request.subject, who)
-            text = f"{error}; nothing is held"
+            text = f"{error}; what you held before, if anything, you hold still"
             promise.answer(lambda: messages.error(request.id, "unavailable", text))
 
-    lease = act(request.subject, who, request.duration_s, kept)
+    lease = act(request.subject, caller.identity, request.duration_s, kept)
     caller.keep(request.id, promise)
 
 

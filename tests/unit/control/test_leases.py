@@ -1,0 +1,204 @@
+"""Who alone may act, and until when."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from sensord.config.tree import Control as Options
+from tests.unit.control.works import GRACE_S, Client, Works
+
+SET = {"topic": "machine/valve", "value": 7}
+
+
+def ask(works: Works, client: Client, op: str, **fields: Any) -> dict[str, Any]:
+    """Ask, let the disk have it, and return the one answer."""
+    number = client.send(op, **fields)
+    works.settle()
+    (answer,) = client.about(number)
+    return answer
+
+
+def take(works: Works, client: Client, subject: str = "machine", **fields: Any) -> dict[str, Any]:
+    return ask(works, client, "take", subject=subject, **fields)
+
+
+@pytest.mark.parametrize("subject", ["machine", "machine/valve"])
+def test_while_one_holds_it_others_are_refused_with_the_name(subject: str) -> None:
+    """The lease on a device holds for its topics and actions."""
+    works = Works()
+    panel, phone = works.client("panel"), works.client("phone")
+    lease = take(works, panel, subject)["lease"]
+    assert lease["holder"] == {"id": panel.id, "name": "panel"}
+    assert lease["until_us"] - lease["since_us"] == 60_000_000
+    assert works.leases[subject]["holder"] == lease["holder"]
+    for op, fields in (("set", SET), ("call", {"name": "machine/valve"})):
+        refused = phone.ask(op, **fields)[0]
+        assert refused["code"] == "held"
+        assert f"panel ({panel.id})" in refused["message"]
+        assert panel.ask(op, **fields)[0]["op"] == "result"
+        assert works.audited(op) == ["held", "pending"]
+
+
+@pytest.mark.parametrize(
+    ("mine", "theirs"),
+    [
+        ("machine", "machine"),
+        ("machine", "machine/valve"),
+        ("machine/valve", "machine"),
+        ("machine/valve", "machine/valve"),
+    ],
+)
+def test_two_clients_cannot_hold_the_same_thing(mine: str, theirs: str) -> None:
+    """Nor a thing and a part of it; a refusal is in the audit."""
+    works = Works()
+    panel, phone = works.client("panel"), works.client("phone")
+    take(works, panel, mine)
+    assert take(works, phone, theirs)["code"] == "held"
+    assert works.audited("lease") == ["taken", "held"]
+    assert take(works, panel, theirs)["op"] == "result"
+
+
+def test_taking_twice_renews() -> None:
+    """So a client that lost the answer may ask again."""
+    works = Works()
+    panel = works.client("panel")
+    first = take(works, panel)["lease"]
+    works.pass_time(50)
+    second = take(works, panel)["lease"]
+    assert second["since_us"] == first["since_us"]
+    assert second["until_us"] == first["until_us"] + 50_000_000
+    works.pass_time(59)
+    assert works.leases["machine"]["why"] == "renewed"
+    works.pass_time(1)
+    assert works.leases["machine"]["why"] == "expired"
+
+
+def test_a_lease_that_is_not_renewed_expires() -> None:
+    """Then anybody may act; and its holder is told that it holds nothing."""
+    works = Works()
+    panel, phone = works.client("panel"), works.client("phone")
+    take(works, panel, duration=10)
+    works.pass_time(9)
+    assert ask(works, panel, "renew", subject="machine", duration=5)["op"] == "result"
+    works.pass_time(4.9)
+    assert take(works, phone)["code"] == "held"
+    works.pass_time(0.2)
+    assert works.leases["machine"]["holder"] is None
+    assert ask(works, panel, "renew", subject="machine")["code"] == "not_found"
+    assert take(works, phone)["op"] == "result"
+    assert ask(works, panel, "renew", subject="machine")["code"] == "held"
+    assert works.audited("lease") == ["taken", "renewed", "held", "expired", "taken", "held"]
+
+
+def test_a_lease_that_is_given_back_is_free() -> None:
+    """Only its holder can."""
+    works = Works()
+    panel, phone = works.client("panel"), works.client("phone")
+    take(works, panel)
+    assert ask(works, phone, "give_back", subject="machine")["code"] == "held"
+    assert ask(works, panel, "give_back", subject="machine")["op"] == "result"
+    assert ask(works, panel, "give_back", subject="machine")["code"] == "not_found"
+    assert take(works, phone)["op"] == "result"
+
+
+def test_a_client_that_is_away_keeps_it_for_the_grace_time() -> None:
+    """Whoever comes back has lost nothing; whoever does not has lost it."""
+    works = Works()
+    panel, phone = works.client("panel"), works.client("phone")
+    take(works, panel, duration=600)
+    for _ in range(3):
+        panel.leave()
+        works.pass_time(GRACE_S - 1)
+        panel.connect()
+    assert take(works, phone)["code"] == "held"
+    panel.leave()
+    works.pass_time(GRACE_S + 1)
+    assert works.leases["machine"]["why"] == "gone"
+    assert take(works, phone)["op"] == "result"
+
+
+@pytest.mark.parametrize("ends", ["crash", "restart"])
+def test_a_lease_survives_the_server(ends: str) -> None:
+    """And its holder has the grace time to come back."""
+    works = Works()
+    panel = works.client("panel")
+    take(works, panel, duration=600)
+    getattr(works, ends)()
+    phone = works.client("phone")
+    assert works.leases["machine"]["holder"]["name"] == "panel"
+    assert phone.ask("set", **SET)[0]["code"] == "held"
+    works.pass_time(GRACE_S - 1)
+    panel.connect()
+    works.pass_time(2)
+    assert take(works, phone)["code"] == "held"
+    getattr(works, ends)()
+    phone.connect()
+    works.pass_time(GRACE_S + 1)
+    assert take(works, phone)["op"] == "result"
+
+
+def test_a_lease_that_ended_while_the_server_was_away_is_free() -> None:
+    """Its time goes on."""
+    works = Works()
+    panel = works.client("panel")
+    take(works, panel, duration=10)
+    works.store.crash()
+    works.clock.move(11_000_000)
+    works.crash()
+    assert take(works, works.client("phone"))["op"] == "result"
+
+
+def test_a_lease_is_answered_when_it_is_on_the_disk() -> None:
+    """Others are refused before; what was not answered may be lost in a crash."""
+    works = Works()
+    panel, phone = works.client("panel"), works.client("phone")
+    works.disk.is_slow = True
+    number = panel.send("take", subject="machine")
+    works.settle()
+    assert panel.about(number) == []
+    assert phone.ask("take", subject="machine")[0]["code"] == "held"
+    assert panel.ask("cancel", request=number)[0]["code"] == "not_found"
+    works.store.commit()
+    works.settle()
+    assert panel.about(number)[0]["op"] == "result"
+
+
+def test_a_lease_that_the_disk_does_not_take_is_not_held() -> None:
+    """It could not be promised."""
+    works = Works()
+    panel, phone = works.client("panel"), works.client("phone")
+    works.disk.is_full = True
+    assert take(works, panel)["code"] == "unavailable"
+    assert works.leases["machine"]["holder"] is None
+    works.disk.is_full = False
+    works.settle()
+    assert take(works, phone)["op"] == "result"
+
+
+def test_nobody_holds_for_longer_than_the_configuration_allows() -> None:
+    """Whatever was asked for."""
+    works = Works(Options(longest_lease=100.0))
+    lease = take(works, works.client("panel"), duration=86_400)["lease"]
+    assert lease["until_us"] - lease["since_us"] == 100_000_000
+
+
+def test_only_what_is_declared_can_be_held() -> None:
+    """Each thing that was ever held is a topic for ever."""
+    works = Works()
+    assert take(works, works.client("panel"), "kitchen")["code"] == "not_found"
+    assert works.leases == {}
+
+
+def test_a_command_accepted_before_is_still_sent() -> None:
+    """A lease is about what is asked from then on."""
+    works = Works()
+    panel, phone = works.client("panel"), works.client("phone")
+    number = phone.send("set", **SET)
+    take(works, panel)
+    call = works.machine.act()
+    assert call is not None
+    call.done(7)
+    works.settle()
+    assert phone.about(number)[1]["status"] == "done"
