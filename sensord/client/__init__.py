@@ -13,6 +13,7 @@ from sensord.client.client import Client, ClientError
 from sensord.client.control import CommandError, Control, Lease
 from sensord.client.conversation import (
     Again,
+    Asked,
     Complete,
     Gap,
     Item,
@@ -24,12 +25,14 @@ from sensord.client.conversation import (
 from sensord.client.inflow import Arrived
 from sensord.client.queries import History, Listing, Summaries
 from sensord.client.replay import Replay
+from sensord.client.services import RejectedError, Service
 from sensord.client.state import Entry, SharedState
 from sensord.client.subscription import Subscription
 
 __all__ = [
     "Again",
     "Arrived",
+    "Asked",
     "Client",
     "ClientError",
     "CommandError",
@@ -42,8 +45,10 @@ __all__ = [
     "Lease",
     "Listing",
     "PhaseChange",
+    "RejectedError",
     "Replay",
     "Row",
+    "Service",
     "SharedState",
     "Subscription",
     "Summaries",

@@ -7,6 +7,7 @@ from typing import Any
 
 from sensord.client.inflow import Line, Opened, place
 from sensord.client.queries import History, Listing, Summaries
+from sensord.client.services import Handler, Service
 from sensord.model import Position
 
 __all__ = ["Asking"]
@@ -67,6 +68,16 @@ class Asking(Line):
     def clients(self, *, follow: bool = False) -> Listing:
         """Ask who is there, as `topics` does."""
         return self._list({"op": "clients"}, follow=follow)
+
+    def serve(
+        self, name: str, handler: Handler, *, description: str = "", timeout_s: float = 30.0
+    ) -> Service:
+        """Offer a service: ``handler`` is called with each call, and returns its answer.
+
+        Enter what is returned to wait until others can call it; leaving it takes the name back.
+        """
+        options = {"description": description, "timeout": timeout_s}
+        return self.opened(Service(self.number(), name, handler, options, self))
 
     def _list(self, message: dict[str, Any], *, follow: bool) -> Listing:
         message["follow"] = follow

@@ -190,6 +190,11 @@ class Client(Asking):
         if self._inflows.pop(request, None) is not None and self._ended is None:
             self.send({"op": "cancel", "id": next(self._numbers), "request": request})
 
+    def fits(self, message: dict[str, Any]) -> bool:
+        """Tell whether a request is small enough for the server, which hangs up on larger ones."""
+        limit = self.server.get("limits", {}).get("message_bytes")
+        return limit is None or len(self._codec.message(message)) <= limit
+
     async def ask(self, op: str, fields: Mapping[str, object]) -> dict[str, Any]:
         """Send a request that is answered at once; return the answer.
 

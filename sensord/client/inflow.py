@@ -134,6 +134,14 @@ class Line(Protocol):
         """Cancel what is not wanted any more."""
         ...
 
+    def number(self) -> int:
+        """Return the id for another request."""
+        ...
+
+    def fits(self, message: dict[str, Any]) -> bool:
+        """Tell whether a request is small enough for the server."""
+        ...
+
 
 class Query(Inflow[T]):
     """One that is cancelled when its iteration is left: by its end, a ``break``, or an error."""

@@ -1,0 +1,158 @@
+"""A service that a program offers: a name that others call, and the function that does it.
+
+`docs/protocol.md`, section 3.10, is the reference.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Awaitable, Callable
+from typing import Any, Self
+
+from sensord.client.conversation import Asked, Items
+from sensord.client.inflow import Inflow, Line
+from sensord.conform import value_fault
+from sensord.errors import SensordError
+from sensord.model import Value
+
+__all__ = ["Handler", "RejectedError", "Service"]
+
+log = logging.getLogger("sensord.client")
+
+Handler = Callable[[Asked], Awaitable[Value]]
+
+MAX_REASON_CHARACTERS, MAX_MESSAGE_CHARACTERS = 40, 500
+
+
+class RejectedError(SensordError):
+    """Raise it in a handler to refuse a call: nothing was done.
+
+    ``message`` says what to do; ``reason`` is a word for programs.
+    """
+
+    def __init__(self, message: str, reason: str = "rejected") -> None:
+        super().__init__(message)
+        if not 1 <= len(reason) <= MAX_REASON_CHARACTERS or not reason.isprintable():
+            raise ValueError(f"a reason has 1 to {MAX_REASON_CHARACTERS} plain characters")
+        self.reason = reason
+
+
+class Service(Inflow[Asked]):
+    """A service, offered again whenever the connection comes back.
+
+    Entering it waits until others can call it. Each call is a task of its own, which is cancelled
+    when its time is over, or when nobody waits for its answer any more.
+    """
+
+    def __init__(
+        self, request: int, name: str, handler: Handler, options: dict[str, Any], line: Line
+    ) -> None:
+        super().__init__(request)
+        self.name = name
+        self._handler = handler
+        self._options = options
+        self._line = line
+        self._is_offered = False
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    async def __aenter__(self) -> Self:
+        while not self._is_offered and not self._is_ended:
+            self._woken.clear()
+            await self._woken.wait()
+        if self._error is not None:
+            raise self._error
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        tasks = self._tasks - {asyncio.current_task()}
+        self.close()
+        if tasks:
+            await asyncio.wait(tasks)
+
+    async def wait(self) -> None:
+        """Wait until it is over: closed, or offered by the same client elsewhere.
+
+        Raises:
+            ProtocolError: It was refused, perhaps because another client has taken the name.
+            ClientError: There will be no connection any more.
+        """
+        while not self._is_ended:
+            self._woken.clear()
+            await self._woken.wait()
+        if self._error is not None:
+            raise self._error
+
+    def close(self) -> None:
+        """Take the name back; calls that are under way are cancelled."""
+        if not self._is_ended:
+            self.end(None)
+            self._line.cancel(self.request)
+
+    # -- what the connection tells -----------------------------------------------------------------
+
+    def message(self) -> dict[str, Any]:
+        """Return the request that offers it."""
+        return {"op": "serve", "id": self.request, "name": self.name, **self._options}
+
+    def answered(self, _fields: dict[str, Any]) -> None:
+        """Learn that it is offered."""
+        self._is_offered = True
+        self._woken.set()
+
+    def lost(self) -> None:
+        """Learn that the callers have been told that nobody knows."""
+        self._cancel()
+
+    def end(self, error: Exception | None) -> None:
+        """Do no more calls."""
+        super().end(error)
+        self._cancel()
+
+    def _cancel(self) -> None:
+        for task in self._tasks:
+            task.cancel()
+
+    def _take(self, event: Items) -> None:
+        if self._is_ended:
+            return
+        for asked in event.items:
+            if isinstance(asked, Asked):
+                task = asyncio.create_task(self._do(asked), name=f"service:{self.name}")
+                self._tasks.add(task)
+                task.add_done_callback(self._tasks.discard)
+
+    # -- doing it ----------------------------------------------------------------------------------
+
+    async def _do(self, asked: Asked) -> None:
+        limit = asyncio.timeout(asked.timeout_s)
+        try:
+            async with limit:
+                fields = {"value": _checked(await self._handler(asked))}
+        except RejectedError as exc:
+            fields = _failed(exc.reason, str(exc), may_have_acted=False)
+        # Whatever the program's function raises is the caller's answer, not the connection's end.
+        except Exception as exc:
+            if limit.expired():
+                return  # the caller has been told
+            log.exception("a service failed", extra={"service": self.name})
+            fields = _failed("failed", f"{type(exc).__name__}: {exc}", may_have_acted=True)
+        answer = {"op": "answer", "id": self._line.number(), "call": asked.call, **fields}
+        if not self._line.fits(answer):
+            answer.pop("value", None)
+            answer |= _failed("failed", "the answer is too large", may_have_acted=True)
+        with contextlib.suppress(SensordError):  # the client has ended, or sends nothing
+            self._line.send(answer)
+
+
+def _checked(value: Value) -> Value:
+    fault = value_fault(value)
+    if fault is not None:
+        raise TypeError(f"the answer cannot be sent: {fault}")
+    return value
+
+
+def _failed(reason: str, text: str, *, may_have_acted: bool) -> dict[str, Any]:
+    plain = "".join(one if one.isprintable() else " " for one in text)[:MAX_MESSAGE_CHARACTERS]
+    return {"error": {"reason": reason, "message": plain, "may_have_acted": may_have_acted}}

@@ -1,0 +1,187 @@
+"""Services through the real wire: offered by one client, called by another, gone and back."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sensord.client import Asked, Client, CommandError, Control, RejectedError, Update
+from sensord.errors import ProtocolError
+from sensord.model import Value
+from tests.kit.daemon import Daemon, in_thread, on_uvloop, sensord
+from tests.kit.follower import Follower
+from tests.kit.loops import on_each_loop
+from tests.kit.station import Station
+
+BOTH = pytest.mark.parametrize("encoding", ["msgpack", "json"])
+
+
+async def mean(asked: Asked) -> Value:
+    """Return the mean of some numbers, or fail as the arguments say."""
+    match asked.args.get("numbers"):
+        case []:
+            raise RejectedError("send at least one number", "no_numbers")
+        case [*numbers]:
+            return sum(n for n in numbers if isinstance(n, int)) / len(numbers)
+        case "large":
+            return "x" * 100_000
+        case "strange":
+            return object()  # type: ignore[return-value]  # what a careless program does
+        case _:
+            raise ValueError("no list\n")
+
+
+async def failure(caller: Client, name: str, **args: Value) -> tuple[str, str, bool]:
+    """Call a service that fails; return how."""
+    with pytest.raises(CommandError) as caught:
+        await Control(caller).call(name, args)
+    return caught.value.reason, caught.value.message, caught.value.may_have_acted
+
+
+@BOTH
+@on_each_loop
+async def test_a_client_calls_what_another_offers(encoding: str) -> None:
+    """Whatever the function does, the caller is told, and the service goes on."""
+    async with (
+        Station() as station,
+        Client(station.url, name="mean", encoding=encoding) as offering,
+        Client(station.url, name="panel") as caller,
+        offering.serve("mean", mean),
+    ):
+        assert await Control(caller).call("mean", {"numbers": [2, 3]}) == 2.5
+        assert await failure(caller, "mean", numbers=[]) == (
+            "no_numbers",
+            "send at least one number",
+            False,
+        )
+        assert await failure(caller, "mean") == ("failed", "ValueError: no list ", True)
+        assert (await failure(caller, "mean", numbers="large"))[1] == "the answer is too large"
+        assert "cannot be sent" in (await failure(caller, "mean", numbers="strange"))[1]
+        assert await Control(caller).call("mean", {"numbers": [4]}) == 4
+
+
+@BOTH
+@on_each_loop
+async def test_many_calls_run_side_by_side(encoding: str) -> None:
+    """The first may be answered last; a service may call another one meanwhile."""
+    all_there = asyncio.Barrier(20)
+
+    async def meet(asked: Asked) -> Value:
+        await all_there.wait()
+        return await Control(offering).call("mean", {"numbers": [asked.args["n"]]})
+
+    async with (
+        Station() as station,
+        Client(station.url, name="both", encoding=encoding) as offering,
+        Client(station.url, name="panel", encoding=encoding) as caller,
+        offering.serve("mean", mean),
+        offering.serve("meet", meet),
+    ):
+        calls = [Control(caller).call("meet", {"n": n}) for n in range(20)]
+        assert await asyncio.gather(*calls) == list(range(20))
+
+
+@on_each_loop
+async def test_a_caller_is_told_when_the_service_goes_away() -> None:
+    """By its program, or with its connection; the name is free then."""
+    begun, cancelled = asyncio.Event(), asyncio.Event()
+
+    async def wait(_asked: Asked) -> Value:
+        begun.set()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            cancelled.set()
+        return None
+
+    async with Station() as station, Client(station.url) as caller:
+        for by_program in (True, False):
+            begun.clear()
+            cancelled.clear()
+            async with Client(station.url) as offering:
+                service = offering.serve("wait", wait)
+                async with service:
+                    told = asyncio.create_task(failure(caller, "wait"))
+                    await begun.wait()
+                    if not by_program:
+                        await offering.__aexit__(None, None, None)
+                assert cancelled.is_set()
+                assert (await told)[::2] == ("unknown", True)
+                await service.wait()
+            with pytest.raises(ProtocolError, match="not_found"):
+                await Control(caller).call("wait")
+
+
+@on_each_loop
+async def test_a_call_that_takes_too_long_is_cancelled() -> None:
+    """And its caller is told that nobody knows."""
+    cancelled = asyncio.Event()
+
+    async def wait(_asked: Asked) -> Value:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            cancelled.set()
+        return None
+
+    async with (
+        Station() as station,
+        Client(station.url) as offering,
+        Client(station.url) as caller,
+        offering.serve("wait", wait, timeout_s=0.05),
+    ):
+        assert (await failure(caller, "wait"))[::2] == ("unconfirmed", True)
+        await cancelled.wait()
+
+
+def services(update: Update) -> dict[str, Any]:
+    """Return what is offered."""
+    assert isinstance(update.reading.value, dict)
+    return update.reading.value
+
+
+@BOTH
+@on_each_loop
+async def test_a_service_is_offered_again_after_a_restart(encoding: str) -> None:
+    """Of the server; and refused to whoever comes later."""
+    async with (
+        Station() as station,
+        Client(station.url, name="mean", encoding=encoding) as offering,
+        Client(station.url, name="panel") as caller,
+        offering.serve("mean", mean, description="of numbers"),
+    ):
+        seen = Follower(caller.subscribe("$sys/services"))
+        first = await seen.update(lambda update: "mean" in services(update))
+        told = services(first)["mean"]
+        assert (told["id"], told["description"]) == (offering.id, "of numbers")
+        await station.restart()
+        await seen.update(
+            lambda update: services(update).get("mean", told)["since_us"] > told["since_us"]
+        )
+        assert await Control(caller).call("mean", {"numbers": [1, 2]}) == 1.5
+        with pytest.raises(ProtocolError, match="already"):
+            async with caller.serve("mean", mean):
+                pass
+
+
+@on_uvloop()
+async def test_a_service_is_called_from_the_command_line(tmp_path: Path) -> None:
+    """Like a device's action; and what was offered before a restart is not offered after it."""
+    config = f'[journal]\nfolder = "{tmp_path / "journal"}"\n'
+    with Daemon(tmp_path, config) as daemon:
+        async with Client(daemon.url) as offering, offering.serve("mean", mean):
+            seen = Follower(offering.subscribe("$sys/services"))
+            arguments = ("call", "mean", "numbers=[2, 3]", "--url", daemon.url)
+            done = await in_thread(lambda: sensord(*arguments))
+            assert (done.returncode, done.stdout) == (0, "2.5\n")
+            await seen.update(lambda update: update.topic == "$sys/services")
+            await in_thread(daemon.stop)
+        await in_thread(daemon.start)
+        async with Client(daemon.url) as caller:
+            (update,) = await caller.get("$sys/services")
+            assert update.reading.value == {}
+            with pytest.raises(ProtocolError, match="not_found"):
+                await Control(caller).call("mean")
