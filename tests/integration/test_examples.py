@@ -10,9 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from sensord.client import Client, SharedState
+from sensord.client import Client, CommandError, Control, SharedState
+from sensord.errors import ProtocolError
 from tests.kit.browser import Browser
 from tests.kit.daemon import SENSORD
+from tests.kit.follower import Follower
 from tests.kit.pages import served
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
@@ -58,3 +60,40 @@ async def acknowledge(url: str) -> None:
     """Be a colleague of whoever looks at the page."""
     async with Client(url, name="colleague") as client:
         await SharedState(client).acknowledge("plant/boiler/temperature", "seen")
+
+
+@pytest.mark.slow
+def test_a_service_in_node_derives_and_answers() -> None:
+    """It publishes what it makes of what it watches, and its callers are told when it goes."""
+    with demo() as url, service(url) as node:
+        asyncio.run(use(url, node))
+
+
+@contextmanager
+def service(url: str) -> Iterator[subprocess.Popen[str]]:
+    """Run the service in Node until the block ends."""
+    command = ["node", "--experimental-websocket", str(EXAMPLES / "service.mjs"), f"{url}/v1"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        try:
+            assert process.stdout is not None
+            assert process.stdout.readline().startswith("ready as ")
+            yield process
+        finally:
+            process.kill()
+
+
+async def use(url: str, node: subprocess.Popen[str]) -> None:
+    """Be a client of the service."""
+    async with Client(url, name="colleague") as client:
+        derived = Follower(client.subscribe("derived/#"))
+        await derived.count(2)
+        control = Control(client)
+        mean = await control.call("mean", {"topic": "plant/boiler/temperature"})
+        assert isinstance(mean, float)
+        with pytest.raises(CommandError, match="no_data"):
+            await control.call("mean", {"topic": "nothing"})
+        node.kill()
+        listed = Follower(client.subscribe("$sys/services"))
+        await listed.update(lambda update: update.reading.value == {})
+        with pytest.raises(ProtocolError, match="not_found"):
+            await control.call("mean", {})
