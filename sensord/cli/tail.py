@@ -16,7 +16,7 @@ from sensord.model import Position, Value
 from sensord.topics import filter_fault
 from sensord.wallclock import iso
 
-__all__ = ["DEFAULT_URL", "as_line", "configure", "run"]
+__all__ = ["DEFAULT_URL", "as_json", "as_line", "configure", "gap_line", "plain_value", "run"]
 
 DEFAULT_URL = "ws://127.0.0.1:8765"
 
@@ -27,10 +27,10 @@ def duration(text: str) -> float:
     Raises:
         argparse.ArgumentTypeError: It is none.
     """
-    found = re.fullmatch(r"(\d+(?:\.\d+)?)(ms|s|m|h)?", text)
+    found = re.fullmatch(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)?", text)
     if found is None:
         raise argparse.ArgumentTypeError(f"{text}: expected a duration such as 2s or 500ms")
-    return float(found[1]) * {"ms": 1e-3, "m": 60.0, "h": 3600.0}.get(found[2], 1.0)
+    return float(found[1]) * {"ms": 1e-3, "m": 60.0, "h": 3600.0, "d": 86_400.0}.get(found[2], 1.0)
 
 
 def count(text: str) -> int:
@@ -104,7 +104,7 @@ def start_of(text: str) -> str | Position | int:
 
 
 async def _follow(options: argparse.Namespace) -> None:
-    show = _as_json if options.json else as_line
+    show = as_json if options.json else as_line
     left = options.count
     start = start_of(options.start)
     async with Client(options.url, name="sensord tail") as client:
@@ -120,7 +120,7 @@ async def _follow(options: argparse.Namespace) -> None:
             if line is not None:
                 print(line, flush=True)
             if isinstance(item, Gap) and not options.json:
-                print(_gap(item), file=sys.stderr)
+                print(gap_line(item), file=sys.stderr)
             if item == PhaseChange("live") and not shown and options.start != "now":
                 print("-- nothing under these topics yet; waiting", file=sys.stderr)
             shown = shown or isinstance(item, Update)
@@ -136,7 +136,7 @@ def as_line(item: Item) -> str | None:
         return None
     reading, metadata = item.reading, item.channel.metadata
     when = (iso(reading.time_us) or "?")[11:23]
-    value = _value(reading.value, metadata.decimals)
+    value = plain_value(reading.value, metadata.decimals)
     notes = []
     if reading.quality.level:
         notes.append(f"{reading.quality.level.name.lower()}: {reading.quality.reason}")
@@ -146,7 +146,8 @@ def as_line(item: Item) -> str | None:
     return f"{when}  {item.topic:<40} {value:>12} {metadata.unit}{note}".rstrip()
 
 
-def _value(value: Value, decimals: int | None) -> str:
+def plain_value(value: Value, decimals: int | None) -> str:
+    """Write a value as people do, with the decimals of its channel."""
     if isinstance(value, float):
         return f"{value:.{decimals}f}" if decimals is not None else f"{value:.10g}"
     if isinstance(value, str):
@@ -154,7 +155,8 @@ def _value(value: Value, decimals: int | None) -> str:
     return json.dumps(value, ensure_ascii=False)
 
 
-def _as_json(item: Item) -> str | None:
+def as_json(item: Item) -> str | None:
+    """Write a reading or a gap as a JSON object."""
     if isinstance(item, PhaseChange):
         return None
     if isinstance(item, Gap):
@@ -187,7 +189,8 @@ _REASONS = {
 }
 
 
-def _gap(gap: Gap) -> str:
+def gap_line(gap: Gap) -> str:
+    """Write a gap for people."""
     why = _REASONS.get(gap.reason, gap.reason)
     if gap.detail:
         why += f" ({gap.detail})"

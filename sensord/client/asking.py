@@ -91,6 +91,8 @@ def _bounds(
     *,
     follow: bool,
 ) -> dict[str, Any]:
+    if follow and not (stop is None and limit is None):
+        raise ValueError("what is followed has no end: neither stop nor limit")
     options: dict[str, Any] = {"from": place(start)}
     if stop is not None:
         options["to"] = place(stop)

@@ -17,7 +17,16 @@ from sensord.log.journal.payload import recordable
 from sensord.model import Level, Quality, Reading, Record, Value
 from sensord.wallclock import iso
 
-__all__ = ["COLUMNS", "Row", "csv_header", "csv_of", "json_lines_of", "read_csv", "read_json_lines"]
+__all__ = [
+    "COLUMNS",
+    "Row",
+    "csv_field",
+    "csv_header",
+    "csv_of",
+    "json_lines_of",
+    "read_csv",
+    "read_json_lines",
+]
 
 COLUMNS = (
     "offset",
@@ -67,7 +76,7 @@ def csv_of(records: Iterable[Record]) -> str:
                 _time(log_us),
                 _time(reading.time_us),
                 channel.topic,
-                _field(reading.value),
+                csv_field(reading.value),
                 channel.metadata.unit,
                 _NAMES[quality.level],
                 quality.reason,
@@ -158,7 +167,7 @@ def _is_odd(value: Value) -> bool:
     return isinstance(value, dict) and any(map(_is_odd, value.values()))
 
 
-def _field(value: Value) -> str:
+def csv_field(value: Value) -> str:
     """Write a value as a field: as JSON, but a text plain where it cannot be misread."""
     if value is None:
         return ""

@@ -179,6 +179,8 @@ async def test_what_is_asked_wrongly_is_raised() -> None:
     async with Station() as station, Client(station.url) as client:
         with pytest.raises(ProtocolError, match="interval"):
             [_ async for _ in client.summaries("a", start=START, interval_s=0.0)]
-        with pytest.raises(ProtocolError, match="to: "):
-            [_ async for _ in client.history("a", start=START, stop="-1m", follow=True)]
+        with pytest.raises(ProtocolError, match="from: "):
+            [_ async for _ in client.history("a", start="snapshot")]
+        with pytest.raises(ValueError, match="no end"):
+            client.history("a", start=START, stop="-1m", follow=True)
         assert await asyncio.wait_for(client.ping(), 5)

@@ -1,0 +1,29 @@
+"""`sensord clients`: who is connected, and what they watch."""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any
+
+from sensord.cli import rows
+
+__all__ = ["configure", "run"]
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Declare the options."""
+    rows.configure(parser)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Show them; return the exit status."""
+    return rows.show(
+        options, "clients", lambda client: client.clients(follow=options.follow), _line
+    )
+
+
+def _line(row: dict[str, Any]) -> str:
+    who = f"{row.get('id', '?'):<14} {row.get('state', '?'):<5} {row.get('name', ''):<24}"
+    watches = " ".join(row.get("watches", ()))
+    since = rows.clock_of(row.get("since_us"))
+    return f"{who} since {since}  {row.get('address', ''):<21} {watches}".rstrip()

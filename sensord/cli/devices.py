@@ -1,0 +1,29 @@
+"""`sensord devices`: which devices there are, and how they fare."""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any
+
+from sensord.cli import rows
+
+__all__ = ["configure", "run"]
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Declare the options."""
+    rows.configure(parser)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Show them; return the exit status."""
+    return rows.show(
+        options, "devices", lambda client: client.devices(follow=options.follow), _line
+    )
+
+
+def _line(row: dict[str, Any]) -> str:
+    since, last = rows.clock_of(row.get("since_us")), rows.clock_of(row.get("last_reading_us"))
+    faults = sum(row.get("faults", {}).values())
+    told = f"{row['device']:<16} {row.get('state', '?'):<10} since {since}  last {last}"
+    return f"{told}  {row.get('readings', 0)} readings, {faults} faults  {row.get('detail', '')}"

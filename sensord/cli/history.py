@@ -1,0 +1,219 @@
+"""`sensord history`: what was, as readings or by interval, for people, programs or spreadsheets."""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import json
+import sys
+from collections.abc import Callable, Iterable
+
+import uvloop
+
+from sensord.cli.tail import (
+    DEFAULT_URL,
+    StartError,
+    as_json,
+    as_line,
+    count,
+    duration,
+    gap_line,
+    plain_value,
+    start_of,
+)
+from sensord.client import (
+    Client,
+    Complete,
+    Gap,
+    History,
+    Item,
+    PhaseChange,
+    Summaries,
+    Summary,
+    Update,
+)
+from sensord.errors import ProtocolError, SensordError
+from sensord.model import Position
+from sensord.recordings.texts import csv_field
+from sensord.topics import filter_fault
+from sensord.wallclock import iso
+
+__all__ = ["configure", "run"]
+
+READING_COLUMNS = ("time", "topic", "value", "unit", "quality", "reason", "restated")
+SUMMARY_COLUMNS = ("time", "topic", "count", "first", "last", "min", "max", "mean", "unit")
+
+Answered = Item | Summary | Complete
+
+
+class PlaceError(SensordError):
+    """The text given to --from or --to means nothing."""
+
+    def __str__(self) -> str:
+        option, text = self.args
+        return f"{option} {text}: expected -10m, EPOCH:OFFSET or a time such as 2026-11-22T17:00Z"
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Declare the options."""
+    add = parser.add_argument
+    add("topics", nargs="*", default=["#"], help="filters, + and # as in MQTT (default: #)")
+    add("--url", default=DEFAULT_URL, help="the daemon (default: %(default)s)")
+    add(
+        "--from",
+        dest="start",
+        default="-1h",
+        metavar="WHERE",
+        help="-10m, EPOCH:OFFSET, or a time (ISO 8601); default: %(default)s",
+    )
+    add("--to", dest="stop", metavar="WHERE", help="the same (default: the present end)")
+    add("--interval", type=duration, metavar="LENGTH", help="a row for each, such as 1m or 1h")
+    add("--limit", type=count, metavar="N", help="end after N readings, or intervals")
+    add("--follow", action="store_true", help="go on with what comes later")
+    form = parser.add_mutually_exclusive_group()
+    form.add_argument("--json", action="store_true", help="one JSON object a line")
+    form.add_argument("--csv", action="store_true", help="a table for spreadsheets")
+
+
+def run(options: argparse.Namespace) -> int:
+    """Ask, and show what is answered; return the exit status."""
+    for topic in options.topics:
+        if fault := filter_fault(topic):
+            raise SensordError(f"{topic}: {fault}")
+    if options.follow and not (options.stop is None and options.limit is None):
+        raise SensordError("what is followed has no end: leave out --follow, or --to and --limit")
+    start = _place("--from", options.start)
+    stop = None if options.stop in {None, "now"} else _place("--to", options.stop)
+    uvloop.run(_ask(options, start, stop))
+    return 0
+
+
+def _place(option: str, text: str) -> str | Position | int:
+    if text in {"snapshot", "now"}:
+        raise PlaceError(option, text)
+    try:
+        return start_of(text)
+    except StartError:
+        raise PlaceError(option, text) from None
+
+
+async def _ask(
+    options: argparse.Namespace, start: str | Position | int, stop: str | Position | int | None
+) -> None:
+    show = _shower(options)
+    limit, follow = options.limit, options.follow
+    async with Client(options.url, name="sensord history") as client:
+        asked: History | Summaries
+        if options.interval is None:
+            asked = client.history(
+                *options.topics, start=start, stop=stop, limit=limit, follow=follow
+            )
+        else:
+            asked = client.summaries(
+                *options.topics,
+                interval_s=options.interval,
+                start=start,
+                stop=stop,
+                limit=limit,
+                follow=follow,
+            )
+        try:
+            async for item in asked:
+                if (line := show(item)) is not None:
+                    print(line, flush=follow)
+                if isinstance(item, Gap) and not options.json:
+                    sys.stdout.flush()
+                    print(gap_line(item), file=sys.stderr)
+        except ProtocolError as exc:
+            raise SensordError(exc.message) from exc
+    if asked.is_complete is False and asked.position is not None:
+        epoch, offset = asked.position
+        print(f"-- there may be more; go on with --from {epoch}:{offset}", file=sys.stderr)
+
+
+def _shower(options: argparse.Namespace) -> Callable[[Answered], str | None]:
+    """Return what makes a line of an item, or None if it makes none."""
+    if options.json:
+        return _json
+    if not options.csv:
+        return _line
+    columns = READING_COLUMNS if options.interval is None else SUMMARY_COLUMNS
+    print(",".join(columns))
+    return _csv
+
+
+def _line(item: Answered) -> str | None:
+    if isinstance(item, Summary):
+        metadata = item.channel.metadata
+        numbers = [item.mean, item.minimum, item.maximum]
+        if item.minimum is None:
+            told = f"{plain_value(item.first, None)} … {plain_value(item.last, None)}"
+        else:
+            told = " ".join(
+                f"{'-' if number is None else plain_value(number, metadata.decimals):>12}"
+                for number in numbers
+            )
+        when = (iso(item.time_us) or "?")[:19].replace("T", " ")
+        return f"{when}  {item.topic:<40} {item.count:>7} {told} {metadata.unit}".rstrip()
+    if isinstance(item, Complete | Gap | PhaseChange):
+        return None
+    line = as_line(item)
+    day = (iso(item.reading.time_us) or "?")[:10]
+    return f"{day} {line}"
+
+
+def _json(item: Answered) -> str | None:
+    if isinstance(item, Complete):
+        return None
+    if not isinstance(item, Summary):
+        return as_json(item)
+    told = {
+        "topic": item.topic,
+        "time_us": item.time_us,
+        "time": iso(item.time_us),
+        "count": item.count,
+        "first": item.first,
+        "last": item.last,
+        "unit": item.channel.metadata.unit,
+    }
+    if item.minimum is not None:
+        told |= {"min": item.minimum, "max": item.maximum, "mean": item.mean}
+    return json.dumps(told, ensure_ascii=False)
+
+
+def _csv(item: Answered) -> str | None:
+    if isinstance(item, Summary):
+        bounds = (item.minimum, item.maximum, item.mean)
+        values = (item.first, item.last, *bounds)
+        fields = [csv_field(value) for value in values]
+        unit = item.channel.metadata.unit
+        return _joined([iso(item.time_us) or "", item.topic, item.count, *fields, unit])
+    if not isinstance(item, Update):
+        return None
+    reading = item.reading
+    return _joined(
+        [
+            iso(reading.time_us) or "",
+            item.topic,
+            csv_field(reading.value),
+            item.channel.metadata.unit,
+            reading.quality.level.name.lower(),
+            reading.quality.reason,
+            "true" if reading.restates else "false",
+        ]
+    )
+
+
+class _Line:
+    """Takes the one line that a CSV writer makes."""
+
+    text = ""
+
+    def write(self, text: str) -> None:
+        self.text = text
+
+
+def _joined(fields: Iterable[object]) -> str:
+    line = _Line()
+    csv.writer(line, lineterminator="").writerow(fields)
+    return line.text

@@ -1,0 +1,39 @@
+"""`sensord topics`: which topics there are, with their units and kinds."""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any
+
+from sensord.cli import rows
+from sensord.errors import SensordError
+from sensord.topics import filter_fault
+
+__all__ = ["configure", "run"]
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Declare the options."""
+    parser.add_argument(
+        "topics", nargs="*", default=["#"], help="filters, + and # as in MQTT (default: #)"
+    )
+    rows.configure(parser)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Show them; return the exit status."""
+    for topic in options.topics:
+        if fault := filter_fault(topic):
+            raise SensordError(f"{topic}: {fault}")
+    return rows.show(
+        options,
+        "topics",
+        lambda client: client.topics(*options.topics, follow=options.follow),
+        _line,
+    )
+
+
+def _line(row: dict[str, Any]) -> str:
+    type_, unit, text = row.get("type", "float"), row.get("unit", ""), row.get("description", "")
+    kind = row.get("kind", "state")
+    return f"{row['topic']:<40} {type_:<7} {kind:<6} {unit:<8} {text}".rstrip()
