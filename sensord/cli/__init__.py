@@ -28,6 +28,7 @@ COMMANDS = {
     "set": "set a topic that a device lets clients write",
     "call": "call an action of a device, or a service",
     "lease": "hold a device, a topic or an action, so that nobody else acts on it",
+    "send": "send a message to other clients",
     "publish": "publish a reading of a topic that is open for clients",
     "put": "write shared state",
     "delete": "delete shared state",

@@ -17,12 +17,15 @@ from sensord.client.conversation import (
     Complete,
     Gap,
     Item,
+    Mail,
     PhaseChange,
+    Receipt,
     Row,
     Summary,
     Update,
 )
 from sensord.client.inflow import Arrived
+from sensord.client.messages import Inbox, Sending
 from sensord.client.queries import History, Listing, Summaries
 from sensord.client.replay import Replay
 from sensord.client.services import RejectedError, Service
@@ -41,13 +44,17 @@ __all__ = [
     "Entry",
     "Gap",
     "History",
+    "Inbox",
     "Item",
     "Lease",
     "Listing",
+    "Mail",
     "PhaseChange",
+    "Receipt",
     "RejectedError",
     "Replay",
     "Row",
+    "Sending",
     "Service",
     "SharedState",
     "Subscription",

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import secrets
 from abc import abstractmethod
 from typing import Any
 
 from sensord.client.inflow import Line, Opened, place
+from sensord.client.messages import Inbox, Sending
 from sensord.client.queries import History, Listing, Summaries
 from sensord.client.services import Handler, Service
-from sensord.model import Position
+from sensord.model import Position, Value
 
 __all__ = ["Asking"]
 
@@ -78,6 +80,32 @@ class Asking(Line):
         """
         options = {"description": description, "timeout": timeout_s}
         return self.opened(Service(self.number(), name, handler, options, self))
+
+    def messages(self) -> Inbox:
+        """Have the messages for this client; iterate over them."""
+        return self.opened(Inbox(self.number(), self))
+
+    def send_to(
+        self,
+        body: Value,
+        *,
+        client: str = "",
+        group: str = "",
+        watching: str = "",
+        key: str = "",
+        wait_s: float = 60.0,
+    ) -> Sending:
+        """Send a message to a client, a group, or all who watch a topic; iterate over receipts.
+
+        ``key`` makes it one message however often it is sent; one is made up otherwise.
+        """
+        kinds = {"client": client, "group": group, "watching": watching}
+        to = {kind: name for kind, name in kinds.items() if name}
+        if len(to) != 1:
+            raise ValueError("give one of client, group and watching")
+        key = key or secrets.token_hex(16)
+        options = {"to": to, "body": body, "key": key, "wait": wait_s}
+        return self.opened(Sending(self.number(), options, self))
 
     def _list(self, message: dict[str, Any], *, follow: bool) -> Listing:
         message["follow"] = follow

@@ -25,8 +25,10 @@ __all__ = [
     "Gap",
     "Item",
     "Items",
+    "Mail",
     "Outcome",
     "PhaseChange",
+    "Receipt",
     "Refused",
     "Result",
     "Row",
@@ -128,6 +130,27 @@ class Asked:
 
 
 @dataclass(frozen=True, slots=True)
+class Mail:
+    """A message of another client; ``to`` says whom it is for, as the sender gave it."""
+
+    number: int
+    sender_id: str
+    sender_name: str
+    to: dict[str, str]
+    time_us: int
+    body: Value
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """What becomes of a message with one receiver; see `docs/protocol.md`, section 3.9."""
+
+    client: str
+    status: str
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Result:
     """A request succeeded."""
 
@@ -157,7 +180,7 @@ class Items:
     """What arrived for one request. ``resume`` is where it goes on after them, if known."""
 
     request: int
-    items: Sequence[Item | Summary | Row | Complete | Asked]
+    items: Sequence[Item | Summary | Row | Complete | Asked | Mail | Receipt]
     resume: Position | None
 
 
@@ -264,6 +287,23 @@ class Conversation:
                     message["call"], dict(message["args"]), who["id"], who["name"], left_s
                 )
                 return Items(message["id"], [asked], None)
+            case "message":
+                who = message["from"]
+                mail = Mail(
+                    message["message"],
+                    who["id"],
+                    who["name"],
+                    dict(message["to"]),
+                    message["time_us"],
+                    message["body"],
+                )
+                return Items(message["id"], [mail], None)
+            case "receipt":
+                receipts = [
+                    Receipt(told["client"], told["status"], told.get("reason", ""))
+                    for told in message["receipts"]
+                ]
+                return Items(message["id"], receipts, None)
             case "complete":
                 return Items(message["id"], [Complete()], self._position(message.get("cursor")))
             case _:

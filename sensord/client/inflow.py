@@ -122,6 +122,9 @@ class Inflow(ABC, Generic[T]):
 class Line(Protocol):
     """The connection, as what is asked on it sees it."""
 
+    id: str
+    """What other clients know this one by; empty before the first hello."""
+
     def send(self, message: dict[str, Any]) -> None:
         """Send a request when there is a connection.
 

@@ -14,8 +14,10 @@ from sensord.client.conversation import (
     Event,
     Gap,
     Items,
+    Mail,
     Outcome,
     PhaseChange,
+    Receipt,
     Refused,
     Result,
     Row,
@@ -104,8 +106,23 @@ def check(event: Event | None, message: Message) -> None:
         case "complete":
             resume = position(message.get("cursor"))
             assert event == Items(message["id"], [Complete()], resume)
-        case "outcome":
-            assert event is None  # of a call, which this client does not make
+        case "message":
+            who = message["from"]
+            mail = Mail(
+                message["message"],
+                who["id"],
+                who["name"],
+                message["to"],
+                message["time_us"],
+                message["body"],
+            )
+            assert event == Items(message["id"], [mail], None)
+        case "receipt":
+            told = [
+                Receipt(one["client"], one["status"], one.get("reason", ""))
+                for one in message["receipts"]
+            ]
+            assert event == Items(message["id"], told, None)
         case other:
             raise AssertionError(other)
 

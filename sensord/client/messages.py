@@ -1,0 +1,71 @@
+"""Messages to and from other clients, as a program sends and reads them.
+
+`docs/protocol.md`, section 3.9, is the reference.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator
+from typing import Any
+
+from sensord.client.conversation import Items, Mail, Receipt
+from sensord.client.inflow import Line, Query
+
+__all__ = ["Inbox", "Sending"]
+
+
+class Inbox(Query[Mail]):
+    """The messages for this client, each once, across reconnections.
+
+    One is acknowledged when the program comes back for the next: then it has been handled.
+    """
+
+    def __init__(self, request: int, line: Line) -> None:
+        super().__init__(request, line)
+        self._had = -1  # the number of the last message that was handed on
+        self._as = ""  # whom the server knew this client as then
+
+    def message(self) -> dict[str, Any]:
+        """Return the request that has them."""
+        if self._as != self._line.id:
+            # The server does not know us any more, nor the numbers of our messages.
+            self._as, self._had = self._line.id, -1
+        message: dict[str, Any] = {"op": "receive", "id": self.request}
+        if self._had >= 0:
+            message["after"] = self._had
+        return message
+
+    def _take(self, event: Items) -> None:
+        new = [item for item in event.items if isinstance(item, Mail) and item.number > self._had]
+        if new:
+            self._had = new[-1].number
+            self._give(new, None)
+
+    async def __aiter__(self) -> AsyncGenerator[Mail]:
+        async for mail in super().__aiter__():
+            yield mail
+            number = self._line.number()
+            self._line.send({"op": "ack", "id": number, "message": mail.number})
+
+
+class Sending(Query[Receipt]):
+    """What becomes of a message; the iteration ends when that is known, or not waited for.
+
+    After a lost connection it is asked again, with the same key: it stays one message.
+    """
+
+    def __init__(self, request: int, options: dict[str, Any], line: Line) -> None:
+        super().__init__(request, line)
+        self._options = options
+        self._told: dict[str, Receipt] = {}
+
+    def message(self) -> dict[str, Any]:
+        """Return the request that sends it."""
+        return {"op": "send", "id": self.request, **self._options}
+
+    def _take(self, event: Items) -> None:
+        told = [item for item in event.items if isinstance(item, Receipt)]
+        new = [receipt for receipt in told if self._told.get(receipt.client) != receipt]
+        self._told |= {receipt.client: receipt for receipt in new}
+        if new:
+            self._give(new, None)
