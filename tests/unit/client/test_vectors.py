@@ -97,15 +97,22 @@ def check(event: Event | None, message: Message) -> None:
             assert event == Items(message["id"], rows, position(message["cursor"]))
         case "rows":
             assert event == Items(message["id"], [Row(row) for row in message["rows"]], None)
+        case "complete":
+            resume = position(message.get("cursor"))
+            assert event == Items(message["id"], [Complete()], resume)
+        case _:
+            check_of_clients(event, message)
+
+
+def check_of_clients(event: Event | None, message: Message) -> None:
+    """Do the same for what clients have to do with each other."""
+    match message["op"]:
         case "request":
             who = message["from"]
             asked = Asked(
                 message["call"], message["args"], who["id"], who["name"], message["timeout"]
             )
             assert event == Items(message["id"], [asked], None)
-        case "complete":
-            resume = position(message.get("cursor"))
-            assert event == Items(message["id"], [Complete()], resume)
         case "message":
             who = message["from"]
             mail = Mail(
