@@ -22,6 +22,7 @@ settings.register_profile(
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow],
 )
+settings.register_profile("thorough", settings.get_profile("sensord"), max_examples=3000)
 settings.load_profile("sensord")
 
 BEFORE = pytest.StashKey[Held]()

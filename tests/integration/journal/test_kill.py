@@ -93,7 +93,7 @@ def run(folder: Path, kills: int, seed: int) -> None:
         kill_once(folder, ledger, rng)
         lost, doubtful_then = check(Reader(folder), ledger, known)
         assert lost == 0
-        # Twice the interval: the sleep may be late on a machine that is busy.
+        # Two commits' worth, each of twice the interval at most.
         assert doubtful_then - doubtful <= RATE * INTERVAL_S * 4
     lost = len(ledger.doubtful - known)
     sys.stderr.write(f"{kills} kills, {len(known)} readings, {lost} uncommitted ones lost\n")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import random
 import socket
 import struct
@@ -217,8 +218,10 @@ async def test_polls_keep_their_interval(port: FakePort) -> None:
 
     async with running(polled(port, interval=0.2, timeout=0.2)):
         await asyncio.to_thread(answer)
-    mean = (times[-1] - times[0]) / 5
-    assert mean == pytest.approx(0.2, rel=0.4)
+    waits = [after - before for before, after in itertools.pairwise(times)]
+    # A busy machine delays some; were the answer's time added, none would be so short.
+    assert min(waits) < 0.28
+    assert sum(waits) / len(waits) > 0.17
 
 
 @on_each_loop
@@ -437,13 +440,14 @@ class TerminalServer:
 
 
 @on_each_loop
-async def test_a_line_without_descriptor_stops_promptly() -> None:
+async def test_a_line_without_descriptor_stops_promptly(monkeypatch: pytest.MonkeyPatch) -> None:
     """Its thread ends with the run, not at the next byte."""
+    monkeypatch.setattr("sensord.readers.line.THREAD_TIMEOUT_S", 100.0)
     reader = Reader(Config("loop://"))
     began = time.monotonic()
     async with running(reader) as link:
         assert link.details
-    assert time.monotonic() - began < 0.9
+    assert time.monotonic() - began < 50
     assert not [thread for thread in threading.enumerate() if thread.name.startswith("read:")]
 
 
