@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import shutil
+import time
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from tests.kit.fakeport import FakePort
 from tests.kit.follower import Follower
 from tests.kit.journal import found_in
 from tests.kit.mounts import Namespace, make_image, needs_loop, needs_mount, run_mounted
+from tests.kit.shiftedclock import ShiftedClock, needs_compiler
 
 COUNTER = """
 [devices.counter]
@@ -96,6 +98,48 @@ async def test_a_journal_that_comes_late_records_what_came_before(tmp_path: Path
     kept = recorded(place / "journal")
     assert kept[:20] == list(range(1, 21))
     assert all(one < two for one, two in itertools.pairwise(kept))
+
+
+@needs_compiler
+@on_uvloop()
+async def test_a_journal_that_is_ahead_of_a_clock_in_1970(tmp_path: Path) -> None:
+    """The log goes on in it under its epoch; monitors come back and are told so."""
+    place, clock = tmp_path / "card", ShiftedClock(tmp_path)
+    port = FakePort(tmp_path / "ttyUSB0")
+    journal = config(port.path, place / "journal")
+    with port, Daemon(tmp_path, journal, under=clock.under) as daemon:
+        async with Client(daemon.url) as client:
+            plant = Plant(port, daemon)
+            await in_thread(daemon.wait_for_log, "device is up")
+            monitor = Follower(client.subscribe("counter/#"))
+            await monitor.live()
+            await plant.send(monitor)
+            epoch = client.server["epoch"]
+            await in_thread(daemon.stop)
+            place.rename(tmp_path / "away")
+            place.write_text("no folder")
+            clock.set(5.0 - time.time())
+            await in_thread(daemon.start)
+            await in_thread(daemon.wait_for_log, "device is up")
+            await monitor.live()
+            await plant.send(monitor)
+            assert client.server["epoch"] != epoch
+            place.unlink()
+            (tmp_path / "away").rename(place)
+            await in_thread(daemon.wait_for_log, "recording")
+            status = Follower(client.subscribe("$sys/journal"))
+            await until_state(status, "ok")
+            await monitor.live()
+            await plant.send(monitor)
+            assert client.server["epoch"] == epoch
+            await in_thread(daemon.stop)
+    assert {gap.reason for gap in monitor.gaps} == {"epoch_changed"}
+    # Last values come again after such a gap; none is left out, and order stays.
+    told = [each.reading.value for each in monitor.updates if not each.is_last_value]
+    assert told == list(range(1, plant.sent + 1))
+    kept = recorded(place / "journal")
+    assert kept[:20] == list(range(1, 21))
+    assert kept[-20:] == list(range(plant.sent - 19, plant.sent + 1))
 
 
 @needs_mount

@@ -88,6 +88,7 @@ def check(reader: Reader, ledger: Ledger, known: set[int]) -> tuple[int, int]:
 
 def run(folder: Path, kills: int, seed: int) -> None:
     rng, ledger, known = random.Random(seed), Ledger(), set[int]()
+    worst = 0
     for _ in range(kills):
         doubtful = len(ledger.doubtful - known)
         kill_once(folder, ledger, rng)
@@ -95,8 +96,11 @@ def run(folder: Path, kills: int, seed: int) -> None:
         assert lost == 0
         # Two commits' worth, each of twice the interval at most.
         assert doubtful_then - doubtful <= RATE * INTERVAL_S * 4
+        worst = max(worst, doubtful_then - doubtful)
     lost = len(ledger.doubtful - known)
-    sys.stderr.write(f"{kills} kills, {len(known)} readings, {lost} uncommitted ones lost\n")
+    sys.stderr.write(
+        f"{kills} kills, {len(known)} readings, {lost} uncommitted ones lost, {worst} at most\n"
+    )
     writer = Writer(Options(folder=str(folder)), shape=SHAPE)
     recovery = writer.open(1_700_000_000_000_000, 0)
     assert recovery.next_offset >= ledger.end

@@ -191,3 +191,29 @@ async def test_a_recorder_that_never_opened_closes(tmp_path: Path) -> None:
     await station.fail_to_open()
     await station.recorder.close(station.log)
     assert station.folder.read_text() == "not a folder"
+
+
+@on_each_loop
+async def test_a_log_beyond_its_reservation_goes_on_under_another_epoch(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever must know is told: after a crash these offsets might be given again."""
+    monkeypatch.setattr("sensord.log.recorder.MAX_GATHERED", 1 << 25)
+    station = Station(tmp_path)
+    station.recorder = Recorder(
+        Options(folder=str(station.folder), commit_interval=0.001), station.clock
+    )
+    recovery = await station.recorder.open()
+    station.log = Log(recovery.epoch, 4096, recovery.next_offset, recovery.epochs)
+    station.publish(3)
+    renewed = asyncio.Event()
+    running = asyncio.ensure_future(station.recorder.run(station.log, lambda: None, renewed.set))
+    await renewed.wait()
+    running.cancel()
+    await asyncio.wait({running})
+    assert station.log.epoch != recovery.epoch
+    assert recovery.epoch in station.log.epochs
+    await station.recorder.close(station.log)
+    again = Writer(Options(folder=str(station.folder)))
+    assert set(again.open(START_US, 0).epochs) >= station.log.epochs
+    again.abandon()
