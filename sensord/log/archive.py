@@ -105,6 +105,9 @@ class Archive:
         except JournalError as exc:
             rest = wanted.stop - scan.position
             return Fetched(records, [*holes, Hole(scan.position, rest, str(exc))], wanted.stop)
+        finally:
+            # Else it would wait for the collector with all it holds: megabytes in a large history.
+            scan.close()
         return Fetched(records, holes, scan.position)
 
     async def newest(self, wanted: Sequence[Described], limit_s: float) -> list[Record]:

@@ -13,7 +13,7 @@ message indexes say of them, without decoding.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from sensord.log.journal.batch import Batch, Rows, rows_of_block
@@ -63,7 +63,11 @@ class Scan:
     def __next__(self) -> Batch | Hole:
         return next(self._steps)
 
-    def _run(self) -> Iterator[Batch | Hole]:
+    def close(self) -> None:
+        """Let go of what was read: a scan left in the middle holds a chunk, and itself."""
+        self._steps.close()
+
+    def _run(self) -> Generator[Batch | Hole]:
         view = self._source.look()
         if self._is_from_start:
             self.position = view.start

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import threading
+import weakref
 from pathlib import Path
 from typing import Any
 
@@ -130,6 +132,20 @@ def test_a_scan_goes_on_where_one_stopped(killed: Killed) -> None:
         found += rows(batch.records())
         position = batch.next_offset
     assert found == list(killed.given.values())
+
+
+def test_a_scan_that_is_closed_lets_go_at_once(killed: Killed) -> None:
+    """Without the collector, which comes seldom: a large history would pile up its chunks."""
+    scan = Reader(killed.folder).scan(0)
+    next(scan)
+    left = weakref.ref(scan)
+    gc.disable()
+    try:
+        scan.close()
+        del scan
+        assert left() is None
+    finally:
+        gc.enable()
 
 
 def test_channels_are_whose_the_caller_says(killed: Killed) -> None:
