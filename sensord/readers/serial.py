@@ -235,6 +235,7 @@ class _Session:
         self._stall_timer: asyncio.TimerHandle | None = None
         self._answer: Answer | None = None
         self._answered: asyncio.Future[None] | None = None
+        self._is_over = False
         self._turn = asyncio.Lock()
         """Whoever sends has the line for itself until the answer has come, or will not come."""
 
@@ -250,6 +251,7 @@ class _Session:
         await self._ending.reached()
 
     def stop(self) -> None:
+        self._is_over = True
         if self._stall_timer is not None:
             self._stall_timer.cancel()
 
@@ -293,6 +295,9 @@ class _Session:
     async def write(self, order: Order) -> None:
         """Send a command and keep the line until it is answered."""
         async with self._turn:
+            if self._is_over:
+                # Its descriptor may be another file's by now.
+                raise DeviceError("not connected")
             order.sending()
             try:
                 await self._line.write(order.message)
