@@ -7,6 +7,13 @@ async with Client("ws://127.0.0.1:8765", name="my monitor") as client:
                 print(topic, reading.value)
             case Gap(lost=lost):
                 print("lost", lost)
+    async for row in client.summaries("plant/#", interval_s=60, start="-1h"):
+        print(row)
+    async with client.topics("plant/#", follow=True) as topics:
+        async for row in topics:
+            print(row)
+
+What is left, by a ``break`` or at the end of ``async with``, is cancelled.
 """
 
 from sensord.client.client import Client, ClientError

@@ -109,6 +109,9 @@ FIELDS = [
     "replay",
     "speed",
     "count",
+    "limit",
+    "interval",
+    "follow",
     "to",
     "body",
     "key",
@@ -127,7 +130,7 @@ FIELDS = [
 
 OPS = [
     *("hello", "subscribe", "unsubscribe", "get", "replay", "pause", "speed", "step", "seek"),
-    *("serve", "answer", "call"),
+    *("serve", "answer", "call", "history", "topics", "devices", "clients"),
     *("cancel", "ping", "send", "receive", "ack", "groups", "result", "stream", "x-y", ""),
 ]
 
@@ -191,7 +194,7 @@ class Mutator:
     def _good(self) -> dict[str, Any]:
         chance = self.chance
         number = chance.randrange(12)
-        match chance.randrange(18):
+        match chance.randrange(21):
             case 0 | 1 | 2:
                 message = {"op": "subscribe", "id": number, "topics": self._topics()}
                 message |= self._options()
@@ -220,10 +223,22 @@ class Mutator:
                 return message | {"replay": number} | self._some(options, 0.5)
             case 10:
                 return {"op": "cancel", "id": 80, "request": chance.choice([number, 60])}
-            case 11 | 12 | 13 | 14 | 16 | 17:
-                return chance.choice([self._talking, self._of_service])(number)
+            case 11 | 12 | 13 | 14 | 16 | 17 | 18 | 19:
+                make = [self._talking, self._of_service, self._asking]
+                return chance.choice(make)(number)
             case _:
                 return {"op": "ping", "id": 70}
+
+    def _asking(self, number: int) -> dict[str, Any]:
+        """Make a question about the past, or about what there is."""
+        chance = self.chance
+        op = chance.choice(["history", "history", "history", "topics", "devices", "clients"])
+        options: dict[str, list[Any]] = {"from": START_OF_REPLAY, "to": STARTS[4:]}
+        options |= {"limit": [1, 100, 2**53 - 1], "interval": [0.1, 60, 31_622_400]}
+        if chance.random() < 0.4:
+            options = {"from": START_OF_REPLAY, "interval": [0.1, 60], "follow": [True]}
+        message = {"op": op, "id": number, "topics": self._topics()}
+        return message | self._some(options, 0.6)
 
     def _talking(self, number: int) -> dict[str, Any]:
         """Make a request about messages to other clients."""
