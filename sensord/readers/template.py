@@ -11,6 +11,8 @@ To add a reader, copy this file and follow the steps marked below. The rules are
   the connection fails. It never retries and never sleeps before connecting: the supervisor does.
 * Whatever `run` opened is closed when it ends, however it ends: use ``try`` and ``finally``.
 * What blocks goes through `sensord.readers.connecting.in_thread`.
+* If its devices take commands, the module has a `Write` and the reader has `write`; leave both out
+  otherwise. Queue, deadline and confirmation are not the reader's: it sends one command.
 
 After that:
 
@@ -27,18 +29,21 @@ from __future__ import annotations
 # Step 1: import the few things that a reader sees of the daemon.
 import asyncio
 import ipaddress
+import re
 import socket
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Annotated
 
+from sensord.config.filling import fill
 from sensord.config.schema import Within
 from sensord.errors import DeviceError
+from sensord.model import Value
 from sensord.readers.backoff import LOCAL, Limits
-from sensord.readers.base import Link, Route
+from sensord.readers.base import Link, Order, Route
 from sensord.readers.connecting import Ending
 
-__all__ = ["Config", "Reader"]
+__all__ = ["Config", "Reader", "Write"]
 
 
 # Step 2: say what an operator may configure. Add an option only where the reader cannot find out
@@ -58,7 +63,32 @@ class Config:
             yield "host", 'expected an address; "0.0.0.0" listens on every interface'
 
 
-# Step 3: connect, hand on, raise.
+# Step 3, only if its devices take commands: say how one is sent. Its options stand flat in the
+# tables ``writable`` and ``actions``, beside the common ones. A text may have places for values,
+# such as {value:.1f}; `texts` names those texts, so that they are checked with the configuration.
+@dataclass(frozen=True, slots=True)
+class Write:
+    """How one command is sent: a datagram to ``send_to``."""
+
+    payload: str
+    send_to: str = "127.0.0.1:5005"
+
+    def faults(self) -> Iterator[tuple[str, str]]:
+        """Yield an address that is none."""
+        host, _, port = self.send_to.rpartition(":")
+        if not host or not re.fullmatch("[0-9]{1,5}", port):
+            yield "send_to", 'expected "address:port"'
+
+    def texts(self) -> Iterator[tuple[str, str]]:
+        """Yield the text with places."""
+        yield "payload", self.payload
+
+    def message(self, values: Mapping[str, Value]) -> bytes:
+        """Return what to send; raises ValueError for what this device cannot be sent."""
+        return fill(self.payload, values).encode()
+
+
+# Step 4: connect, hand on, raise.
 class Reader:
     """Receives datagrams on one UDP port, each of them one message."""
 
@@ -67,6 +97,7 @@ class Reader:
 
     def __init__(self, config: Config) -> None:
         self._config = config
+        self._transport: asyncio.DatagramTransport | None = None
 
     async def run(self, link: Link) -> None:
         """Listen and hand on datagrams until the socket fails.
@@ -85,11 +116,31 @@ class Reader:
         transport, _ = await loop.create_datagram_endpoint(
             lambda: _Datagrams(link, route, ending), sock=endpoint
         )
+        self._transport = transport
         try:
             link.opened(f"udp {where}")
             await ending.reached()
         finally:
+            self._transport = None
             transport.close()
+
+    async def write(self, order: Order) -> None:
+        """Send one command; called one at a time, while `run` runs.
+
+        Raises:
+            DeviceError: There is no connection, or it broke.
+        """
+        if self._transport is None:
+            raise DeviceError("not connected")
+        how: Write = order.how
+        host, _, port = how.send_to.rpartition(":")
+        # Just before the first byte leaves: from here on the device may have acted. It raises if
+        # it is too late.
+        order.sending()
+        self._transport.sendto(order.message, (host, int(port)))
+        # On a line where something else would disturb the answer, keep it until
+        # ``await order.answered()``; see `serial.py`. If the way itself refuses the command, say
+        # so with ``order.refused(why)``; see `mqtt.py`.
 
 
 def _bound(host: str, port: int) -> socket.socket:

@@ -7,9 +7,13 @@ import socket
 
 import pytest
 
+from sensord.config.writing import Argument, Command
+from sensord.control.calls import Call
+from sensord.control.commands import Order
 from sensord.errors import DeviceError
+from sensord.identity import Identity
 from sensord.readers.base import Route
-from sensord.readers.template import Config, Reader
+from sensord.readers.template import Config, Reader, Write
 from tests.kit.link import RecordingLink
 from tests.kit.loops import on_each_loop
 from tests.kit.running import open_descriptors, running
@@ -36,6 +40,31 @@ async def test_each_datagram_is_a_message() -> None:
     assert link.messages == [(Route(f"127.0.0.1:{port}"), text) for text in (b"T=21.5", b"T=21.6")]
     await asyncio.sleep(0)  # the loop closes a socket in its next turn
     assert open_descriptors() <= before
+
+
+@on_each_loop
+async def test_a_command_is_a_datagram() -> None:
+    """While it runs; before and after there is no connection."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as device:
+        device.bind(("127.0.0.1", 0))
+        device.settimeout(10)
+        how = Write("SET {value:.1f}", f"127.0.0.1:{device.getsockname()[1]}")
+        command = Command("fan/speed", "speed", True, {"value": Argument()}, how)
+        call = Call("fan/speed", {"value": 21.5}, Identity("a1"), "k", 10.0)
+        order = Order(command, call, lambda: None)
+        reader = Reader(Config(free_udp_port()))
+        with pytest.raises(DeviceError, match="not connected"):
+            await reader.write(order)
+        states = [call.is_acting]
+        async with running(reader):
+            await reader.write(order)
+            states.append(call.is_acting)
+        assert states == [False, True]
+        assert await asyncio.to_thread(device.recv, 100) == b"SET 21.5"
+        call.failed("expired", "")
+        async with running(reader):
+            with pytest.raises(DeviceError, match="too late"):
+                await reader.write(order)
 
 
 @on_each_loop

@@ -8,7 +8,7 @@ import pytest
 
 from sensord.config.schema import Faults, structure
 from sensord.readers import template
-from sensord.readers.template import Config
+from sensord.readers.template import Config, Write
 
 
 def test_its_options_are_checked() -> None:
@@ -18,6 +18,15 @@ def test_its_options_are_checked() -> None:
     assert structure(Config, {"port": 0, "host": ""}, (), faults) is None
     assert structure(Config, {"port": 1, "host": ""}, (), faults) is None
     assert {path for path, _ in faults.found} == {("port",), ("host",)}
+
+
+def test_its_commands_are_checked() -> None:
+    """The address, and the places in the text."""
+    faults = Faults()
+    assert structure(Write, {"payload": "x", "send_to": "here"}, (), faults) is None
+    assert [path for path, _ in faults.found] == [("send_to",)]
+    assert dict(Write("SET {value:.1f}").texts()) == {"payload": "SET {value:.1f}"}
+    assert Write("SET {value:.1f}").message({"value": 2}) == b"SET 2.0"
 
 
 @pytest.mark.parametrize(
