@@ -21,6 +21,7 @@ from sensord.capture import CaptureOutput
 from sensord.capture.capturing import Capturing
 from sensord.cli import check
 from sensord.cli.info import size_text
+from sensord.cli.record import must_be_new
 from sensord.cli.tail import duration
 from sensord.clock import SystemClock
 from sensord.config.tree import Device
@@ -72,8 +73,7 @@ def run(options: argparse.Namespace) -> int:
     """Capture until interrupted, or until there is enough; 1 if nothing came."""
     logs.setup("error")  # what happens to the device is told otherwise
     device = device_of(options.config, options.device)
-    if options.output.exists():
-        raise SensordError(f"{options.output}: is there already; choose another name")
+    must_be_new(options.output)
     table = tomllib.loads(options.config.read_text(encoding="utf-8"))["devices"][device.name]
     return uvloop.run(_capture(options, device, table))
 

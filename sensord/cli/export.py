@@ -43,7 +43,13 @@ class BoundError(SensordError):
 def configure(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
     add = parser.add_argument
-    add("sources", nargs="+", type=Path, metavar="SOURCE", help="journal folders, MCAP files")
+    add(
+        "sources",
+        nargs="+",
+        type=Path,
+        metavar="SOURCE",
+        help="journal folders, MCAP files, captures, CSV or JSON lines of sensord export",
+    )
     add("-o", "--output", type=Path, metavar="FILE", help="default: standard output")
     add(
         "--format",

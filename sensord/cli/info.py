@@ -24,7 +24,13 @@ _DAY_S = 86400
 def configure(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
     add = parser.add_argument
-    add("paths", nargs="+", type=Path, metavar="PATH", help="a journal's folder, or an MCAP file")
+    add(
+        "paths",
+        nargs="+",
+        type=Path,
+        metavar="PATH",
+        help="journal folders, MCAP files, captures, CSV or JSON lines of sensord export",
+    )
     add("--topics", action="store_true", help="list the topics with count, type and unit")
 
 

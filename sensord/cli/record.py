@@ -38,7 +38,7 @@ from sensord.recordings.mcap_output import McapOutput
 from sensord.recordings.transcript import Told, Transcript
 from sensord.topics import filter_fault
 
-__all__ = ["configure", "run"]
+__all__ = ["configure", "must_be_new", "run"]
 
 TOPICS = ("#", "$sys/devices/#")
 FLUSH_S = 10.0
@@ -48,6 +48,7 @@ REFRESH_S = 0.5
 NOTE = "sensord.record"
 """The metadata record that says where a recording is from."""
 
+_EXPORTED = (".csv", ".jsonl", ".parquet")
 _UNITS_US = {"s": 1_000_000, "m": 60_000_000, "h": 3_600_000_000, "d": 86_400_000_000}
 
 
@@ -75,9 +76,23 @@ def run(options: argparse.Namespace) -> int:
     for topic in topics:
         if fault := filter_fault(topic):
             raise SensordError(f"{topic}: {fault}")
-    if options.output.exists():
-        raise SensordError(f"{options.output}: is there already; choose another name")
+    must_be_new(options.output)
     return uvloop.run(_record(options, topics))
+
+
+def must_be_new(path: Path) -> None:
+    """Refuse a name that is taken, or that promises something else than MCAP.
+
+    Raises:
+        SensordError: With another one to take.
+    """
+    if path.exists():
+        raise SensordError(f"{path}: is there already; choose another name")
+    if path.suffix in _EXPORTED:
+        raise SensordError(
+            f"{path}: what is written is MCAP; name it {path.with_suffix('.mcap')},"
+            f" and make {path.name} of it with sensord export"
+        )
 
 
 async def _record(options: argparse.Namespace, topics: Sequence[str]) -> int:

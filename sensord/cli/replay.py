@@ -86,7 +86,7 @@ def run(options: argparse.Namespace) -> int:
         raise SensordError("--loop never ends, so --exit would never come")
     listen = tuple(options.listen or [DEFAULT_URL.removeprefix("ws://")])
     for _, fault in Listening(listen=listen, insecure=options.insecure).faults():
-        raise SensordError(f"--listen: {fault}")
+        raise SensordError(f"--listen: {fault.replace('say insecure = true', 'say --insecure')}")
     if (options.config is None) is not (options.device is None):
         raise SensordError("--config and --device go together: both say how captures are decoded")
     device = device_of(options.config, options.device) if options.config else None

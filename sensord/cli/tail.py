@@ -72,7 +72,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--speed",
         type=float,
         metavar="X",
-        help="replay from --from on, X times as fast as it happened; ends where the log ends now",
+        help="replay from --from (-10m, a position, a time) on, X times as fast as it happened;"
+        " ends where the log ends now",
     )
     add("--latest", action="store_true", help="skip older values when this end is too slow")
     add("--period", type=duration, default=0.0, help="at most one value in each, such as 2s")
@@ -83,6 +84,11 @@ def run(options: argparse.Namespace) -> int:
     for topic in options.topics:
         if fault := filter_fault(topic):
             raise SensordError(f"{topic}: {fault}")
+    if options.speed is not None:
+        if options.start in {"snapshot", "now"}:
+            raise SensordError("--speed replays the past: say from when, such as --from -10m")
+        if options.latest or options.period:
+            raise SensordError("--speed shows every reading: leave --latest and --period out")
     uvloop.run(_follow(options))
     return 0
 

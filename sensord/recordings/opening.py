@@ -39,7 +39,11 @@ def open_recording(path: Path) -> Recording:
     if not head.startswith(MAGIC):
         if (lines := reader_for(head)) is not None:
             return TextFile(path, *lines)
-        raise RecordingError(path, "is neither an MCAP file nor a journal's folder")
+        raise RecordingError(
+            path,
+            "is neither an MCAP file nor a journal's folder,"
+            " nor CSV or JSON lines of sensord export",
+        )
     library, facts = _read_head(head)
     if facts is not None and "capture" in facts:
         raise RecordingError(path, "holds no readings, but what a device sent")

@@ -236,6 +236,7 @@ def test_what_cannot_be_captured_is_said_and_leaves_nothing(tmp_path: Path) -> N
     asked = [
         (("boat", "-o", new, *given), 1, "there is no device boat; known are boiler"),
         (("boiler", "-o", str(tmp_path / "old.mcap"), *given), 1, "is there already"),
+        (("boiler", "-o", str(tmp_path / "new.csv"), *given), 1, "what is written is MCAP"),
         (("boiler", "-o", str(tmp_path / "no" / "x"), *given), 1, "No such file or directory"),
         (("boiler", "-o", new, "--config", str(tmp_path / "no.toml")), 1, "cannot be read"),
         (("boiler", "-o", new, "--bytes", "many"), 2, "expected a size such as 64KiB"),

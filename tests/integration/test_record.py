@@ -212,6 +212,7 @@ def test_what_cannot_be_recorded_is_said_and_leaves_nothing(tmp_path: Path) -> N
     asked = [
         ((new, "--url", "ws://127.0.0.1:1"), 1, "cannot connect to ws://127.0.0.1:1"),
         ((str(tmp_path / "old.mcap"),), 1, "is there already; choose another name"),
+        ((str(tmp_path / "new.csv"),), 1, "make new.csv of it with sensord export"),
         ((new, "a/#/b"), 1, "# may only be the last level"),
         ((new, "--from", "noon"), 1, "expected snapshot, now"),
         ((new, "--count", "0"), 2, "expected a number from 1 on"),

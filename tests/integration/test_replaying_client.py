@@ -94,3 +94,19 @@ publish = {{ policy = "every" }}
     assert [f'"value": {n}.5' in line for n, line in enumerate(shown.stdout.splitlines())] == (
         [True] * 20
     )
+
+
+@pytest.mark.parametrize(
+    ("options", "text"),
+    [
+        ((), "say from when"),
+        (("--from", "now"), "say from when"),
+        (("--from", "-1m", "--latest"), "leave --latest and --period out"),
+        (("--from", "-1m", "--period", "2s"), "leave --latest and --period out"),
+    ],
+)
+def test_tail_says_what_does_not_go_with_speed(options: tuple[str, ...], text: str) -> None:
+    """Before it asks the daemon."""
+    done = sensord("tail", "--speed", "2", *options)
+    assert done.returncode == 1
+    assert text in done.stderr
