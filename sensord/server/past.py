@@ -94,8 +94,10 @@ class Past(ABC):
 
     # -- what the session tells --------------------------------------------------------------------
 
-    def clogged(self) -> None:  # noqa: B027  # there is nothing to do
+    def clogged(self) -> None:
         """Wait: `_go_on` looks before each packet."""
+        # For as long as a client may clog, many of them must not hold readings off the disk.
+        self._outgoing.squeeze()
 
     def unclogged(self) -> None:
         """Go on."""
@@ -144,6 +146,8 @@ class Past(ABC):
             if self._end is None:
                 self._skip(missed)
         self._take_part(records, self._within(piece.stop))
+        if self._caller.is_clogged:
+            self._outgoing.squeeze()  # the piece was on its way when the client clogged
         self._come_back()
 
     def _take_part(self, records: Sequence[Record], stop: int) -> None:
