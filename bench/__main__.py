@@ -26,6 +26,7 @@ BENCHES = (
     "matching",
     "journal",
     "catch_up",
+    "together",
 )
 
 LONGEST_S = 1800.0
