@@ -123,6 +123,30 @@ async def test_a_history_goes_on_after_the_connection_was_lost(
 
 
 @on_each_loop
+async def test_a_followed_history_goes_from_its_pages_to_what_comes(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Without a hole and without a double, also where the connection is lost."""
+    monkeypatch.setattr("sensord.client.queries.PAGE", 7)
+    monkeypatch.setattr("sensord.client.queries.LOW", 3)
+    async with Station() as station, Client(station.url) as client:
+        station.publish("plant/a", *(float(i) for i in range(100)))
+        seen: list[Any] = []
+        is_live = False
+        async for item in client.history("plant/#", start=START, follow=True):
+            if isinstance(item, Update):
+                seen.append(item.reading.value)
+            is_live = is_live or item == PhaseChange("live")
+            if len(seen) in {30, 180, 310}:
+                cut(client)
+            if len(seen) == 330:
+                break
+            if station.log.tail < 300 or (is_live and station.log.tail < 330):
+                station.publish("plant/a", *(float(station.log.tail + i) for i in range(2)))
+        assert seen == [float(i) for i in range(330)]
+
+
+@on_each_loop
 async def test_followed_summaries_go_on_after_the_connection_was_lost() -> None:
     """Each reading is counted in one interval."""
     async with Station() as station, Client(station.url) as client:
