@@ -18,7 +18,7 @@ import resource
 import sys
 import time
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -29,7 +29,9 @@ import msgpack
 import uvloop
 from websockets.frames import Opcode
 
-from sensord.model import ValueType
+from sensord.control.calls import Call
+from sensord.errors import ProtocolError
+from sensord.model import Value, ValueType
 from sensord.server import listener
 from sensord.server.connection import Connection
 from sensord.server.shared import Limits
@@ -67,6 +69,42 @@ STUCK_S = 0.5
 
 SETTLE = 0.2
 """Part of the run after which memory is measured first: all tables have their size by then."""
+
+
+class Machine:
+    """What the attackers set and call: it is done at once, or later, or never, or refuses."""
+
+    timeout_s = 0.5
+
+    def __init__(self, station: Station, mutator: Mutator) -> None:
+        self._loop = station.server.shared.loop
+        self._chance = mutator.chance
+
+    def check(self, args: Mapping[str, Value]) -> Mapping[str, Value]:
+        if self._chance.random() < 0.1:
+            raise ProtocolError("unavailable", "the machine is down")
+        return args
+
+    def start(self, call: Call) -> None:
+        match self._chance.randrange(4):
+            case 0:
+                call.done(call.args.get("value"))
+            case 1:
+                call.acting()
+                self._loop.call_later(0.01, call.failed, "rejected", "no")
+            case 2:
+                self._loop.call_soon(call.done)
+            case _:
+                call.acting()
+
+
+def _add_machine(station: Station, mutator: Mutator) -> None:
+    control, machine = station.server.shared.control, Machine(station, mutator)
+    control.sets.register("plant/a", machine)
+    control.calls.register("plant/b", machine)
+    control.leases.declare("plant")
+    for part in ("plant/a", "plant/b"):
+        control.leases.declare(part, within="plant")
 
 
 @dataclass(frozen=True)
@@ -368,6 +406,7 @@ async def fuzz(messages: int, seed: int) -> Outcome:
         monitor(station.url) as first,
         monitor(station.url, "json") as second,
     ):
+        _add_machine(station, mutator)
         time_of_server = StandingTime(station.server)
         readings = Readings(station, escaped, time_of_server)
         for good in (first, second):

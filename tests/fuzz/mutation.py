@@ -125,12 +125,21 @@ FIELDS = [
     "name",
     "call",
     "error",
+    "topic",
+    "value",
+    "args",
+    "timeout",
+    "subject",
+    "duration",
+    "version",
+    "time_us",
     "new",
 ]
 
 OPS = [
     *("hello", "subscribe", "unsubscribe", "get", "replay", "pause", "speed", "step", "seek"),
     *("serve", "answer", "call", "history", "topics", "devices", "clients"),
+    *("set", "call", "take", "renew", "give_back", "publish", "put", "delete"),
     *("cancel", "ping", "send", "receive", "ack", "groups", "result", "stream", "x-y", ""),
 ]
 
@@ -224,7 +233,7 @@ class Mutator:
             case 10:
                 return {"op": "cancel", "id": 80, "request": chance.choice([number, 60])}
             case 11 | 12 | 13 | 14 | 16 | 17 | 18 | 19:
-                make = [self._talking, self._of_service, self._asking]
+                make = [self._talking, self._of_service, self._asking, self._acting]
                 return chance.choice(make)(number)
             case _:
                 return {"op": "ping", "id": 70}
@@ -257,6 +266,28 @@ class Mutator:
             case _:
                 options = {"join": [GROUPS[:1], GROUPS[1:]], "leave": [GROUPS[1:], GROUPS]}
                 return {"op": "groups", "id": 82} | self._some(options, 0.6)
+
+    def _acting(self, number: int) -> dict[str, Any]:
+        """Make a request that acts, holds or writes; see `Machine` of `fuzz_messages.py`."""
+        chance = self.chance
+        keyed: dict[str, list[Any]] = {"key": KEYS, "timeout": [0.01, 0.1, 3600]}
+        match chance.randrange(7):
+            case 0 | 1:
+                message = {"op": "set", "id": number, "topic": "plant/a", "value": self._value(2)}
+                return message | self._some(keyed, 0.6)
+            case 2:
+                message = {"op": "call", "id": number, "name": "plant/b"}
+                return message | self._some({"args": [{}, {"a": [1]}], **keyed}, 0.6)
+            case 3 | 4:
+                op = chance.choice(["take", "renew", "give_back"])
+                subject = chance.choice(["plant", "plant/a", "plant/b"])
+                return {"op": op, "id": number, "subject": subject, "duration": 1}
+            case 5:
+                message = {"op": "put", "id": number, "topic": "state/x", "value": self._value(2)}
+                return message | self._some({"version": [0, 1, 7]}, 0.5)
+            case _:
+                op = chance.choice(["publish", "delete"])
+                return {"op": op, "id": number, "topic": chance.choice(["state/x", "plant/a"])}
 
     def _of_service(self, number: int) -> dict[str, Any]:
         chance = self.chance
