@@ -69,10 +69,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def _count(text: str) -> int:
-    count = int(text)
-    if count < 0:
-        raise ValueError
-    return count
+    if not re.fullmatch(r"[0-9]+", text):
+        raise argparse.ArgumentTypeError(f"{text}: expected a number from 0 on")
+    return int(text)
 
 
 def run(options: argparse.Namespace) -> int:
@@ -151,6 +150,9 @@ def _check_output(output: Path, sources: list[Path]) -> None:
     """Refuse to write over what is read."""
     if output.is_dir():
         raise SensordError(f"{output}: is a folder")
+    if output.exists() and not output.is_file():
+        # A new file would take the place of the device, for all programs.
+        raise SensordError(f"{output}: is not a file; without -o it goes to the standard output")
     there = output.resolve()
     for source in sources:
         read = source.resolve()

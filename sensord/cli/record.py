@@ -11,6 +11,7 @@ import re
 import signal
 import sys
 import time
+from collections import deque
 from collections.abc import Iterator, Sequence
 from datetime import datetime
 from pathlib import Path
@@ -47,6 +48,9 @@ FLUSH_S = 10.0
 REFRESH_S = 0.5
 NOTE = "sensord.record"
 """The metadata record that says where a recording is from."""
+
+_MARKS = 16_384
+"""A full disk takes back two chunks at most, and they hold fewer readings than that."""
 
 _EXPORTED = (".csv", ".jsonl", ".parquet")
 _UNITS_US = {"s": 1_000_000, "m": 60_000_000, "h": 3_600_000_000, "d": 86_400_000_000}
@@ -107,17 +111,20 @@ async def _record(options: argparse.Namespace, topics: Sequence[str]) -> int:
             failure = await recorder.run(subscription, options.lasting)
             if failure is not None and not teller.readings:
                 raise failure
-            said = {"url": options.url, "topics": json.dumps(list(topics))}
-            if recorder.position is not None:
-                said["position"] = _text(recorder.position)
-            output.note(NOTE, said)
+
+            def last_note(readings: int) -> tuple[str, dict[str, str]]:
+                said = {"url": options.url, "topics": json.dumps(list(topics))}
+                position = recorder.position_behind(readings)
+                return NOTE, said if position is None else said | {"position": _text(position)}
+
             try:
-                output.complete()
+                output.complete(last_note)
             except OSError as error:
                 failure = failure or SensordError(f"cannot write: {error.strerror or error}")
                 with _telling(options.output):
-                    output.salvage()
-    teller.total(options.output, recorder.position)
+                    output.salvage(last_note)
+            teller.readings = output.readings
+    teller.total(options.output, recorder.position_behind(teller.readings))
     if failure is not None:
         raise SensordError(f"{options.output} ends early: {failure}")
     return 1 if teller.gaps else 0
@@ -165,8 +172,8 @@ class _Recorder:
         ends_live: bool,
     ) -> None:
         """``ends_live`` ends it as soon as nothing is left of the past."""
-        self.position: Position | None = None
-        """Where another recording would go on."""
+        self._marks: deque[tuple[int, Position]] = deque(maxlen=_MARKS)
+        """Readings written so far, and where another recording would go on; the newest last."""
         self._client = client
         self._output = output
         self._teller = teller
@@ -254,7 +261,15 @@ class _Recorder:
             # Log times only rise, so nothing more is wanted. Amid a frame there is no position.
             self._is_complete = True
             return
-        self.position = arrived.position or self.position
+        if arrived.position is not None:
+            if self._marks and self._marks[-1][0] == self._teller.readings:
+                self._marks.pop()
+            self._marks.append((self._teller.readings, arrived.position))
+
+    def position_behind(self, readings: int) -> Position | None:
+        """Say where another recording would go on, if only so many of the first are kept."""
+        behind = [position for count, position in self._marks if count <= readings]
+        return behind[-1] if behind else None
 
     def _write(self, told: list[Told], position: Position | None) -> bool:
         """Write readings; tell whether these were all that arrived together."""

@@ -60,7 +60,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     )
     add(
         "--commit-interval",
-        type=duration,
+        type=_interval,
         default=1.0,
         metavar="TIME",
         help="of the daemon that wrote the folder (default: 1s)",
@@ -88,6 +88,13 @@ def cycles(text: str) -> int:
     if not re.fullmatch(r"[0-9]+", text) or not int(text):
         raise argparse.ArgumentTypeError(f"{text}: expected a number such as 3000")
     return int(text)
+
+
+def _interval(text: str) -> float:
+    interval_s = duration(text)
+    if not interval_s:
+        raise argparse.ArgumentTypeError(f"{text}: expected a duration such as 2s or 500ms")
+    return interval_s
 
 
 def run(options: argparse.Namespace) -> int:

@@ -9,7 +9,7 @@ Source: docs/recordings.md, MCAP; docs/journal.md, Segments.
 from __future__ import annotations
 
 import struct
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from itertools import chain, repeat
 from pathlib import Path
@@ -32,6 +32,9 @@ from sensord.recordings.segment_file import EXPORT, FORMAT
 
 __all__ = ["McapOutput"]
 
+LastNote = Callable[[int], tuple[str, dict[str, str]]]
+"""What is said of a file when it is sealed, by how many readings are in it."""
+
 _MESSAGE = struct.Struct("<BQHIQQ")
 _FIELDS = _MESSAGE.size - HEADER.size
 _MOST_CHANNELS = (1 << 16) - 1
@@ -51,6 +54,8 @@ class McapOutput:
         self._numbers: dict[Described, int] = {}
         self._raw: list[bytes] = []
         self._raw_bytes = 0
+        self._gathered = 0
+        """Readings in ``_raw``."""
         self._first = 0
         """The offset of the first reading in ``_raw``."""
         self._next = 0
@@ -92,6 +97,7 @@ class McapOutput:
         raw = _messages(batch, ids, offsets)
         self._raw.append(raw)
         self._raw_bytes += len(raw)
+        self._gathered += len(batch)
         self._log_ns = batch.log_ns[-1]
         if self._raw_bytes >= CHUNK_BYTES:
             self._flush()
@@ -100,6 +106,12 @@ class McapOutput:
     def bytes(self) -> int:
         """What was written so far, and what is gathered for the next chunk."""
         return self._raw_bytes + (0 if self._file is None else self._file.size)
+
+    @property
+    def readings(self) -> int:
+        """Readings that are in it: those that the disk did not take are not."""
+        written = [] if self._file is None else self._file.chunks
+        return sum(chunk.count for chunk in written) + self._gathered
 
     def hole(self, hole: Hole) -> None:
         """Note that readings are missing here; with the file complete, its readers know it."""
@@ -125,7 +137,7 @@ class McapOutput:
         """
         self._flush()
 
-    def salvage(self) -> None:
+    def salvage(self, last: LastNote | None = None) -> None:
         """Seal what there is room for, when the disk would not take all.
 
         Raises:
@@ -133,17 +145,17 @@ class McapOutput:
         """
         self.drop()
         try:
-            self.complete()
+            self.complete(last)
         except OSError:
             if self._file is None or not self._file.withdraw():
                 raise
-            self.complete()
+            self.complete(last)
 
     def drop(self) -> None:
-        """Forget what is gathered, for there is no room for it; what was written is kept."""
-        self._raw, self._raw_bytes = [], 0
+        """Forget what is gathered; what was written is kept."""
+        self._raw, self._raw_bytes, self._gathered = [], 0, 0
 
-    def complete(self) -> None:
+    def complete(self, last: LastNote | None = None) -> None:
         """Seal the file and give it its name, in place of any that has it.
 
         Raises:
@@ -151,6 +163,10 @@ class McapOutput:
         """
         file = self._file_from(0)
         self._flush()
+        if last is not None:
+            name, facts = last(self.readings)
+            file.forget_note(name)
+            file.note(name, facts)
         file.seal(self._path)
 
     def _file_from(self, first: int) -> SegmentWriter:
@@ -180,7 +196,7 @@ class McapOutput:
             assert self._file is not None
             chunk = self._codec.reseal(b"".join(self._raw), self._first)
             self._file.append(chunk, sync=False)
-            self._raw, self._raw_bytes = [], 0
+            self.drop()
 
 
 def _messages(batch: Batch, ids: Sequence[int], offsets: Sequence[int]) -> bytes:

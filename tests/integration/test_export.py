@@ -110,6 +110,9 @@ def test_what_is_asked_for_wrongly_is_said(journal: Path, tmp_path: Path) -> Non
     """In one line, and nothing is written."""
     there = str(tmp_path / "x.csv")
     segment = min(journal.glob("*.mcap"))
+    # It stands for /dev/full and its like, which a failing test run by root would replace.
+    pipe = journal.parent / "pipe"
+    os.mkfifo(pipe)
     asked: list[tuple[tuple[str, ...], str]] = [
         ((str(tmp_path / "missing"),), "missing: cannot be opened: No such file or directory"),
         ((str(tmp_path),), "there is no journal in this folder"),
@@ -119,6 +122,7 @@ def test_what_is_asked_for_wrongly_is_said(journal: Path, tmp_path: Path) -> Non
         ((str(journal), "-o", str(journal / "x.csv")), "lies in the journal's folder"),
         ((str(segment), "-o", str(segment)), "is itself a source"),
         ((str(journal), "-o", str(tmp_path)), "is a folder"),
+        ((str(journal), "-o", str(pipe)), "is not a file"),
         ((str(journal), "-o", str(tmp_path / "no" / "x.csv")), "x.csv: No such file or directory"),
         ((str(REPOSITORY / "README.md"), "-o", there), "is neither an MCAP file nor a journal"),
     ]

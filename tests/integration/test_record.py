@@ -244,8 +244,17 @@ async def test_a_full_disk_ends_it_early_with_a_whole_file(tmp_path: Path) -> No
         done = await in_thread(_run, command)
     assert done.returncode == 1
     assert "ends early: cannot write: File too large" in done.stderr
-    assert len(check_whole(output)) > 1000
+    found = check_whole(output)
+    assert len(found) > 1000
     assert output.stat().st_size <= limit
+    # What is said is what is in the file, and another recording goes on without a hole.
+    told = re.search(r": (\d+) readings, .* goes on at [0-9a-f]{16}:(\d+)\n", done.stderr)
+    assert told is not None
+    assert int(told[1]) == len(found)
+    assert int(told[2]) <= found[-1].offset + 1
+    with output.open("rb") as file:
+        notes = [note.metadata for note in make_reader(file).iter_metadata()]
+    assert [note["position"].endswith(f":{told[2]}") for note in notes if "url" in note] == [True]
 
 
 def _run(command: str) -> subprocess.CompletedProcess[str]:

@@ -88,7 +88,10 @@ def test_a_folder_without_readings_says_so(
     assert where in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("arguments", [["--card", "0"], ["--card", "big"], ["--endurance", "0"]])
+@pytest.mark.parametrize(
+    "arguments",
+    [["--card", "0"], ["--card", "big"], ["--endurance", "0"], ["--commit-interval", "0"]],
+)
 def test_what_is_no_card_is_refused(
     arguments: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -96,6 +96,22 @@ class SegmentWriter:
         self._noted.append((self.size + len(self._unwritten), len(record), name))
         self._unwritten += record
 
+    def forget_note(self, name: str) -> None:
+        """Leave out what was said under a name, as far as it is not on the disk yet."""
+        for noted in reversed(self._noted.copy()):
+            at, length, told = noted
+            begin = at - self.size
+            if told == name and begin >= 0:
+                self._unwritten = self._unwritten[:begin] + self._unwritten[begin + length :]
+                self._noted.remove(noted)
+                self._move_notes(at, -length)
+
+    def _move_notes(self, behind: int, by: int) -> None:
+        """Say of the notes from a place on that they stand elsewhere."""
+        self._noted = [
+            (at + by if at >= behind else at, length, name) for at, length, name in self._noted
+        ]
+
     def define(self, number: int, channel: Described) -> None:
         """Say what a channel is; goes to the disk with the next chunk."""
         self.define_record(definition(number, channel.topic, channel.metadata))
@@ -140,6 +156,7 @@ class SegmentWriter:
             return False
         position = self.chunks[-1].entry.position
         self._disk.truncate(self._descriptor, position)
+        self._move_notes(self.size, position - self.size)
         self.size = position
         self.chunks.pop()
         self._counts.subtract(self._newest)
