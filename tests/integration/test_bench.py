@@ -71,6 +71,10 @@ def run(*arguments: str, path: str | None = None) -> list[dict[str, Any]]:
         ),
         ("idle --seconds 0.3", ["start to listening", "memory, idle", "per idle monitor"]),
         ("matching", ["subscribe", "publish"]),
+        (
+            "catch_up --monitors 5 --count 5000 --seconds 0.3",
+            ["beside 5 monitors that catch up", "caught up with", "lost or doubled"],
+        ),
     ],
 )
 def test_a_benchmark_says_what_it_found(command: str, expected: list[str]) -> None:
