@@ -66,6 +66,11 @@ class Instrument(FakePort):
         """Wait until so many lines have come."""
         await self.until(lambda lines: len(lines) == count)
 
+    async def more(self, count: int) -> None:
+        """Wait until more than so many further lines have come."""
+        until = len(self.lines) + count
+        await self.until(lambda lines: len(lines) > until)
+
     def commands(self) -> list[str]:
         """Return the lines that are no polls."""
         return [line for line in self.lines if not line.startswith("READ")]

@@ -321,3 +321,13 @@ def test_what_nobody_declares_is_not_there(op: str, fields: dict[str, object]) -
     (told,) = works.client("panel").ask(op, **fields)
     assert told["code"] == "not_found"
     assert works.audited(op) == ["not_found"]
+
+
+def test_what_is_no_memory_of_an_act_is_thrown_away() -> None:
+    """A store from another version must not stop the server."""
+    works = Works()
+    works.disk.entries["act", "a/b"] = '{"what": "paint"}'
+    works.disk.entries["lease", "machine"] = "7"
+    works.crash()
+    works.settle()
+    assert works.disk.kind("act") == works.disk.kind("lease") == {}
