@@ -249,7 +249,8 @@ class Leases:
 
     def _hold(self, held: _Held) -> None:
         self._held[held.lease.subject] = held
-        left_s = (held.lease.until_us - self._bus.now_us()) / 1e6
+        # A gateway without a clock of its own may have begun in 1970: then it has its whole time.
+        left_s = min((held.lease.until_us - self._bus.now_us()) / 1e6, self._longest_s)
         held.timers.append(self._loop.call_later(max(0.0, left_s), self._end, held, "expired"))
 
     def _look_for(self, held: _Held) -> None:

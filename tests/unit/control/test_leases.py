@@ -202,3 +202,15 @@ def test_a_command_accepted_before_is_still_sent() -> None:
     call.done(7)
     works.settle()
     assert phone.about(number)[1]["status"] == "done"
+
+
+def test_a_clock_that_begins_in_1970_gives_nobody_a_lease_for_ever() -> None:
+    """After a restart the end of a lease may lie decades ahead."""
+    works = Works(Options(longest_lease=100.0))
+    panel = works.client("panel")
+    take(works, panel, duration=100)
+    works.clock.now_wall_us = 0
+    works.crash()
+    panel.connect()
+    works.pass_time(101)
+    assert works.leases["machine"]["why"] == "expired"
