@@ -240,16 +240,16 @@ async def test_tail_shows_so_many_readings_and_ends(tmp_path: Path) -> None:
         as_json = await in_thread(sensord, *tail, "--json")
         as_lines = await in_thread(sensord, *tail)
         newest = await in_thread(sensord, "tail", "--url", daemon.url, "plant/#", "--count", "1")
-    shown = [json.loads(text) for text in as_json.stdout.splitlines()]
-    assert as_json.returncode == as_lines.returncode == newest.returncode == 0
-    assert [each["value"] for each in shown] == [i / 4 for i in range(40)]
-    assert {each["topic"] for each in shown} == {"plant/boiler/temperature"}
-    assert {(each["unit"], each["quality"]) for each in shown} == {("Cel", "good")}
-    assert set(shown[0]) == {"topic", "time_us", "time", "value", "unit", "quality"}
-    lines = as_lines.stdout.splitlines()
-    assert len(lines) == 40
-    assert lines[7].split()[1:] == ["plant/boiler/temperature", "1.75", "Cel"]
-    assert newest.stdout.split()[1:] == ["plant/boiler/temperature", "12.25", "Cel"]
+        shown = [json.loads(text) for text in as_json.stdout.splitlines()]
+        assert as_json.returncode == as_lines.returncode == newest.returncode == 0
+        assert [each["value"] for each in shown] == [i / 4 for i in range(40)]
+        assert {each["topic"] for each in shown} == {"plant/boiler/temperature"}
+        assert {(each["unit"], each["quality"]) for each in shown} == {("Cel", "good")}
+        assert set(shown[0]) == {"topic", "time_us", "time", "value", "unit", "quality"}
+        lines = as_lines.stdout.splitlines()
+        assert len(lines) == 40
+        assert lines[7].split()[1:] == ["plant/boiler/temperature", "1.75", "Cel"]
+        assert newest.stdout.split()[1:] == ["plant/boiler/temperature", "12.25", "Cel"]
 
 
 def test_tail_says_when_nobody_listens() -> None:
