@@ -87,6 +87,7 @@ class Subscription:
         self._stream = 0
         self._told: tuple[Phase, int] | None = None  # phase and stream, as told to the client
         self._told_channels = 0
+        self._is_changed = False
         self._steps: deque[Iterator[bytes]] = deque()  # to be sent before the log goes on
         self._thinning: Thinning | None = None
 
@@ -154,6 +155,7 @@ class Subscription:
         self._enter(key)
         self._groups.release(old)
         self._told = None  # even a change to the same is told
+        self._is_changed = True
         self._told_channels = 0
         self._phase = Phase.CATCHING_UP
         # What the new filters add begins with its last value before the cursor; what came after
@@ -361,8 +363,10 @@ class Subscription:
         if self._told == (self._phase, self._stream):
             return
         self._told = (self._phase, self._stream)
-        # Where a time is in the journal is found by reading: nobody could go on from here.
-        is_place = self._phase is not Phase.SNAPSHOT and self._cursor.since_us is None
+        # Where a time is in the journal is found by reading: nobody could go on from here. After a
+        # change it must be told all the same, for this is where the change begins to count.
+        is_found = self._is_changed or self._cursor.since_us is None
+        is_place = self._phase is not Phase.SNAPSHOT and is_found
         cursor = self._cursor.offset if is_place else None
         self._tell(phase_change(self.number, self._stream, self._phase, cursor))
 

@@ -231,7 +231,8 @@ class AtMostOnce(RuleBasedStateMachine):
                 )
         if not self.is_spoilt(client, key):
             assert len({repr(strip(outcome)) for outcome in told}) <= 1, "two outcomes of one act"
-            assert len(audited) <= 1
+            # A server that ends before an outcome is on the disk says the same one again.
+            assert len({(one["result"], one.get("detail", "")) for one in audited}) <= 1
 
     def is_spoilt(self, client: Client, key: str) -> bool:
         return (client.id, key) in self.was_full
