@@ -1,14 +1,13 @@
 """A request that is answered with a stretch of the log: read in pieces, sent as the client reads.
 
-Theory of operation. One cursor goes through the log up to a stop. A turn of the loop sends one
-packet, or reads one piece and makes it ready; then the next turn is asked for. So a stretch of any
-length holds one piece at a time, and delays neither the other requests of its session nor anybody
-else; while the client clogs nothing is read.
+Theory of operation. One cursor goes through the log up to a stop. A turn sends one packet, or reads
+one piece and makes it ready; then the next turn is waited for, as by all that are behind. So a
+stretch of any length holds one piece at a time, and delays neither the other requests of its
+session nor anybody else; while the client clogs nothing is read.
 """
 
 from __future__ import annotations
 
-import asyncio
 from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Sequence
@@ -40,7 +39,7 @@ class Past(ABC):
         self._caller = caller
         shared = caller.shared
         self._bus = shared.bus
-        self._loop = shared.loop
+        self._turns = shared.groups.turns
         self._channels = {channel.number: channel for channel in shared.bus.select(topics)}
         self._start = self._stop = shared.bus.log.tail
         self._is_endless = is_endless
@@ -50,7 +49,6 @@ class Past(ABC):
         )
         self._outgoing = Outgoing(caller)
         self._told_channels: set[int] = set()
-        self._turn: asyncio.Handle | None = None
         self._end: tuple[int, bool] | None = None  # where it ended, and whether it is complete
         self._is_closed = False
 
@@ -101,21 +99,21 @@ class Past(ABC):
 
     def unclogged(self) -> None:
         """Go on."""
-        if self._turn is None and not self._is_closed:
-            self._go_on()
+        self._come_back()
+
+    def take_turn(self) -> None:
+        """Go on a little."""
+        self._caller.guard(self._go_on)
 
     def close(self) -> None:
         """Send no more."""
         self._is_closed = True
-        if self._turn is not None:
-            self._turn.cancel()
-            self._turn = None
+        self._turns.leave(self)
 
     # -- going on ----------------------------------------------------------------------------------
 
     def _go_on(self) -> None:
         """Send a little, or read a piece; then come back."""
-        self._turn = None
         self._outgoing.send(AT_ONCE)
         if self._caller.is_clogged or self._is_closed:
             return
@@ -132,8 +130,9 @@ class Past(ABC):
             self._reached()
 
     def _come_back(self) -> None:
-        if self._turn is None and not self._is_closed:
-            self._turn = self._loop.call_soon(self._caller.guard, self._go_on)
+        """Go on when others that are behind have had their turn."""
+        if not self._is_closed:
+            self._turns.wait(self)
 
     def _got(self, piece: Piece) -> None:
         if self._is_closed:

@@ -86,8 +86,8 @@ class Subscription:
         self._cursor = Cursor(bus.log, archive, (), frozenset(), bus.log.tail)
         self._stream = 0
         self._told: tuple[Phase, int] | None = None  # phase and stream, as told to the client
+        self._is_at_start = True  # nothing was sent, and it is what it was when it began
         self._told_channels = 0
-        self._is_changed = False
         self._steps: deque[Iterator[bytes]] = deque()  # to be sent before the log goes on
         self._thinning: Thinning | None = None
 
@@ -155,7 +155,7 @@ class Subscription:
         self._enter(key)
         self._groups.release(old)
         self._told = None  # even a change to the same is told
-        self._is_changed = True
+        self._is_at_start = False
         self._told_channels = 0
         self._phase = Phase.CATCHING_UP
         # What the new filters add begins with its last value before the cursor; what came after
@@ -202,10 +202,15 @@ class Subscription:
                 self._got(cursor.take(boundary))
             else:
                 cursor.fetch(boundary, lambda: self._client.guard(self._fetched, cursor))
-        elif offset > boundary:
+        elif offset > boundary or self._is_early:
             self._group.wait(self)
         else:
             self._join()
+
+    @property
+    def _is_early(self) -> bool:
+        """Whether what waits for the group's flush may be older than the time it begins at."""
+        return self._cursor.since_us is not None and self.group.boundary < self._bus.log.tail
 
     def unclogged(self) -> None:
         """Go on: the client reads again."""
@@ -246,7 +251,9 @@ class Subscription:
         return False
 
     def _flushed(self, records: Sequence[Record]) -> None:
-        mine = [record for record in records if record.offset >= self._cursor.offset]
+        offset, since_us = self._cursor.offset, self._cursor.since_us or 0
+        mine = [r for r in records if r.offset >= offset and r.log_us >= since_us]
+        self._cursor.since_us = None
         if self._thinning is not None:
             mine = self._thinning.thin(mine)
         if mine:
@@ -346,6 +353,7 @@ class Subscription:
 
     def _send(self, records: Sequence[Record], cursor: int | None) -> None:
         """Make ready to be sent; what clogs the client waits until it reads again."""
+        self._is_at_start = False
         self._announce()
         codec = self._client.codec
         self._make_ready(data for _, data in frames(codec, self._stream, cursor, records))
@@ -363,10 +371,9 @@ class Subscription:
         if self._told == (self._phase, self._stream):
             return
         self._told = (self._phase, self._stream)
-        # Where a time is in the journal is found by reading: nobody could go on from here. After a
-        # change it must be told all the same, for this is where the change begins to count.
-        is_found = self._is_changed or self._cursor.since_us is None
-        is_place = self._phase is not Phase.SNAPSHOT and is_found
+        # Where a time is in the journal is found by reading: nobody could go on from here.
+        is_sought = self._is_at_start and self._cursor.since_us is not None
+        is_place = self._phase is not Phase.SNAPSHOT and not is_sought
         cursor = self._cursor.offset if is_place else None
         self._tell(phase_change(self.number, self._stream, self._phase, cursor))
 

@@ -40,6 +40,7 @@ class Summaries(Past):
     ) -> None:
         super().__init__(number, caller, topics, is_endless=is_following)
         self._topics = topics
+        self._loop = caller.shared.loop
         self._summarizer = Summarizer(round(interval_s * 1e6))
         self._left = limit
         self._is_attached = False
