@@ -24,6 +24,7 @@ from tests.kit.pages import served
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
 SENSORD = [sys.executable, "-m", "sensord"]
+NODE = ["node", "--experimental-websocket"]
 
 BOILER = "plant/boiler/temperature"
 SETPOINT = "plant/heating/setpoint"
@@ -50,7 +51,7 @@ def demo() -> Iterator[str]:
 @contextmanager
 def service(url: str) -> Iterator[subprocess.Popen[str]]:
     """Run the service in Node until the block ends."""
-    command = ["node", "--experimental-websocket", str(EXAMPLES / "service.mjs"), f"{url}/v1"]
+    command = [*NODE, str(EXAMPLES / "service.mjs"), f"{url}/v1"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         try:
             assert process.stdout is not None

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+import subprocess
 from collections import defaultdict
 
 import pytest
@@ -12,6 +14,8 @@ from tests import conversation
 @pytest.mark.slow
 def test_an_operator_a_page_and_a_service_work_together() -> None:
     """All three patterns, each seen by those whom it concerns, and all of it audited."""
+    if shutil.which("node") is None or subprocess.call([*conversation.NODE, "-e", "0"]):
+        pytest.skip("Node 20.10 or newer is needed")
     said: dict[str, list[str]] = defaultdict(list)
     conversation.main(lambda who, what: said[who].append(what))
     operator, page, audit = said["operator"], said["page"], said["audit"]
