@@ -175,16 +175,27 @@ async def test_a_silent_port_is_given_up(port: FakePort) -> None:
 @on_each_loop
 async def test_a_talking_port_is_not_given_up(port: FakePort) -> None:
     """Every arrival starts the stall time anew."""
-    stall_s = 1.0
+    stall_s = 2.0
     async with supervised(Reader(Config(str(port.path), stall=stall_s))) as (link, watch):
         await watch.until(lambda watch: watch.count("up"))
         began = time.monotonic()
-        await asyncio.to_thread(port.feed, b"x" * 90, 400, 1)  # a byte every 25 ms
-        await link.until(lambda link: len(link.stream) == 90)
+        await asyncio.to_thread(port.feed, b"x" * 170, 400, 1)  # a byte every 25 ms
+        await link.until(lambda link: len(link.stream) == 170)
         assert time.monotonic() - began > 2 * stall_s
         assert watch.count("down") == 0
         await watch.until(lambda watch: watch.count("down"))
         assert watch.told[-1][1] == "silent"
+
+
+@on_each_loop
+async def test_a_port_is_not_silent_whose_bytes_could_not_be_read(port: FakePort) -> None:
+    """The process stood still for longer than the stall time, and they came meanwhile."""
+    async with supervised(Reader(Config(str(port.path), stall=0.2))) as (link, watch):
+        await watch.until(lambda watch: watch.count("up"))
+        port.feed(b"x")
+        time.sleep(0.3)  # noqa: ASYNC251  # this is what the test is about
+        await link.until(lambda link: link.stream)
+        assert watch.count("down") == 0
 
 
 def polled(port: FakePort, **options: object) -> Reader:
@@ -195,7 +206,7 @@ def polled(port: FakePort, **options: object) -> Reader:
 @on_each_loop
 async def test_a_polled_device_answers(port: FakePort) -> None:
     """Each poll is sent whole, and its answer handed on."""
-    async with running(polled(port, interval=1, timeout=1)) as link:
+    async with running(polled(port, interval=2, timeout=2)) as link:
         for count in range(1, 3):
             assert await asyncio.to_thread(port.read, 4) == b"T?\r\n"
             port.feed(b"21.5\r\n", chunk=2)
@@ -210,18 +221,18 @@ async def test_polls_keep_their_interval(port: FakePort) -> None:
     times: list[float] = []
 
     def answer() -> None:
-        for _ in range(6):
+        for _ in range(4):
             assert port.read(4) == b"T?\r\n"
             times.append(time.monotonic())
-            time.sleep(0.1)  # the device's own slowness
+            time.sleep(0.4)  # the device's own slowness
             port.feed(b"21.5\n")
 
-    async with running(polled(port, interval=0.2, timeout=0.2)):
+    async with running(polled(port, interval=0.5, timeout=0.5)):
         await asyncio.to_thread(answer)
     waits = [after - before for before, after in itertools.pairwise(times)]
     # A busy machine delays some; were the answer's time added, none would be so short.
-    assert min(waits) < 0.28
-    assert sum(waits) / len(waits) > 0.17
+    assert min(waits) < 0.8
+    assert sum(waits) / len(waits) > 0.4
 
 
 @on_each_loop
@@ -238,12 +249,16 @@ async def test_a_device_that_does_not_answer_is_given_up_in_the_end(port: FakePo
 @on_each_loop
 async def test_half_an_answer_is_a_fault_of_its_own(port: FakePort) -> None:
     """Bytes came, but not their end."""
-    async with running(polled(port, interval=1, timeout=1, retries_before_reopen=0)) as link:
-        await asyncio.to_thread(port.read, 4)
-        port.feed(b"21.")
-        await link.until(lambda link: link.faults)
-    assert link.faults[0][0] == "incomplete answer"
-    assert link.stream == b"21."
+    async with running(polled(port, interval=0.3, timeout=0.3, retries_before_reopen=0)) as link:
+        for count in itertools.count(1):
+            await asyncio.to_thread(port.read, 4)
+            port.feed(b"21.")
+            await link.until(lambda link, n=count: len(link.faults) >= n)  # type: ignore[misc]  # bound now
+            # On a busy machine it comes when nobody waits for it any more; then once again.
+            if link.faults[-1][0] == "incomplete answer":
+                break
+            assert link.faults[-1][0] == "no answer"
+    assert link.stream == b"21." * count
 
 
 @on_each_loop
@@ -262,7 +277,7 @@ async def test_a_late_answer_is_handed_on(port: FakePort) -> None:
 async def test_a_binary_answer_is_complete_with_its_bytes(port: FakePort) -> None:
     """Without a line's end, the count of bytes tells."""
     async with running(
-        polled(port, command="", command_hex="01 03", answer_bytes=3, interval=1, timeout=1)
+        polled(port, command="", command_hex="01 03", answer_bytes=3, interval=2, timeout=2)
     ) as link:
         for count in range(1, 3):
             assert await asyncio.to_thread(port.read, 2) == b"\x01\x03"
