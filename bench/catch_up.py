@@ -16,7 +16,7 @@ from pathlib import Path
 from bench.load import Load
 from bench.processes import Sensord, cpu_s, rss_bytes
 from bench.report import Options, Report, Unavailable, main, median
-from bench.subscribers import Subscribers, Window, compiled, sensord
+from bench.subscribers import Subscribers, Window, compiled, sensord, watch
 from sensord.log.journal import Options as Journal
 from sensord.log.journal import Writer
 from tests.kit.journal import walk_readings
@@ -71,11 +71,7 @@ def run(
     record(daemon.journal, count)
     with daemon, Subscribers(program, sensord(daemon.port), monitors) as live:
         time.sleep(min(1.0, seconds))
-        live.mark()
-        before_s, begun = cpu_s(daemon.pid), time.monotonic()
-        time.sleep(seconds)
-        before, live_s = live.tell(), cpu_s(daemon.pid) - before_s
-        share = live_s / (time.monotonic() - begun)
+        before, share = watch(daemon.pid, live, seconds)
         since_us = time.time_ns() // 1000 - int(back_s * 1e6)
         endpoint = sensord(daemon.port, **{"from": {"time_us": since_us}})
         memory, spent_s, begun = rss_bytes(daemon.pid), cpu_s(daemon.pid), time.monotonic()

@@ -15,9 +15,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bench.load import Load
-from bench.processes import Sensord, cpu_s, rss_bytes
+from bench.processes import Sensord, rss_bytes
 from bench.report import Options, Report, Unavailable, main, median
-from bench.subscribers import Subscribers, Window, compiled, sensord
+from bench.subscribers import Subscribers, Window, compiled, sensord, watch
 
 __all__ = ["measure"]
 
@@ -59,7 +59,7 @@ def run(load: Load, monitors: int, stopped: int, seconds: float, folder: Path) -
         Subscribers(program, sensord(daemon.port), monitors) as live,
     ):
         time.sleep(RING / load.rate + min(1.0, seconds))
-        without, cpu_without = watch(daemon, live, seconds)
+        without, cpu_without = watch(daemon.pid, live, seconds)
         endpoint = sensord(daemon.port, "load/#")
         before = rss_bytes(daemon.pid)
         with Subscribers(program, endpoint, stopped, receive_buffer=RECEIVE_BUFFER) as others:
@@ -67,7 +67,7 @@ def run(load: Load, monitors: int, stopped: int, seconds: float, folder: Path) -
             live.mark()
             is_full = wait_until_full(daemon, min(1.0, seconds))
             filling = live.tell()
-            beside, cpu_beside = watch(daemon, live, seconds)
+            beside, cpu_beside = watch(daemon.pid, live, seconds)
             grown = rss_bytes(daemon.pid) - before
     return Found(
         without,
@@ -78,15 +78,6 @@ def run(load: Load, monitors: int, stopped: int, seconds: float, folder: Path) -
         cpu_beside,
         is_full,
     )
-
-
-def watch(daemon: Sensord, live: Subscribers, seconds: float) -> tuple[Window, float]:
-    """Return the live monitors' window and the daemon's CPU share."""
-    live.mark()
-    before, begun = cpu_s(daemon.pid), time.monotonic()
-    time.sleep(seconds)
-    share = (cpu_s(daemon.pid) - before) / (time.monotonic() - begun)
-    return live.tell(), share
 
 
 def wait_until_full(daemon: Sensord, interval_s: float) -> bool:

@@ -9,6 +9,7 @@ import json
 import select
 import signal
 import subprocess
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -16,9 +17,9 @@ from typing import Self
 
 import msgpack
 
-from bench.processes import find_program
+from bench.processes import cpu_s, find_program
 
-__all__ = ["Endpoint", "Subscribers", "Window", "compiled", "sensord"]
+__all__ = ["Endpoint", "Subscribers", "Window", "compiled", "sensord", "watch"]
 
 READY_S = 60.0
 ANSWER_S = 20.0
@@ -155,3 +156,12 @@ class Subscribers:
         if not line:
             raise RuntimeError(f"the subscribers ended with {self._process.wait()}")
         return line
+
+
+def watch(pid: int, live: Subscribers, seconds: float) -> tuple[Window, float]:
+    """Return the live monitors' window and the CPU share of a process meanwhile."""
+    live.mark()
+    before, begun = cpu_s(pid), time.monotonic()
+    time.sleep(seconds)
+    share = (cpu_s(pid) - before) / (time.monotonic() - begun)
+    return live.tell(), share

@@ -16,9 +16,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bench.load import Load
-from bench.processes import Sensord, cpu_s, rss_bytes
+from bench.processes import Sensord, rss_bytes
 from bench.report import Options, Report, Unavailable, main, median
-from bench.subscribers import EVERYTHING, Subscribers, Window, compiled, sensord
+from bench.subscribers import EVERYTHING, Subscribers, Window, compiled, sensord, watch
 
 __all__ = ["measure"]
 
@@ -55,7 +55,7 @@ def run(
     ):
         keeper.mark()
         time.sleep(min(1.0, seconds))
-        before, cpu_before = watch(daemon, live, seconds)
+        before, cpu_before = watch(daemon.pid, live, seconds)
         memory = rss_bytes(daemon.pid)
         url = f"ws://127.0.0.1:{daemon.port}"
         command = [sys.executable, "-m", "bench.talkers", url, str(clients), str(rate)]
@@ -66,7 +66,7 @@ def run(
             assert talkers.stdout is not None
             if talkers.stdout.readline() != "ready\n":
                 raise Unavailable("the clients could not connect")
-            meanwhile, cpu_meanwhile = watch(daemon, live, seconds)
+            meanwhile, cpu_meanwhile = watch(daemon.pid, live, seconds)
             grown = rss_bytes(daemon.pid) - memory
             talkers.stdin.close()
             told = json.loads(talkers.stdout.readline())
@@ -82,15 +82,6 @@ def run(
         cpu_meanwhile,
         grown,
     )
-
-
-def watch(daemon: Sensord, live: Subscribers, seconds: float) -> tuple[Window, float]:
-    """Return the live monitors' window and the daemon's CPU share."""
-    live.mark()
-    before, begun = cpu_s(daemon.pid), time.monotonic()
-    time.sleep(seconds)
-    share = (cpu_s(daemon.pid) - before) / (time.monotonic() - begun)
-    return live.tell(), share
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
