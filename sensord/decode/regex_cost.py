@@ -17,7 +17,7 @@ from __future__ import annotations
 import math
 import re
 import re._constants as op  # type: ignore[import-not-found]  # the tree that `re` itself works on
-import re._parser as parser  # type: ignore[import-not-found]
+import re._parser as parser  # type: ignore[import-not-found]  # the same
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 

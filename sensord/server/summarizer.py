@@ -93,9 +93,9 @@ class Summarizer:
             row.last = value
             if row.is_number:
                 row.total += value  # type: ignore[operator]  # numbers
-                if value < row.min:  # type: ignore[operator]
+                if value < row.min:  # type: ignore[operator]  # numbers
                     row.min = value
-                elif value > row.max:  # type: ignore[operator]
+                elif value > row.max:  # type: ignore[operator]  # numbers
                     row.max = value
 
     def complete(self, stop: int, now_us: int | None = None) -> Iterator[Interval]:
