@@ -8,13 +8,13 @@ whether it was given, not asked for, or lost.
 from __future__ import annotations
 
 from collections import Counter, deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from collections.abc import Set as AbstractSet
 from typing import NamedTuple
 
 from sensord.log.archive import Archive, Fetched, Wanted
 from sensord.log.memory import Log
-from sensord.model import Record
+from sensord.model import Channel, Record
 
 __all__ = ["Cursor", "Missed", "Piece"]
 
@@ -35,6 +35,15 @@ class Missed(NamedTuple):
     reason: str
     detail: str
     counts: Counter[int] | None
+
+    def lost(self, channels: Iterable[Channel]) -> Counter[str] | None:
+        """Return how many readings of some channels are among them, by topic, or None."""
+        if self.counts is None:
+            return None
+        lost: Counter[str] = Counter()
+        for channel in channels:
+            lost[channel.topic] += self.counts[channel.number]
+        return +lost
 
 
 class Piece(NamedTuple):

@@ -12,7 +12,7 @@ from typing import Protocol
 from sensord.server.group import Write, packet
 from sensord.wire.frames import Codec, Message
 
-__all__ = ["Outgoing"]
+__all__ = ["Client", "Outgoing"]
 
 
 class Client(Protocol):

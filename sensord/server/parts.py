@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Iterator
 
 from sensord.server.caller import Caller
+from sensord.server.outgoing import Outgoing
 
 __all__ = ["Parts"]
 
@@ -25,7 +26,8 @@ class Parts:
         """Stays empty: it answers with what is there."""
         self._number = number
         self._caller = caller
-        self._packets = packets
+        self._outgoing = Outgoing(caller)
+        self._outgoing.add(packets)
         self._turn: asyncio.Handle | None = None
         self._is_closed = False
 
@@ -34,7 +36,7 @@ class Parts:
         self._go_on()
 
     def clogged(self) -> None:
-        """Wait: `_go_on` looks before each packet."""
+        """Wait: what is outgoing looks before each packet."""
 
     def unclogged(self) -> None:
         """Go on."""
@@ -50,13 +52,11 @@ class Parts:
 
     def _go_on(self) -> None:
         self._turn = None
-        for _ in range(AT_ONCE):
-            if self._caller.is_clogged:
-                return
-            packet = next(self._packets, None)
-            if packet is None:
-                self._caller.end(self._number)
-                return
-            self._caller.write(packet)
-        loop = self._caller.shared.loop
-        self._turn = loop.call_soon(self._caller.guard, self._go_on)
+        self._outgoing.send(AT_ONCE)
+        if self._caller.is_clogged:
+            return
+        if self._outgoing:
+            loop = self._caller.shared.loop
+            self._turn = loop.call_soon(self._caller.guard, self._go_on)
+        else:
+            self._caller.end(self._number)

@@ -18,7 +18,7 @@ from sensord.server.caller import Caller
 from sensord.server.group import announcements
 from sensord.server.outgoing import Outgoing
 from sensord.wire.messages import gap
-from sensord.wire.places import Place, Since
+from sensord.wire.places import Place
 
 __all__ = ["Past"]
 
@@ -54,7 +54,7 @@ class Past(ABC):
 
     def begin(self, start: Place, stop: Place | None) -> None:
         """Begin; the request has been answered."""
-        log, cursor = self._bus.log, self._cursor
+        log, cursor, now_us = self._bus.log, self._cursor, self._bus.now_us()
         foreign = None
         match stop:
             case Position():
@@ -65,7 +65,7 @@ class Past(ABC):
             case None:
                 pass
             case _:
-                cursor.until(self._time_us(stop))
+                cursor.until(stop.at_us(now_us))
         gone = None
         if isinstance(start, Position):
             if start.epoch not in log.epochs:
@@ -76,7 +76,7 @@ class Past(ABC):
             else:
                 cursor.offset = start.offset
         else:
-            gone = cursor.since(self._time_us(start))
+            gone = cursor.since(start.at_us(now_us))
         self._start = cursor.offset
         self._began()
         if foreign is not None:
@@ -85,10 +85,6 @@ class Past(ABC):
             self._start = self._within(gone)
             self._tell_gap(None, self._start, "expired", None)
         self._go_on()
-
-    def _time_us(self, place: Place) -> int:
-        assert not isinstance(place, Position)
-        return place.time_us if isinstance(place, Since) else self._bus.now_us() - place.us
 
     # -- what the session tells --------------------------------------------------------------------
 
@@ -155,15 +151,9 @@ class Past(ABC):
 
     def _skip(self, missed: Missed) -> None:
         """Name what cannot be had."""
-        stop, counts = self._within(missed.stop), missed.counts
-        if stop < missed.stop:
-            counts = None  # they are of more than was asked for
-        lost: Counter[str] | None = None
-        if counts is not None:
-            lost = Counter()
-            for number, channel in self._channels.items():
-                lost[channel.topic] += counts[number]
-            lost = +lost
+        stop = self._within(missed.stop)
+        # The counts are of all of it, which may be more than was asked for.
+        lost = None if stop < missed.stop else missed.lost(self._channels.values())
         if lost is None or lost:
             self._tell_gap(missed.start, stop, missed.reason, lost, missed.detail)
 

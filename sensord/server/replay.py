@@ -51,13 +51,12 @@ class Replay:
         self._speed = speed
         self._is_paused = is_paused
         shared = caller.shared
-        self._log = shared.bus.log
+        self._bus = shared.bus
         self._loop = shared.loop
         self._channels = {channel.number: channel for channel in shared.bus.select(topics)}
-        self._stop = self._log.tail
-        self._cursor = Cursor(
-            self._log, shared.archive, topics, self._channels.keys(), self._log.tail
-        )
+        log = shared.bus.log
+        self._stop = log.tail
+        self._cursor = Cursor(log, shared.archive, topics, self._channels.keys(), log.tail)
         self._ahead: deque[Record | Missed] = deque()
         self._anchor: _Anchor | None = None  # set by the first reading
         self._last_us: int | None = None  # when the last reading that was due was logged
@@ -76,7 +75,7 @@ class Replay:
             case Position():
                 self._stop = min(stop.offset, self._stop)
             case Since() | Ago():
-                self._cursor.until(self._time_us(stop))
+                self._cursor.until(stop.at_us(self._bus.now_us()))
         self._go_to(start)
 
     def pause(self) -> None:
@@ -173,15 +172,11 @@ class Replay:
         if isinstance(place, Position):
             self._cursor.offset = min(place.offset, self._stop)
         else:
-            gone = self._cursor.since(self._time_us(place))
+            gone = self._cursor.since(place.at_us(self._bus.now_us()))
         self._tell_phase()
         if gone is not None:
             self._tell_gap(None, gone, "expired", None, "")
         self._go_on()
-
-    def _time_us(self, place: Since | Ago) -> int:
-        now_us = self._caller.shared.bus.now_us()
-        return place.time_us if isinstance(place, Since) else now_us - place.us
 
     def _go_on(self) -> None:
         """Send what is due, read ahead, and wait for what comes next."""
@@ -266,12 +261,7 @@ class Replay:
             write(data)
 
     def _skip(self, missed: Missed) -> None:
-        lost: Counter[str] | None = None
-        if missed.counts is not None:
-            lost = Counter()
-            for number, channel in self._channels.items():
-                lost[channel.topic] += missed.counts[number]
-            lost = +lost
+        lost = missed.lost(self._channels.values())
         if lost is None or lost:
             self._tell_gap(missed.start, missed.stop, missed.reason, lost, missed.detail)
 

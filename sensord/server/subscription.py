@@ -14,13 +14,15 @@ The readings sent plus those named in gaps are exactly those asked for, in order
 
 from __future__ import annotations
 
-from collections import Counter, deque
+import sys
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from typing import Protocol
 
 from sensord.bus import Bus
 from sensord.log import Archive, Cursor, Missed, Piece
 from sensord.model import Channel, Position, Record
+from sensord.server import outgoing
 from sensord.server.group import (
     FRAME_BYTES,
     Group,
@@ -30,28 +32,17 @@ from sensord.server.group import (
     frames,
     packet,
 )
+from sensord.server.outgoing import Outgoing
 from sensord.server.thinning import Thinning, conflate
-from sensord.wire.frames import Codec, Message
+from sensord.wire.frames import Message
 from sensord.wire.messages import Phase, gap, phase_change
 from sensord.wire.places import Ago, Since, Start
 
 __all__ = ["Client", "Subscription"]
 
 
-class Client(Protocol):
+class Client(outgoing.Client, Protocol):
     """The session, as its subscriptions see it."""
-
-    codec: Codec
-
-    @property
-    def write(self) -> Write:
-        """Write bytes to the client."""
-        ...
-
-    @property
-    def is_clogged(self) -> bool:
-        """Whether the unsent bytes are above the mark."""
-        ...
 
     def tell(self, message: Message) -> None:
         """Send a control message."""
@@ -88,7 +79,7 @@ class Subscription:
         self._told: tuple[Phase, int] | None = None  # phase and stream, as told to the client
         self._is_at_start = True  # nothing was sent, and it is what it was when it began
         self._told_channels = 0
-        self._steps: deque[Iterator[bytes]] = deque()  # to be sent before the log goes on
+        self._outgoing = Outgoing(client)  # to be sent before the log goes on
         self._thinning: Thinning | None = None
 
     @property
@@ -123,10 +114,8 @@ class Subscription:
     def begin(self, start: Start) -> None:
         """Send what comes first; the request has been answered."""
         log = self._bus.log
-        if isinstance(start, Since):
-            self._begin_since(start.time_us)
-        elif isinstance(start, Ago):
-            self._begin_since(self._bus.now_us() - start.us)
+        if isinstance(start, Since | Ago):
+            self._begin_since(start.at_us(self._bus.now_us()))
         elif isinstance(start, Position):
             if start.epoch not in log.epochs:
                 self._restart("epoch_changed")
@@ -192,7 +181,7 @@ class Subscription:
         """Send the next piece, or wait for a boundary, or join the group."""
         if self._group is None or self._phase is Phase.LIVE or self._cursor.is_reading:
             return
-        if not self._take_steps():
+        if not self._send_outgoing():
             return
         boundary, offset = self._group.boundary, self._cursor.offset
         if offset < boundary:
@@ -215,7 +204,7 @@ class Subscription:
     def unclogged(self) -> None:
         """Go on: the client reads again."""
         # What was begun comes at once: requests are served from here on, and may change it.
-        if self._take_steps():
+        if self._send_outgoing():
             self._go_on()
 
     def take_turn(self) -> None:
@@ -238,17 +227,10 @@ class Subscription:
         """Go on after the flush that this subscription waited for."""
         self._client.guard(self._flushed, records)
 
-    def _take_steps(self) -> bool:
+    def _send_outgoing(self) -> bool:
         """Send what comes before the log; tell whether all of it went and the client reads on."""
-        while not self._client.is_clogged:
-            if not self._steps:
-                return True
-            data = next(self._steps[0], None)
-            if data is None:
-                self._steps.popleft()
-            else:
-                self.write(data)
-        return False
+        self._outgoing.send(sys.maxsize)
+        return not self._outgoing and not self._client.is_clogged
 
     def _flushed(self, records: Sequence[Record]) -> None:
         offset, since_us = self._cursor.offset, self._cursor.since_us or 0
@@ -265,7 +247,7 @@ class Subscription:
 
     def _join(self) -> None:
         self._announce()
-        if not self._take_steps():
+        if not self._send_outgoing():
             return
         self._phase = Phase.LIVE
         self._stream = self.group.stream
@@ -282,7 +264,7 @@ class Subscription:
             records = [r for r in records if r.offset >= missed.start]
             self._skip(missed)
         self._send_past(records, piece.stop)
-        if self._take_steps():
+        if self._send_outgoing():
             self._turns.wait(self)
 
     def _send_past(self, records: list[Record], stop: int) -> None:
@@ -297,7 +279,7 @@ class Subscription:
                 self._tell_gap(start, stop, "conflated", gave_way)
         else:
             self._announce()
-            self._make_ready(self._shared(records, stop))
+            self._outgoing.add(self._shared(records, stop))
             return
         if records:
             self._send(records, stop)
@@ -321,11 +303,8 @@ class Subscription:
             and record.log_us >= (self._cursor.since_us or 0)
         ]
         last.sort(key=lambda record: record.offset)
-        lost: Counter[str] | None = None
-        if missed.counts is not None:
-            lost = Counter()
-            for channel in self.group.channels:
-                lost[channel.topic] += missed.counts[channel.number]
+        lost = missed.lost(self.group.channels)
+        if lost is not None:
             lost.subtract(record.channel.topic for record in last)
             lost = +lost
         if lost is None or lost:
@@ -356,16 +335,13 @@ class Subscription:
         self._is_at_start = False
         self._announce()
         codec = self._client.codec
-        self._make_ready(data for _, data in frames(codec, self._stream, cursor, records))
+        self._outgoing.add(data for _, data in frames(codec, self._stream, cursor, records))
 
     def _announce(self) -> None:
         channels = self.group.channels
         if self._told_channels < len(channels):
-            self._make_ready(iter(self.group.announcements(self._told_channels)))
+            self._outgoing.add(iter(self.group.announcements(self._told_channels)))
             self._told_channels = len(channels)
-
-    def _make_ready(self, steps: Iterator[bytes]) -> None:
-        self._steps.append(steps)
 
     def _tell_phase(self) -> None:
         if self._told == (self._phase, self._stream):
@@ -391,8 +367,7 @@ class Subscription:
 
     def _tell(self, message: Message) -> None:
         """Send a control message, behind what is still to be sent before it."""
-        if self._steps:
-            codec = self._client.codec
-            self._make_ready(iter((packet(codec, codec.message(message)),)))
+        if self._outgoing:
+            self._outgoing.tell(message)
         else:
             self._client.tell(message)

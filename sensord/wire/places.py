@@ -18,12 +18,20 @@ class Since:
 
     time_us: int
 
+    def at_us(self, _now_us: int, /) -> int:
+        """Return the time."""
+        return self.time_us
+
 
 @dataclass(frozen=True, slots=True)
 class Ago:
     """Begin this many microseconds before the server's present time."""
 
     us: int
+
+    def at_us(self, now_us: int, /) -> int:
+        """Return the time, counted back from the present one."""
+        return now_us - self.us
 
 
 Place = Position | Since | Ago
