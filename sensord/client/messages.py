@@ -17,33 +17,49 @@ __all__ = ["Inbox", "Sending"]
 class Inbox(Query[Mail]):
     """The messages for this client, each once, across reconnections.
 
-    One is acknowledged when the program comes back for the next: then it has been handled.
+    One is acknowledged when the program comes back for the next: then it has been handled. Those that
+    have arrived and wait for the program are not, so that they are not lost with it.
     """
 
     def __init__(self, request: int, line: Line) -> None:
         super().__init__(request, line)
-        self._had = -1  # the number of the last message that was handed on
-        self._as = ""  # whom the server knew this client as then
+        self._as = ""  # whom the server knew this client as when it gave the numbers below
+        self._arrived_last = -1
+        self._handled_last = -1
+        self._unhandled = 0  # messages with the program or before it
+        self._strange = 0  # those among them that came when this was another client
 
     def message(self) -> dict[str, Any]:
         """Return the request that has them."""
         if self._as != self._line.id:
             # The server does not know us any more, nor the numbers of our messages.
-            self._as, self._had = self._line.id, -1
+            self._as = self._line.id
+            self._arrived_last = self._handled_last = -1
+            self._strange = self._unhandled
         message: dict[str, Any] = {"op": "receive", "id": self.request}
-        if self._had >= 0:
-            message["after"] = self._had
+        if self._handled_last >= 0:
+            message["after"] = self._handled_last
         return message
 
     def _take(self, event: Items) -> None:
-        new = [item for item in event.items if isinstance(item, Mail) and item.number > self._had]
+        new = [
+            item
+            for item in event.items
+            if isinstance(item, Mail) and item.number > self._arrived_last
+        ]
         if new:
-            self._had = new[-1].number
+            self._arrived_last = new[-1].number
+            self._unhandled += len(new)
             self._give(new, None)
 
     async def __aiter__(self) -> AsyncGenerator[Mail]:
         async for mail in super().__aiter__():
             yield mail
+            self._unhandled -= 1
+            if self._strange:
+                self._strange -= 1  # nobody waits to hear of it
+                continue
+            self._handled_last = mail.number
             number = self._line.number()
             self._line.send({"op": "ack", "id": number, "message": mail.number})
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
-from sensord.client import Client
+from sensord.client import Client, ClientError
+from sensord.config.tree import Clients
 from tests.kit.daemon import Daemon, in_thread, on_uvloop, sensord
 from tests.kit.loops import on_each_loop
 from tests.kit.station import Station
@@ -78,3 +80,56 @@ async def test_a_command_sends_to_who_watches_and_waits_over_a_kill(tmp_path: Pa
             lambda: sensord("send", "x", "--group", "none", "--url", daemon.url)
         )
         assert (nobody.returncode, nobody.stderr) == (1, "nobody is there to get it\n")
+
+
+@on_each_loop
+async def test_messages_that_wait_for_the_program_are_not_lost_with_it(tmp_path: Path) -> None:
+    """A connection that was lost meanwhile does not make them delivered; none comes twice."""
+    async with (
+        Station(clients=Clients(), folder=tmp_path) as station,
+        Client(station.url, name="Anna") as anna,
+    ):
+
+        async def send(*bodies: int) -> None:
+            for body in bodies:
+                await anna.ask("send", {"to": {"client": bert.id}, "body": body})
+            await bert.ping()  # they are there before its answer
+
+        async with Client(station.url, name="Bert") as bert:
+            reading = aiter(bert.messages())
+            await send(0, 1, 2)
+            assert [(await anext(reading)).body for _ in range(2)] == [0, 1]
+            await station.restart()
+            await bert.ask("ping", {})
+            await send(3)
+            assert (await anext(reading)).body == 2
+            await bert.ping()  # what it had before is acknowledged
+            await reading.aclose()
+        # Its program ended while it handled one, with another before it.
+        async with Client(station.url, name="Bert", key=bert.key) as bert:
+            reading = aiter(bert.messages())
+            assert [(await anext(reading)).body for _ in range(2)] == [2, 3]
+            await reading.aclose()
+
+
+@on_each_loop
+async def test_what_a_former_server_gave_is_not_acknowledged_to_another() -> None:
+    """One that forgot its clients counts its messages anew: a number means another message."""
+    async with Station(clients=Clients()) as station, Client(station.url) as bert:
+        reading = aiter(bert.messages())
+        async with Client(station.url) as anna:
+            for body in ("old 1", "old 2"):
+                await anna.ask("send", {"to": {"client": bert.id}, "body": body})
+            await bert.ping()
+        me = bert.id
+        await station.restart()
+        with suppress(ClientError):
+            await bert.ping()
+        await bert.ping()
+        assert bert.id != me
+        async with Client(station.url) as anna:
+            await anna.ask("send", {"to": {"client": bert.id}, "body": "new"})
+        assert [(await anext(reading)).body for _ in range(3)] == ["old 1", "old 2", "new"]
+        await bert.ping()
+        await reading.aclose()
+        assert (await anext(aiter(bert.messages()))).body == "new"
