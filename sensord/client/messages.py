@@ -17,8 +17,8 @@ __all__ = ["Inbox", "Sending"]
 class Inbox(Query[Mail]):
     """The messages for this client, each once, across reconnections.
 
-    One is acknowledged when the program comes back for the next: then it has been handled. Those that
-    have arrived and wait for the program are not, so that they are not lost with it.
+    One is acknowledged when the program comes back for the next: then it has been handled. Those
+    that have arrived and wait for the program are not, so that they are not lost with it.
     """
 
     def __init__(self, request: int, line: Line) -> None:

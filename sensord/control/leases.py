@@ -1,5 +1,7 @@
 """Leases: who alone may act on a device, a topic or an action, and until when.
 
+Devices with what they declare can be held, and topics that clients write.
+
 A lease ends when it is given back, when it was not renewed in time, and when its holder is gone.
 It outlives the process: after a start its holder has the grace time to come back. `check` is the
 one place that is asked whether somebody else holds what a client wants to act on.
@@ -18,6 +20,7 @@ from sensord.errors import ProtocolError
 from sensord.identity import Identity
 from sensord.model import Metadata, Reading, Value, ValueType
 from sensord.store import Done, Store, StoreError
+from sensord.topics import matches
 from sensord.wallclock import iso
 
 __all__ = ["Lease", "Leases"]
@@ -26,6 +29,9 @@ log = logging.getLogger("sensord.control")
 
 KIND = "lease"
 """Under which the store keeps them."""
+
+MOST_WRITTEN = 1_000
+"""Topics that clients write and that were ever held: each stands under ``$sys/leases`` for ever."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +88,8 @@ class Leases:
         self._grace_s = grace_s
         self._is_there = is_there
         self._within: dict[str, set[str]] = {}
+        self._written: list[str] = []  # filters
+        self._written_told: set[str] = set()
         self._held: dict[str, _Held] = {}
 
     # -- what can be held --------------------------------------------------------------------------
@@ -95,18 +103,27 @@ class Leases:
         if within and within != subject:
             wholes.add(within)
 
+    def declare_written(self, topics: str) -> None:
+        """Let each topic that a filter selects be held: clients write them."""
+        self._written.append(topics)
+
     def is_declared(self, subject: str) -> bool:
-        """Tell whether a subject can be held."""
+        """Tell whether a subject is a device, or of one."""
         return subject in self._within
+
+    def _can_be_held(self, subject: str) -> bool:
+        return subject in self._within or any(matches(one, subject) for one in self._written)
 
     def begin(self) -> None:
         """Go on with the leases from before the start, of what is still declared."""
         now_us = self._bus.now_us()
         for subject, told in self._store.load(KIND).items():
             lease = _read(subject, told)
-            if lease is None or subject not in self._within or lease.until_us <= now_us:
+            if lease is None or not self._can_be_held(subject) or lease.until_us <= now_us:
                 self._forget(subject, None)
                 continue
+            if subject not in self._within:
+                self._written_told.add(subject)
             held = _Held(lease)
             self._hold(held)
             held.timers.append(self._loop.call_later(self._grace_s, self._look_for, held))
@@ -142,7 +159,7 @@ class Leases:
         Raises:
             ProtocolError: Somebody else holds it or a part of it, or there is nothing to hold.
         """
-        if subject not in self._within:
+        if not self._can_be_held(subject):
             raise ProtocolError("not_found", f"there is nothing to hold called {subject}")
         mine = self._held.get(subject)
         if mine is not None and mine.lease.holder.id == who.id:
@@ -150,11 +167,12 @@ class Leases:
         try:
             self.check(subject, who)
             for part, held in self._held.items():
-                if subject in self._within[part] and held.lease.holder.id != who.id:
+                if subject in self._within.get(part, ()) and held.lease.holder.id != who.id:
                     raise _refusal(held.lease)
         except ProtocolError as refusal:
             self._audit.note("lease", who, subject, "held", detail=refusal.message)
             raise
+        self._check_room(subject)
         now_us = self._bus.now_us()
         lease = Lease(subject, who, now_us, self._until(now_us, duration_s))
         self._keep(_Held(lease), done)
@@ -216,6 +234,14 @@ class Leases:
         held.stop()
         self._say(lease, "renewed")
         return lease
+
+    def _check_room(self, subject: str) -> None:
+        if subject in self._within or subject in self._written_told:
+            return
+        if len(self._written_told) >= MOST_WRITTEN:
+            text = f"leases were taken on {MOST_WRITTEN} topics that clients write; use those"
+            raise ProtocolError("too_many", text)
+        self._written_told.add(subject)
 
     def _until(self, now_us: int, duration_s: float) -> int:
         return now_us + round(min(duration_s, self._longest_s) * 1e6)

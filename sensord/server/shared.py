@@ -13,6 +13,7 @@ from sensord.server.group import Groups
 from sensord.server.permissions import Permissions
 from sensord.sharing import Sharing
 from sensord.wire.fields import MAX_FILTERS
+from sensord.wire.requests.state import STATE
 
 __all__ = ["Limits", "Shared", "control_for"]
 
@@ -61,4 +62,7 @@ def control_for(
         is_there=lambda client: presence.find(client) is not None,
     )
     presence.on_gone.append(control.leases.gone)
+    control.leases.declare_written(f"{STATE}#")
+    for topics in sharing.publishing.filters:
+        control.leases.declare_written(topics)
     return control

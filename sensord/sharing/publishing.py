@@ -6,7 +6,7 @@ device that went away.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from sensord.audit import Audit
@@ -57,8 +57,15 @@ class Publishing:
         self._taps: dict[str, _Tap] = {}
         presence.on_gone.append(self._gone)
 
-    def publish(self, who: Identity, topic: str, value: Value, time_us: int | None) -> Record:
-        """Publish a reading.
+    @property
+    def filters(self) -> Iterable[str]:
+        """Return what selects the topics that are open."""
+        return self._topics
+
+    def publish(
+        self, who: Identity, topic: str, value: Value, time_us: int | None, *, is_held: bool = False
+    ) -> Record:
+        """Publish a reading; whoever holds the lease on a topic may take it from its publisher.
 
         Raises:
             ProtocolError: The topic is not open, somebody else's, or the value does not fit.
@@ -67,8 +74,11 @@ class Publishing:
         if tap is None or tap.owner is None:
             tap = self._open(who, topic, tap)
         elif tap.owner.id != who.id:
-            name = tap.owner.name or tap.owner.id
-            raise ProtocolError("held", f"{name} publishes {topic}")
+            if not is_held:
+                name = tap.owner.name or tap.owner.id
+                raise ProtocolError("held", f"{name} publishes {topic}")
+            self._audit.note("publish", tap.owner, topic, "end")
+            tap = self._open(who, topic, tap)
         fitting, quality = conform(tap.rules, value, GOOD)
         if quality.level is not Level.GOOD:
             wanted = _wanted(tap.channel.metadata, tap.rules)

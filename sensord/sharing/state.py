@@ -59,9 +59,16 @@ Outcome = int | ProtocolError
 """The new version, or why there is none."""
 
 
+def _anybody() -> None:
+    """Let it be changed."""
+
+
 @dataclass(frozen=True, slots=True)
 class Change:
-    """What a client wants; ``tell`` is called once."""
+    """What a client wants; ``tell`` is called once.
+
+    ``permit`` is called when its turn has come, and raises `ProtocolError` if it may not be.
+    """
 
     topic: str
     who: Identity
@@ -69,6 +76,7 @@ class Change:
     tell: Callable[[Outcome], None]
     value: Value = None
     deletes: bool = False
+    permit: Callable[[], None] = _anybody
 
 
 class State:
@@ -105,18 +113,26 @@ class State:
         Raises:
             ProtocolError: It cannot be made, or too many wait.
         """
-        if not change.deletes:
-            _check(change.value)
-        if self._channel(change.topic) is None:
-            raise ProtocolError("forbidden", f"{change.topic} is not shared state, or too many are")
+        try:
+            self._check(change)
+        except ProtocolError as refusal:
+            self._note(change, refusal.code, self._entries.get(change.topic), None)
+            raise
         waiting = self._busy.get(change.topic)
         if waiting is None:
             self._busy[change.topic] = deque([change])
             self._work(change.topic)
-        elif len(waiting) >= MAX_WAITING:
-            raise ProtocolError("too_many", f"{MAX_WAITING} changes of {change.topic} wait")
         else:
             waiting.append(change)
+
+    def _check(self, change: Change) -> None:
+        """Refuse what cannot be, whatever stands."""
+        if not change.deletes:
+            _check_value(change.value)
+        if self._channel(change.topic) is None:
+            raise ProtocolError("forbidden", f"{change.topic} is not shared state, or too many are")
+        if len(self._busy.get(change.topic, ())) >= MAX_WAITING:
+            raise ProtocolError("too_many", f"{MAX_WAITING} changes of {change.topic} wait")
 
     def _work(self, topic: str) -> None:
         """Begin the next changes of a topic, up to one that must wait for the disk."""
@@ -137,6 +153,10 @@ class State:
         del self._busy[topic]
 
     def _refusal(self, change: Change) -> ProtocolError | None:
+        try:
+            change.permit()
+        except ProtocolError as exc:
+            return exc
         present = self._entries.get(change.topic)
         version = present.version if present else 0
         if change.expected is not None and change.expected != version:
@@ -208,7 +228,7 @@ class State:
         )
 
 
-def _check(value: Value) -> None:
+def _check_value(value: Value) -> None:
     _, quality = conform(_RULES, value, GOOD)
     if value is not None and quality.level is not Level.GOOD:
         raise ProtocolError("bad_request", f"value: cannot be kept, {quality.reason}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 from sensord.errors import ProtocolError
@@ -20,8 +21,11 @@ __all__ = ["HANDLERS"]
 
 def publish(caller: Caller, request: Publish) -> None:
     """Publish a reading for a client."""
+    leases, who, topic = caller.shared.control.leases, caller.identity, request.topic
+    leases.check(topic, who)
+    is_held = leases.find(topic) is not None
     publishing = caller.shared.sharing.publishing
-    record = publishing.publish(caller.identity, request.topic, request.value, request.time_us)
+    record = publishing.publish(who, topic, request.value, request.time_us, is_held=is_held)
     caller.result(request.id, offset=record.offset)
 
 
@@ -45,10 +49,11 @@ def _change(
     def over(outcome: Outcome) -> None:
         promise.answer(lambda: _answer(request.id, outcome))
 
-    version, topic = request.version, request.topic
+    version, topic, who = request.version, request.topic, caller.identity
+    permit = partial(caller.shared.control.leases.check, topic, who)
     try:
         caller.shared.sharing.state.change(
-            Change(topic, caller.identity, version, over, value, deletes=deletes)
+            Change(topic, who, version, over, value, deletes, permit)
         )
     except ProtocolError as exc:
         over(exc)

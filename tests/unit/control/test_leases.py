@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from sensord.config.tree import Control as Options
+from sensord.control import leases
 from tests.unit.control.works import GRACE_S, Client, Works
 
 SET = {"topic": "machine/valve", "value": 7}
@@ -214,3 +215,89 @@ def test_a_clock_that_begins_in_1970_gives_nobody_a_lease_for_ever() -> None:
     panel.connect()
     works.pass_time(101)
     assert works.leases["machine"]["why"] == "expired"
+
+
+PUT = {"topic": "state/plan", "value": "mine"}
+PUBLISH = {"topic": "sums/count", "value": 1}
+
+
+@pytest.mark.parametrize(
+    ("op", "fields"), [("put", PUT), ("delete", {"topic": "state/plan"}), ("publish", PUBLISH)]
+)
+def test_what_clients_write_can_be_held_too(op: str, fields: dict[str, Any]) -> None:
+    """Until the lease is over; a topic beside it is free."""
+    works = Works()
+    panel, phone = works.client("panel"), works.client("phone")
+    assert ask(works, panel, "put", topic="state/plan", value=1)["op"] == "result"
+    subject = fields["topic"]
+    take(works, panel, subject)
+    refused = ask(works, phone, op, **fields)
+    assert (refused["code"], f"panel ({panel.id})" in refused["message"]) == ("held", True)
+    assert ask(works, phone, "put", topic="state/plans", value=1)["op"] == "result"
+    assert ask(works, panel, op, **fields)["op"] == "result"
+    works.pass_time(61)
+    assert works.leases[subject]["why"] == "expired"
+    assert ask(works, phone, "take", subject=subject)["op"] == "result"
+
+
+def test_nobody_changes_shared_state_once_its_lease_is_answered() -> None:
+    """Changes of others that wait for the disk come before, or not at all; the audit says so."""
+    works = Works()
+    panel, phone = works.client("panel"), works.client("phone")
+    works.disk.is_slow = True
+    first, second = (phone.send("put", topic="state/plan", value=value) for value in (1, 2))
+    taking = panel.send("take", subject="state/plan")
+    while not panel.about(taking):
+        works.store.commit()
+        works.loop.turn()
+    assert phone.about(first)[0]["op"] == "result"
+    works.disk.is_slow = False
+    works.settle()
+    assert phone.about(second)[0]["code"] == "held"
+    entry = works.shared.sharing.state.find("state/plan")
+    assert entry is not None
+    assert entry.value == 1
+    assert works.audited("state") == ["done", "held"]
+
+
+def test_the_lease_makes_another_client_the_publisher() -> None:
+    """The one before is refused, and the audit says when it ended."""
+    works = Works()
+    panel, phone = works.client("panel"), works.client("phone")
+    assert ask(works, phone, "publish", **PUBLISH)["op"] == "result"
+    assert ask(works, panel, "publish", **PUBLISH)["code"] == "held"
+    take(works, panel, "sums/count")
+    assert ask(works, panel, "publish", **PUBLISH)["op"] == "result"
+    assert ask(works, panel, "give_back", subject="sums/count")["op"] == "result"
+    assert ask(works, phone, "publish", **PUBLISH)["code"] == "held"
+    assert works.audited("publish") == ["begin", "end", "begin"]
+
+
+@pytest.mark.parametrize("ends", ["crash", "restart"])
+def test_the_lease_on_shared_state_survives_the_server(ends: str) -> None:
+    """As one on a device does."""
+    works = Works()
+    panel, phone = works.client("panel"), works.client("phone")
+    take(works, panel, "state/plan", duration=600)
+    getattr(works, ends)()
+    phone.connect()
+    assert ask(works, phone, "put", **PUT)["code"] == "held"
+    panel.connect()
+    assert ask(works, panel, "put", **PUT)["op"] == "result"
+
+
+def test_so_many_topics_that_clients_write_can_be_held(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each stands under a topic for ever; one that was held before can be held again."""
+    monkeypatch.setattr(leases, "MOST_WRITTEN", 2)
+    works = Works()
+    panel = works.client("panel")
+    for subject in ("state/a", "state/b"):
+        take(works, panel, subject)
+        ask(works, panel, "give_back", subject=subject)
+    assert take(works, panel, "state/c")["code"] == "too_many"
+    assert take(works, panel, "state/a")["op"] == "result"
+    assert take(works, panel)["op"] == "result"
+    works.crash()
+    panel.connect()
+    assert take(works, panel, "state/b")["op"] == "result"
+    assert take(works, panel, "state/c")["code"] == "too_many"

@@ -7,12 +7,12 @@ from collections.abc import Mapping
 from typing import Any
 
 from sensord.bus import Bus
-from sensord.config.tree import Clients
+from sensord.config.tree import Clients, OpenTopic
 from sensord.config.tree import Control as Options
 from sensord.control.calls import Call
 from sensord.errors import ProtocolError
 from sensord.log import Log
-from sensord.model import Record, Value
+from sensord.model import Record, Value, ValueType
 from sensord.server.group import Groups
 from sensord.server.session import Session
 from sensord.server.shared import Limits, Shared, control_for
@@ -123,14 +123,17 @@ class Client:
 
 
 class Works:
-    """A server with one machine: ``machine`` may be held, ``machine/valve`` set and called."""
+    """A server with one machine: ``machine`` may be held, ``machine/valve`` set and called.
+
+    Clients may publish whole numbers under ``sums/+``.
+    """
 
     def __init__(self, options: Options | None = None) -> None:
         self.disk = Disk()
         self.clock = ManualClock()
         self.machine = Machine()
         self.audit: list[dict[str, Any]] = []
-        """What stands under ``$audit/set`` and the like, of all servers that there were."""
+        """What stands under ``$audit``, of all servers that there were."""
         self.leases: dict[str, Any] = {}
         """What stands under ``$sys/leases``."""
         self.clients: list[Client] = []
@@ -156,11 +159,11 @@ class Works:
         self.loop = manual_loop()
         self.loop.now = self._passed_s
         self.bus = Bus(Log("e", 4096), self.clock)
-        self.bus.attach(["$audit/set", "$audit/call", "$audit/lease", "$sys/leases/#"], self)
+        self.bus.attach(["$audit/#", "$sys/leases/#"], self)
         self.store = ManualStore(self.disk, self.loop)
-        sharing = Sharing.build(
-            self.bus, self.store, self.loop, Clients(presence=False, grace=GRACE_S)
-        )
+        topics = {"sums/+": OpenTopic(type=ValueType.INT)}
+        clients = Clients(presence=False, grace=GRACE_S, topics=topics)
+        sharing = Sharing.build(self.bus, self.store, self.loop, clients)
         control = control_for(self.bus, sharing, self.loop, self._options)
         control.sets.register("machine/valve", self.machine)
         control.calls.register("machine/valve", self.machine)
