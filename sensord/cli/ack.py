@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from sensord.cli.write import asked, configure_url
+from sensord.cli.write import asked, configure_client
 from sensord.client import Client, SharedState
 
 __all__ = ["configure", "run"]
@@ -14,7 +14,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
     parser.add_argument("topic", help="what shows the alarm")
     parser.add_argument("text", nargs="?", default="", help="what is being done about it")
-    configure_url(parser)
+    configure_client(parser)
 
 
 def run(options: argparse.Namespace) -> int:
@@ -24,4 +24,4 @@ def run(options: argparse.Namespace) -> int:
         await SharedState(client).acknowledge(options.topic, options.text)
         return f"state/alarms/{options.topic}"
 
-    return asked(options.url, "ack", acknowledge)
+    return asked(options.url, "ack", acknowledge, options.identity)

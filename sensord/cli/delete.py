@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from sensord.cli.write import asked, configure_url
+from sensord.cli.write import asked, configure_client
 from sensord.client import Client, SharedState
 
 __all__ = ["configure", "run"]
@@ -14,7 +14,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
     parser.add_argument("topic", help="begins with state/")
     parser.add_argument("--version", type=int, metavar="N", help="only if this one stands")
-    configure_url(parser)
+    configure_client(parser)
 
 
 def run(options: argparse.Namespace) -> int:
@@ -23,4 +23,4 @@ def run(options: argparse.Namespace) -> int:
     async def delete(client: Client) -> str:
         return str(await SharedState(client).delete(options.topic, options.version))
 
-    return asked(options.url, "delete", delete)
+    return asked(options.url, "delete", delete, options.identity)

@@ -7,7 +7,7 @@ import asyncio
 import sys
 
 from sensord.cli.tail import duration
-from sensord.cli.write import asked, configure_identity, configure_url
+from sensord.cli.write import asked, configure_client
 from sensord.client import Client, Control, Lease
 from sensord.errors import SensordError
 from sensord.wallclock import iso
@@ -38,8 +38,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         metavar="TIME",
         help="how long, such as 5m (default: 60s)",
     )
-    configure_identity(parser)
-    configure_url(parser)
+    configure_client(parser)
 
 
 def run(options: argparse.Namespace) -> int:

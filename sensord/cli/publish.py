@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from sensord.cli.write import asked, configure_url, value_of
+from sensord.cli.write import asked, configure_client, value_of
 from sensord.client import Client
 
 __all__ = ["configure", "run"]
@@ -14,7 +14,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
     parser.add_argument("topic", help="one that [clients.topics] opens")
     parser.add_argument("value", type=value_of, help="JSON, or a text")
-    configure_url(parser)
+    configure_client(parser)
 
 
 def run(options: argparse.Namespace) -> int:
@@ -23,4 +23,4 @@ def run(options: argparse.Namespace) -> int:
     async def publish(client: Client) -> str:
         return str(await client.publish(options.topic, options.value))
 
-    return asked(options.url, "publish", publish)
+    return asked(options.url, "publish", publish, options.identity)

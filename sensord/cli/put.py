@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from sensord.cli.write import asked, configure_url, value_of
+from sensord.cli.write import asked, configure_client, value_of
 from sensord.client import Client, SharedState
 
 __all__ = ["configure", "run"]
@@ -17,7 +17,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--version", type=int, metavar="N", help="only if this one stands; 0: only if none does"
     )
-    configure_url(parser)
+    configure_client(parser)
 
 
 def run(options: argparse.Namespace) -> int:
@@ -27,4 +27,4 @@ def run(options: argparse.Namespace) -> int:
         state = SharedState(client)
         return str(await state.put(options.topic, options.value, options.version))
 
-    return asked(options.url, "put", put)
+    return asked(options.url, "put", put, options.identity)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 
 from sensord.cli.tail import duration
-from sensord.cli.write import asked, configure_url, value_of
+from sensord.cli.write import asked, configure_client, value_of
 from sensord.client import Client
 from sensord.errors import SensordError
 
@@ -25,7 +25,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--wait", type=duration, default=5.0, help="for how long to tell what becomes of it"
     )
-    configure_url(parser)
+    configure_client(parser)
 
 
 def run(options: argparse.Namespace) -> int:
@@ -47,4 +47,4 @@ def run(options: argparse.Namespace) -> int:
             raise SensordError("nobody is there to get it")
         return "\n".join(f"{name} {status}" for name, status in told.items())
 
-    return asked(options.url, "send", send)
+    return asked(options.url, "send", send, options.identity)

@@ -6,7 +6,7 @@ import argparse
 import json
 
 from sensord.cli.tail import duration
-from sensord.cli.write import asked, configure_identity, configure_url, value_of
+from sensord.cli.write import asked, configure_client, value_of
 from sensord.client import Client, Control
 
 __all__ = ["configure", "configure_act", "run"]
@@ -27,8 +27,7 @@ def configure_act(parser: argparse.ArgumentParser) -> None:
         help="with the same key and identity it is the same act, never a second",
     )
     parser.add_argument("--timeout", type=duration, help="how long it may take, such as 2s")
-    configure_identity(parser)
-    configure_url(parser)
+    configure_client(parser)
 
 
 def run(options: argparse.Namespace) -> int:

@@ -13,12 +13,7 @@ from sensord.client import Client
 from sensord.errors import ProtocolError, SensordError
 from sensord.model import Value
 
-__all__ = ["asked", "configure_identity", "configure_url", "value_of"]
-
-
-def configure_url(parser: argparse.ArgumentParser) -> None:
-    """Declare where the daemon is."""
-    parser.add_argument("--url", default=DEFAULT_URL, help="the daemon (default: %(default)s)")
+__all__ = ["asked", "configure_client", "value_of"]
 
 
 def value_of(text: str) -> Value:
@@ -30,13 +25,14 @@ def value_of(text: str) -> Value:
     return found
 
 
-def configure_identity(parser: argparse.ArgumentParser) -> None:
-    """Declare who the command is to the daemon."""
+def configure_client(parser: argparse.ArgumentParser) -> None:
+    """Declare where the daemon is, and who the command is to it."""
+    parser.add_argument("--url", default=DEFAULT_URL, help="the daemon (default: %(default)s)")
     parser.add_argument(
         "--identity",
         type=Path,
         metavar="FILE",
-        help="be the same client each time, so that a lease and a key outlive the command",
+        help="be the same client each time, so that what it holds and its keys outlive the command",
     )
 
 

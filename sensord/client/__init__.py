@@ -17,14 +17,14 @@ What is left, by a ``break`` or at the end of ``async with``, is cancelled.
 """
 
 from sensord.client.client import Client, ClientError
-from sensord.client.control import CommandError, Control, Lease
+from sensord.client.control import Calling, CommandError, Control, Lease
 from sensord.client.conversation import (
     Again,
-    Asked,
     Complete,
     Gap,
     Item,
     Mail,
+    Part,
     PhaseChange,
     Receipt,
     Row,
@@ -35,7 +35,7 @@ from sensord.client.inflow import Arrived
 from sensord.client.messages import Inbox, Sending
 from sensord.client.queries import History, Listing, Summaries
 from sensord.client.replay import Replay
-from sensord.client.services import RejectedError, Service
+from sensord.client.services import Asked, RejectedError, Service
 from sensord.client.state import Entry, SharedState
 from sensord.client.subscription import Subscription
 
@@ -43,6 +43,7 @@ __all__ = [
     "Again",
     "Arrived",
     "Asked",
+    "Calling",
     "Client",
     "ClientError",
     "CommandError",
@@ -56,6 +57,7 @@ __all__ = [
     "Lease",
     "Listing",
     "Mail",
+    "Part",
     "PhaseChange",
     "Receipt",
     "RejectedError",

@@ -381,11 +381,13 @@ class Client(Asking):
     def _ask_again(self) -> None:
         """Open the subscriptions where they stand; send what was asked while nobody was there."""
         asked, self._outbox = self._outbox, asyncio.Queue(OUTBOX)
-        for inflow in self._inflows.values():
+        for inflow in tuple(self._inflows.values()):
             inflow.lost()
             message = inflow.message()
             if message is not None:
                 self._outbox.put_nowait(message)
+            elif inflow.is_over:
+                del self._inflows[inflow.request]
         while not asked.empty():
             message = asked.get_nowait()
             only_as = self._only_as.get(message["id"], self.id)
@@ -434,15 +436,21 @@ class Client(Asking):
                 elif request in self._inflows:
                     self._inflows[request].answered(fields)
             case Outcome(request, fields):
-                self._settle(request, fields, None)
-            case Refused(request, error):
                 if request in self._inflows:
-                    self._inflows.pop(request).end(error)
-                elif request is not None:
-                    self._settle(request, {}, error)
+                    self._inflows[request].settled(fields)
+                else:
+                    self._settle(request, fields, None)
+            case Refused(request, error):
+                self._refused(request, error)
             case Ended(request):
                 self._over(event)
                 self._settle(request, {}, None)
+
+    def _refused(self, request: int | None, error: ProtocolError) -> None:
+        if request in self._inflows:
+            self._inflows.pop(request).end(error)
+        elif request is not None:
+            self._settle(request, {}, error)
 
     def _over(self, event: Ended) -> None:
         inflow = self._inflows.get(event.request)

@@ -11,10 +11,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from sensord.client.client import Client, LostError, StrangerError
+from sensord.client.conversation import Items, Part
+from sensord.client.inflow import Line, Query
 from sensord.errors import SensordError
 from sensord.model import Value
 
-__all__ = ["CommandError", "Control", "Lease"]
+__all__ = ["Calling", "CommandError", "Control", "Lease"]
 
 
 class CommandError(SensordError):
@@ -43,6 +45,48 @@ class Lease:
     holder_name: str
     since_us: int
     until_us: int
+
+
+class Calling(Query[Part]):
+    """A call that is under way: iterate over the parts of its answer, then look at ``value``.
+
+    After a lost connection it is asked again, with the same key: it stays one call. Parts told
+    meanwhile are missing: they are counted from 0.
+    """
+
+    def __init__(self, request: int, fields: dict[str, Any], line: Line) -> None:
+        super().__init__(request, line)
+        self._fields = fields
+        self._me = line.id
+        self._outcome: dict[str, Any] | None = None
+
+    @property
+    def value(self) -> Value:
+        """What it told at its end.
+
+        Raises:
+            CommandError: It was not done, or nobody knows.
+            RuntimeError: It is not over; iterate to the end.
+        """
+        if self._outcome is None:
+            raise RuntimeError("the call is not over: iterate to the end first")
+        return _value(self._outcome)
+
+    def message(self) -> dict[str, Any] | None:
+        """Return the request that asks for it; None if the server has forgotten it."""
+        if self._me != self._line.id:
+            self.end(_forgotten(StrangerError(self._me)))
+            return None
+        return {"op": "call", "id": self.request, **self._fields}
+
+    def settled(self, fields: dict[str, Any]) -> None:
+        """Learn how it has ended."""
+        self._outcome = fields
+
+    def _take(self, event: Items) -> None:
+        parts = [item for item in event.items if isinstance(item, Part)]
+        if parts:
+            self._give(parts, None)
 
 
 class Control:
@@ -83,6 +127,19 @@ class Control:
         """
         return await self._act("call", {"name": name, "args": dict(args or {})}, key, timeout_s)
 
+    def calling(
+        self,
+        name: str,
+        args: Mapping[str, Value] | None = None,
+        *,
+        key: str = "",
+        timeout_s: float | None = None,
+    ) -> Calling:
+        """Call a service that answers in parts; iterate over what is returned."""
+        fields = _keyed({"name": name, "args": dict(args or {})}, key, timeout_s)
+        client = self._client
+        return client.opened(Calling(client.number(), fields, client))
+
     async def take(self, subject: str, duration_s: float = 60.0) -> Lease:
         """Hold a device, a topic or an action; renew it if it is held by this client already."""
         return await self._hold("take", subject, duration_s)
@@ -98,24 +155,15 @@ class Control:
     async def _act(
         self, op: str, fields: dict[str, Any], key: str, timeout_s: float | None
     ) -> Value:
-        fields["key"] = key or secrets.token_hex(8)
-        if timeout_s is not None:
-            fields["timeout"] = timeout_s
+        fields = _keyed(fields, key, timeout_s)
         me = self._client.id
         while True:
             try:
-                told = await self._client.act(op, fields, only_as=me)
+                return _value(await self._client.act(op, fields, only_as=me))
             except StrangerError as exc:
-                text = f"{exc}; look at the device before you try again"
-                raise CommandError("unknown", text, may_have_acted=True) from exc
+                raise _forgotten(exc) from exc
             except LostError:
                 continue  # it is the same act when it is asked again
-            if told["status"] == "done":
-                value: Value = told["value"]
-                return value
-            raise CommandError(
-                told["reason"], told["message"], may_have_acted=told["may_have_acted"]
-            )
 
     async def _hold(self, op: str, subject: str, duration_s: float) -> Lease:
         answer = await self._client.ask(op, {"subject": subject, "duration": duration_s})
@@ -124,3 +172,25 @@ class Control:
         return Lease(
             told["subject"], holder["id"], holder["name"], told["since_us"], told["until_us"]
         )
+
+
+def _keyed(fields: dict[str, Any], key: str, timeout_s: float | None) -> dict[str, Any]:
+    """Make it one act however often it is asked for."""
+    fields["key"] = key or secrets.token_hex(8)
+    if timeout_s is not None:
+        fields["timeout"] = timeout_s
+    return fields
+
+
+def _value(outcome: dict[str, Any]) -> Value:
+    if outcome["status"] == "done":
+        value: Value = outcome["value"]
+        return value
+    raise CommandError(
+        outcome["reason"], outcome["message"], may_have_acted=outcome["may_have_acted"]
+    )
+
+
+def _forgotten(error: StrangerError) -> CommandError:
+    text = f"{error}; look at the device before you try again"
+    return CommandError("unknown", text, may_have_acted=True)

@@ -17,7 +17,7 @@ from sensord.wire.messages import from_announcement
 
 __all__ = [
     "Again",
-    "Asked",
+    "Called",
     "Complete",
     "Conversation",
     "Ended",
@@ -27,6 +27,7 @@ __all__ = [
     "Items",
     "Mail",
     "Outcome",
+    "Part",
     "PhaseChange",
     "Receipt",
     "Refused",
@@ -119,7 +120,7 @@ class Again:
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class Called:
     """A call of a service that this client offers; ``timeout_s`` is the time that is left."""
 
     call: int
@@ -127,6 +128,14 @@ class Asked:
     caller_id: str
     caller_name: str
     timeout_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A part of the answer to a `call`, counted from 0."""
+
+    number: int
+    value: Value
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,7 +189,7 @@ class Items:
     """What arrived for one request. ``resume`` is where it goes on after them, if known."""
 
     request: int
-    items: Sequence[Item | Summary | Row | Complete | Asked | Mail | Receipt]
+    items: Sequence[Item | Summary | Row | Complete | Called | Part | Mail | Receipt]
     resume: Position | None
 
 
@@ -283,10 +292,12 @@ class Conversation:
                 return Items(message["id"], [Row(dict(row)) for row in message["rows"]], None)
             case "request":
                 who, left_s = message["from"], float(message["timeout"])
-                asked = Asked(
+                called = Called(
                     message["call"], dict(message["args"]), who["id"], who["name"], left_s
                 )
-                return Items(message["id"], [asked], None)
+                return Items(message["id"], [called], None)
+            case "part":
+                return Items(message["id"], [Part(message["number"], message["value"])], None)
             case "message":
                 who = message["from"]
                 mail = Mail(

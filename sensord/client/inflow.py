@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from abc import ABC, abstractmethod
 from collections import deque
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Mapping
 from typing import Any, Generic, NamedTuple, Protocol, Self, TypeVar
 
 from sensord.client.conversation import Ended, Items
@@ -56,6 +56,9 @@ class Inflow(ABC, Generic[T]):
 
     def answered(self, fields: dict[str, Any]) -> None:  # the same
         """Learn what its request was answered with."""
+
+    def settled(self, fields: dict[str, Any]) -> None:  # the same
+        """Learn how the act that it asked for has ended."""
 
     async def put(self, event: Items, is_urgent: Callable[[], object]) -> None:
         """Take what arrived; waits while the reader is far behind, unless ``is_urgent``."""
@@ -130,6 +133,15 @@ class Line(Protocol):
 
         Raises:
             ClientError: There will be none any more.
+        """
+        ...
+
+    async def ask(self, op: str, fields: Mapping[str, object]) -> dict[str, Any]:
+        """Send a request that is answered at once; return the answer.
+
+        Raises:
+            ProtocolError: The server refuses.
+            ClientError: The connection is lost before the answer; it may have been served.
         """
         ...
 

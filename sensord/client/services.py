@@ -11,17 +11,15 @@ import logging
 from collections.abc import Awaitable, Callable
 from typing import Any, Self
 
-from sensord.client.conversation import Asked, Items
+from sensord.client.conversation import Called, Items
 from sensord.client.inflow import Inflow, Line
 from sensord.conform import value_fault
 from sensord.errors import SensordError
 from sensord.model import Value
 
-__all__ = ["Handler", "RejectedError", "Service"]
+__all__ = ["Asked", "Handler", "RejectedError", "Service"]
 
 log = logging.getLogger("sensord.client")
-
-Handler = Callable[[Asked], Awaitable[Value]]
 
 MAX_REASON_CHARACTERS, MAX_MESSAGE_CHARACTERS = 40, 500
 
@@ -39,7 +37,40 @@ class RejectedError(SensordError):
         self.reason = reason
 
 
-class Service(Inflow[Asked]):
+class Asked:
+    """A call of a service, as its function sees it; ``timeout_s`` is the time that was left."""
+
+    __slots__ = ("_call", "_line", "args", "caller_id", "caller_name", "timeout_s")
+
+    def __init__(self, called: Called, line: Line) -> None:
+        self.args = called.args
+        self.caller_id = called.caller_id
+        self.caller_name = called.caller_name
+        self.timeout_s = called.timeout_s
+        self._call = called.call
+        self._line = line
+
+    async def part(self, value: Value) -> int:
+        """Tell the caller a part of the answer; return how many have it, 0 if nobody waits.
+
+        Returns when the callers have read enough to take it: whoever tells many goes as fast as
+        they read.
+
+        Raises:
+            TypeError: It cannot be sent.
+            ProtocolError: The call is over.
+            ClientError: The connection is lost; the caller has been told.
+        """
+        fields: dict[str, Value] = {"call": self._call, "value": _checked(value)}
+        if not self._line.fits({"op": "tell", "id": 0, **fields}):
+            raise TypeError("the part is too large; tell it in several")
+        return int((await self._line.ask("tell", fields))["receivers"])
+
+
+Handler = Callable[[Asked], Awaitable[Value]]
+
+
+class Service(Inflow[Called]):
     """A service, offered again whenever the connection comes back.
 
     Entering it waits until others can call it. Each call is a task of its own, which is cancelled
@@ -117,19 +148,19 @@ class Service(Inflow[Asked]):
     def _take(self, event: Items) -> None:
         if self._is_ended:
             return
-        for asked in event.items:
-            if isinstance(asked, Asked):
-                task = asyncio.create_task(self._do(asked), name=f"service:{self.name}")
+        for called in event.items:
+            if isinstance(called, Called):
+                task = asyncio.create_task(self._do(called), name=f"service:{self.name}")
                 self._tasks.add(task)
                 task.add_done_callback(self._tasks.discard)
 
     # -- doing it ----------------------------------------------------------------------------------
 
-    async def _do(self, asked: Asked) -> None:
-        limit = asyncio.timeout(asked.timeout_s)
+    async def _do(self, called: Called) -> None:
+        limit = asyncio.timeout(called.timeout_s)
         try:
             async with limit:
-                fields = {"value": _checked(await self._handler(asked))}
+                fields = {"value": _checked(await self._handler(Asked(called, self._line)))}
         except RejectedError as exc:
             fields = _failed(exc.reason, str(exc), may_have_acted=False)
         # Whatever the program's function raises is the caller's answer, not the connection's end.
@@ -138,7 +169,7 @@ class Service(Inflow[Asked]):
                 return  # the caller has been told
             log.exception("a service failed", extra={"service": self.name})
             fields = _failed("failed", f"{type(exc).__name__}: {exc}", may_have_acted=True)
-        answer = {"op": "answer", "id": self._line.number(), "call": asked.call, **fields}
+        answer = {"op": "answer", "id": self._line.number(), "call": called.call, **fields}
         if not self._line.fits(answer):
             answer.pop("value", None)
             answer |= _failed("failed", "the answer is too large", may_have_acted=True)
@@ -149,7 +180,7 @@ class Service(Inflow[Asked]):
 def _checked(value: Value) -> Value:
     fault = value_fault(value)
     if fault is not None:
-        raise TypeError(f"the answer cannot be sent: {fault}")
+        raise TypeError(f"it cannot be sent: {fault}")
     return value
 
 

@@ -2,7 +2,8 @@
 
 A *target* acts: a device that takes commands, or a service that a client offers. A *call* is one
 `set` or `call` request on its way to a target. The target says `acting` when it can no longer be
-taken back, and then its outcome: `done` or `failed`, of which the first counts.
+taken back, then, if it likes, parts of its answer, and at last its outcome: `done` or `failed`, of
+which the first counts.
 
 Names of actions of devices are ``<device>/<action>``; services have other names. Pure.
 """
@@ -17,7 +18,10 @@ from sensord.errors import ProtocolError
 from sensord.identity import Identity
 from sensord.model import Value
 
-__all__ = ["Call", "Calls", "Outcome", "Target"]
+__all__ = ["MOST_PARTS", "Call", "Calls", "Outcome", "Part", "Target"]
+
+MOST_PARTS = 8
+"""Parts of one call that may be on their way to those who wait for it; more are refused."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,10 +42,48 @@ class Outcome:
         return not self.reason
 
 
+class Part:
+    """A part of an answer on its way to all who wait for it.
+
+    Each of them says `settle`, when it was told or when it never will be; ``over`` is told how many
+    were.
+    """
+
+    __slots__ = ("_open", "_over", "_told", "number", "value")
+
+    def __init__(
+        self, number: int, value: Value, receivers: int, over: Callable[[int], None]
+    ) -> None:
+        self.number = number
+        self.value = value
+        self._open = receivers
+        self._told = 0
+        self._over = over
+
+    def settle(self, *, was_told: bool) -> None:
+        """Say what became of it with one receiver."""
+        self._told += was_told
+        self._open -= 1
+        if not self._open:
+            self._over(self._told)
+
+
 class Call:
     """One act that a client asked for."""
 
-    __slots__ = ("_told", "args", "deadline", "is_acting", "key", "name", "outcome", "who")
+    __slots__ = (
+        "_hearers",
+        "_parts",
+        "_parts_under_way",
+        "_told",
+        "args",
+        "deadline",
+        "is_acting",
+        "key",
+        "name",
+        "outcome",
+        "who",
+    )
 
     def __init__(
         self, name: str, args: Mapping[str, Value], who: Identity, key: str, deadline: float
@@ -57,10 +99,47 @@ class Call:
         self.is_acting = False
         self.outcome: Outcome | None = None
         self._told: list[Callable[[Outcome], None]] = []
+        self._hearers: list[Callable[[Part], None]] = []
+        self._parts = 0
+        self._parts_under_way = 0
 
     def acting(self) -> None:
         """Say that from here on it may have acted, whatever becomes of it."""
         self.is_acting = True
+
+    def hear(self, hearer: Callable[[Part], None]) -> None:
+        """Have ``hearer`` called with each part from now on."""
+        self._hearers.append(hearer)
+
+    def leave(self, hearer: Callable[[Part], None]) -> None:
+        """Take back a `hear`."""
+        if hearer in self._hearers:
+            self._hearers.remove(hearer)
+
+    def part(self, value: Value, over: Callable[[int], None]) -> None:
+        """Tell a part of the answer; ``over`` is told how many have it, when all have that wait.
+
+        Raises:
+            ProtocolError: Too many are on their way.
+        """
+        if self._parts_under_way >= MOST_PARTS:
+            text = f"{MOST_PARTS} parts are on their way; wait for their results"
+            raise ProtocolError("too_many", text)
+
+        def arrived(told: int) -> None:
+            self._parts_under_way -= 1
+            over(told)
+
+        number = self._parts
+        self._parts += 1
+        self._parts_under_way += 1
+        hearers = tuple(self._hearers)
+        if not hearers:
+            arrived(0)
+            return
+        part = Part(number, value, len(hearers), arrived)
+        for hearer in hearers:
+            hearer(part)
 
     def done(self, value: Value = None) -> bool:
         """End it: the target confirms it. False if it had ended before."""

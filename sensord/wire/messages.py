@@ -24,6 +24,7 @@ __all__ = [
     "from_announcement",
     "gap",
     "outcome",
+    "part",
     "phase_change",
     "request",
     "rows",
@@ -75,6 +76,11 @@ def outcome(
         "message": message,
         "may_have_acted": may_have_acted,
     }
+
+
+def part(request: int, number: int, value: Value) -> Message:
+    """Tell a part of the answer to a `call`; they are counted from 0."""
+    return {"op": "part", "id": request, "number": number, "value": value}
 
 
 def request(

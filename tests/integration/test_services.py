@@ -167,6 +167,85 @@ async def test_a_service_is_offered_again_after_a_restart(encoding: str) -> None
                 pass
 
 
+async def rows(asked: Asked) -> Value:
+    """Tell numbers one by one, then how many."""
+    count = asked.args["count"]
+    assert isinstance(count, int)
+    for number in range(count):
+        assert await asked.part(number) == 1
+    return count
+
+
+@BOTH
+@on_each_loop
+async def test_an_answer_in_parts_is_iterated_over(encoding: str) -> None:
+    """However many they are, with the value at the end; `call` takes that alone."""
+    async with (
+        Station() as station,
+        Client(station.url, encoding=encoding) as offering,
+        Client(station.url, encoding=encoding) as caller,
+        offering.serve("rows", rows),
+    ):
+        calling = Control(caller).calling("rows", {"count": 300})
+        with pytest.raises(RuntimeError, match="not over"):
+            _ = calling.value
+        assert [(part.number, part.value) async for part in calling] == [
+            (number, number) for number in range(300)
+        ]
+        assert calling.value == 300
+        assert await Control(caller).call("rows", {"count": 3}) == 3
+
+
+@on_each_loop
+async def test_a_part_that_cannot_be_sent_is_the_programs_error() -> None:
+    """One that is too large, or no value; the service and its connection go on."""
+    errors: list[str] = []
+
+    async def careless(asked: Asked) -> Value:
+        for value in ("x" * 100_000, object()):
+            with pytest.raises(TypeError) as caught:
+                await asked.part(value)  # type: ignore[arg-type]  # what a careless program does
+            errors.append(str(caught.value))
+        return await asked.part(1)
+
+    async with (
+        Station() as station,
+        Client(station.url) as offering,
+        Client(station.url) as caller,
+        offering.serve("careless", careless),
+    ):
+        assert await Control(caller).call("careless") == 1
+    assert [error.split(":")[0] for error in errors] == [
+        "the part is too large; tell it in several",
+        "it cannot be sent",
+    ]
+
+
+@on_each_loop
+async def test_a_call_that_is_left_goes_on_without_its_caller() -> None:
+    """And the service is told that nobody waits."""
+    left, seen = asyncio.Event(), asyncio.Queue[int]()
+
+    async def work(asked: Asked) -> Value:
+        await asked.part("begun")
+        await left.wait()
+        await seen.put(await asked.part("nobody hears"))
+        return None
+
+    async with (
+        Station() as station,
+        Client(station.url) as offering,
+        Client(station.url) as caller,
+        offering.serve("work", work),
+    ):
+        async for part in Control(caller).calling("work"):
+            assert part.value == "begun"
+            break
+        await caller.ping()
+        left.set()
+        assert await seen.get() == 0
+
+
 @on_uvloop()
 async def test_a_service_is_called_from_the_command_line(tmp_path: Path) -> None:
     """Like a device's action; and what was offered before a restart is not offered after it."""

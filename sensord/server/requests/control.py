@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
-from sensord.control.calls import Outcome
+from sensord.control.calls import Outcome, Part
 from sensord.control.dispatch import Accepted
 from sensord.control.keys import What
 from sensord.control.leases import Lease
@@ -22,7 +23,7 @@ __all__ = ["HANDLERS"]
 
 
 class _Awaiting:
-    """An act that a client has asked for and is told the outcome of."""
+    """An act that a client has asked for: it is told the parts of its answer, and the outcome."""
 
     def __init__(self, number: int, caller: Caller, accepted: Accepted) -> None:
         self.lost: Counter[str] = Counter()
@@ -30,10 +31,12 @@ class _Awaiting:
         self._number = number
         self._caller = caller
         self._accepted = accepted
-        self._held_back: Outcome | None = None
+        self._parts: deque[Part] = deque()  # untold; at most as many as a call has under way
+        self._outcome: Outcome | None = None  # the same
 
     def begin(self) -> None:
-        """Tell the outcome when there is one; the request has been answered."""
+        """Tell what there is to tell, now and later; the request has been answered."""
+        self._accepted.act.call.hear(self._heard)
         self._caller.shared.control.dispatch.attend(self._accepted.act, self._told)
 
     def clogged(self) -> None:
@@ -41,20 +44,34 @@ class _Awaiting:
 
     def unclogged(self) -> None:
         """Tell what was held back."""
-        if self._held_back is not None:
-            self._tell(self._held_back)
+        self._tell()
 
     def close(self) -> None:
         """Tell nothing more; the act goes on."""
-        self._held_back = None
-        self._caller.shared.control.dispatch.leave(self._accepted.act, self._told)
+        act = self._accepted.act
+        act.call.leave(self._heard)
+        self._caller.shared.control.dispatch.leave(act, self._told)
+        self._outcome = None
+        while self._parts:
+            # Later: the service that is told may be the very session that is ending.
+            settle = partial(self._parts.popleft().settle, was_told=False)
+            self._caller.shared.loop.call_soon(settle)
+
+    def _heard(self, part: Part) -> None:
+        self._parts.append(part)
+        self._caller.guard(self._tell)
 
     def _told(self, outcome: Outcome) -> None:
-        self._caller.guard(self._tell, outcome)
+        self._outcome = outcome
+        self._caller.guard(self._tell)
 
-    def _tell(self, outcome: Outcome) -> None:
-        if self._caller.is_clogged:
-            self._held_back = outcome
+    def _tell(self) -> None:
+        while self._parts and not self._caller.is_clogged:
+            part = self._parts[0]
+            self._caller.tell(messages.part(self._number, part.number, part.value))
+            self._parts.popleft().settle(was_told=True)
+        outcome = self._outcome
+        if outcome is None or self._parts or self._caller.is_clogged:
             return
         self._caller.tell(
             messages.outcome(

@@ -1,4 +1,4 @@
-"""What is done for ``serve`` and ``answer``."""
+"""What is done for ``serve``, ``tell`` and ``answer``."""
 
 from __future__ import annotations
 
@@ -10,9 +10,10 @@ from sensord.control.calls import Call
 from sensord.control.services import Offer
 from sensord.errors import ProtocolError
 from sensord.server.caller import Caller
+from sensord.server.promise import Promise
 from sensord.wire import messages
 from sensord.wire.requests import Request
-from sensord.wire.requests.services import Answer, Serve
+from sensord.wire.requests.services import Answer, Serve, Tell
 
 __all__ = ["HANDLERS"]
 
@@ -83,12 +84,27 @@ def serve(caller: Caller, request: Serve) -> None:
     caller.result(request.id)
 
 
+def tell(caller: Caller, request: Tell) -> None:
+    """Tell a part of an answer; it is answered when all who wait for the call have it."""
+    call = _find(caller, request.call)
+    caller.check_room()
+    promise = Promise(request.id, caller)
+
+    def over(receivers: int) -> None:
+        promise.answer(lambda: {"op": "result", "id": request.id, "receivers": receivers})
+
+    # Those who wait may be there already.
+    caller.keep(request.id, promise)
+    try:
+        call.part(request.value, over)
+    except ProtocolError as exc:
+        refusal = exc
+        promise.answer(lambda: messages.error(request.id, refusal.code, refusal.message))
+
+
 def answer(caller: Caller, request: Answer) -> None:
     """End a call of a service."""
-    servings = [one for one in caller.ongoing.values() if isinstance(one, _Serving)]
-    found = next((c for one in servings if (c := one.offer.find(request.call))), None)
-    if found is None:
-        raise ProtocolError("not_found", f"call {request.call} is over, or was never yours")
+    found = _find(caller, request.call)
     if request.error is None:
         found.done(request.value)
     else:
@@ -97,4 +113,16 @@ def answer(caller: Caller, request: Answer) -> None:
     caller.result(request.id)
 
 
-HANDLERS: Mapping[type[Request], Callable[[Caller, Any], None]] = {Serve: serve, Answer: answer}
+def _find(caller: Caller, number: int) -> Call:
+    servings = [one for one in caller.ongoing.values() if isinstance(one, _Serving)]
+    found = next((c for one in servings if (c := one.offer.find(number))), None)
+    if found is None:
+        raise ProtocolError("not_found", f"call {number} is over, or was never yours")
+    return found
+
+
+HANDLERS: Mapping[type[Request], Callable[[Caller, Any], None]] = {
+    Serve: serve,
+    Tell: tell,
+    Answer: answer,
+}

@@ -1,4 +1,4 @@
-"""The requests of a client that offers a service: ``serve`` and ``answer``."""
+"""The requests of a client that offers a service: ``serve``, ``tell`` and ``answer``."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from sensord.wire.fields import bad, integer, number, text, topic, value
 from sensord.wire.frames import EXACT, Message
 from sensord.wire.requests.base import Action, Request
 
-__all__ = ["READERS", "Answer", "Failure", "Serve"]
+__all__ = ["READERS", "Answer", "Failure", "Serve", "Tell"]
 
 MAX_NAME_CHARACTERS = 80
 MAX_DESCRIPTION_CHARACTERS = 200
@@ -46,6 +46,14 @@ class Failure(TypedDict):
 
 
 @dataclass(frozen=True, slots=True)
+class Tell(Request):
+    """Tell whoever waits for a call a part of its answer; whoever was asked may."""
+
+    call: int
+    value: Value
+
+
+@dataclass(frozen=True, slots=True)
 class Answer(Request):
     """Say how a call of a service ended; whoever was asked may answer."""
 
@@ -65,11 +73,19 @@ def _serve(message: Message) -> Serve:
     )
 
 
+def _tell(message: Message) -> Tell:
+    return Tell(message["id"], _call(message), value(message, "value"))
+
+
 def _answer(message: Message) -> Answer:
+    call = _call(message)
+    return Answer(message["id"], call, value(message, "value", None), _error(message))
+
+
+def _call(message: Message) -> int:
     if "call" not in message:
         raise bad("call", "send the number of the call")
-    call = integer(message, "call", 0, 0, EXACT - 1)
-    return Answer(message["id"], call, value(message, "value", None), _error(message))
+    return integer(message, "call", 0, 0, EXACT - 1)
 
 
 def _error(message: Message) -> Failure | None:
@@ -89,4 +105,8 @@ def _error(message: Message) -> Failure | None:
     return Failure(reason=reason, message=told, may_have_acted=may_have_acted)
 
 
-READERS: dict[str, Callable[[Message], Request]] = {"serve": _serve, "answer": _answer}
+READERS: dict[str, Callable[[Message], Request]] = {
+    "serve": _serve,
+    "tell": _tell,
+    "answer": _answer,
+}

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from sensord.client.conversation import (
-    Asked,
+    Called,
     Complete,
     Conversation,
     Ended,
@@ -16,6 +16,7 @@ from sensord.client.conversation import (
     Items,
     Mail,
     Outcome,
+    Part,
     PhaseChange,
     Receipt,
     Refused,
@@ -109,10 +110,13 @@ def check_of_clients(event: Event | None, message: Message) -> None:
     match message["op"]:
         case "request":
             who = message["from"]
-            asked = Asked(
+            asked = Called(
                 message["call"], message["args"], who["id"], who["name"], message["timeout"]
             )
             assert event == Items(message["id"], [asked], None)
+        case "part":
+            part = Part(message["number"], message["value"])
+            assert event == Items(message["id"], [part], None)
         case "message":
             who = message["from"]
             mail = Mail(

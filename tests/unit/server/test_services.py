@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable
 from typing import Any
 
@@ -11,8 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from sensord.control.calls import MOST_PARTS
 from sensord.control.services import MOST_OPEN, MOST_SERVICES, TELL_S, TOPIC
-from sensord.model import Record
+from sensord.model import Record, Value
 from sensord.server.session import Session
 from sensord.server.shared import Limits
 from sensord.wire.frames import JSON, MSGPACK, Codec, Message
@@ -34,6 +35,8 @@ class Party:
         self.answers: dict[int, Message] = {}
         """By id, the `result` or `error` of each request."""
         self.outcomes: dict[int, Message] = {}
+        self.parts: dict[int, list[Message]] = {}
+        """By id, the parts of the answers to its calls."""
         self.ended: set[int] = set()
         self.requests: list[Message] = []
         """The calls that it was asked to do."""
@@ -94,6 +97,12 @@ class Party:
             case "result" | "error":
                 assert message["id"] not in self.answers, "answered once"
                 self.answers[message["id"]] = message
+            case "part":
+                assert not self.wire.is_clogged, "a part for a client that does not read"
+                assert self.answers[message["id"]]["op"] == "result"
+                assert message["id"] not in self.outcomes, "parts come before the outcome"
+                assert message["id"] not in self.ended
+                self.parts.setdefault(message["id"], []).append(message)
             case "outcome":
                 assert message["id"] not in self.outcomes, "it ends once"
                 assert self.answers[message["id"]]["op"] == "result"
@@ -158,6 +167,103 @@ def test_a_service_says_why_it_did_not_do_it(codec: Codec) -> None:
     service.ask(op="answer", call=service.requests[0]["call"], error=error)
     told = caller.outcomes[asked]
     assert told == {"op": "outcome", "id": asked, "status": "failed", **error}
+
+
+def told_parts(party: Party, number: int) -> list[tuple[int, Value]]:
+    """Return number and value of each part of a call."""
+    return [(part["number"], part["value"]) for part in party.parts.get(number, [])]
+
+
+def test_parts_of_an_answer_come_before_the_outcome(codec: Codec) -> None:
+    """In order, counted from 0; the service is told how many have each."""
+    world = World(limits=LIMITS)
+    service, caller = Party(world, codec, "report"), Party(world, codec, "panel")
+    service.serve("report")
+    asked = caller.call("report")
+    call = service.requests[0]["call"]
+    assert service.told(op="tell", call=call, value={"rows": [1]})["receivers"] == 1
+    assert service.told(op="tell", call=call, value=None)["receivers"] == 1
+    service.ask(op="answer", call=call, value=2)
+    assert told_parts(caller, asked) == [(0, {"rows": [1]}), (1, None)]
+    assert caller.outcomes[asked]["value"] == 2
+    assert service.told(op="tell", call=call, value=1)["code"] == "not_found"
+
+
+def test_parts_wait_for_a_caller_that_does_not_read() -> None:
+    """So does the service that waits for their results, and only so many are held."""
+    world = World(limits=LIMITS)
+    service, caller = Party(world, JSON, "report"), Party(world, JSON, "panel")
+    service.serve("report")
+    asked = caller.call("report")
+    call = service.requests[0]["call"]
+    caller.wire.clog()
+    telling = [service.ask(op="tell", call=call, value=n) for n in range(MOST_PARTS)]
+    assert not any(number in service.answers for number in telling)
+    assert service.told(op="tell", call=call, value=99)["code"] == "too_many"
+    service.ask(op="answer", call=call, value="done")
+    assert asked not in caller.outcomes
+    caller.unclog()
+    assert told_parts(caller, asked) == [(n, n) for n in range(MOST_PARTS)]
+    assert caller.outcomes[asked]["value"] == "done"
+    assert [service.answers[number]["receivers"] for number in telling] == [1] * MOST_PARTS
+
+
+@pytest.mark.parametrize("is_cancelled", [True, False])
+def test_a_service_learns_that_nobody_waits_for_its_parts(*, is_cancelled: bool) -> None:
+    """Those that were held for a caller that has left are answered, too."""
+    world = World(limits=LIMITS)
+    service, caller = Party(world, JSON, "report"), Party(world, JSON, "panel")
+    service.serve("report")
+    asked = caller.call("report")
+    call = service.requests[0]["call"]
+    if is_cancelled:
+        caller.ask(op="cancel", request=asked)
+    else:
+        caller.wire.clog()
+        held = service.ask(op="tell", call=call, value=1)
+        caller.leave()
+        world.loop.settle()
+        assert service.answers[held]["receivers"] == 0
+    assert service.told(op="tell", call=call, value=2)["receivers"] == 0
+    assert service.told(op="answer", call=call)["op"] == "result"
+
+
+def test_whoever_asks_again_hears_the_parts_from_then_on() -> None:
+    """Their numbers say what it has missed; once the outcome is known there are none."""
+    world = World(limits=LIMITS)
+    service, caller = Party(world, JSON, "report"), Party(world, JSON, "panel")
+    service.serve("report")
+    first = caller.call("report", key="k")
+    world.loop.settle()
+    call = service.requests[0]["call"]
+    service.ask(op="tell", call=call, value="a")
+    back = Party(world, JSON, "panel", caller.key)
+    again = back.call("report", key="k")
+    assert service.told(op="tell", call=call, value="b")["receivers"] == 2
+    service.ask(op="answer", call=call, value="c")
+    world.loop.settle()
+    late = back.call("report", key="k")
+    world.loop.settle()
+    assert told_parts(caller, first) == [(0, "a"), (1, "b")]
+    assert told_parts(back, again) == [(1, "b")]
+    assert told_parts(back, late) == []
+    assert back.outcomes[again]["value"] == back.outcomes[late]["value"] == "c"
+
+
+def test_a_session_that_tells_itself_parts_may_end() -> None:
+    """While they are held for itself."""
+    world = World(limits=LIMITS)
+    both = Party(world, JSON, "both")
+    both.serve("report")
+    asked = both.call("report", timeout=10)
+    call = both.requests[0]["call"]
+    assert both.told(op="tell", call=call, value=1)["receivers"] == 1
+    both.wire.clogs_after = 1
+    telling = [both.ask(op="tell", call=call, value=n) for n in (2, 3)]
+    assert telling[1] not in both.answers
+    both.leave()
+    world.loop.settle()
+    assert told_parts(both, asked) == [(0, 1), (1, 2)]
 
 
 @pytest.mark.parametrize("is_cancelled", [True, False])
@@ -290,6 +396,8 @@ ACTS = st.one_of(
     st.tuples(st.just("answer"), WHO, st.integers(0, 5)),
     st.tuples(st.just("answer"), WHO, st.integers(0, 5)),
     st.tuples(st.just("refuse"), WHO, st.integers(0, 5)),
+    st.tuples(st.just("tell"), WHO, st.integers(0, 5)),
+    st.tuples(st.just("tell"), WHO, st.integers(0, 5)),
     st.tuples(st.just("withdraw"), WHO, st.integers(0, 2)),
     st.tuples(st.just("cancel"), WHO, st.integers(0, 5)),
     st.tuples(st.sampled_from(["clog", "unclog", "leave", "come_back"]), WHO, st.just(0)),
@@ -310,6 +418,8 @@ class Company:
         """By the number of a call, the answer of its service that was taken."""
         self.cancelled: set[tuple[Party, int]] = set()
         self.answered: list[tuple[Party, int, int, Any]] = []
+        self.told: list[tuple[Party, int]] = []
+        """Who told a part in which request; its place is the part's value."""
         self.parties = [self._join(f"p{i}", "") for i in range(PARTIES)]
 
     def _join(self, name: str, key: str) -> Party:
@@ -325,6 +435,7 @@ class Company:
             "call": lambda: party.call(detail, timeout=10),
             "call_with_key": lambda: party.call(detail, key=f"k{detail}"),
             "answer": lambda: self._answer(party, detail, {"value": detail}),
+            "tell": lambda: self._tell(party, detail),
             "refuse": lambda: self._answer(party, detail, {"error": {"reason": "no"}}),
             "withdraw": lambda: self._cancel(party, party.serving, detail),
             "cancel": lambda: self._cancel(party, party.calls, detail),
@@ -347,6 +458,12 @@ class Company:
         number = known[index] if index < len(known) else 10**6
         asked = party.ask(op="answer", call=number, **fields)
         self.answered.append((party, asked, number, fields))
+
+    def _tell(self, party: Party, index: int) -> None:
+        """Tell a part of a call, each another one; or of one that is over, or never was."""
+        known = [request["call"] for request in party.requests]
+        number = known[index] if index < len(known) else 10**6
+        self.told.append((party, party.ask(op="tell", call=number, value=len(self.told))))
 
     def _cancel(self, party: Party, of: list[int], index: int) -> None:
         if index < len(of):
@@ -392,6 +509,22 @@ def test_every_call_ends_once(acts: list[tuple[str, int, Any]]) -> None:
     assert sorted(done) == sorted(said), "the audit says what the services said"
     refused = [event for event in ends if event.get("detail") == "no"]
     assert len(refused) == sum("error" in fields for _, fields in taken)
+
+    heard: Counter[int] = Counter()
+    for party in company.everybody:
+        for parts in party.parts.values():
+            assert [p["number"] for p in parts] == sorted({p["number"] for p in parts})
+            assert [p["value"] for p in parts] == sorted(p["value"] for p in parts)
+            heard.update(part["value"] for part in parts)
+    for value, (party, asked) in enumerate(company.told):
+        answer = party.answers.get(asked, {"op": "none"})
+        if answer["op"] == "result":
+            assert heard[value] == answer["receivers"]
+        elif answer["op"] == "error":
+            assert answer["code"] in {"not_found", "too_many"}
+            assert not heard[value]
+        else:
+            assert party.has_left, "each is answered"
 
     numbers = [request["call"] for party in company.everybody for request in party.requests]
     assert len(numbers) == len(set(numbers)), "a call is sent once"
