@@ -29,10 +29,7 @@ from sensord.wire.states import Event, State, after
 __all__ = ["Outlet", "Session"]
 
 MAX_MALFORMED = 100
-"""This many malformed messages in a row are not a mistake any more."""
-
-MALFORMED = {"bad_message", "bad_request", "unknown_op"}
-"""The errors that only a broken client makes."""
+"""This many messages in a row that cannot be read are not a mistake any more."""
 
 
 class Outlet(Protocol):
@@ -131,16 +128,21 @@ class Session:
             message = self.codec.decode(payload)
             number = request_id(message)
             request = read_request(message)
-            self._serve(request)
         except ProtocolError as exc:
-            self.tell(messages.error(number, exc.code, exc.message, exc.present))
-            if exc.code in MALFORMED:
-                self._state = after(self._state, Event.MALFORMED)
-                self._malformed += 1
+            self._refuse(number, exc)
+            self._state = after(self._state, Event.MALFORMED)
+            self._malformed += 1
             if self._malformed >= MAX_MALFORMED:
                 self._outlet.close(4201, "too many malformed messages")
-        else:
-            self._malformed = 0
+            return
+        self._malformed = 0
+        try:
+            self._serve(request)
+        except ProtocolError as exc:
+            self._refuse(number, exc)
+
+    def _refuse(self, number: int | None, error: ProtocolError) -> None:
+        self.tell(messages.error(number, error.code, error.message, error.present))
 
     def clogged(self) -> None:
         """Learn that the client does not read fast enough."""
@@ -230,7 +232,9 @@ class Session:
         self._state = after(self._state, Event.HELLO)
         self.client = request.client
         presence = self.shared.sharing.presence
-        self._member = presence.join(self, request.client, self.address, request.key)
+        self._member = presence.join(
+            self, request.client, self.address, request.key, is_brief=request.is_brief
+        )
         if request.groups is not None:
             presence.set_groups(self._member, frozenset(request.groups))
         self.identity = self._member.sessions[self]

@@ -2,7 +2,8 @@
 
 Each client has a *place* under ``$sys/clients``, given to another one when it is gone: topics stay
 for ever, and clients come and go. A client whose connection ends is *away* until its grace time is
-over; if it comes back with its key it is the same client, and has lost nothing that it held.
+over; if it comes back with its key it is the same client, and has lost nothing that it held. One
+that said it is *brief* is gone with its last connection.
 
 Theory of operation. Members who are away stand in the order in which their grace time ends, for it
 is the same for all: one timer serves them. What has changed is told once a turn, and then kept in
@@ -76,6 +77,8 @@ class Member:
     """Those that it has joined."""
     sessions: dict[Connected, Identity] = field(default_factory=dict)
     """Its connections: more than one while an old one has not been noticed to be dead."""
+    is_brief: bool = False
+    """Whether it is gone with its last connection, without a grace time."""
     is_gone: bool = False
     returning: asyncio.Handle | None = None
     """Until it is over, a client that is back still watches what it did."""
@@ -153,7 +156,15 @@ class Presence:
 
     # -- coming and going --------------------------------------------------------------------------
 
-    def join(self, session: Connected, name: str, address: str, key: str | None) -> Member:
+    def join(
+        self,
+        session: Connected,
+        name: str,
+        address: str,
+        key: str | None,
+        *,
+        is_brief: bool = False,
+    ) -> Member:
         """Let a client in; with a key that this server gave it, it is who it was."""
         found = self._issuer.id_of(key) if key else None
         if key is None or found is None:
@@ -173,6 +184,7 @@ class Presence:
             member.returning = self._loop.call_later(RETURN_S, self.watching, member)
         member.identity = member.sessions[session] = identity
         member.may = session.may
+        member.is_brief = is_brief
         self._changed(member, what)
         if what == "back":
             for call in self.on_back:
@@ -190,6 +202,9 @@ class Presence:
             self._changed(member, "")
             return
         self._returned(member)
+        if member.is_brief:
+            self._gone(member)
+            return
         self._leaves(member)
         while len(self._away) > MAX_AWAY:
             self._gone(self._members[next(iter(self._away))])
@@ -267,7 +282,7 @@ class Presence:
         self._set_watches(member, frozenset())
         self._set_groups(member, frozenset())
         member.is_gone = True
-        del self._away[client]
+        self._away.pop(client, None)
         del self._members[client]
         heapq.heappush(self._places, member.place)
         self._changed(member, "leave")
@@ -306,7 +321,8 @@ class Presence:
             if member.is_gone:
                 self._store.delete(KIND, member.identity.id)
             else:
-                self._store.put(KIND, member.identity.id, {**value, "place": member.place})
+                row = {**value, "place": member.place, "brief": member.is_brief}
+                self._store.put(KIND, member.identity.id, row)
         except StoreError as exc:
             log.warning("presence is not kept", extra={"reason": str(exc)})
 
@@ -324,9 +340,13 @@ class Presence:
             self._members[client] = member
             self._set_watches(member, watches)
             self._set_groups(member, groups)
-            self._leaves(member)
+            if member.is_brief:
+                self._gone(member)
+            else:
+                self._leaves(member)
         self._places_made = max(taken, default=0)
-        self._places = sorted({*range(1, self._places_made)} - taken)
+        still = {member.place for member in self._members.values()}
+        self._places = sorted({*range(1, self._places_made + 1)} - still)
 
 
 def _value(member: Member) -> dict[str, Value]:
@@ -355,8 +375,10 @@ def _member(client: str, value: Value, key: str) -> Member | None:
             "watches": list(watches),
             "groups": list(groups),
             "may": list(may),
+            **more,
         } if 0 < place <= 2 * MAX_AWAY:
             member = Member(Identity(client, name, address), key, place, since_us)
+            member.is_brief = bool(more.get("brief"))
             member.watches = frozenset(str(topic) for topic in watches)
             member.groups = frozenset(str(name) for name in groups)
             member.may = tuple(str(action) for action in may)

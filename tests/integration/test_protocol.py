@@ -14,6 +14,7 @@ from websockets.exceptions import InvalidStatus
 from websockets.frames import Frame, Opcode
 from websockets.typing import Subprotocol
 
+from sensord.config.tree import Clients, OpenTopic
 from sensord.model import Level, Metadata, Quality, ValueType
 from sensord.server.session import MAX_MALFORMED
 from sensord.server.shared import Limits
@@ -323,6 +324,21 @@ async def test_a_hundred_malformed_messages_in_a_row_end_the_session(encoding: s
         closed = await client.closed()
     assert closed.code == 4201
     assert len(client.errors) == 2 * MAX_MALFORMED - 1
+
+
+@on_each_loop
+@each_encoding
+async def test_what_can_be_read_and_is_refused_ends_no_session(encoding: str) -> None:
+    """A sensor that is out of its range is no broken client."""
+    topics = {"lab/a": OpenTopic(range=(0, 1))}
+    async with (
+        Station(clients=Clients(topics=topics)) as station,
+        monitor(station.url, encoding) as client,
+    ):
+        for _ in range(2 * MAX_MALFORMED):
+            answer = await client.ask("publish", topic="lab/a", value=2)
+            assert answer["code"] == "bad_request"
+        assert station.bus.find("lab/a") is None
 
 
 @on_each_loop

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import ClassVar
 
-from sensord.wire.fields import bad
+from sensord.wire.fields import bad, flag
 from sensord.wire.frames import Message
 from sensord.wire.requests.base import Action, Request
 from sensord.wire.requests.messages import group_names
@@ -26,6 +26,7 @@ class Hello(Request):
     client: str = ""
     key: str | None = None
     groups: tuple[str, ...] | None = None
+    is_brief: bool = False
 
     @property
     def subjects(self) -> tuple[str, ...]:
@@ -53,7 +54,8 @@ def _hello(message: Message) -> Hello:
     if not (key is None or (isinstance(key, str) and len(key) <= MAX_KEY_CHARACTERS)):
         raise bad("key", "send the key that an earlier hello was answered with, or leave it out")
     groups = group_names(message, "groups") if "groups" in message else None
-    return Hello(message["id"], "".join(c for c in client if c.isprintable()), key, groups)
+    name = "".join(c for c in client if c.isprintable())
+    return Hello(message["id"], name, key, groups, flag(message, "brief"))
 
 
 def _ping(message: Message) -> Ping:

@@ -67,8 +67,15 @@ class Hall:
         value = record.reading.value
         self.told.append((value["subject"], value["result"]))
 
-    def join(self, session: Session, name: str = "", key: str | None = None) -> Member:
-        return self.presence.join(session, name, "host:1", key)
+    def join(
+        self,
+        session: Session,
+        name: str = "",
+        key: str | None = None,
+        *,
+        is_brief: bool = False,
+    ) -> Member:
+        return self.presence.join(session, name, "host:1", key, is_brief=is_brief)
 
     def wait(self, seconds: float) -> None:
         self.loop.run_until(self.loop.now + seconds)
@@ -334,6 +341,36 @@ def test_what_was_kept_by_somebody_else_is_left_out() -> None:
     assert set(hall.disk.kind("client")) == {one.identity.id}
 
 
+def test_a_brief_client_is_gone_with_its_last_connection() -> None:
+    """It leaves no row behind and its place is free; what it held is let go at once."""
+    hall = Hall()
+    one, other = Session(), Session("plant/#")
+    member = hall.join(one, "put", is_brief=True)
+    assert hall.join(other, "put", member.key, is_brief=True) is member
+    hall.presence.leave(one, member)
+    assert hall.states() == {member.identity.id: "here"}
+    hall.presence.leave(other, member)
+    assert (hall.states(), hall.gone) == ({}, [member.identity.id])
+    assert hall.told == [(member.identity.id, "join"), (member.identity.id, "leave")]
+    assert hall.presence.watchers("plant/a") == []
+    assert hall.join(Session(), "next").place == member.place
+    hall.wait(0.1)
+    assert member.identity.id not in hall.disk.kind("client")
+
+
+@pytest.mark.parametrize("ends", ["restart", "crash"])
+def test_a_brief_client_is_gone_after_a_restart(ends: str) -> None:
+    """Others see that it has left."""
+    hall = Hall()
+    member = hall.join(Session(), "put", is_brief=True)
+    hall.loop.settle()
+    getattr(hall, ends)()
+    assert hall.states() == {}
+    assert hall.told[-1] == (member.identity.id, "leave")
+    assert [value["state"] for value in hall.places().values()] == ["gone"]
+    assert hall.join(Session(), "next").place == member.place
+
+
 def test_ten_thousand_clients_that_come_and_go_leave_nothing_behind(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -383,11 +420,14 @@ class Coming(RuleBasedStateMachine):
         self.open: list[tuple[str, Session, Member]] = []
         self.deadlines: dict[str, float] = {}
         """When those who are away are gone."""
+        self.brief: set[str] = set()
 
-    @rule(watches=st.sets(st.sampled_from(["a", "b/#", "+"])))
-    def come(self, watches: set[str]) -> None:
+    @rule(watches=st.sets(st.sampled_from(["a", "b/#", "+"])), is_brief=st.booleans())
+    def come(self, watches: set[str], *, is_brief: bool) -> None:
         session = Session(*watches)
-        member = self.hall.join(session, "new")
+        member = self.hall.join(session, "new", is_brief=is_brief)
+        if is_brief:
+            self.brief.add(member.identity.id)
         assert member.key not in self.keys
         self.keys.append(member.key)
         self.open.append((member.identity.id, session, member))
@@ -400,6 +440,7 @@ class Coming(RuleBasedStateMachine):
         session = Session()
         member = self.hall.join(session, "again", key)
         assert member.identity == Identity(client, "again", "host:1")
+        self.brief.discard(client)
         self.deadlines.pop(client, None)
         self.open.append((client, session, member))
 
@@ -410,7 +451,7 @@ class Coming(RuleBasedStateMachine):
             data.draw(st.integers(0, len(self.open) - 1), label="which")
         )
         self.hall.presence.leave(session, member)
-        if client not in {other for other, _, _ in self.open}:
+        if client not in {other for other, _, _ in self.open} | self.brief:
             self.deadlines[client] = self.hall.loop.now + GRACE_S
 
     @rule(seconds=st.sampled_from([0.0, 0.05, 1.0, 10.0, GRACE_S, 2 * GRACE_S]))
@@ -426,7 +467,7 @@ class Coming(RuleBasedStateMachine):
             self.hall.restart()
         else:
             self.hall.crash()
-        known = {*self.deadlines, *(client for client, _, _ in self.open)}
+        known = {*self.deadlines, *(client for client, _, _ in self.open)} - self.brief
         self.open.clear()
         self.deadlines = dict.fromkeys(known, self.hall.loop.now + GRACE_S)
 
@@ -446,9 +487,9 @@ class Coming(RuleBasedStateMachine):
     def teardown(self) -> None:
         after = {
             "": {"join"},
-            "join": {"away"},
+            "join": {"away", "leave"},
             "away": {"away", "back", "leave"},  # away again: a restart
-            "back": {"away"},
+            "back": {"away", "leave"},
             "leave": {"join"},
         }
         last: dict[str, str] = {}

@@ -44,6 +44,7 @@ def told_request(request: Request) -> dict[str, Any]:
                 "client": request.client,
                 "key": request.key,
                 "groups": None if request.groups is None else list(request.groups),
+                "brief": request.is_brief,
             }
         case Ping():
             return {"op": "ping", "id": request.id}
