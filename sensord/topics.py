@@ -22,6 +22,7 @@ from typing import Generic, TypeVar
 __all__ = [
     "FilterTree",
     "TopicTree",
+    "can_make",
     "expand",
     "filter_fault",
     "matches",
@@ -114,6 +115,12 @@ def pattern_fault(pattern: str) -> str | None:
     if topic.startswith("$"):
         return "topics that begin with $ are sensord's own"
     return topic_fault(topic)
+
+
+def can_make(pattern: str, topic: str) -> bool:
+    """Tell whether a topic pattern makes this topic for some values of its placeholders."""
+    literal = (re.escape(part) for part in _PLACEHOLDER.split(pattern)[::2])
+    return re.fullmatch(".+".join(literal), topic) is not None
 
 
 class _Node(Generic[T]):

@@ -120,10 +120,11 @@ def structure(cls: type[T], table: Mapping[str, object], path: Path, faults: Fau
     # Unknown and faulty keys do not hide what else is wrong: their defaults stand in for them.
     built = cls(**values)
     told = {at for at, _ in faults.found[before:]}
-    own_faults: Callable[[], Iterator[tuple[str, str]]] | None = getattr(built, "faults", None)
+    own_faults: Callable[[], Iterator[tuple[str | Path, str]]] | None
+    own_faults = getattr(built, "faults", None)
     if own_faults is not None:
         for key, message in own_faults():
-            at = (*path, key) if key else path
+            at = (*path, key) if isinstance(key, str) and key else (*path, *key)
             if at not in told:
                 faults.add(at, message)
     return built if len(faults.found) == before else None

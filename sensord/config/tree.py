@@ -126,6 +126,7 @@ class OpenTopic:
     kind: Kind = Kind.STATE
     description: str = ""
     range: tuple[float, ...] = ()
+    stays: bool = False
 
     def faults(self) -> Iterator[tuple[str, str]]:
         """Yield what the fields cannot know of each other."""
@@ -146,13 +147,20 @@ class Clients:
     max_topics: Annotated[int, Within(0, 100_000)] = 1000
     topics: dict[str, OpenTopic] = field(default_factory=dict)
 
-    def faults(self) -> Iterator[tuple[str, str]]:
+    def faults(self) -> Iterator[tuple[Path, str]]:
         """Yield filters that are none, or open what is not for clients to publish."""
         for pattern in self.topics:
+            at = ("topics", pattern)
             if message := filter_fault(pattern):
-                yield "topics", f'"{pattern}": {message}'
-            elif pattern.startswith(("$", "state/", "#", "+")):
-                yield "topics", f'"{pattern}" would open more than topics of their own'
+                yield at, message
+            elif pattern.startswith(("#", "+")):
+                text = 'would open every topic; begin with a name, such as "lab/#"'
+                yield at, text
+            elif pattern.startswith(("$", "state/")):
+                text = (
+                    f'"{pattern.partition("/")[0]}/" is not for readings; begin with another name'
+                )
+                yield at, text
 
 
 @dataclass(frozen=True, slots=True)
@@ -306,6 +314,9 @@ def _device(
             return rules_of(channels, field_) or ChannelRules()
 
         found = commands(name, pattern, table, rules, write, path, faults)
+        check = getattr(reader_config, "command_faults", None)
+        for at, message in check(found, pattern) if check else ():
+            faults.add((*path, *at), message)
     if shared is None or len(faults.found) > before:
         return None
     return Device(

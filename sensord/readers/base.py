@@ -9,7 +9,9 @@ how one command is sent, and it has ``write``, which sends one over the connecti
 What confirms a command is not its business.
 
 Adding a reader: copy `template.py`, which names each step. Its ``Config`` may say
-``needs_decoder: ClassVar[bool] = False`` if it hands on samples and no bytes.
+``needs_decoder: ClassVar[bool] = False`` if it hands on samples and no bytes, and have
+``command_faults(commands, pattern)``, which yields ``(path, message)`` for commands that cannot be
+confirmed.
 """
 
 from __future__ import annotations

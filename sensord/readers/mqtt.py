@@ -15,7 +15,7 @@ import asyncio
 import secrets
 import time
 import zlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import combinations
 from pathlib import Path
@@ -31,6 +31,8 @@ from paho.mqtt.subscribeoptions import SubscribeOptions
 
 from sensord.config.filling import fill
 from sensord.config.schema import Duration, Printable, Within
+from sensord.config.schema import Path as KeyPath
+from sensord.config.writing import Command
 from sensord.errors import DeviceError
 from sensord.model import Value
 from sensord.readers.backoff import REMOTE, Limits
@@ -38,7 +40,7 @@ from sensord.readers.base import Link, Order, Route
 from sensord.readers.connecting import Ending, in_thread
 from sensord.readers.mqtt_wire import Client, Target, Wire, connect
 from sensord.readers.ticks import next_tick
-from sensord.topics import filter_fault, matches, pattern_fault, topic_fault
+from sensord.topics import can_make, filter_fault, matches, pattern_fault, topic_fault
 
 __all__ = ["Config", "Poll", "Reader", "Router", "Tls", "TopicMap", "Write", "do_overlap"]
 
@@ -188,6 +190,18 @@ class Config:
             yield "session_expiry", "is too long"
         if not 1 <= self.keepalive <= MAX_KEEPALIVE_S:
             yield "keepalive", 'must be from "1s" to 65535 seconds'
+
+    def command_faults(
+        self, commands: Iterable[Command], pattern: str
+    ) -> Iterator[tuple[KeyPath, str]]:
+        """Yield what is to be confirmed by a topic that no message gets."""
+        patterns = [one.topic or pattern for one in self.topics]
+        for command in commands:
+            if not command.is_set or command.state != command.name:
+                continue
+            if not any(can_make(one, command.name) for one in patterns):
+                text = f"no message of this device gets the topic {command.name}; say which does"
+                yield ("writable", command.field, "topic"), text
 
     def target(self) -> Target:
         """Return where to connect to."""

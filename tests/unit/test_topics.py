@@ -11,6 +11,7 @@ from sensord.topics import (
     MAX_TOPIC_CHARACTERS,
     FilterTree,
     TopicTree,
+    can_make,
     expand,
     filter_fault,
     matches,
@@ -257,3 +258,20 @@ def test_patterns_that_make_topics_are_accepted(pattern: str) -> None:
 def test_what_is_wrong_with_a_pattern_is_said(pattern: str, fault: str) -> None:
     """Before a device has sent anything."""
     assert fault in (pattern_fault(pattern) or "")
+
+
+@pytest.mark.parametrize(
+    ("pattern", "topic", "can"),
+    [
+        ("{device}/{field}", "oven/a", True),
+        ("{device}/{field}", "oven", False),
+        ("house/{1}/pump", "house/cellar/pump", True),
+        ("house/{1}/pump", "house//pump", False),
+        ("a.b/{field}", "a-b/x", False),
+        ("{source}", "a/b/c", True),
+        ("plain", "plain", True),
+    ],
+)
+def test_which_topics_a_pattern_can_make(pattern: str, topic: str, *, can: bool) -> None:
+    """For some values of its placeholders."""
+    assert can_make(pattern, topic) is can

@@ -217,3 +217,32 @@ def test_a_state_has_reached_what_was_asked_for(value: Any, wanted: Any, is_reac
     """Within half of the last decimal."""
     one = bare(decimals=1)
     assert one.has_reached(value, wanted) is is_reached
+
+
+@pytest.mark.parametrize(
+    ("pattern", "writable", "is_told"),
+    [
+        ("house/{1}/pump", "", True),
+        ("house/{1}/pump", 'topic = "house/cellar/pump"', False),
+        ("house/{1}/pump", 'topic = "barn/cellar/pump"', True),
+        ("house/{1}/pump", 'confirm = "sent"', False),
+        ("house/{1}/pump", 'state = "house/cellar/pump"', False),
+        ("{device}/{field}", "", False),
+        ("", "", False),
+    ],
+)
+def test_a_topic_that_no_message_gets_confirms_nothing(
+    pattern: str, writable: str, *, is_told: bool
+) -> None:
+    """It would never be done; the operator is told which key to mend."""
+    _, faults = read(f"""
+        [devices.barn]
+        reader = "mqtt"
+        host = "127.0.0.1"
+        decoder = "number"
+        topics = [{{ filter = "a/+/b", topic = "{pattern}" }}]
+        [devices.barn.writable.pump]
+        send_to = "a/cellar/set"
+        {writable}
+    """)
+    assert ("devices.barn.writable.pump.topic" in faults) is is_told, faults

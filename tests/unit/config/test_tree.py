@@ -401,3 +401,23 @@ def test_no_device_table_raises(devices: dict[str, Any]) -> None:
     faults = Faults()
     built = build({"devices": devices}, faults, READERS, DECODERS)
     assert (built is None) is bool(faults.found)
+
+
+@pytest.mark.parametrize(
+    ("pattern", "fault"),
+    [
+        ("#", "would open every topic"),
+        ("+/a", "would open every topic"),
+        ("state/x", '"state/" is not for readings'),
+        ("$sys/x", '"$sys/" is not for readings'),
+        ("lab/#/x", "#"),
+    ],
+)
+def test_what_cannot_be_opened_for_clients_is_told_where_it_stands(
+    pattern: str, fault: str
+) -> None:
+    """With what to write instead."""
+    _, faults = read(f'[clients.topics."lab/a"]\n[clients.topics."{pattern}"]')
+    (path,) = faults
+    assert path == f"clients.topics.{pattern}"
+    assert fault in faults[path]
