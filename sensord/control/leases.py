@@ -227,8 +227,10 @@ class Leases:
         return held
 
     def _renew(self, held: _Held, who: Identity, duration_s: float, done: Done) -> Lease:
-        old = held.lease
-        until_us = self._until(self._bus.now_us(), duration_s)
+        old, now_us = held.lease, self._bus.now_us()
+        # Whoever wants it shorter gives it back; but a clock that was set must make none endless.
+        longest_us = self._until(now_us, self._longest_s)
+        until_us = max(self._until(now_us, duration_s), min(old.until_us, longest_us))
         lease = Lease(old.subject, who, old.since_us, until_us)
         self._keep(_Held(lease, held), done)
         held.stop()

@@ -31,6 +31,10 @@ from sensord.topics import matches
 
 __all__ = ["Publishing"]
 
+CHANNELS_PER_TOPIC = 10
+"""A client of another name makes another channel, and channels stay: so many there may be for each
+topic that clients may publish, on average."""
+
 _DISCONNECTED = Quality(Level.BAD, Reason.DISCONNECTED)
 
 
@@ -39,8 +43,8 @@ class _Tap:
     """A topic that was published to."""
 
     channel: Channel
-    rules: Rules
     owner: Identity | None
+    stays: bool
     last: Reading | None = None
 
 
@@ -55,6 +59,7 @@ class Publishing:
         self._topics = topics
         self._most = most
         self._taps: dict[str, _Tap] = {}
+        self._channels: set[tuple[str, str]] = set()  # topic and client's name
         presence.on_gone.append(self._gone)
 
     @property
@@ -71,43 +76,54 @@ class Publishing:
             ProtocolError: The topic is not open, somebody else's, or the value does not fit.
         """
         tap = self._taps.get(topic)
-        if tap is None or tap.owner is None:
-            tap = self._open(who, topic, tap)
-        elif tap.owner.id != who.id:
-            if not is_held:
-                name = tap.owner.name or tap.owner.id
-                raise ProtocolError("held", f"{name} publishes {topic}")
-            self._audit.note("publish", tap.owner, topic, "end")
-            tap = self._open(who, topic, tap)
-        fitting, quality = conform(tap.rules, value, GOOD)
+        if tap is not None and tap.owner is not None and tap.owner.id != who.id and not is_held:
+            raise ProtocolError("held", _held(tap.owner, topic))
+        opened = self._find(topic)
+        low, high = opened.range or (None, None)
+        rules = Rules(type=opened.type, low=low, high=high, decimals=opened.decimals)
+        fitting, quality = conform(rules, value, GOOD)
         if quality.level is not Level.GOOD:
-            wanted = _wanted(tap.channel.metadata, tap.rules)
-            raise ProtocolError("bad_request", f"value: {quality.reason}; send {wanted}")
+            text = f"value: {quality.reason}; send {_wanted(opened)}"
+            raise ProtocolError("bad_request", text)
+        # What is refused takes nothing and leaves nothing.
+        if tap is None or tap.owner is None or tap.owner.id != who.id:
+            tap = self._open(who, topic, opened, tap)
         now_us = self._bus.now_us()
         tap.last = Reading(now_us if time_us is None else time_us, fitting)
         return self._bus.publish(tap.channel, tap.last)
 
-    def _open(self, who: Identity, topic: str, tap: _Tap | None) -> _Tap:
+    def _find(self, topic: str) -> OpenTopic:
         opened = next((o for p, o in self._topics.items() if matches(p, topic)), None)
         if opened is None:
             known = ", ".join(self._topics) or "none"
             raise ProtocolError("not_found", f"{topic} is not open for clients; open are: {known}")
+        return opened
+
+    def _open(self, who: Identity, topic: str, opened: OpenTopic, tap: _Tap | None) -> _Tap:
+        """Make a client the publisher of a topic, in the place of the one before."""
+        device = who.name or who.id
+        is_new = (topic, device) not in self._channels
+        if is_new and len(self._channels) >= CHANNELS_PER_TOPIC * self._most:
+            text = "clients published under too many names; give yours always the same one"
+            raise ProtocolError("too_many", text)
         if tap is None:
             if len(self._taps) >= self._most:
-                raise ProtocolError("too_many", f"clients already publish {self._most} topics")
+                text = f"clients publish {self._most} topics already, which is clients.max_topics"
+                raise ProtocolError("too_many", text)
             if not self._bus.claim(topic):
                 raise ProtocolError("held", f"a device publishes {topic}")
+        elif tap.owner is not None:
+            self._audit.note("publish", tap.owner, topic, "end")
         metadata = Metadata(
             type=opened.type,
             unit=opened.unit,
             decimals=opened.decimals,
             kind=opened.kind,
             description=opened.description,
-            device=who.name or who.id,
+            device=device,
         )
-        low, high = opened.range or (None, None)
-        rules = Rules(type=opened.type, low=low, high=high, decimals=opened.decimals)
-        tap = self._taps[topic] = _Tap(self._bus.channel(topic, metadata), rules, who)
+        self._channels.add((topic, device))
+        tap = self._taps[topic] = _Tap(self._bus.channel(topic, metadata), who, opened.stays)
         self._audit.note("publish", who, topic, "begin")
         return tap
 
@@ -117,11 +133,19 @@ class Publishing:
                 continue
             tap.owner = None
             self._audit.note("publish", who, topic, "end")
-            if tap.last is not None and not tap.channel.is_event:
+            if tap.last is not None and not tap.channel.is_event and not tap.stays:
                 told = tap.last._replace(quality=_DISCONNECTED, restates=True)
                 self._bus.publish(tap.channel, told)
 
 
-def _wanted(metadata: Metadata, rules: Rules) -> str:
-    text = f"a value of type {metadata.type.value}"
-    return text if rules.low is None else f"{text} from {rules.low:g} to {rules.high:g}"
+def _held(owner: Identity, topic: str) -> str:
+    name = f"{owner.name} ({owner.id})" if owner.name else owner.id
+    return f"{name} publishes {topic}, until it has been gone for longer than its grace time"
+
+
+def _wanted(opened: OpenTopic) -> str:
+    text = f"a value of type {opened.type.value}"
+    if not opened.range:
+        return text
+    low, high = opened.range
+    return f"{text} from {low:g} to {high:g}"

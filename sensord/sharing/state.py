@@ -19,7 +19,7 @@ from sensord.bus import Bus
 from sensord.conform import Rules, conform
 from sensord.errors import ProtocolError
 from sensord.identity import Identity
-from sensord.model import GOOD, Channel, Level, Metadata, Reading, Value, ValueType
+from sensord.model import GOOD, Level, Metadata, Reading, Value, ValueType
 from sensord.store import Store, StoreError
 
 __all__ = ["Change", "Entry", "Outcome", "State"]
@@ -89,15 +89,16 @@ class State:
         self._store = store
         self._max_entries = max_entries
         self._entries: dict[str, Entry] = {}
-        self._channels: dict[str, Channel] = {}
+        self._used: set[str] = set()  # topics, for ever
         self._busy: dict[str, deque[Change]] = {}
         highest = store.load(HIGHEST).get("version")
         self._last_version = highest if isinstance(highest, int) else 0
         for topic, kept in sorted(store.load(KIND).items()):
             entry = _entry_of(kept)
-            if entry is not None and (channel := self._channel(topic)) is not None:
+            if entry is not None and self._use(topic):
                 self._entries[topic] = entry
                 self._last_version = max(self._last_version, entry.version)
+                channel = bus.channel(topic, _METADATA)
                 bus.publish(channel, Reading(entry.version, entry.told(), restates=True))
 
     def __len__(self) -> int:
@@ -129,8 +130,6 @@ class State:
         """Refuse what cannot be, whatever stands."""
         if not change.deletes:
             _check_value(change.value)
-        if self._channel(change.topic) is None:
-            raise ProtocolError("forbidden", f"{change.topic} is not shared state, or too many are")
         if len(self._busy.get(change.topic, ())) >= MAX_WAITING:
             raise ProtocolError("too_many", f"{MAX_WAITING} changes of {change.topic} wait")
 
@@ -166,6 +165,10 @@ class State:
             return ProtocolError("not_found", f"there is no {change.topic}")
         if not change.deletes and present is None and len(self._entries) >= self._max_entries:
             return ProtocolError("too_many", f"delete one of {self._max_entries} states first")
+        if not self._use(change.topic):
+            return ProtocolError(
+                "forbidden", f"{change.topic} is not shared state, or too many are"
+            )
         return None
 
     def _begin(self, change: Change) -> None:
@@ -198,8 +201,7 @@ class State:
                 told["deleted"] = True
             else:
                 self._entries[topic] = entry
-            channel = self._channel(topic)
-            assert channel is not None, "it was made before"
+            channel = self._bus.channel(topic, _METADATA)
             self._bus.publish(channel, Reading(self._bus.now_us(), told))
             self._note(change, "done", before, None if change.deletes else entry)
             outcome = entry.version
@@ -207,14 +209,14 @@ class State:
         change.tell(outcome)
         self._work(topic)
 
-    def _channel(self, topic: str) -> Channel | None:
-        channel = self._channels.get(topic)
-        if channel is None:
-            is_full = len(self._channels) >= TOPICS_PER_ENTRY * self._max_entries
+    def _use(self, topic: str) -> bool:
+        """Take a topic for shared state; False if it is somebody else's, or too many are used."""
+        if topic not in self._used:
+            is_full = len(self._used) >= TOPICS_PER_ENTRY * self._max_entries
             if is_full or not self._bus.claim(topic):
-                return None
-            channel = self._channels[topic] = self._bus.channel(topic, _METADATA)
-        return channel
+                return False
+            self._used.add(topic)
+        return True
 
     def _note(self, change: Change, result: str, before: Entry | None, after: Entry | None) -> None:
         self._audit.note(

@@ -93,6 +93,18 @@ def test_a_lease_that_is_not_renewed_expires() -> None:
     assert works.audited("lease") == ["taken", "renewed", "held", "expired", "taken", "held"]
 
 
+@pytest.mark.parametrize("op", ["take", "renew"])
+def test_a_lease_never_ends_earlier_because_it_was_renewed(op: str) -> None:
+    """Whoever forgets to say how long keeps what it has."""
+    works = Works()
+    panel = works.client("panel")
+    first = take(works, panel, duration=600)["lease"]
+    assert ask(works, panel, op, subject="machine")["lease"]["until_us"] == first["until_us"]
+    works.pass_time(590)
+    again = ask(works, panel, op, subject="machine")["lease"]
+    assert again["until_us"] == first["until_us"] + 50_000_000
+
+
 def test_a_lease_that_is_given_back_is_free() -> None:
     """Only its holder can."""
     works = Works()

@@ -14,13 +14,14 @@ from sensord.errors import ProtocolError
 from sensord.identity import Identity
 from sensord.log import Log
 from sensord.model import Kind, Level, Reading, Value, ValueType
-from sensord.sharing.publishing import Publishing
+from sensord.sharing.publishing import CHANNELS_PER_TOPIC, Publishing
 from tests.unit.manual import START_US, ManualClock
 
 ANNA = Identity("a1", "Anna")
 BERT = Identity("b2")
 
 TOPICS = {
+    "lab/total": OpenTopic(stays=True),
     "lab/+/temperature": OpenTopic(unit="Cel", decimals=1, range=(-40.0, 120.0)),
     "lab/#": OpenTopic(type=ValueType.STRING, kind=Kind.EVENT),
     "sums/count": OpenTopic(type=ValueType.INT),
@@ -137,6 +138,37 @@ def test_a_device_s_topic_stays_the_device_s() -> None:
     desk = Desk()
     desk.bus.claim("lab/bench/temperature")
     assert desk.refused("lab/bench/temperature").code == "held"
+
+
+def test_what_is_refused_takes_nothing() -> None:
+    """Neither the topic nor a place among those that clients may publish."""
+    desk = Desk(most=1)
+    for number in range(3):
+        desk.refused(f"lab/{number}/temperature", 200)
+        assert desk.bus.find(f"lab/{number}/temperature") is None
+    assert desk.publish("lab/q/temperature", 20, who=BERT).value == 20.0
+    assert desk.audited() == [("lab/q/temperature", "begin")]
+
+
+def test_a_value_stays_where_the_configuration_says_so() -> None:
+    """For programs that publish it and end."""
+    desk = Desk()
+    desk.publish("lab/total", 5)
+    desk.hall.gone(ANNA)
+    assert desk.last("lab/total").quality.level is Level.GOOD
+    assert desk.publish("lab/total", 6, who=BERT).value == 6.0
+
+
+def test_names_of_publishers_are_bounded() -> None:
+    """Each makes a channel, and channels stay."""
+    desk = Desk(most=1)
+    for number in range(CHANNELS_PER_TOPIC):
+        who = Identity(f"c{number}", f"service {number}")
+        desk.publish("sums/count", 1, who=who)
+        desk.hall.gone(who)
+    refusal = desk.refused("sums/count", 1)
+    assert (refusal.code, "the same" in refusal.message) == ("too_many", True)
+    assert desk.publish("sums/count", 2, who=Identity("c99", "service 3")).value == 2
 
 
 def test_topics_are_bounded() -> None:

@@ -200,14 +200,29 @@ def test_there_are_bounds() -> None:
         desk.put("state/a", 1)
     while desk.disk.write():
         pass
-    for number in range(2 * module.TOPICS_PER_ENTRY - 3):
-        assert refusal(desk.put(f"state/{number}", 1)).code == "too_many"
-    with pytest.raises(ProtocolError, match="forbidden"):
-        desk.put("state/one too many", 1)
+    entry = desk.state.find("state/b")
+    assert entry is not None
+    desk.delete("state/b")
+    desk.disk.write()
+    for number in range(2 * module.TOPICS_PER_ENTRY - 2):
+        desk.kept(f"state/{number}", 1)
+        desk.delete(f"state/{number}")
+        desk.disk.write()
+    assert refusal(desk.put("state/one too many", 1)).code == "forbidden"
+    assert desk.kept("state/b", 1) > entry.version
     desk = Desk()
     desk.bus.claim("state/device")
-    with pytest.raises(ProtocolError, match="forbidden"):
-        desk.put("state/device", 1)
+    assert refusal(desk.put("state/device", 1)).code == "forbidden"
+
+
+def test_what_is_refused_leaves_nothing() -> None:
+    """No topic, and no place among those that may be used."""
+    desk = Desk(max_entries=1)
+    for number in range(2 * module.TOPICS_PER_ENTRY):
+        assert refusal(desk.put(f"state/{number}", 1, 7)).code == "conflict"
+        assert refusal(desk.delete(f"state/{number}")).code == "not_found"
+        assert desk.bus.find(f"state/{number}") is None
+    assert desk.kept("state/a", 1)
 
 
 @pytest.mark.parametrize(
