@@ -150,7 +150,11 @@ class History(_Past[Item]):
 
 
 class Summaries(_Past[Summary | Gap | Complete]):
-    """Summaries of intervals, and gaps; followed, also a mark where the present is reached."""
+    """Summaries of intervals, and gaps; followed, also a mark where the present is reached.
+
+    The last interval of the pages may not be over yet. What is followed goes on at its beginning,
+    so that it is told once, and whole: until another one has come, the newest is held back.
+    """
 
     def __init__(
         self, request: int, topics: Sequence[str], options: dict[str, Any], line: Line
@@ -160,13 +164,20 @@ class Summaries(_Past[Summary | Gap | Complete]):
         self._intervals = self._rows = 0  # of this page
         self._held: list[Summary | Gap | Complete] = []
         """The first parts of an interval whose last one has not come."""
+        self._newest: tuple[list[Summary | Gap | Complete], Position] | None = None
+        """An interval that may not be over, and where it ends for now."""
 
     def lost(self) -> None:
-        """Forget the part of an interval: it comes again, as a whole."""
+        """Forget what was not given: it comes again, as a whole."""
         self._held.clear()
+        self._newest = None
 
     def over(self, event: Ended) -> None:
         """Learn that a page is over; the next one is of a size that makes a page of rows."""
+        if event.is_complete and self._newest is not None:
+            self._newest = None
+            event = Ended(event.request, self.position, event.is_complete)
+        self._give_newest()
         if self._rows:
             self._page = max(1, PAGE * self._intervals // self._rows)
         self._intervals = self._rows = 0
@@ -176,18 +187,28 @@ class Summaries(_Past[Summary | Gap | Complete]):
         items = [i for i in event.items if isinstance(i, Summary | Gap | Complete)]
         if any(isinstance(item, Gap) for item in items):
             # The place behind it is none to go on from: it may lie inside an interval.
+            self._give_newest()
             self._give([*items], None)
             return
         self._held += items
         if event.resume is not None:
-            rows = [item for item in self._held if isinstance(item, Summary)]
-            intervals = len({row.time_us for row in rows})
-            self._rows += len(rows)
-            self._intervals += intervals
-            self._used(intervals)
-            self._give(self._held, event.resume)
-            self._held = []
-            self.position = event.resume
+            self._give_newest()
+            self._newest, self._held = (self._held, event.resume), []
+            if self._is_present or not self._is_followed:
+                self._give_newest()
+
+    def _give_newest(self) -> None:
+        if self._newest is None:
+            return
+        items, position = self._newest
+        self._newest = None
+        rows = [item for item in items if isinstance(item, Summary)]
+        intervals = len({row.time_us for row in rows})
+        self._rows += len(rows)
+        self._intervals += intervals
+        self._used(intervals)
+        self._give(items, position)
+        self.position = position
 
 
 class Listing(Query[Row | Complete | Again]):

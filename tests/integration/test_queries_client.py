@@ -13,6 +13,7 @@ from sensord.errors import ProtocolError
 from sensord.model import Position, ValueType
 from tests.kit.loops import on_each_loop
 from tests.kit.station import EPOCH, Station
+from tests.unit.manual import ManualClock
 
 T = TypeVar("T")
 
@@ -169,6 +170,28 @@ async def test_followed_summaries_go_on_after_the_connection_was_lost() -> None:
         ends = [value for one in sums for value in (one.first, one.last)]
         assert ends == sorted(ends, key=float)  # type: ignore[arg-type]  # floats
         assert (ends[0], ends[-1]) == (0.0, 11.0)
+
+
+@on_each_loop
+async def test_an_interval_that_is_not_over_is_told_once_and_whole() -> None:
+    """The pages of the past end inside of it, and what is followed goes on."""
+    async with Station() as station, Client(station.url) as client:
+        clock = ManualClock()
+        station.bus._clock = clock
+        station.publish("plant/a", 1.0)
+        clock.move(200_000)
+        station.publish("plant/a", 2.0)
+        found = aiter(client.summaries("plant/#", start=START, interval_s=0.2, follow=True))
+        first, complete = await some(found, 2)
+        assert isinstance(first, Summary)
+        assert (first.count, complete) == (1, Complete())
+        station.publish("plant/a", 3.0)
+        clock.move(200_000)
+        station.publish("plant/a", 4.0)
+        (second,) = await some(found, 1)
+        assert isinstance(second, Summary)
+        assert (second.time_us - first.time_us, second.count) == (200_000, 2)
+        assert (second.first, second.last) == (2.0, 3.0)
 
 
 @on_each_loop
