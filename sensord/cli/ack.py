@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import argparse
 
-from sensord.cli.write import asked, configure_client
+from sensord.cli.asking import asked
+from sensord.cli.options import configure_client
 from sensord.client import Client, SharedState
 
 __all__ = ["configure", "run"]

@@ -5,8 +5,9 @@ from __future__ import annotations
 import argparse
 import json
 
+from sensord.cli.asking import asked
+from sensord.cli.options import value_of
 from sensord.cli.set import configure_act
-from sensord.cli.write import asked, value_of
 from sensord.client import Client, Control
 from sensord.model import Value
 

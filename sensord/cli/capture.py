@@ -21,8 +21,8 @@ from sensord.capture import CaptureOutput
 from sensord.capture.capturing import Capturing
 from sensord.cli import check
 from sensord.cli.info import size_text
+from sensord.cli.options import duration
 from sensord.cli.record import must_be_new
-from sensord.cli.tail import duration
 from sensord.clock import SystemClock
 from sensord.config.tree import Device
 from sensord.errors import SensordError

@@ -10,17 +10,8 @@ from collections.abc import Callable, Iterable
 
 import uvloop
 
-from sensord.cli.tail import (
-    DEFAULT_URL,
-    StartError,
-    as_json,
-    as_line,
-    count,
-    duration,
-    gap_line,
-    plain_value,
-    start_of,
-)
+from sensord.cli.options import StartError, configure_url, count, duration, start_of
+from sensord.cli.tail import as_json, as_line, gap_line, plain_value
 from sensord.client import (
     Client,
     Complete,
@@ -58,7 +49,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
     add = parser.add_argument
     add("topics", nargs="*", default=["#"], help="filters, + and # as in MQTT (default: #)")
-    add("--url", default=DEFAULT_URL, help="the daemon (default: %(default)s)")
+    configure_url(parser)
     add(
         "--from",
         dest="start",

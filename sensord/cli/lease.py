@@ -6,8 +6,8 @@ import argparse
 import asyncio
 import sys
 
-from sensord.cli.tail import duration
-from sensord.cli.write import asked, configure_client
+from sensord.cli.asking import asked
+from sensord.cli.options import configure_client, duration
 from sensord.client import Client, Control, Lease
 from sensord.errors import SensordError
 from sensord.wallclock import iso

@@ -21,7 +21,7 @@ from typing import Self
 import uvloop
 
 from sensord.cli.info import size_text
-from sensord.cli.tail import DEFAULT_URL, count, duration, start_of
+from sensord.cli.options import DEFAULT_URL, count, duration, start_of
 from sensord.client import (
     Arrived,
     Client,

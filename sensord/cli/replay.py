@@ -14,7 +14,7 @@ from sensord.app import tune
 from sensord.capture import open_any
 from sensord.cli.capture import device_of
 from sensord.cli.export import selection_of
-from sensord.cli.tail import DEFAULT_URL, duration
+from sensord.cli.options import DEFAULT_URL, duration
 from sensord.config.tree import Server as Listening
 from sensord.errors import SensordError
 from sensord.player import MAX, Options

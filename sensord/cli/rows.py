@@ -10,7 +10,7 @@ from typing import Any
 
 import uvloop
 
-from sensord.cli.tail import DEFAULT_URL
+from sensord.cli.options import configure_url
 from sensord.client import Again, Client, Complete, Listing, Row
 from sensord.errors import ProtocolError, SensordError
 from sensord.wallclock import iso
@@ -21,7 +21,7 @@ __all__ = ["clock_of", "configure", "show"]
 def configure(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
     add = parser.add_argument
-    add("--url", default=DEFAULT_URL, help="the daemon (default: %(default)s)")
+    configure_url(parser)
     add("--follow", action="store_true", help="go on with every change")
     add("--json", action="store_true", help="one JSON object a line")
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import argparse
 import json
 
-from sensord.cli.tail import duration
-from sensord.cli.write import asked, configure_client, value_of
+from sensord.cli.asking import asked
+from sensord.cli.options import configure_client, duration, value_of
 from sensord.client import Client, Control
 
 __all__ = ["configure", "configure_act", "run"]

@@ -4,61 +4,25 @@ from __future__ import annotations
 
 import argparse
 import json
-import re
 import sys
-from datetime import datetime
 
 import uvloop
 
+from sensord.cli.options import configure_url, count, duration, start_of
 from sensord.client import Client, Gap, Item, PhaseChange, Subscription, Update
 from sensord.errors import SensordError
-from sensord.model import Position, Value
+from sensord.model import Value
 from sensord.topics import filter_fault
 from sensord.wallclock import iso
 
-__all__ = ["DEFAULT_URL", "as_json", "as_line", "configure", "gap_line", "plain_value", "run"]
-
-DEFAULT_URL = "ws://127.0.0.1:8765"
-
-
-def duration(text: str) -> float:
-    """Read a duration of an option: seconds, or with a unit.
-
-    Raises:
-        argparse.ArgumentTypeError: It is none.
-    """
-    found = re.fullmatch(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)?", text)
-    if found is None:
-        raise argparse.ArgumentTypeError(f"{text}: expected a duration such as 2s or 500ms")
-    return float(found[1]) * {"ms": 1e-3, "m": 60.0, "h": 3600.0, "d": 86_400.0}.get(found[2], 1.0)
-
-
-def count(text: str) -> int:
-    """Read a number of an option.
-
-    Raises:
-        argparse.ArgumentTypeError: It is none, or less than one.
-    """
-    if not text.isascii() or not text.isdecimal() or not int(text):
-        raise argparse.ArgumentTypeError(f"{text}: expected a number from 1 on")
-    return int(text)
-
-
-class StartError(SensordError):
-    """The text given to --from means nothing."""
-
-    def __str__(self) -> str:
-        return (
-            f"--from {self.args[0]}: expected snapshot, now, -10m, EPOCH:OFFSET"
-            " or a time such as 2026-11-22T17:00:00Z"
-        )
+__all__ = ["as_json", "as_line", "configure", "gap_line", "plain_value", "run"]
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
     add = parser.add_argument
     add("topics", nargs="*", default=["#"], help="filters, + and # as in MQTT (default: #)")
-    add("--url", default=DEFAULT_URL, help="the daemon (default: %(default)s)")
+    configure_url(parser)
     add("--json", action="store_true", help="one JSON object a line")
     add("--count", type=count, metavar="N", help="stop after N readings")
     add(
@@ -91,22 +55,6 @@ def run(options: argparse.Namespace) -> int:
             raise SensordError("--speed shows every reading: leave --latest and --period out")
     uvloop.run(_follow(options))
     return 0
-
-
-def start_of(text: str) -> str | Position | int:
-    """Read the option --from.
-
-    Raises:
-        StartError: It means nothing.
-    """
-    if text in {"snapshot", "now"} or re.fullmatch(r"-\d+(\.\d+)?[smhd]", text):
-        return text
-    if found := re.fullmatch(r"([0-9a-f]{16}):(\d+)", text):
-        return Position(found[1], int(found[2]))
-    try:
-        return int(datetime.fromisoformat(text).astimezone().timestamp() * 1e6)
-    except ValueError:
-        raise StartError(text) from None
 
 
 async def _follow(options: argparse.Namespace) -> None:

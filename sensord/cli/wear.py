@@ -10,7 +10,7 @@ from typing import NamedTuple
 import uvloop
 
 from sensord.cli.info import duration_text
-from sensord.cli.tail import DEFAULT_URL, duration
+from sensord.cli.options import DEFAULT_URL, duration
 from sensord.client import Client
 from sensord.errors import SensordError
 from sensord.log.journal import Reader, forecast_bytes_per_day, years_left

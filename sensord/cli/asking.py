@@ -1,39 +1,16 @@
-"""What the commands that write have in common."""
+"""Ask a daemon for one thing and print the answer."""
 
 from __future__ import annotations
 
-import argparse
 import asyncio
 import json
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
-from sensord.cli.tail import DEFAULT_URL
 from sensord.client import Client
 from sensord.errors import ProtocolError, SensordError
-from sensord.model import Value
 
-__all__ = ["asked", "configure_client", "value_of"]
-
-
-def value_of(text: str) -> Value:
-    """Read a value: JSON, and what is none is a text."""
-    try:
-        found: Value = json.loads(text)
-    except ValueError:
-        return text
-    return found
-
-
-def configure_client(parser: argparse.ArgumentParser) -> None:
-    """Declare where the daemon is, and who the command is to it."""
-    parser.add_argument("--url", default=DEFAULT_URL, help="the daemon (default: %(default)s)")
-    parser.add_argument(
-        "--identity",
-        type=Path,
-        metavar="FILE",
-        help="be the same client each time, so that what it holds and its keys outlive the command",
-    )
+__all__ = ["asked"]
 
 
 def asked(
