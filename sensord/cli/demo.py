@@ -25,8 +25,8 @@ import uvloop
 
 from sensord import logs
 from sensord.app import App
+from sensord.cli.lines import as_line
 from sensord.cli.options import DEFAULT_URL
-from sensord.cli.tail import as_line
 from sensord.client import Client, Update
 from sensord.config.load import parse
 from sensord.decode import registry as decoders

@@ -10,8 +10,8 @@ from collections.abc import Callable, Iterable
 
 import uvloop
 
+from sensord.cli.lines import as_json, as_line, gap_line, plain_value
 from sensord.cli.options import StartError, configure_url, count, duration, start_of
-from sensord.cli.tail import as_json, as_line, gap_line, plain_value
 from sensord.client import (
     Client,
     Complete,

@@ -1,0 +1,81 @@
+"""Readings and gaps as lines: for people, and as JSON for programs."""
+
+from __future__ import annotations
+
+import json
+
+from sensord.client import Gap, Item, PhaseChange, Update
+from sensord.model import Value
+from sensord.wallclock import iso
+
+__all__ = ["as_json", "as_line", "gap_line", "plain_value"]
+
+
+def as_line(item: Item) -> str | None:
+    """Write a reading as a line of a table; other items make none."""
+    if not isinstance(item, Update):
+        return None
+    reading, metadata = item.reading, item.channel.metadata
+    when = (iso(reading.time_us) or "?")[11:23]
+    value = plain_value(reading.value, metadata.decimals)
+    notes = []
+    if reading.quality.level:
+        notes.append(f"{reading.quality.level.name.lower()}: {reading.quality.reason}")
+    if reading.restates and not reading.quality.level:
+        notes.append("confirmed")
+    note = f"  ({', '.join(notes)})" if notes else ""
+    return f"{when}  {item.topic:<40} {value:>12} {metadata.unit}{note}".rstrip()
+
+
+def plain_value(value: Value, decimals: int | None) -> str:
+    """Write a value as people do, with the decimals of its channel."""
+    if isinstance(value, float):
+        return f"{value:.{decimals}f}" if decimals is not None else f"{value:.10g}"
+    if isinstance(value, str):
+        return value
+    return json.dumps(value, ensure_ascii=False)
+
+
+def as_json(item: Item) -> str | None:
+    """Write a reading or a gap as a JSON object."""
+    if isinstance(item, PhaseChange):
+        return None
+    if isinstance(item, Gap):
+        told: dict[str, object] = {"gap": item.reason, "count": item.count, "lost": item.lost}
+        return json.dumps(told, ensure_ascii=False)
+    channel, reading = item.channel, item.reading
+    told = {
+        "topic": channel.topic,
+        "time_us": reading.time_us,
+        "time": iso(reading.time_us),
+        "value": reading.value,
+        "unit": channel.metadata.unit,
+        "quality": reading.quality.level.name.lower(),
+    }
+    if reading.quality.reason:
+        told["reason"] = reading.quality.reason
+    if reading.restates:
+        told["restated_us"] = item.told_us
+    if item.is_last_value:
+        told["snapshot"] = True
+    return json.dumps(told, ensure_ascii=False)
+
+
+_REASONS = {
+    "expired": "older than what is still held",
+    "missing": "not in the journal",
+    "conflated": "newer values took their place",
+    "epoch_changed": "the position belongs to another log; beginning with the last values",
+    "ahead": "the position is beyond the end; beginning with the last values",
+}
+
+
+def gap_line(gap: Gap) -> str:
+    """Write a gap for people."""
+    why = _REASONS.get(gap.reason, gap.reason)
+    if gap.detail:
+        why += f" ({gap.detail})"
+    if gap.start is None and gap.stop is None:
+        return f"-- {why}"
+    count = "readings" if gap.count is None else f"{gap.count} readings"
+    return f"-- {count} missing: {why}"
