@@ -1,6 +1,7 @@
 """The tree of errors, branched by who must act.
 
     SensordError
+    ├── UsageError          whoever typed the command: its options do not go together
     ├── ConfigError         the operator: mend the configuration
     ├── DeviceError         time: the supervisor tries again
     ├── ProtocolError       the peer: it sent what `docs/protocol.md` does not allow
@@ -23,11 +24,16 @@ __all__ = [
     "JournalError",
     "ProtocolError",
     "SensordError",
+    "UsageError",
 ]
 
 
 class SensordError(Exception):
     """Anything that sensord itself says went wrong."""
+
+
+class UsageError(SensordError):
+    """The options of a command do not go together, or one means nothing."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from typing import Protocol, cast
 
 import sensord
-from sensord.errors import SensordError
+from sensord.errors import SensordError, UsageError
 
 __all__ = ["main"]
 
@@ -22,14 +22,18 @@ COMMANDS = {
     "demo": "run the whole chain without hardware or broker",
     "tail": "follow readings of a running daemon",
     "history": "show what was: readings, or what each interval comes to",
+    "get": "show the last values of topics",
     "topics": "list topics with their units and kinds",
     "devices": "list devices and how they fare",
     "clients": "list who is connected and what they watch",
+    "controls": "list what can be set and called",
     "set": "set a topic that a device lets clients write",
     "call": "call an action of a device, or a service",
+    "serve": "offer a service: run a program for each call of it",
     "lease": "hold a device, a topic or an action, so that nobody else acts on it",
     "send": "send a message to other clients",
-    "publish": "publish a reading of a topic that is open for clients",
+    "receive": "show messages of other clients",
+    "publish": "publish readings of a topic that is open for clients",
     "put": "write shared state",
     "delete": "delete shared state",
     "ack": "acknowledge the alarm that a topic shows",
@@ -50,13 +54,14 @@ DESCRIPTION = "The daemon between ugly sensors and the people who need their rea
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; return its exit status: 0 done, 1 failed, 2 asked for wrongly."""
-    name, options = _parsed(_joined(sys.argv[1:] if arguments is None else arguments))
+    name = ""
     try:
+        name, options = _parsed(_joined(sys.argv[1:] if arguments is None else arguments))
         status: int = _module(name).run(options)
         sys.stdout.flush()
     except SensordError as exc:
         print(exc, file=sys.stderr)
-        return 1
+        return 2 if isinstance(exc, UsageError) else 1
     except KeyboardInterrupt:
         return 130
     except BrokenPipeError:

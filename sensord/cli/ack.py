@@ -25,4 +25,4 @@ def run(options: argparse.Namespace) -> int:
         await SharedState(client).acknowledge(options.topic, options.text)
         return f"state/alarms/{options.topic}"
 
-    return asked(options.url, "ack", acknowledge, options.identity)
+    return asked(options, "ack", acknowledge)

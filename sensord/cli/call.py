@@ -6,7 +6,7 @@ import argparse
 import json
 
 from sensord.cli.asking import asked
-from sensord.cli.options import value_of
+from sensord.cli.options import check_key, value_of
 from sensord.cli.set import configure_act
 from sensord.client import Client, Control
 from sensord.model import Value
@@ -16,7 +16,9 @@ __all__ = ["configure", "run"]
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
-    parser.add_argument("name", help="<device>/<action>, or a service")
+    parser.add_argument(
+        "name", help="<device>/<action>, or a service; `sensord controls` lists them"
+    )
     parser.add_argument("args", nargs="*", type=_argument, metavar="ARG=VALUE")
     configure_act(parser)
 
@@ -29,12 +31,16 @@ def _argument(text: str) -> tuple[str, Value]:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Call it and print what it tells."""
+    """Call it and print what it tells: a line for each part of a long answer, then its end."""
+    check_key(options)
 
     async def call(client: Client) -> str:
-        done = await Control(client).call(
+        calling = Control(client).calling(
             options.name, dict(options.args), key=options.key, timeout_s=options.timeout
         )
+        async for part in calling:
+            print(json.dumps(part.value, ensure_ascii=False), flush=True)
+        done = calling.value
         return "" if done is None else json.dumps(done, ensure_ascii=False)
 
-    return asked(options.url, "call", call, options.identity)
+    return asked(options, "call", call)

@@ -24,4 +24,4 @@ def run(options: argparse.Namespace) -> int:
     async def delete(client: Client) -> str:
         return str(await SharedState(client).delete(options.topic, options.version))
 
-    return asked(options.url, "delete", delete, options.identity)
+    return asked(options, "delete", delete)

@@ -15,7 +15,7 @@ from typing import Self
 
 from sensord.capture import open_any
 from sensord.cli.info import describe_hole
-from sensord.errors import SensordError
+from sensord.errors import SensordError, UsageError
 from sensord.log.journal import Hole
 from sensord.recordings import Selection, in_order, scan_all
 from sensord.recordings.outputs import Format, open_output
@@ -30,7 +30,7 @@ _QUIET_S = 1.0
 _REFRESH_S = 0.2
 
 
-class BoundError(SensordError):
+class BoundError(UsageError):
     """The text given to --from or --to means nothing."""
 
     def __str__(self) -> str:
@@ -131,7 +131,7 @@ def selection_of(
     for topic in topics:
         # Others' topics may begin with a slash.
         if fault := filter_fault(topic.removeprefix("/")):
-            raise SensordError(f"{topic}: {fault}")
+            raise UsageError(f"{topic}: {fault}")
     first, since_us = bound_of(start, newest_us)
     end, until_us = bound_of(stop, newest_us)
     return Selection(topics, first, end, since_us, until_us, limit)
@@ -142,7 +142,7 @@ def _format_of(name: str | None, output: Path | None) -> Format:
     is_known = ending in {form.value for form in Format}
     form = Format(name or (ending if is_known else Format.CSV))
     if output is None and not form.is_text:
-        raise SensordError(f"{form} needs a file: -o FILE.{form}")
+        raise UsageError(f"{form} needs a file: -o FILE.{form}")
     return form
 
 

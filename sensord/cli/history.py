@@ -8,12 +8,17 @@ import json
 import sys
 from collections.abc import Callable, Iterable
 
-import uvloop
-
+from sensord.cli.asking import being, client_for
 from sensord.cli.lines import as_json, as_line, gap_line, plain_value
-from sensord.cli.options import StartError, configure_url, count, duration, start_of
+from sensord.cli.options import (
+    StartError,
+    check_filters,
+    configure_client,
+    count,
+    duration,
+    start_of,
+)
 from sensord.client import (
-    Client,
     Complete,
     Gap,
     History,
@@ -23,10 +28,9 @@ from sensord.client import (
     Summary,
     Update,
 )
-from sensord.errors import ProtocolError, SensordError
+from sensord.errors import UsageError
 from sensord.model import Position
 from sensord.recordings.texts import csv_field
-from sensord.topics import filter_fault
 from sensord.wallclock import iso
 
 __all__ = ["configure", "run"]
@@ -37,7 +41,7 @@ SUMMARY_COLUMNS = ("time", "topic", "count", "first", "last", "min", "max", "mea
 Answered = Item | Summary | Complete
 
 
-class PlaceError(SensordError):
+class PlaceError(UsageError):
     """The text given to --from or --to means nothing."""
 
     def __str__(self) -> str:
@@ -49,7 +53,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
     add = parser.add_argument
     add("topics", nargs="*", default=["#"], help="filters, + and # as in MQTT (default: #)")
-    configure_url(parser)
+    configure_client(parser)
     add(
         "--from",
         dest="start",
@@ -68,15 +72,12 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Ask, and show what is answered; return the exit status."""
-    for topic in options.topics:
-        if fault := filter_fault(topic):
-            raise SensordError(f"{topic}: {fault}")
+    check_filters(options.topics)
     if options.follow and not (options.stop is None and options.limit is None):
-        raise SensordError("what is followed has no end: leave out --follow, or --to and --limit")
+        raise UsageError("what is followed has no end: leave out --follow, or --to and --limit")
     start = _place("--from", options.start)
     stop = None if options.stop in {None, "now"} else _place("--to", options.stop)
-    uvloop.run(_ask(options, start, stop))
-    return 0
+    return being(lambda: _ask(options, start, stop))
 
 
 def _place(option: str, text: str) -> str | Position | int:
@@ -93,7 +94,7 @@ async def _ask(
 ) -> None:
     show = _shower(options)
     limit, follow = options.limit, options.follow
-    async with Client(options.url, name="sensord history") as client:
+    async with client_for(options, "history", stays=follow) as client:
         asked: History | Summaries
         if options.interval is None:
             asked = client.history(
@@ -108,15 +109,12 @@ async def _ask(
                 limit=limit,
                 follow=follow,
             )
-        try:
-            async for item in asked:
-                if (line := show(item)) is not None:
-                    print(line, flush=follow)
-                if isinstance(item, Gap) and not options.json:
-                    sys.stdout.flush()
-                    print(gap_line(item), file=sys.stderr)
-        except ProtocolError as exc:
-            raise SensordError(exc.message) from exc
+        async for item in asked:
+            if (line := show(item)) is not None:
+                print(line, flush=follow)
+            if isinstance(item, Gap) and not options.json:
+                sys.stdout.flush()
+                print(gap_line(item), file=sys.stderr)
     if asked.is_complete is False and asked.position is not None:
         epoch, offset = asked.position
         print(f"-- there may be more; go on with --from {epoch}:{offset}", file=sys.stderr)

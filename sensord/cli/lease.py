@@ -8,9 +8,9 @@ import sys
 
 from sensord.cli.asking import asked
 from sensord.cli.options import configure_client, duration
+from sensord.cli.rows import clock_of
 from sensord.client import Client, Control, Lease
-from sensord.errors import SensordError
-from sensord.wallclock import iso
+from sensord.errors import UsageError
 
 __all__ = ["configure", "run"]
 
@@ -44,26 +44,28 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Do it, and print who holds what until when."""
     if options.act == "list":
-        return asked(options.url, "lease", _list)
+        if options.subject is not None:
+            raise UsageError("list shows all leases: leave the subject out")
+        return asked(options, "lease", _list)
     if options.subject is None:
-        raise SensordError(f"say what to {options.act}")
+        raise UsageError(f"say what to {options.act}")
     if options.identity is None and options.act != "hold":
-        raise SensordError("say --identity FILE, or the next command is a stranger to this lease")
+        raise UsageError("say --identity FILE, or the next command is a stranger to this lease")
 
     async def act(client: Client) -> str:
         control = Control(client)
         match options.act:
             case "take":
-                return _line(await control.take(options.subject, options.duration))
+                return _taken(await control.take(options.subject, options.duration), options)
             case "renew":
-                return _line(await control.renew(options.subject, options.duration))
+                return _taken(await control.renew(options.subject, options.duration), options)
             case "give-back":
                 await control.give_back(options.subject)
                 return ""
             case _:
                 return await _hold(client, options.subject, options.duration)
 
-    return asked(options.url, "lease", act, options.identity)
+    return asked(options, "lease", act, stays=True)
 
 
 async def _hold(client: Client, subject: str, duration_s: float) -> str:
@@ -87,11 +89,22 @@ async def _list(client: Client) -> str:
     for update in await client.get("$sys/leases/#"):
         told = update.reading.value
         if isinstance(told, dict) and isinstance(told["holder"], dict):
-            until = iso(told["until_us"]) if isinstance(told["until_us"], int) else ""
             holder = told["holder"]
+            until = clock_of(told["until_us"])
             lines.append(f"{told['subject']:<40} {holder['name']} ({holder['id']}) until {until}")
+    if not lines:
+        print("-- nobody holds anything", file=sys.stderr)
     return "\n".join(lines)
 
 
 def _line(lease: Lease) -> str:
-    return f"{lease.subject} is held until {iso(lease.until_us)}"
+    return f"{lease.subject} is held until {clock_of(lease.until_us)}"
+
+
+def _taken(lease: Lease, options: argparse.Namespace) -> str:
+    """Say until when, and what it takes to keep it so long."""
+    asked_us, given_us = round(options.duration * 1e6), lease.until_us - lease.since_us
+    shorter = ", the longest that the daemon allows" if given_us < asked_us else ""
+    keep = f"-- as long as you come back with --identity {options.identity} within its grace time"
+    print(keep, file=sys.stderr)
+    return f"{_line(lease)}{shorter}"

@@ -5,22 +5,32 @@ from __future__ import annotations
 import argparse
 import json
 import re
+from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
 
-from sensord.errors import SensordError
+from sensord.errors import UsageError
 from sensord.model import Position, Value
+from sensord.topics import filter_fault
 
 __all__ = [
     "DEFAULT_URL",
     "StartError",
+    "check_filters",
+    "check_key",
     "configure_client",
+    "configure_key",
     "configure_url",
     "count",
     "duration",
     "start_of",
     "value_of",
 ]
+
+MAX_NAME_CHARACTERS = 80
+
+SHOWN_CHARACTERS = 80
+"""Of a text that is refused."""
 
 DEFAULT_URL = "ws://127.0.0.1:8765"
 
@@ -31,7 +41,7 @@ def configure_url(parser: argparse.ArgumentParser) -> None:
 
 
 def configure_client(parser: argparse.ArgumentParser) -> None:
-    """Declare where the daemon is, and who the command is to it."""
+    """Declare where the daemon is, and who the command is to it and to others."""
     configure_url(parser)
     parser.add_argument(
         "--identity",
@@ -39,6 +49,37 @@ def configure_client(parser: argparse.ArgumentParser) -> None:
         metavar="FILE",
         help="be the same client each time, so that what it holds and its keys outlive the command",
     )
+    parser.add_argument(
+        "--name", type=_name, help="what others see (default: the command and you, at this host)"
+    )
+
+
+def configure_key(parser: argparse.ArgumentParser, what: str) -> None:
+    """Declare what tells one act or message from another."""
+    parser.add_argument(
+        "--key",
+        default="",
+        help=f"with the same key it is the same {what}, never a second one; needs --identity",
+    )
+
+
+def check_key(options: argparse.Namespace) -> None:
+    """Refuse a key that would tell nothing.
+
+    Raises:
+        UsageError: The next command would be another client, with keys of its own.
+    """
+    if options.key and options.identity is None:
+        raise UsageError(
+            "say --identity FILE beside --key: a key is told apart for one client only"
+        )
+
+
+def _name(text: str) -> str:
+    if not text.isprintable() or not 1 <= len(text) <= MAX_NAME_CHARACTERS:
+        wanted = f"a name of 1 to {MAX_NAME_CHARACTERS} characters"
+        raise argparse.ArgumentTypeError(f"{text}: expected {wanted}")
+    return text
 
 
 def duration(text: str) -> float:
@@ -65,15 +106,38 @@ def count(text: str) -> int:
 
 
 def value_of(text: str) -> Value:
-    """Read a value: JSON, and what is none is a text."""
+    """Read a value: JSON, and what is none is a text.
+
+    Raises:
+        argparse.ArgumentTypeError: It begins as JSON does, and is none.
+    """
+    try:
+        text.encode()
+    except UnicodeEncodeError as exc:
+        raise argparse.ArgumentTypeError("a value that is not UTF-8 text") from exc
     try:
         found: Value = json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError) as exc:
+        if text[:1] in {"{", "[", '"'}:
+            wanted = "send JSON, or a text that begins otherwise"
+            shown = text if len(text) <= SHOWN_CHARACTERS else f"{text[:SHOWN_CHARACTERS]}…"
+            raise argparse.ArgumentTypeError(f"{shown}: not JSON, {exc}; {wanted}") from exc
         return text
     return found
 
 
-class StartError(SensordError):
+def check_filters(topics: Sequence[str]) -> None:
+    """Refuse what is no filter.
+
+    Raises:
+        UsageError: It says which, and why.
+    """
+    for topic in topics:
+        if fault := filter_fault(topic):
+            raise UsageError(f"{topic}: {fault}")
+
+
+class StartError(UsageError):
     """The text given to --from means nothing."""
 
     def __str__(self) -> str:
@@ -95,5 +159,5 @@ def start_of(text: str) -> str | Position | int:
         return Position(found[1], int(found[2]))
     try:
         return int(datetime.fromisoformat(text).astimezone().timestamp() * 1e6)
-    except ValueError:
+    except (ValueError, OverflowError):  # the second: it lies outside of the years that there are
         raise StartError(text) from None

@@ -28,4 +28,4 @@ def run(options: argparse.Namespace) -> int:
         state = SharedState(client)
         return str(await state.put(options.topic, options.value, options.version))
 
-    return asked(options.url, "put", put, options.identity)
+    return asked(options, "put", put)

@@ -32,7 +32,7 @@ from sensord.client import (
     Subscription,
     Update,
 )
-from sensord.errors import SensordError
+from sensord.errors import SensordError, UsageError
 from sensord.log.journal import Batch, Hole
 from sensord.model import Position
 from sensord.recordings.mcap_output import McapOutput
@@ -79,7 +79,7 @@ def run(options: argparse.Namespace) -> int:
     topics = options.topics or list(TOPICS)
     for topic in topics:
         if fault := filter_fault(topic):
-            raise SensordError(f"{topic}: {fault}")
+            raise UsageError(f"{topic}: {fault}")
     must_be_new(options.output)
     return uvloop.run(_record(options, topics))
 
@@ -139,7 +139,7 @@ def _stop_us(text: str | None, now_us: int) -> int | None:
     try:
         return round(datetime.fromisoformat(text).astimezone().timestamp() * 1e6)
     except (ValueError, OverflowError, OSError):
-        raise SensordError(f"--to {text}: expected now, -5m, or a time (ISO 8601)") from None
+        raise UsageError(f"--to {text}: expected now, -5m, or a time (ISO 8601)") from None
 
 
 def _text(position: Position) -> str:

@@ -16,7 +16,7 @@ from sensord.cli.capture import device_of
 from sensord.cli.export import selection_of
 from sensord.cli.options import DEFAULT_URL, duration
 from sensord.config.tree import Server as Listening
-from sensord.errors import SensordError
+from sensord.errors import UsageError
 from sensord.player import MAX, Options
 from sensord.recordings import Recording, Span, in_order
 from sensord.replaying import TOPICS, Replaying
@@ -83,12 +83,12 @@ def run(options: argparse.Namespace) -> int:
     """Serve until interrupted."""
     logs.setup("info")
     if options.loop and options.exit:
-        raise SensordError("--loop never ends, so --exit would never come")
+        raise UsageError("--loop never ends, so --exit would never come")
     listen = tuple(options.listen or [DEFAULT_URL.removeprefix("ws://")])
     for _, fault in Listening(listen=listen, insecure=options.insecure).faults():
-        raise SensordError(f"--listen: {fault.replace('say insecure = true', 'say --insecure')}")
+        raise UsageError(f"--listen: {fault.replace('say insecure = true', 'say --insecure')}")
     if (options.config is None) is not (options.device is None):
-        raise SensordError("--config and --device go together: both say how captures are decoded")
+        raise UsageError("--config and --device go together: both say how captures are decoded")
     device = device_of(options.config, options.device) if options.config else None
     recordings = in_order([open_any(path, device) for path in options.files])
     for recording, _ in recordings:

@@ -8,11 +8,9 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
-import uvloop
-
-from sensord.cli.options import configure_url
+from sensord.cli.asking import being, client_for
+from sensord.cli.options import configure_client
 from sensord.client import Again, Client, Complete, Listing, Row
-from sensord.errors import ProtocolError, SensordError
 from sensord.wallclock import iso
 
 __all__ = ["clock_of", "configure", "show"]
@@ -21,7 +19,7 @@ __all__ = ["clock_of", "configure", "show"]
 def configure(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
     add = parser.add_argument
-    configure_url(parser)
+    configure_client(parser)
     add("--follow", action="store_true", help="go on with every change")
     add("--json", action="store_true", help="one JSON object a line")
 
@@ -30,21 +28,15 @@ def show(
     options: argparse.Namespace,
     name: str,
     ask: Callable[[Client], Listing],
+    head: str,
     line: Callable[[dict[str, Any]], str],
 ) -> int:
-    """Ask, and show each row as a line; return the exit status."""
-    uvloop.run(_show(options, name, ask, line))
-    return 0
+    """Ask, and show each row as a line under the head; return the exit status."""
 
-
-async def _show(
-    options: argparse.Namespace,
-    name: str,
-    ask: Callable[[Client], Listing],
-    line: Callable[[dict[str, Any]], str],
-) -> None:
-    async with Client(options.url, name=f"sensord {name}") as client:
-        try:
+    async def run() -> None:
+        async with client_for(options, name, stays=options.follow) as client:
+            if not options.json:
+                print(head, flush=options.follow)
             async for item in ask(client):
                 match item:
                     case Row(fields):
@@ -54,8 +46,8 @@ async def _show(
                         print("-- these are all; changes follow", file=sys.stderr)
                     case Again():
                         print("-- connected again: all of them anew", file=sys.stderr)
-        except ProtocolError as exc:
-            raise SensordError(exc.message) from exc
+
+    return being(run)
 
 
 def clock_of(time_us: object) -> str:

@@ -5,11 +5,17 @@ from __future__ import annotations
 import argparse
 
 from sensord.cli.asking import asked
-from sensord.cli.options import configure_client, duration, value_of
-from sensord.client import Client
+from sensord.cli.options import check_key, configure_client, configure_key, duration, value_of
+from sensord.client import Client, Receipt
 from sensord.errors import SensordError
 
 __all__ = ["configure", "run"]
+
+_TOLD = {
+    "away": "kept: it is away, or does not receive",
+    "unknown": "refused: no such client; `sensord clients` lists them",
+    "full": "refused: too many messages wait for it",
+}
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -21,7 +27,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     )
     to.add_argument("--group", metavar="NAME", default="", help="all in a group")
     to.add_argument("--watching", metavar="TOPIC", default="", help="all who watch a topic")
-    parser.add_argument("--key", default="", help="with the same key it is the same message")
+    configure_key(parser, "message")
     parser.add_argument(
         "--wait", type=duration, default=5.0, help="for how long to tell what becomes of it"
     )
@@ -30,9 +36,10 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Send it and print what becomes of it, a line for each receiver."""
+    check_key(options)
 
     async def send(client: Client) -> str:
-        told: dict[str, str] = {}
+        told: dict[str, Receipt] = {}
         sending = client.send_to(
             options.body,
             client=options.to,
@@ -42,9 +49,16 @@ def run(options: argparse.Namespace) -> int:
             wait_s=options.wait,
         )
         async for receipt in sending:
-            told[receipt.client] = f"{receipt.status} {receipt.reason}".rstrip()
+            told[receipt.client] = receipt
         if not told:
             raise SensordError("nobody is there to get it")
-        return "\n".join(f"{name} {status}" for name, status in told.items())
+        lines = "\n".join(f"{name} {_line(receipt)}" for name, receipt in told.items())
+        if all(receipt.status == "refused" for receipt in told.values()):
+            raise SensordError(lines)
+        return lines
 
-    return asked(options.url, "send", send, options.identity)
+    return asked(options, "send", send)
+
+
+def _line(receipt: Receipt) -> str:
+    return _TOLD.get(receipt.reason or receipt.status, receipt.status)

@@ -6,7 +6,7 @@ import argparse
 import json
 
 from sensord.cli.asking import asked
-from sensord.cli.options import configure_client, duration, value_of
+from sensord.cli.options import check_key, configure_client, configure_key, duration, value_of
 from sensord.client import Client, Control
 
 __all__ = ["configure", "configure_act", "run"]
@@ -14,24 +14,23 @@ __all__ = ["configure", "configure_act", "run"]
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
-    parser.add_argument("topic", help="one that a device declares writable")
+    parser.add_argument(
+        "topic", help="one that a device declares writable; `sensord controls` lists them"
+    )
     parser.add_argument("value", type=value_of, help="JSON, or a text")
     configure_act(parser)
 
 
 def configure_act(parser: argparse.ArgumentParser) -> None:
     """Declare what `sensord set` and `sensord call` have in common."""
-    parser.add_argument(
-        "--key",
-        default="",
-        help="with the same key and identity it is the same act, never a second",
-    )
+    configure_key(parser, "act")
     parser.add_argument("--timeout", type=duration, help="how long it may take, such as 2s")
     configure_client(parser)
 
 
 def run(options: argparse.Namespace) -> int:
     """Set it and print the value that was confirmed."""
+    check_key(options)
 
     async def set_(client: Client) -> str:
         done = await Control(client).set(
@@ -39,4 +38,4 @@ def run(options: argparse.Namespace) -> int:
         )
         return json.dumps(done, ensure_ascii=False)
 
-    return asked(options.url, "set", set_, options.identity)
+    return asked(options, "set", set_)

@@ -8,10 +8,9 @@ import sys
 import uvloop
 
 from sensord.cli.lines import as_json, as_line, gap_line
-from sensord.cli.options import configure_url, count, duration, start_of
+from sensord.cli.options import check_filters, configure_url, count, duration, start_of
 from sensord.client import Client, Gap, PhaseChange, Subscription, Update
-from sensord.errors import SensordError
-from sensord.topics import filter_fault
+from sensord.errors import UsageError
 
 __all__ = ["configure", "run"]
 
@@ -43,14 +42,12 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Follow until interrupted, or until enough was shown."""
-    for topic in options.topics:
-        if fault := filter_fault(topic):
-            raise SensordError(f"{topic}: {fault}")
+    check_filters(options.topics)
     if options.speed is not None:
         if options.start in {"snapshot", "now"}:
-            raise SensordError("--speed replays the past: say from when, such as --from -10m")
+            raise UsageError("--speed replays the past: say from when, such as --from -10m")
         if options.latest or options.period:
-            raise SensordError("--speed shows every reading: leave --latest and --period out")
+            raise UsageError("--speed shows every reading: leave --latest and --period out")
     uvloop.run(_follow(options))
     return 0
 

@@ -6,10 +6,12 @@ import argparse
 from typing import Any
 
 from sensord.cli import rows
-from sensord.errors import SensordError
-from sensord.topics import filter_fault
+from sensord.cli.options import check_filters
 
 __all__ = ["configure", "run"]
+
+
+HEAD = f"{'TOPIC':<40} {'TYPE':<7} {'KIND':<6} {'UNIT':<8} DESCRIPTION"
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -22,13 +24,12 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Show them; return the exit status."""
-    for topic in options.topics:
-        if fault := filter_fault(topic):
-            raise SensordError(f"{topic}: {fault}")
+    check_filters(options.topics)
     return rows.show(
         options,
         "topics",
         lambda client: client.topics(*options.topics, follow=options.follow),
+        HEAD,
         _line,
     )
 

@@ -35,7 +35,7 @@ from sensord.client.inflow import Arrived
 from sensord.client.messages import Inbox, Sending
 from sensord.client.queries import History, Listing, Summaries
 from sensord.client.replay import Replay
-from sensord.client.services import Asked, RejectedError, Service
+from sensord.client.services import Asked, FailedError, RejectedError, Service
 from sensord.client.state import Entry, SharedState
 from sensord.client.subscription import Subscription
 
@@ -50,6 +50,7 @@ __all__ = [
     "Complete",
     "Control",
     "Entry",
+    "FailedError",
     "Gap",
     "History",
     "Inbox",

@@ -14,9 +14,9 @@ import contextlib
 import itertools
 import logging
 import random
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidURI
@@ -36,6 +36,7 @@ from sensord.client.conversation import (
 from sensord.client.inflow import Inflow, Opened, place
 from sensord.client.replay import Replay
 from sensord.client.subscription import Subscription
+from sensord.conform import value_fault
 from sensord.errors import ProtocolError, SensordError
 from sensord.model import Position, Value
 from sensord.wire.frames import CODECS, Codec
@@ -56,6 +57,17 @@ STEADY_S = 10.0
 BUSY = range(4100, 4200)
 DO_NOT = frozenset({1002, 1003, 1007, 1008, 1009, *range(4200, 4300)})
 """Close codes after which coming back unchanged is pointless: `docs/protocol.md`, section 9."""
+
+
+VALUES = ("value", "body", "args")
+"""Fields of requests that hold what the program gave."""
+
+
+class _Packed(NamedTuple):
+    """A request, as it is sent."""
+
+    request: int
+    payload: bytes
 
 
 class ClientError(SensordError):
@@ -88,22 +100,38 @@ class Client(Asking):
     """
 
     def __init__(
-        self, url: str, *, name: str = "", encoding: str = "msgpack", key: str = ""
+        self,
+        url: str,
+        *,
+        name: str = "",
+        encoding: str = "msgpack",
+        key: str = "",
+        groups: Sequence[str] | None = None,
+        is_brief: bool = False,
     ) -> None:
+        """Connect nowhere yet.
+
+        ``key`` is that of an earlier client, to be the same one again; ``groups`` are those that it
+        is in, and None leaves them as they are. One that is brief is gone with its connection.
+        """
         self.server: dict[str, Any] = {}
         """The answer to hello: server, epoch, limits, ..."""
         self.id = ""
         """What other clients know this one by."""
         self._url = url
         self._key = key
-        self._name = name
+        self._hello: dict[str, Any] = {"op": "hello", "id": 1, "client": name}
+        if groups is not None:
+            self._hello["groups"] = list(groups)
+        if is_brief:
+            self._hello["brief"] = True
         self._codec: Codec = CODECS[f"sensord.v1.{encoding}"]
         self._numbers = itertools.count(2)
         self._inflows: dict[int, Inflow[Any]] = {}
         self._answers: dict[int, tuple[asyncio.Future[dict[str, Any]], bool]] = {}
         self._collected: dict[int, list[Update]] = {}
         self._only_as: dict[int, str] = {}  # the client's id that a request must be asked with
-        self._outbox: asyncio.Queue[dict[str, Any]] = asyncio.Queue(OUTBOX)
+        self._outbox: asyncio.Queue[_Packed] = asyncio.Queue(OUTBOX)
         self._socket: ClientConnection | None = None
         self._task: asyncio.Task[None] | None = None
         self._ended: ClientError | None = None
@@ -192,8 +220,12 @@ class Client(Asking):
 
     def fits(self, message: dict[str, Any]) -> bool:
         """Tell whether a request is small enough for the server, which hangs up on larger ones."""
-        limit = self.server.get("limits", {}).get("message_bytes")
-        return limit is None or len(self._codec.message(message)) <= limit
+        return self._limit is None or len(self._codec.message(message)) <= self._limit
+
+    @property
+    def _limit(self) -> int | None:
+        found = self.server.get("limits", {}).get("message_bytes")
+        return found if isinstance(found, int) else None
 
     async def ask(self, op: str, fields: Mapping[str, object]) -> dict[str, Any]:
         """Send a request that is answered at once; return the answer.
@@ -280,14 +312,30 @@ class Client(Asking):
         """Send a request when there is a connection.
 
         Raises:
-            ClientError: There will be none any more, or too many wait for one.
+            ClientError: There will be none any more, too many wait for one, or it cannot be sent.
         """
         if self._ended is not None:
             raise self._ended
+        packed = self._pack(message)
         try:
-            self._outbox.put_nowait(message)
+            self._outbox.put_nowait(packed)
         except asyncio.QueueFull:
             raise ClientError(f"more than {OUTBOX} requests wait to be sent") from None
+
+    def _pack(self, message: dict[str, Any]) -> _Packed:
+        """Encode a request: what is wrong with it is its caller's error, not the connection's."""
+        for field in VALUES:
+            if fault := value_fault(message.get(field)):
+                raise ClientError(f"{field}: cannot be sent, {fault}")
+        try:
+            payload = self._codec.message(message)
+        except (TypeError, ValueError, OverflowError) as exc:
+            raise ClientError(f"the request cannot be sent: {exc}") from exc
+        limit = self._limit
+        if limit is not None and len(payload) > limit:
+            text = f"the request cannot be sent: {len(payload)} bytes, and the server takes {limit}"
+            raise ClientError(text)
+        return _Packed(message["id"], payload)
 
     # -- staying connected -------------------------------------------------------------------------
 
@@ -299,10 +347,12 @@ class Client(Asking):
         """
         try:
             self._socket = await self._open()
-            return await self._hello(self._socket)
+            return await self._greet(self._socket)
         except (OSError, InvalidHandshake, ConnectionClosed, ProtocolError) as exc:
             # Some of them, such as a time-out, have no text.
             why, code = str(exc) or type(exc).__name__, 1006
+            if isinstance(exc, ConnectionRefusedError):
+                why = "nothing listens there; is the daemon running?"
             if isinstance(exc, ConnectionClosed) and exc.rcvd is not None:
                 code = exc.rcvd.code
             raise ClientError(f"cannot connect to {self._url}: {why}", code) from exc
@@ -322,13 +372,11 @@ class Client(Asking):
             why = "not an address of a monitor; say ws://host:port"
             raise ClientError(f"cannot connect to {self._url}: {why}") from exc
 
-    async def _hello(self, socket: ClientConnection) -> Conversation:
+    async def _greet(self, socket: ClientConnection) -> Conversation:
         conversation = Conversation(self._codec)
         try:
-            hello = {"op": "hello", "id": 1, "client": self._name}
-            if self._key:
-                hello["key"] = self._key
-            await self._send(hello)
+            key = {"key": self._key} if self._key else {}
+            await self._send(self._codec.message({**self._hello, **key}))
             async with asyncio.timeout(CONNECT_S):
                 event = conversation.received(await socket.recv(decode=False))
             if isinstance(event, Refused):
@@ -344,9 +392,8 @@ class Client(Asking):
             self.id, self._key = str(me.get("id", "")), str(me.get("key", ""))
         return conversation
 
-    async def _send(self, message: dict[str, Any]) -> None:
+    async def _send(self, payload: bytes) -> None:
         assert self._socket is not None
-        payload = self._codec.message(message)
         await self._socket.send(payload, text=self._codec.is_text)
 
     async def _keep(self, conversation: Conversation) -> None:
@@ -385,16 +432,16 @@ class Client(Asking):
             inflow.lost()
             message = inflow.message()
             if message is not None:
-                self._outbox.put_nowait(message)
+                self._outbox.put_nowait(self._pack(message))
             elif inflow.is_over:
                 del self._inflows[inflow.request]
         while not asked.empty():
-            message = asked.get_nowait()
-            only_as = self._only_as.get(message["id"], self.id)
+            packed = asked.get_nowait()
+            only_as = self._only_as.get(packed.request, self.id)
             if only_as != self.id:
-                self._settle(message["id"], {}, StrangerError(only_as))
-            elif message["id"] in self._answers:
-                self._outbox.put_nowait(message)
+                self._settle(packed.request, {}, StrangerError(only_as))
+            elif packed.request in self._answers:
+                self._outbox.put_nowait(packed)
 
     async def _serve(self, conversation: Conversation) -> tuple[str, int]:
         """Hand on what arrives until the connection ends; return why, and the close code."""
@@ -419,7 +466,7 @@ class Client(Asking):
     async def _send_requests(self) -> None:
         with contextlib.suppress(ConnectionClosed):
             while True:
-                await self._send(await self._outbox.get())
+                await self._send((await self._outbox.get()).payload)
 
     async def _deliver(self, event: Event) -> None:
         match event:

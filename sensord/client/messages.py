@@ -55,13 +55,27 @@ class Inbox(Query[Mail]):
     async def __aiter__(self) -> AsyncGenerator[Mail]:
         async for mail in super().__aiter__():
             yield mail
-            self._unhandled -= 1
-            if self._strange:
-                self._strange -= 1  # nobody waits to hear of it
-                continue
-            self._handled_last = mail.number
-            number = self._line.number()
-            self._line.send({"op": "ack", "id": number, "message": mail.number})
+            if self._is_handled(mail):
+                number = self._line.number()
+                self._line.send({"op": "ack", "id": number, "message": mail.number})
+
+    async def acknowledge(self, mail: Mail) -> None:
+        """Say that the message at hand has been handled, before leaving the iteration.
+
+        Raises:
+            ClientError: The connection is lost; then it comes again.
+        """
+        if self._is_handled(mail):
+            await self._line.ask("ack", {"message": mail.number})
+
+    def _is_handled(self, mail: Mail) -> bool:
+        """Note that it is; return whether the server is to be told."""
+        self._unhandled -= 1
+        if self._strange:
+            self._strange -= 1
+            return False
+        self._handled_last = mail.number
+        return True
 
 
 class Sending(Query[Receipt]):

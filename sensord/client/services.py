@@ -17,7 +17,7 @@ from sensord.conform import value_fault
 from sensord.errors import SensordError
 from sensord.model import Value
 
-__all__ = ["Asked", "Handler", "RejectedError", "Service"]
+__all__ = ["Asked", "FailedError", "Handler", "RejectedError", "Service"]
 
 log = logging.getLogger("sensord.client")
 
@@ -32,9 +32,19 @@ class RejectedError(SensordError):
 
     def __init__(self, message: str, reason: str = "rejected") -> None:
         super().__init__(message)
-        if not 1 <= len(reason) <= MAX_REASON_CHARACTERS or not reason.isprintable():
-            raise ValueError(f"a reason has 1 to {MAX_REASON_CHARACTERS} plain characters")
-        self.reason = reason
+        self.reason = _checked_reason(reason)
+
+
+class FailedError(SensordError):
+    """Raise it in a handler to say that a call failed, and that it may have acted all the same.
+
+    ``message`` says what to do; ``reason`` is a word for programs. Any other exception is logged
+    and told as ``failed``, too.
+    """
+
+    def __init__(self, message: str, reason: str = "failed") -> None:
+        super().__init__(message)
+        self.reason = _checked_reason(reason)
 
 
 class Asked:
@@ -163,6 +173,8 @@ class Service(Inflow[Called]):
                 fields = {"value": _checked(await self._handler(Asked(called, self._line)))}
         except RejectedError as exc:
             fields = _failed(exc.reason, str(exc), may_have_acted=False)
+        except FailedError as exc:
+            fields = _failed(exc.reason, str(exc), may_have_acted=True)
         # Whatever the program's function raises is the caller's answer, not the connection's end.
         except Exception as exc:
             if limit.expired():
@@ -175,6 +187,12 @@ class Service(Inflow[Called]):
             answer |= _failed("failed", "the answer is too large", may_have_acted=True)
         with contextlib.suppress(SensordError):  # the client has ended, or sends nothing
             self._line.send(answer)
+
+
+def _checked_reason(reason: str) -> str:
+    if not 1 <= len(reason) <= MAX_REASON_CHARACTERS or not reason.isprintable():
+        raise ValueError(f"a reason has 1 to {MAX_REASON_CHARACTERS} plain characters")
+    return reason
 
 
 def _checked(value: Value) -> Value:

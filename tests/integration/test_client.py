@@ -328,7 +328,7 @@ async def test_a_slow_reader_gets_everything_and_costs_little() -> None:
 async def test_nobody_listens() -> None:
     """Said in one line with the address."""
     url = f"ws://127.0.0.1:{free_port()}"
-    with pytest.raises(ClientError, match=f"^cannot connect to {url}: .*111"):
+    with pytest.raises(ClientError, match=f"^cannot connect to {url}: nothing listens"):
         async with Client(url):
             pass
 

@@ -187,7 +187,7 @@ def test_the_command_line_sets_calls_and_holds(
         with pytest.raises(SystemExit):
             main(["call", "tank/off", "minutes", *there])
         assert "expected a name and a value" in capsys.readouterr().err
-        assert said("lease", "take", "tank", *there)[0] == 1
+        assert said("lease", "take", "tank", *there)[0] == 2
         status, text, _ = said("lease", "take", "tank", "--for", "10m", *me)
         assert (status, text[:18]) == (0, "tank is held until")
         assert "sensord lease" in said("lease", "list", *there)[1]
@@ -195,5 +195,5 @@ def test_the_command_line_sets_calls_and_holds(
         assert (status, error[:33]) == (1, "held: tank is held by sensord lea")
         assert said("set", "tank/setpoint", "22", "--key", "k", *me) == (0, "22.0", "")
         assert said("lease", "give-back", "tank", *me) == (0, "", "")
-        assert said("lease", "list", *there) == (0, "", "")
+        assert said("lease", "list", *there) == (0, "", "-- nobody holds anything")
         assert (tmp_path / "me").stat().st_mode & 0o777 == 0o600

@@ -271,7 +271,7 @@ def test_tail_says_when_nobody_listens() -> None:
 def test_tail_refuses_what_it_does_not_understand(arguments: tuple[str, ...], said: str) -> None:
     """Before it connects."""
     done = sensord("tail", "--url", "ws://127.0.0.1:1", *arguments)
-    assert done.returncode == 1
+    assert done.returncode == 2
     assert done.stderr.startswith(said)
 
 

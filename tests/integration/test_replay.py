@@ -390,13 +390,13 @@ def test_what_is_asked_for_wrongly_is_said(journal: Path) -> None:
     """In one line, before anything is served."""
     there = str(journal)
     asked = [
-        ((there, "--loop", "--exit"), 1, "--loop never ends"),
-        ((there, "--listen", "0.0.0.0:8765"), 1, "say --insecure if everybody"),
-        ((there, "--listen", "nowhere"), 1, "expected"),
+        ((there, "--loop", "--exit"), 2, "--loop never ends"),
+        ((there, "--listen", "0.0.0.0:8765"), 2, "say --insecure if everybody"),
+        ((there, "--listen", "nowhere"), 2, "expected"),
         ((there, "--speed", "fast"), 2, "expected a number such as 2 or 0.5, or max"),
         ((there, "--speed", "0"), 2, "expected a number"),
-        ((there, "--topic", "a/#/b"), 1, "# may only be the last level"),
-        ((there, "--from", "noon"), 1, "noon: expected an offset"),
+        ((there, "--topic", "a/#/b"), 2, "# may only be the last level"),
+        ((there, "--from", "noon"), 2, "noon: expected an offset"),
         (("/nowhere",), 1, "cannot be opened"),
     ]
     for arguments, status, text in asked:

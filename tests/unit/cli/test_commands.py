@@ -30,7 +30,7 @@ def test_a_count_that_can_never_be_reached_is_refused(
 
 def test_options_may_stand_between_topics(capsys: pytest.CaptureFixture[str]) -> None:
     """`tail a --json b//c`: the second topic is read, and refused for what it is."""
-    assert main(["tail", "a", "--json", "b//c", "--url", "ws://127.0.0.1:1"]) == 1
+    assert main(["tail", "a", "--json", "b//c", "--url", "ws://127.0.0.1:1"]) == 2
     assert capsys.readouterr().err.startswith("b//c: ")
 
 

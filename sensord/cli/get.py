@@ -1,0 +1,36 @@
+"""`sensord get`: the last values of topics, once."""
+
+from __future__ import annotations
+
+import argparse
+
+from sensord.cli.asking import asked
+from sensord.cli.lines import as_json, as_line
+from sensord.cli.options import check_filters, configure_client
+from sensord.client import Client
+from sensord.errors import SensordError
+
+__all__ = ["configure", "run"]
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Declare the options."""
+    parser.add_argument(
+        "topics", nargs="*", default=["#"], help="filters, + and # as in MQTT (default: #)"
+    )
+    parser.add_argument("--json", action="store_true", help="one JSON object a line")
+    configure_client(parser)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Show them; return the exit status."""
+    check_filters(options.topics)
+    show = as_json if options.json else as_line
+
+    async def get(client: Client) -> str:
+        found = await client.get(*options.topics)
+        if not found:
+            raise SensordError(f"there is no value under {' '.join(options.topics)}")
+        return "\n".join(line for one in found if (line := show(one)) is not None)
+
+    return asked(options, "get", get)
