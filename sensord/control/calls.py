@@ -10,7 +10,7 @@ Names of actions of devices are ``<device>/<action>``; services have other names
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Hashable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -176,6 +176,14 @@ class Target(Protocol):
     @property
     def timeout_s(self) -> float:
         """How long one of its calls may take; a client may ask for less."""
+        ...
+
+    @property
+    def line(self) -> Hashable:
+        """What its calls wait for, one behind the other: its device, or the service itself.
+
+        Calls on one line are started in the order in which they were accepted.
+        """
         ...
 
     def check(self, args: Mapping[str, Value]) -> Mapping[str, Value]:

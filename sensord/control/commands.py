@@ -283,6 +283,8 @@ class _Target:
         self._commands = commands
         self._command = command
         self.timeout_s = command.timeout_s
+        self.line = commands
+        """Its device: one thing at a time is asked of that."""
 
     def check(self, args: Mapping[str, Value]) -> Mapping[str, Value]:
         """Return the arguments, typed and with defaults."""
@@ -290,8 +292,9 @@ class _Target:
         checked: dict[str, Value] = {}
         unknown = sorted(set(args) - set(command.arguments))
         if unknown:
-            known = ", ".join(command.arguments) or "none"
-            raise ProtocolError("bad_request", f"{unknown[0]}: no such argument; known are {known}")
+            known = ", ".join(command.arguments)
+            wanted = f"known are {known}" if known else "it takes none"
+            raise ProtocolError("bad_request", f"{unknown[0]}: no such argument; {wanted}")
         for name, argument in command.arguments.items():
             value = args.get(name, argument.default)
             if name not in args and argument.default is None:

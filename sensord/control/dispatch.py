@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from collections.abc import Callable, Mapping
+from collections import deque
+from collections.abc import Callable, Hashable, Mapping
+from dataclasses import dataclass
 from typing import NamedTuple
 
 from sensord.audit import Audit
@@ -35,6 +37,16 @@ class Accepted(NamedTuple):
     is_repeated: bool
 
 
+@dataclass(slots=True)
+class _Waiting:
+    """An act that was accepted and not started."""
+
+    call: Call
+    target: Target
+    is_ready: bool = False
+    """Whether its key is on the disk, if it has one."""
+
+
 class Dispatch:
     """Everything between a request to act and its outcome."""
 
@@ -54,6 +66,8 @@ class Dispatch:
         self._audit = audit
         self._bus = bus
         self._loop = loop
+        self._lines: dict[Hashable, deque[_Waiting]] = {}
+        """Acts that were accepted and not started, by the lines of their targets."""
         self._live: dict[tuple[str, str], Act] = {}
         self._deadlines: dict[tuple[str, str], asyncio.Handle] = {}
         self._before: dict[tuple[str, str], Value] = {}
@@ -139,19 +153,20 @@ class Dispatch:
     def _accept(self, act: Act, target: Target) -> None:
         call = act.call
 
-        def start(error: Exception | None) -> None:
-            if call.outcome is not None:
-                return
+        waiting = _Waiting(call, target)
+
+        def kept(error: Exception | None) -> None:
             if error is not None:
                 call.failed("unavailable", f"it was not sent: {error}")
-            else:
-                target.start(call)
+            waiting.is_ready = True
+            self._start(target.line)
 
         if act.is_kept:
             try:
-                self._keys.begin(act, start)
+                self._keys.begin(act, kept)
             except StoreError as exc:
                 raise ProtocolError("too_many", str(exc)) from exc
+        self._lines.setdefault(target.line, deque()).append(waiting)
         self._live[act.id] = act
         channel = self._bus.find(call.name) if act.what == "set" else None
         last = None if channel is None else self._bus.last(channel)
@@ -169,8 +184,20 @@ class Dispatch:
         )
         call.when_over(lambda _: self._over(act))
         self._deadlines[act.id] = self._loop.call_at(call.deadline, self._expire, call)
+        # One that ends by itself holds up nobody behind it.
+        call.when_over(lambda _: self._start(target.line))
         if not act.is_kept:
-            start(None)
+            kept(None)
+
+    def _start(self, line: Hashable) -> None:
+        """Start what is ready, up to one whose key is not on the disk yet: no act overtakes it."""
+        waiting = self._lines.get(line)
+        while waiting and (waiting[0].is_ready or waiting[0].call.outcome is not None):
+            first = waiting.popleft()
+            if first.call.outcome is None:
+                first.target.start(first.call)
+        if not waiting:
+            self._lines.pop(line, None)
 
     def _expire(self, call: Call) -> None:
         if call.is_acting:

@@ -47,7 +47,7 @@ class Lease:
 class _Held:
     """A lease with its timers."""
 
-    __slots__ = ("before", "is_void", "lease", "timers")
+    __slots__ = ("before", "is_told", "is_void", "lease", "timers")
 
     def __init__(self, lease: Lease, before: _Held | None = None) -> None:
         self.lease = lease
@@ -55,6 +55,8 @@ class _Held:
         """What was held until this is on the disk: that is what was promised."""
         self.is_void = False
         """The disk did not take it."""
+        self.is_told: bool = before is not None and before.is_told
+        """Whether anybody has been told that the holder has it."""
         self.timers: list[asyncio.Handle] = []
 
     def stop(self) -> None:
@@ -125,6 +127,7 @@ class Leases:
             if subject not in self._within:
                 self._written_told.add(subject)
             held = _Held(lease)
+            held.is_told = True
             self._hold(held)
             held.timers.append(self._loop.call_later(self._grace_s, self._look_for, held))
             self._tell(lease, "taken")
@@ -175,8 +178,7 @@ class Leases:
         self._check_room(subject)
         now_us = self._bus.now_us()
         lease = Lease(subject, who, now_us, self._until(now_us, duration_s))
-        self._keep(_Held(lease), done)
-        self._say(lease, "taken")
+        self._keep(_Held(lease), "taken", done)
         return lease
 
     def renew(self, subject: str, who: Identity, duration_s: float, done: Done) -> Lease:
@@ -232,9 +234,8 @@ class Leases:
         longest_us = self._until(now_us, self._longest_s)
         until_us = max(self._until(now_us, duration_s), min(old.until_us, longest_us))
         lease = Lease(old.subject, who, old.since_us, until_us)
-        self._keep(_Held(lease, held), done)
+        self._keep(_Held(lease, held), "renewed", done)
         held.stop()
-        self._say(lease, "renewed")
         return lease
 
     def _check_room(self, subject: str) -> None:
@@ -248,12 +249,18 @@ class Leases:
     def _until(self, now_us: int, duration_s: float) -> int:
         return now_us + round(min(duration_s, self._longest_s) * 1e6)
 
-    def _keep(self, held: _Held, done: Done) -> None:
-        """Hold a lease from now on, and go back to the one before if the disk does not take it."""
+    def _keep(self, held: _Held, why: str, done: Done) -> None:
+        """Hold a lease from now on, and go back to the one before if the disk does not take it.
+
+        It is told when it is on the disk, as its holder is.
+        """
 
         def kept(error: Exception | None) -> None:
             if error is None:
                 held.before = None
+                held.is_told = True
+                if held.lease.subject in self._held:  # or it has ended on its way to the disk
+                    self._say(held.lease, why)
             else:
                 self._go_back(held)
             done(error)
@@ -273,7 +280,6 @@ class Leases:
             return
         held.stop()
         self._hold(before)
-        self._tell(before.lease, "taken")
 
     def _hold(self, held: _Held) -> None:
         self._held[held.lease.subject] = held
@@ -292,7 +298,8 @@ class Leases:
         if self._held.get(lease.subject) is held:
             self._forget(lease.subject, done)
             del self._held[lease.subject]
-            self._say(lease, why)
+            if held.is_told:
+                self._say(lease, why)
 
     def _forget(self, subject: str, done: Done | None) -> None:
         """Take a lease from the disk: if that fails, a restart gives it back until its end."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Hashable, Mapping
 
 from sensord.audit import Audit
 from sensord.bus import Bus
@@ -64,6 +64,11 @@ class Offer:
         self._ask = ask
         self._open: dict[int, Call] = {}
         self._is_over = False
+
+    @property
+    def line(self) -> Hashable:
+        """Itself: its calls come to the client in order."""
+        return self
 
     def check(self, args: Mapping[str, Value]) -> Mapping[str, Value]:
         """Take the arguments as they are.

@@ -102,7 +102,8 @@ class Post:
         self._turn: asyncio.Handle | None = None
         self._bytes = 0
         self._next = self._reserved = 1
-        self._timer: asyncio.TimerHandle | None = None
+        self._timer: asyncio.Handle | None = None
+        self._timer_due = 0.0
         self._restore()
 
     # -- sending -----------------------------------------------------------------------------------
@@ -335,11 +336,15 @@ class Post:
         first = [next(iter(kept.values())).ends_at for kept in (self._open, self._over) if kept]
         when = min(first, default=math.inf)
         if self._timer is not None:
-            if self._timer.when() <= when < math.inf:
+            if self._timer_due <= when < math.inf:
                 return
             self._timer.cancel()
+            self._timer = None
         # One that the disk does not have yet is not accepted, and has no end.
-        self._timer = None if when == math.inf else self._loop.call_at(when, self._expire)
+        if when < math.inf:
+            # Not asked of the handle: uvloop's has no time where the delay rounds to none.
+            self._timer_due = when
+            self._timer = self._loop.call_at(when, self._expire)
 
     def _expire(self) -> None:
         self._timer = None

@@ -75,6 +75,7 @@ class Machine:
     """What the attackers set and call: it is done at once, or later, or never, or refuses."""
 
     timeout_s = 0.5
+    line = "machine"
 
     def __init__(self, station: Station, mutator: Mutator) -> None:
         self._loop = station.server.shared.loop

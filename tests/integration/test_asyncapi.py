@@ -525,6 +525,7 @@ class Valve:
     """Something to call: it opens, unless it is told to fail."""
 
     timeout_s = 5.0
+    line = "machine"
 
     def check(self, args: Mapping[str, Value]) -> Mapping[str, Value]:
         return args

@@ -133,3 +133,25 @@ async def test_what_a_former_server_gave_is_not_acknowledged_to_another() -> Non
         await bert.ping()
         await reading.aclose()
         assert (await anext(aiter(bert.messages()))).body == "new"
+
+
+@on_each_loop
+async def test_messages_that_expire_together_end_nothing_but_themselves(tmp_path: Path) -> None:
+    """Also while the server is away, and beside those that are remembered by their keys."""
+    short = Clients(inbox_age=0.2)
+    async with Station(clients=short, folder=tmp_path) as station:
+        async with Client(station.url, name="Bert") as bert:
+            pass
+        async with Client(station.url, name="Anna") as anna:
+            for _ in range(2):
+                sending = [anna.send_to(n, client=bert.id) for n in range(20)]
+                told = [[r.status async for r in one] for one in sending]
+                assert {one[-1] for one in told} == {"expired"}
+            for number in range(20):
+                await anna.ask(
+                    "send", {"to": {"client": bert.id}, "body": number, "key": f"k{number}"}
+                )
+            await station.stop()
+            await asyncio.sleep(short.inbox_age)  # they expire while nobody looks
+            await station.start(station.address)
+            await anna.ask("ping", {})

@@ -8,7 +8,7 @@ import itertools
 from collections import deque
 from collections.abc import Callable
 from contextvars import Context
-from typing import Any, TypeVarTuple
+from typing import Any, TypeVarTuple, cast
 
 __all__ = ["ManualClock", "ManualLoop", "manual_loop"]
 
@@ -70,6 +70,9 @@ class ManualLoop(asyncio.AbstractEventLoop):
         *args: *Ts,
         context: Context | None = None,
     ) -> asyncio.TimerHandle:
+        if when <= self.now:
+            # As uvloop does it: what is due is no timer, and cannot be asked for its time.
+            return cast("asyncio.TimerHandle", self.call_soon(callback, *args, context=context))
         handle = asyncio.TimerHandle(when, callback, args, self, context)
         heapq.heappush(self._timers, (when, next(self._order), handle))
         return handle

@@ -18,6 +18,7 @@ class Valve:
     """A target that is done at once."""
 
     timeout_s = 5.0
+    line = "valve"
 
     def check(self, args: Mapping[str, Value]) -> Mapping[str, Value]:
         return args

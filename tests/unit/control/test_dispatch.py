@@ -70,6 +70,37 @@ def test_without_a_key_nobody_waits_for_the_disk() -> None:
     assert works.disk.kind("act") == {}
 
 
+@pytest.mark.parametrize("names", [("panel", "panel"), ("panel", "phone")])
+def test_no_act_overtakes_another_on_its_way_to_the_disk(names: tuple[str, str]) -> None:
+    """One without a key has nothing to wait for but those before it."""
+    works = Works()
+    works.disk.is_slow = True
+    clients = {name: works.client(name) for name in set(names)}
+    first, second = (clients[name] for name in names)
+    first.send("set", topic="machine/valve", value=1, key="k1")
+    second.send("set", topic="machine/valve", value=2)
+    first.send("call", name="machine/valve", args={"to": 3}, key="k3")
+    works.settle()
+    assert works.machine.waiting == []
+    works.store.commit()
+    works.settle()
+    assert [call.args for call in works.machine.waiting] == [{"value": 1}, {"value": 2}, {"to": 3}]
+
+
+def test_an_act_that_ends_on_its_way_to_the_disk_holds_up_nobody() -> None:
+    """Its time is over; the disk may hang for longer."""
+    works = Works()
+    works.disk.is_slow = True
+    panel = works.client("panel")
+    late = panel.send("set", **SET, key="k1", timeout=1)
+    panel.send("set", topic="machine/valve", value=2, timeout=4)
+    works.pass_time(1.5)
+    assert [call.args for call in works.machine.waiting] == [{"value": 2}]
+    works.store.commit()
+    works.settle()
+    assert outcome_of(panel.about(late))["reason"] == "expired"
+
+
 def test_a_disk_that_does_not_take_the_key_stops_the_act() -> None:
     """It fails, and nothing is sent."""
     works = Works()

@@ -32,6 +32,7 @@ class Machine:
     """A target that keeps what it is to do until the test has it done; it survives crashes."""
 
     timeout_s = TIMEOUT_S
+    line = "machine"
 
     def __init__(self) -> None:
         self.waiting: list[Call] = []
