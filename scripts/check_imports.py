@@ -13,7 +13,18 @@ from pathlib import Path
 
 LAYERS: list[set[str]] = [
     {"sensord"},
-    {"errors", "model", "topics", "identity", "clock", "wallclock", "logs", "notify", "store"},
+    {
+        "errors",
+        "model",
+        "topics",
+        "identity",
+        "clock",
+        "wallclock",
+        "logs",
+        "notify",
+        "store",
+        "weight",
+    },
     {"config.schema"},
     {"policy", "decode"},
     {"conform"},

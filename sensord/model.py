@@ -125,7 +125,7 @@ class Channel:
     old records keep their meaning.
     """
 
-    __slots__ = ("is_event", "metadata", "number", "scale", "topic")
+    __slots__ = ("has_any_size", "is_event", "metadata", "number", "scale", "topic")
 
     def __init__(self, number: int, topic: str, metadata: Metadata) -> None:
         self.number = number
@@ -134,6 +134,7 @@ class Channel:
         # Asked for every record, so not looked up in the metadata each time.
         self.scale = metadata.scale
         self.is_event = metadata.kind is Kind.EVENT
+        self.has_any_size = metadata.type in {ValueType.STRING, ValueType.JSON}
 
     def __repr__(self) -> str:
         return f"Channel({self.number}, {self.topic!r})"

@@ -3,23 +3,28 @@
 Theory of operation. Records stand in blocks of `BLOCK` records; the ring drops whole blocks from
 its old end, so appending stays a list append and any range is a few slices. Of a dropped block the
 channel numbers are kept for a while (four bytes a record instead of some 200), so that a gap can
-name its topics and their counts.
+name its topics and their counts. Texts and nested values are weighed: a block of heavy ones is full
+sooner, and the ring drops its old end sooner, so that its bytes are bounded as its records are.
 """
 
 from __future__ import annotations
 
 from array import array
-from bisect import bisect_left
+from bisect import bisect_left, bisect_right
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 from sensord.model import Position, Record
+from sensord.weight import weight_of
 
 __all__ = ["BLOCK", "Log", "Lost"]
 
 BLOCK = 1024
-"""Records in a block: appending amortises to nothing, dropping frees about 200 KiB at a time."""
+"""Records in a block, at most: appending amortises to nothing, dropping frees 200 KiB at a time."""
+
+RECORD_BYTES = 320
+"""What a plain record takes; heavy values may add as much, on average."""
 
 REMEMBERED = 16
 """Channel numbers are remembered for this many times as many records as the ring holds."""
@@ -57,6 +62,11 @@ class Log:
         self._blocks: deque[list[Record]] = deque([[]])
         self._starts: deque[int] = deque([first])
         self._max_blocks = max(2, -(-capacity // BLOCK))
+        self._weights: deque[int] = deque([0])
+        """Of the heavy values in each block, in bytes."""
+        self._weight = 0  # of all
+        self.weighed = 0
+        """Of all heavy values that were ever appended, in bytes."""
         self._dropped: deque[array[int]] = deque(maxlen=self._max_blocks * REMEMBERED)
         self._dropped_first = first  # offset of the first remembered channel number
 
@@ -81,6 +91,7 @@ class Log:
         self.epoch, self.epochs = epochs[-1], set(epochs)
         self.first = self.tail = self._dropped_first = first
         self._blocks, self._starts = deque([[]]), deque([first])
+        self._weights, self._weight = deque([0]), 0
         self._dropped.clear()
 
     def append(self, record: Record) -> None:
@@ -88,11 +99,18 @@ class Log:
         block = self._blocks[-1]
         block.append(record)
         self.tail += 1
-        if len(block) >= BLOCK:
+        # Each is weighed, also one that fills its block.
+        if (record.channel.has_any_size and self._is_heavy(record)) or len(block) >= BLOCK:
             self._begin_block()
 
     def extend(self, records: Sequence[Record]) -> None:
         """Add the records that were made for the offsets from ``tail`` on."""
+        for record in records:
+            if record.channel.has_any_size:
+                # Blocks end where their weight says so.
+                for one in records:
+                    self.append(one)
+                return
         start = 0
         while start < len(records):
             block = self._blocks[-1]
@@ -103,17 +121,30 @@ class Log:
             if len(block) >= BLOCK:
                 self._begin_block()
 
+    def _is_heavy(self, record: Record) -> bool:
+        """Weigh a record that was appended; tell whether its block is full of heavy ones."""
+        weight = weight_of(record.reading.value)
+        self._weights[-1] += weight
+        self._weight += weight
+        self.weighed += weight
+        return self._weights[-1] > BLOCK * RECORD_BYTES
+
     def _begin_block(self) -> None:
         if self.on_block is not None:
             self.on_block()
         self._blocks.append([])
         self._starts.append(self.tail)
-        if len(self._blocks) > self._max_blocks:
+        self._weights.append(0)
+        most = self._max_blocks * BLOCK * RECORD_BYTES
+        while len(self._blocks) > self._max_blocks or (
+            self._weight > most and len(self._blocks) > 2  # noqa: PLR2004  # the newest stays
+        ):
             self._drop()
 
     def _drop(self) -> None:
         block = self._blocks.popleft()
         self._starts.popleft()
+        self._weight -= self._weights.popleft()
         if len(self._dropped) == self._dropped.maxlen:
             self._dropped_first += len(self._dropped[0])
         self._dropped.append(array("I", [record.channel.number for record in block]))
@@ -127,7 +158,7 @@ class Log:
         start, stop = max(start, self.first), min(stop, self.tail)
         while start < stop:
             # Recomputed each time: blocks may be dropped between two pieces.
-            index = (start - self._starts[0]) // BLOCK
+            index = bisect_right(self._starts, start) - 1
             begin = self._starts[index]
             piece = self._blocks[index][start - begin : stop - begin]
             yield piece

@@ -29,10 +29,11 @@ log = logging.getLogger("sensord.journal")
 
 T = TypeVar("T")
 
-MAX_GATHERED = 500_000
-"""Readings that wait for a disk that hangs: some 100 MiB. Beyond that the ring's bound holds."""
+MAX_GATHERED, MAX_GATHERED_BYTES = 500_000, 64 * 2**20
+"""Readings that wait for a disk that hangs: some 100 MiB, and so much of texts and nested values.
+Beyond that the ring's bound holds."""
 
-MANY = 50_000
+MANY, MANY_BYTES = 50_000, 8 * 2**20
 """Readings that are committed before their interval is over: they are memory, and a risk."""
 
 CLOSE_S = 5.0
@@ -54,6 +55,7 @@ class Recorder:
         self._writer = Writer(options)
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="journal-write")
         self._gathered: list[Record] = []
+        self._weighed = 0  # what the log had weighed when the last ones were handed on
         self._many = asyncio.Event()  # more is gathered than should wait for the interval
         self._next = 0  # the offset to gather next
         self._state = State.OK
@@ -176,6 +178,8 @@ class Recorder:
         try:
             async with asyncio.timeout(CLOSE_S):
                 await self._commit(log_)
+                while self._gathered or self._next < log_.tail:
+                    await self._commit(log_)  # more waited than may be gathered at a time
                 await self._in_thread(
                     self._writer.close, self._clock.wall_us(), self._clock.monotonic_us()
                 )
@@ -184,7 +188,7 @@ class Recorder:
 
     async def _commit(self, log_: Log) -> None:
         self._gather(log_)
-        records, self._gathered = self._gathered, []
+        records, self._gathered, self._weighed = self._gathered, [], log_.weighed
         wall_us, monotonic_us = self._clock.wall_us(), self._clock.monotonic_us()
         work = self._in_thread(self._writer.commit, records, wall_us, monotonic_us)
         while not work.done():
@@ -198,15 +202,19 @@ class Recorder:
             log_.renew_epoch(await self._in_thread(self._writer.renew_epoch))
 
     def _gather(self, log_: Log) -> None:
-        if len(self._gathered) >= MAX_GATHERED:
+        if self._is_too_much(log_):
             return
         for piece in log_.read(self._next, log_.tail):
             self._gathered += piece
         self._next = log_.tail
-        if len(self._gathered) >= MANY:
+        if len(self._gathered) >= MANY or log_.weighed - self._weighed >= MANY_BYTES:
             self._many.set()
-        if len(self._gathered) >= MAX_GATHERED:
+        if self._is_too_much(log_):
             log.error("disk too slow, readings will be missing", extra={"offset": self._next})
+
+    def _is_too_much(self, log_: Log) -> bool:
+        is_heavy = log_.weighed - self._weighed >= MAX_GATHERED_BYTES
+        return is_heavy or len(self._gathered) >= MAX_GATHERED
 
     def _tell(self, commit: Commit) -> None:
         if commit.state is not self._state:

@@ -15,6 +15,7 @@ from typing import Literal, cast
 
 from sensord.identity import Identity
 from sensord.model import Value
+from sensord.weight import weight_of
 
 __all__ = ["Letter", "Receipt", "Status", "To", "digest_of", "read_letter"]
 
@@ -92,9 +93,12 @@ class Letter:
     ends_at: float = math.inf
     """By the loop's clock: when it expires; once it is over, when it is forgotten."""
     followers: list[Follower] = field(default_factory=list)
+    weight: int = field(init=False)
+    """Of the body, in memory."""
     _open: int = field(init=False)
 
     def __post_init__(self) -> None:
+        self.weight = weight_of(self.body)
         self._open = sum(status.is_open for status in self.statuses.values())
 
     @property
@@ -110,7 +114,7 @@ class Letter:
     @property
     def bytes_held(self) -> int:
         """What it takes while it is kept."""
-        return self.size + LETTER_BYTES + RECEIVER_BYTES * len(self.statuses)
+        return self.weight + LETTER_BYTES + RECEIVER_BYTES * len(self.statuses)
 
     def set(self, client: str, status: Status) -> None:
         """Note what became of it, and tell those who follow."""

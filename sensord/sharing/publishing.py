@@ -28,12 +28,16 @@ from sensord.model import (
 )
 from sensord.sharing.presence import Presence
 from sensord.topics import matches
+from sensord.weight import weight_of
 
 __all__ = ["Publishing"]
 
 CHANNELS_PER_TOPIC = 10
 """A client of another name makes another channel, and channels stay: so many there may be for each
 topic that clients may publish, on average."""
+
+MAX_WEIGHT = 256 * 1024
+"""Of a value in memory: each topic has one that stands."""
 
 _DISCONNECTED = Quality(Level.BAD, Reason.DISCONNECTED)
 
@@ -85,6 +89,8 @@ class Publishing:
         if quality.level is not Level.GOOD:
             text = f"value: {quality.reason}; send {_wanted(opened)}"
             raise ProtocolError("bad_request", text)
+        if weight_of(fitting) > MAX_WEIGHT:
+            raise ProtocolError("bad_request", "value: too large; send several readings")
         # What is refused takes nothing and leaves nothing.
         if tap is None or tap.owner is None or tap.owner.id != who.id:
             tap = self._open(who, topic, opened, tap)

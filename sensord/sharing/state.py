@@ -21,6 +21,7 @@ from sensord.errors import ProtocolError
 from sensord.identity import Identity
 from sensord.model import GOOD, Level, Metadata, Reading, Value, ValueType
 from sensord.store import Store, StoreError
+from sensord.weight import weight_of
 
 __all__ = ["Change", "Entry", "Outcome", "State"]
 
@@ -34,6 +35,9 @@ MAX_VALUE_BYTES = 16 * 1024
 
 MAX_WAITING = 100
 """Changes of one topic that may wait for the disk."""
+
+MAX_WEIGHT = 64 * 1024
+"""Of a value in memory."""
 
 TOPICS_PER_ENTRY = 10
 """Topics stay known for ever: so many more may have been used, and deleted, than may stand."""
@@ -237,6 +241,8 @@ def _check_value(value: Value) -> None:
     size = len(json.dumps(value, ensure_ascii=False).encode())
     if size > MAX_VALUE_BYTES:
         raise ProtocolError("bad_request", f"value: {size} bytes; send at most {MAX_VALUE_BYTES}")
+    if weight_of(value) > MAX_WEIGHT:
+        raise ProtocolError("bad_request", "value: too many parts; send fewer, or one text")
 
 
 def _entry_of(kept: Value) -> Entry | None:

@@ -13,12 +13,13 @@ from hypothesis import strategies as st
 
 from sensord.log import memory
 from sensord.log.memory import Log
-from sensord.model import Channel, Metadata, Position, Reading, Record
+from sensord.model import Channel, Metadata, Position, Reading, Record, ValueType
 
 BLOCK = 4
 REMEMBERED = 2
 
 CHANNELS = [Channel(i, f"t{i}", Metadata()) for i in range(3)]
+ANY_SIZE = Channel(3, "t3", Metadata(ValueType.JSON))
 
 
 @pytest.fixture(autouse=True)
@@ -27,6 +28,7 @@ def small() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(memory, "BLOCK", BLOCK)
         patch.setattr(memory, "REMEMBERED", REMEMBERED)
+        patch.setattr(memory, "RECORD_BYTES", 1000)
         yield
 
 
@@ -207,3 +209,39 @@ def test_another_epoch_leaves_the_offsets_as_they_are() -> None:
     both.append()
     assert both.log.position == Position("e2", 2)
     assert both.log.epochs == {"e1", "e2"}
+
+
+@given(
+    st.integers(8, 24),
+    st.lists(st.lists(st.integers(0, 12_000), max_size=6), max_size=20),
+    st.data(),
+)
+def test_heavy_values_make_the_ring_shorter_and_lose_nothing_unnamed(
+    capacity: int, pieces: list[list[int]], data: st.DataObject
+) -> None:
+    """The bytes are bounded as the records are; what is held can be read, what is not is told."""
+    log, everything = Log("e1", capacity), list[Record]()
+    blocks = []
+    log.on_block = lambda: blocks.append(log.tail)
+    for sizes in pieces:
+        records = [
+            Record(log.tail + i, 0, ANY_SIZE if size else CHANNELS[0], Reading(0, "x" * size))
+            for i, size in enumerate(sizes)
+        ]
+        log.extend(records)
+        everything += records
+    assert log.tail == len(everything)
+    held = everything[log.first :]
+    bound = max(2, -(-capacity // BLOCK)) * BLOCK * 1000
+    # The block that is being filled, and the one before, stay however heavy they are.
+    newest = log._starts[-2] if len(log._starts) > 1 else log.first
+    weights = [len(str(record.reading.value)) for record in held]
+    assert sum(weights[: newest - log.first]) <= bound
+    start = data.draw(st.integers(0, log.tail))
+    read = [r for piece in log.read(start, log.tail) for r in piece]
+    assert read == everything[max(start, log.first) :]
+    lost = log.lost(start)
+    assert (lost is None) is (start >= log.first)
+    if lost is not None and lost.counts is not None:
+        assert lost.counts.total() == log.first - start
+    assert blocks == sorted(set(blocks))

@@ -15,7 +15,7 @@ from sensord.errors import JournalError
 from sensord.log import Log
 from sensord.log.journal import Options, Reader, State, Writer, first_offset
 from sensord.log.recorder import Recorder
-from sensord.model import Metadata, Position, Reading
+from sensord.model import Metadata, Position, Reading, ValueType
 from tests.kit.journal import found_in
 from tests.kit.loops import on_each_loop
 from tests.unit.manual import START_US, ManualClock
@@ -217,3 +217,46 @@ async def test_a_log_beyond_its_reservation_goes_on_under_another_epoch(
     again = Writer(Options(folder=str(station.folder)))
     assert set(again.open(START_US, 0).epochs) >= station.log.epochs
     again.abandon()
+
+
+@pytest.mark.parametrize("is_heavy", [True, False])
+@on_each_loop
+async def test_what_a_slow_disk_holds_up_is_bounded_and_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, is_heavy: bool
+) -> None:
+    """In readings and in bytes; what the ring has dropped then is a hole in the journal."""
+    monkeypatch.setattr("sensord.log.recorder.MAX_GATHERED", 5_000)
+    monkeypatch.setattr("sensord.log.recorder.MAX_GATHERED_BYTES", 1_000_000)
+    station = Station(tmp_path)
+    options = Options(folder=str(station.folder), commit_interval=0.001)
+    recorder = station.recorder = Recorder(options, station.clock)
+    recovery = await recorder.open()
+    log = station.log = Log(recovery.epoch, 1024, recovery.next_offset, recovery.epochs)
+    bus = Bus(log, station.clock)
+    channel = bus.channel("plant/text", Metadata(ValueType.STRING if is_heavy else ValueType.FLOAT))
+    begun, may_go_on = threading.Event(), threading.Event()
+    commit = recorder.writer.commit
+
+    def slow(*arguments: Any) -> Any:
+        begun.set()
+        may_go_on.wait()
+        return commit(*arguments)
+
+    monkeypatch.setattr(recorder.writer, "commit", slow)
+    running = asyncio.ensure_future(recorder.run(log, lambda: None, lambda: None))
+    await asyncio.to_thread(begun.wait)
+    count = 400 if is_heavy else 20_000
+    for number in range(count):
+        bus.publish(channel, Reading(0, f"{number:010000}" if is_heavy else float(number)))
+    gathered = recorder._gathered
+    assert len(gathered) <= (200 if is_heavy else 5_000 + 1024)
+    may_go_on.set()
+    running.cancel()
+    await asyncio.wait({running})
+    await recorder.close(log)
+    kept, holes = found_in(Reader(station.folder).scan(recovery.next_offset))
+    offsets = [row.offset for row in kept]
+    missing = [offset for hole in holes for offset in range(hole.first, hole.end)]
+    assert sorted(offsets + missing) == list(range(recovery.next_offset, log.tail))
+    assert len(offsets) >= 1024 if not is_heavy else offsets
+    assert missing
