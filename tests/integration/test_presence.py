@@ -12,6 +12,7 @@ import pytest
 
 from sensord.client import Client, Update
 from sensord.config.tree import Clients
+from sensord.sharing.presence import Member, Presence
 from sensord.store import FILE_NAME
 from tests.kit.daemon import Daemon, in_thread, on_uvloop
 from tests.kit.follower import Follower
@@ -108,6 +109,32 @@ async def test_two_connections_with_one_key_are_one_client() -> None:
             await looker.until(lambda: seen("name") == "first")
             assert seen("state") == "here"
         await looker.until(lambda: seen("state") == "away")
+
+
+@pytest.mark.xfail(reason="only one that was away has time to open its subscriptions", strict=True)
+@on_each_loop
+async def test_who_is_back_before_its_old_connection_ends_is_sent_what_it_watches() -> None:
+    """As one that is back after it: in between it watches what it did."""
+    async with (
+        Station(clients=Clients()) as station,
+        Client(station.url) as sender,
+        monitor(station.url, says_hello=False) as new,
+    ):
+        async with monitor(station.url, says_hello=False) as old:
+            client = (await old.hello("Anna"))["client"]
+            await old.subscribe("plant/#")
+            await new.ask("hello", client="Anna", key=client["key"])
+        presence = station.server.shared.sharing.presence
+        looker = Follower(sender.subscribe("$sys/clients/+"))
+        await looker.update(lambda _: len(member_of(presence, client["id"]).sessions) == 1)
+        sending = sender.send_to(1, watching="plant/a", wait_s=0.0)
+        assert [receipt.client async for receipt in sending] == [client["id"]]
+
+
+def member_of(presence: Presence, client: str) -> Member:
+    member = presence.find(client)
+    assert member is not None
+    return member
 
 
 @on_each_loop
