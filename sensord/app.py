@@ -118,9 +118,10 @@ class App:
             control.close()  # outcomes are in the journal too
             if archive is not None:
                 archive.close()
+            # What is served to the last is recorded too: no offset that was seen is given again.
+            await server.close(SESSIONS_STOP_S)
             if recorder is not None:
                 await recorder.close(bus_log)
-            await server.close(SESSIONS_STOP_S)
             if stuck:
                 self._cut_off(stuck)
         log.info("stopped", extra={"offset": bus_log.tail})

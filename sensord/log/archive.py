@@ -64,6 +64,13 @@ class Archive:
         view = None if self._reader is None else self._reader.view()
         return None if view is None or view.is_empty else view.start
 
+    def tells_of(self, offset: int) -> bool:
+        """Tell whether it has readings, or knows why there are none from an offset on."""
+        if self._reader is None:
+            return False
+        view = self._reader.view()
+        return not view.is_empty or any(hole.end > offset for hole in view.holes)
+
     @property
     def first_us(self) -> int | None:
         """When the oldest reading was logged, as far as that is known without reading."""

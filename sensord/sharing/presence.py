@@ -181,6 +181,9 @@ class Presence:
         elif not member.sessions:
             what = "back"
             del self._away[found]
+        if member.watches:
+            # Also one whose old connection has not ended yet: it may end before it subscribes.
+            self._returned(member)
             member.returning = self._loop.call_later(RETURN_S, self.watching, member)
         member.identity = member.sessions[session] = identity
         member.may = session.may

@@ -4,15 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import pytest
-
 from sensord.client import Client, Gap
 from sensord.model import Position
 from tests.kit.daemon import Daemon, in_thread, on_uvloop
 from tests.kit.follower import Follower
 
 
-@pytest.mark.xfail(reason="the hole before the first commit is not registered", strict=True)
 @on_uvloop()
 async def test_what_a_kill_before_the_first_commit_took_is_missing_and_not_expired(
     tmp_path: Path,

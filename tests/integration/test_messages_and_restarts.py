@@ -5,13 +5,10 @@ from __future__ import annotations
 import asyncio
 from pathlib import Path
 
-import pytest
-
 from sensord.client import Client
 from tests.kit.daemon import Daemon, in_thread, on_uvloop
 
 
-@pytest.mark.xfail(reason="a timer of uvloop that is due has no when()", strict=True)
 @on_uvloop()
 async def test_the_daemon_starts_when_a_message_expired_while_it_was_down(tmp_path: Path) -> None:
     """Beside one with a key that was delivered, and is remembered."""
@@ -39,7 +36,6 @@ async def read(client: Client) -> None:
         pass
 
 
-@pytest.mark.xfail(reason="a timer of uvloop that is due has no when()", strict=True)
 @on_uvloop()
 async def test_messages_with_keys_that_expire_together_all_end(tmp_path: Path) -> None:
     """Nothing is logged, for nothing is wrong."""

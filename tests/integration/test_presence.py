@@ -111,7 +111,6 @@ async def test_two_connections_with_one_key_are_one_client() -> None:
         await looker.until(lambda: seen("state") == "away")
 
 
-@pytest.mark.xfail(reason="only one that was away has time to open its subscriptions", strict=True)
 @on_each_loop
 async def test_who_is_back_before_its_old_connection_ends_is_sent_what_it_watches() -> None:
     """As one that is back after it: in between it watches what it did."""

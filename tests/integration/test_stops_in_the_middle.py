@@ -6,14 +6,11 @@ import asyncio
 from pathlib import Path
 from typing import Any
 
-import pytest
-
 from sensord.client import Client, ClientError, SharedState, Subscription, Update
 from sensord.log.journal import Batch, Reader
 from tests.kit.daemon import Daemon, in_thread, on_uvloop
 
 
-@pytest.mark.xfail(reason="requests are served while the journal is closed", strict=True)
 @on_uvloop()
 async def test_what_is_confirmed_while_the_daemon_stops_is_in_the_audit(tmp_path: Path) -> None:
     """A stop in order takes nothing."""
@@ -36,7 +33,6 @@ async def test_what_is_confirmed_while_the_daemon_stops_is_in_the_audit(tmp_path
         assert not missing, f"{len(missing)} of {len(confirmed)}"
 
 
-@pytest.mark.xfail(reason="requests are served while the journal is closed", strict=True)
 @on_uvloop()
 async def test_an_offset_seen_while_the_daemon_stops_is_not_given_again(tmp_path: Path) -> None:
     """Whoever resumes behind it would miss what got it the second time."""
