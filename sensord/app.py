@@ -32,6 +32,7 @@ from sensord.errors import JournalBusyError, SensordError
 from sensord.log import Log
 from sensord.log.journal import Recovery
 from sensord.log.recorder import Recorder
+from sensord.model import Position
 from sensord.notify import Notifier
 from sensord.readers import registry as readers
 from sensord.readers.commanded import Commanded
@@ -85,6 +86,7 @@ class App:
         control = control_for(bus, sharing, loop, self.config.control)
         server = Server(bus, loop, self._limits(), archive, sharing, control)
         devices = self._devices(control, bus, loop)
+        control.begin(None if recovery is None else Position(recovery.epoch, recovery.end))
         try:
             await server.listen(self.config.server.listen)
         except OSError as exc:
@@ -116,10 +118,10 @@ class App:
             for device in devices:
                 device.close()
             control.close()  # outcomes are in the journal too
-            if archive is not None:
-                archive.close()
             # What is served to the last is recorded too: no offset that was seen is given again.
             await server.close(SESSIONS_STOP_S)
+            if archive is not None:
+                archive.close()
             if recorder is not None:
                 await recorder.close(bus_log)
             if stuck:
@@ -159,11 +161,10 @@ class App:
         )
 
     def _devices(self, control: Control, bus: Bus, loop: asyncio.AbstractEventLoop) -> list[Device]:
-        """Build the devices and let clients act on them, on with what was promised before."""
+        """Build the devices and let clients act on them."""
         devices = [self._device(config, bus, loop) for config in self.config.devices]
         for device in devices:
             control.add(device.commands)
-        control.begin()
         return devices
 
     def _device(self, config: DeviceConfig, bus: Bus, loop: asyncio.AbstractEventLoop) -> Device:

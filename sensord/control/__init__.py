@@ -17,7 +17,7 @@ from sensord.control.dispatch import Dispatch
 from sensord.control.keys import Keys
 from sensord.control.leases import Leases
 from sensord.control.services import Services
-from sensord.model import Metadata, Reading, Value, ValueType
+from sensord.model import Metadata, Position, Reading, Value, ValueType
 from sensord.store import Store
 
 __all__ = ["Control"]
@@ -87,10 +87,13 @@ class Control:
         value: Value = {"set": settable, "call": callable_}
         self.bus.publish(channel, Reading(self.bus.now_us(), value))
 
-    def begin(self) -> None:
-        """Go on with what was promised before the start; everything is declared."""
+    def begin(self, committed: Position | None = None) -> None:
+        """Go on with what was promised before the start; everything is declared.
+
+        ``committed`` is where the log ended on the disk, if it goes on from there.
+        """
         self.leases.begin()
-        self.dispatch.begin()
+        self.dispatch.begin(committed)
         self.services.begin()
 
     def close(self) -> None:

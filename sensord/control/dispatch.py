@@ -21,7 +21,7 @@ from sensord.control.keys import Act, Keys, What, digest
 from sensord.control.leases import Leases
 from sensord.errors import ProtocolError
 from sensord.identity import Identity
-from sensord.model import Value
+from sensord.model import Position, Value
 from sensord.store import StoreError
 
 __all__ = ["Accepted", "Dispatch"]
@@ -73,9 +73,16 @@ class Dispatch:
         self._before: dict[tuple[str, str], Value] = {}
         self._is_closing = False
 
-    def begin(self) -> None:
-        """Say of the acts that a restart interrupted that their outcome is unknown."""
-        for act in self._keys.restore(self._loop.time(), self._bus.now_us()):
+    def begin(self, committed: Position | None) -> None:
+        """Say of the acts that a restart interrupted that their outcome is unknown.
+
+        ``committed`` is where the log ended on the disk: of acts that ended later the audit knows
+        nothing, so their outcomes are said again.
+        """
+        now, at = self._loop.time(), self._bus.log.position
+        interrupted = self._keys.restore(now, self._bus.now_us(), at)
+        unsaid = [] if committed is None else self._keys.over_since(committed)
+        for act in unsaid + [act for act in interrupted if act not in unsaid]:
             assert act.call.outcome is not None
             self._note(act, act.call.outcome)
 
@@ -210,7 +217,8 @@ class Dispatch:
         self._deadlines.pop(act.id).cancel()
         if act.is_kept:
             now = self._loop.time()
-            self._keys.end(act, now, self._bus.now_us(), lambda _: self._settle(act))
+            at = self._bus.log.position
+            self._keys.end(act, now, self._bus.now_us(), at, lambda _: self._settle(act))
         if self._is_closing or not act.is_kept:
             # Whoever stops cannot wait for the disk; it is written before the process ends.
             self._settle(act)

@@ -17,7 +17,7 @@ from typing import Literal
 
 from sensord.control.calls import Call, Outcome
 from sensord.identity import Identity
-from sensord.model import Value
+from sensord.model import Position, Value
 from sensord.store import Done, Store, StoreError
 
 __all__ = ["UNKNOWN", "Act", "Keys", "What", "digest"]
@@ -51,6 +51,8 @@ class Act:
     is_settled: bool = False
     """Whether its outcome has been told, and can be told to others."""
     waiting: list[Callable[[Outcome], None]] = field(default_factory=list)
+    told_at: Position | None = None
+    """Where the log stood when it ended: its event in the audit comes later."""
     over_at: float = 0.0
     """By the loop's clock: a wall clock that is set must not age it."""
     size: int = 0
@@ -98,9 +100,13 @@ class Keys:
         self._put(act, None, 0, done)
         self._acts[act.id] = act
 
-    def end(self, act: Act, now: float, wall_us: int, done: Done) -> None:
-        """Remember how it ended; ``done`` is called when that is on the disk, or cannot be."""
+    def end(self, act: Act, now: float, wall_us: int, at: Position, done: Done) -> None:
+        """Remember how it ended; ``done`` is called when that is on the disk, or cannot be.
+
+        ``at`` is where the log stands.
+        """
         assert act.call.outcome is not None
+        act.told_at = at
         self._note_over(act, now)
         outcome = act.call.outcome
 
@@ -114,8 +120,11 @@ class Keys:
             done(None)
         self._forget_old(now)
 
-    def restore(self, now: float, wall_us: int) -> list[Act]:
-        """Load what was remembered; return the acts that were under way, now unknown."""
+    def restore(self, now: float, wall_us: int, at: Position) -> list[Act]:
+        """Load what was remembered; return the acts that were under way, now unknown.
+
+        ``at`` is where the log stands.
+        """
         interrupted: list[Act] = []
         over: list[tuple[int, Act]] = []
         for name, told in self._store.load(KIND).items():
@@ -133,9 +142,19 @@ class Keys:
             self._acts[act.id] = act
             act.is_settled = True
             act.call.failed(UNKNOWN.reason, UNKNOWN.message, may_have_acted=True)
-            self.end(act, now, wall_us, _ignore)
+            self.end(act, now, wall_us, at, _ignore)
         self._forget_old(now)
         return interrupted
+
+    def over_since(self, position: Position) -> list[Act]:
+        """Return the acts that ended in a log from an offset on, the oldest first."""
+        return [
+            act
+            for act in self._over.values()
+            if act.told_at is not None
+            and act.told_at.epoch == position.epoch
+            and act.told_at.offset >= position.offset
+        ]
 
     # -- inside ------------------------------------------------------------------------------------
 
@@ -203,6 +222,7 @@ class Keys:
                 "reason": outcome.reason,
                 "message": outcome.message,
                 "may_have_acted": outcome.may_have_acted,
+                "at": None if act.told_at is None else list[Value](act.told_at),
             }
         self._store.put(KIND, _name(act), told, done)
 
@@ -235,7 +255,11 @@ def _read(told: Value) -> tuple[Act | None, int]:
             "reason": str(reason),
             "message": str(message),
             "may_have_acted": bool(unsure),
+            **more,
         }:
+            match more.get("at"):
+                case [str(epoch), int(offset)]:
+                    act.told_at = Position(epoch, offset)
             call.outcome = Outcome(value, reason, message, unsure)
             act.is_settled = True
             return act, over_us

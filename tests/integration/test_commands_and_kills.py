@@ -96,6 +96,27 @@ def result_of(update: Update) -> tuple[object, object]:
     return value.get("key"), value.get("detail")
 
 
+@on_uvloop()
+async def test_an_outcome_that_was_told_is_in_the_audit_after_a_kill(tmp_path: Path) -> None:
+    """The daemon says it again, for the log had not been committed; the retry gets the same."""
+    folder = tmp_path / "journal"
+    with Instrument(tmp_path / "tty", lambda _: "OK\n") as instrument:
+        daemon = Daemon(
+            tmp_path, f'journal.commit_interval = "60s"\n{valve(instrument.path, folder)}'
+        )
+        async with started(daemon), Client(daemon.url, name="panel") as client:
+            await up(client, "valve")
+            assert await Control(client).set("valve/position", 7, key="k1") == 7
+            await in_thread(daemon.kill)
+            await in_thread(daemon.start)
+            history = Follower(client.subscribe("$audit/set", start="-1h"))
+            event = await history.update(lambda update: result_of(update)[0] == "k1")
+            assert isinstance(event.reading.value, dict)
+            assert (event.reading.value["result"], event.reading.value["after"]) == ("done", 7)
+            assert await Control(client).set("valve/position", 7, key="k1") == 7
+    assert instrument.lines == ["POS 7"]
+
+
 @pytest.mark.slow  # starts four processes
 @on_uvloop(deadline_s=90.0)
 async def test_no_key_acts_twice_however_often_the_daemon_is_killed(tmp_path: Path) -> None:

@@ -17,6 +17,8 @@ class Recovery(NamedTuple):
 
     epochs: tuple[str, ...]
     """All that the log had in this folder, the present one last."""
+    end: int
+    """The offset behind the last reading."""
     next_offset: int
     """The log goes on here."""
     is_new: bool
@@ -48,6 +50,7 @@ def recovery_of(found: Survey, epochs: Sequence[str]) -> Recovery:
         cut += left.walk.size - left.walk.sound_bytes if left.walk.is_clean else 0
     return Recovery(
         tuple(epochs),
+        found.end,
         found.next_offset,
         found.is_empty,
         found.was_closed,

@@ -7,6 +7,7 @@ import pytest
 from sensord.config.tree import Control as Options
 from sensord.control import keys
 from sensord.errors import ProtocolError
+from sensord.model import Position
 from sensord.wire.frames import JSON, MSGPACK, Codec
 from tests.unit.control.works import TIMEOUT_S, Works
 
@@ -362,3 +363,40 @@ def test_what_is_no_memory_of_an_act_is_thrown_away() -> None:
     works.crash()
     works.settle()
     assert works.disk.kind("act") == works.disk.kind("lease") == {}
+
+
+def test_an_outcome_that_the_audit_has_lost_is_said_again() -> None:
+    """The key was on the disk, the log was not; what was committed is not said twice."""
+    works = Works()
+    panel = works.client("panel")
+    for value, key in ((7, "k1"), (8, "k2")):
+        panel.send("set", topic="machine/valve", value=value, key=key)
+        works.settle()
+        call = works.machine.act()
+        assert call is not None
+        if key == "k2":
+            works.committed = works.bus.log.position
+        call.done(value)
+        works.settle()
+    works.crash()
+    assert works.audited("set", "k1") == ["pending", "done"]
+    assert works.audited("set", "k2") == ["pending", "done", "done"]
+    assert works.audit[-1]["after"] == 8
+    works.committed = Position("e", 100)
+    works.crash()
+    assert works.audited("set", "k2") == ["pending", "done", "done"]
+
+
+def test_an_outcome_of_another_log_is_not_said_again() -> None:
+    """Offsets mean nothing there."""
+    works = Works()
+    panel = works.client("panel")
+    panel.send("set", **SET, key="k1")
+    works.settle()
+    call = works.machine.act()
+    assert call is not None
+    call.done(7)
+    works.settle()
+    works.committed = Position("another", 0)
+    works.crash()
+    assert works.audited("set", "k1") == ["pending", "done"]

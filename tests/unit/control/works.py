@@ -12,7 +12,7 @@ from sensord.config.tree import Control as Options
 from sensord.control.calls import Call
 from sensord.errors import ProtocolError
 from sensord.log import Log
-from sensord.model import Record, Value, ValueType
+from sensord.model import Position, Record, Value, ValueType
 from sensord.server.group import Groups
 from sensord.server.session import Session
 from sensord.server.shared import Limits, Shared, control_for
@@ -137,6 +137,8 @@ class Works:
         """What stands under ``$audit``, of all servers that there were."""
         self.leases: dict[str, Any] = {}
         """What stands under ``$sys/leases``."""
+        self.committed: Position | None = None
+        """Where the log ended on the disk, as the next server learns at its start."""
         self.clients: list[Client] = []
         self._options = options or Options()
         self._passed_s = 0.0
@@ -172,7 +174,7 @@ class Works:
         control.leases.declare("machine/valve", within="machine")
         groups = Groups(self.bus, self.loop)
         self.shared = Shared(self.bus, None, groups, self.loop, Limits(), sharing, control)
-        control.begin()
+        control.begin(self.committed)
         if not self.disk.is_slow:
             self.loop.settle()
 
