@@ -12,13 +12,20 @@ __all__ = ["Promise"]
 
 
 class Promise:
-    """An answer that waits for the disk; it is kept open, but cannot be cancelled."""
+    """An answer that waits for the disk.
 
-    def __init__(self, number: int, caller: Caller) -> None:
+    Cancelled, what was asked for is done and answered all the same: only what would follow the
+    answer is left out, if anything would.
+    """
+
+    def __init__(self, number: int, caller: Caller, *, goes_on: bool = False) -> None:
+        """``goes_on`` says that more follows the answer, until the request ends."""
         self.lost: Counter[str] = Counter()
         """Stays empty: no reading is asked for."""
         self._number = number
         self._caller = caller
+        self._goes_on = goes_on
+        self._is_cancelled = False
         self._is_closed = False
         self._answer: tuple[Callable[[], Message], Callable[[], None] | None] | None = None
 
@@ -26,6 +33,11 @@ class Promise:
         """Send the answer that ``make`` makes, if anybody is there to have it; then go on."""
         if not self._is_closed:
             self._caller.guard(self._send, make, then)
+
+    def cancel(self) -> bool:
+        """Leave out what would follow the answer; False if nothing would."""
+        self._is_cancelled = self._goes_on
+        return self._goes_on
 
     def clogged(self) -> None:
         """Wait: `answer` looks."""
@@ -45,4 +57,7 @@ class Promise:
             return
         self._caller.settle(self._number, make())
         if then is not None:
-            then()
+            if self._is_cancelled:
+                self._caller.tell({"op": "end", "id": self._number})
+            else:
+                then()

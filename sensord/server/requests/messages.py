@@ -169,7 +169,7 @@ def send(caller: Caller, request: Send) -> None:
     post = caller.shared.sharing.post
     to = To(cast("Literal['client', 'group', 'watching']", request.kind), request.name)
     sent = post.send(caller.identity, to, request.body, request.size, request.key)
-    promise = Promise(request.id, caller)
+    promise = Promise(request.id, caller, goes_on=True)
     caller.keep(request.id, promise)
 
     def result() -> Message:

@@ -35,8 +35,14 @@ def ping(caller: Caller, request: Ping) -> None:
 def cancel(caller: Caller, request: Cancel) -> None:
     """End an open request."""
     found = caller.ongoing.get(request.request)
-    if found is None or isinstance(found, Promise):
+    if found is None:
         raise ProtocolError("not_found", f"there is no open request {request.request}")
+    if isinstance(found, Promise):
+        if not found.cancel():
+            text = f"request {request.request} is answered as soon as the disk has it"
+            raise ProtocolError("not_found", text)
+        caller.result(request.id)
+        return
     caller.result(request.id)
     caller.end(request.request)
     caller.watching()

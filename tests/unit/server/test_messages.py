@@ -585,11 +585,28 @@ def test_nothing_is_accepted_or_delivered_before_the_disk_has_it() -> None:
     office.loop.settle()
     assert sent.answer is None
     assert ben.had == []
-    assert anna.ask("cancel", request=sent.message["id"]).error == "not_found"
     office.store.commit()
     office.loop.settle()
     assert sent.is_accepted
     assert ben.had == ["hello"]
+
+
+def test_a_message_that_is_cancelled_on_its_way_to_the_disk_is_sent() -> None:
+    """And answered; only what becomes of it is not told."""
+    office = Office()
+    anna, ben = people(office, "Anna", "Ben")
+    office.loop.settle()
+    office.disk.is_slow = True
+    sent = anna.send({"client": ben.id}, "hello")
+    assert anna.ask("cancel", request=sent.message["id"]).is_accepted
+    assert sent.answer is None
+    office.store.commit()
+    office.loop.settle()
+    assert (sent.is_accepted, sent.has_ended, sent.told) == (True, True, [])
+    assert ben.had == ["hello"]
+    ben.acknowledge()
+    office.loop.settle()
+    assert sent.told == []
 
 
 def test_a_full_disk_refuses_and_nobody_gets_it() -> None:
