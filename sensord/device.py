@@ -28,6 +28,9 @@ log = logging.getLogger("sensord.device")
 STATUS_S = 60.0
 """Counts are published this often: each time is a write on the SD card of a recording gateway."""
 
+EARLY_STATUS_S = (1.0, 10.0)
+"""Of a device that has just come up they are published sooner: somebody may be wiring it."""
+
 FAULT_STATUS_S = 10.0
 """A fault shows sooner, for somebody may be looking for it."""
 
@@ -92,6 +95,7 @@ class Device:
         self._status_timer: asyncio.Handle | None = None
         self._status_due = 0.0
         self._status_told_at = -float("inf")
+        self._early: list[float] = []  # after which times the next ones come, if not as always
         self._status = bus.channel(
             f"$sys/devices/{config.name}",
             Metadata(ValueType.JSON, description=config.description, device=config.name),
@@ -160,6 +164,7 @@ class Device:
     def up(self, detail: str) -> None:
         """Learn that the device is there."""
         self._connects += 1
+        self._early = [*EARLY_STATUS_S]
         self.commands.up()
         self._become(State.UP, detail)
 
@@ -187,7 +192,7 @@ class Device:
         if self._intake.due_us is not None:
             self._schedule(self._intake.due_us)
         if self._status_timer is None:
-            self._tell_status_in(STATUS_S)
+            self._tell_status_in(self._early.pop(0) if self._early else STATUS_S)
 
     def _schedule(self, due_us: int) -> None:
         if self._timer is not None:

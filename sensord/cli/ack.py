@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 
 from sensord.cli.asking import asked
 from sensord.cli.options import configure_client
@@ -22,7 +23,14 @@ def run(options: argparse.Namespace) -> int:
     """Acknowledge it and say where that stands."""
 
     async def acknowledge(client: Client) -> str:
-        await SharedState(client).acknowledge(options.topic, options.text)
+        state = SharedState(client)
+        if not await client.get(options.topic):
+            print(f"-- {options.topic} has no reading yet", file=sys.stderr)
+        before = await state.get(f"state/alarms/{options.topic}")
+        if before is not None:
+            who = before.by.get("name") or before.by.get("id")
+            print(f"-- {who} had acknowledged it before", file=sys.stderr)
+        await state.acknowledge(options.topic, options.text)
         return f"state/alarms/{options.topic}"
 
     return asked(options, "ack", acknowledge)

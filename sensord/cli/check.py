@@ -65,6 +65,10 @@ def run(options: argparse.Namespace) -> int:
         mapped = [m.topic for m in getattr(device.reader_config, "topics", ()) if m.topic]
         topics = ", ".join(mapped or [device.topic])
         print(f"device {device.name}: {device.reader}{decoder}, topics {topics}")
+        for command in device.commands:
+            print(f"    clients may {'set' if command.is_set else 'call'} {command.name}")
+    for pattern in config.clients.topics:
+        print(f"clients may publish {pattern}")
     if not config.devices:
         print("no devices: nothing will be read; see config.toml in the documentation")
     return 0

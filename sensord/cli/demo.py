@@ -196,7 +196,12 @@ async def _watch(listening: asyncio.Future[list[str]]) -> None:
   {command} tail{url} '$sys/devices/+'        how the devices fare
   {command} history{url} 'plant/#' --from -5m --interval 10s
   {command} set{url} plant/heating/setpoint 22
+  {command} lease hold{url} heating         nobody else sets it meanwhile
+  {command} tail{url} '$audit/#'             who did what
+  {command} clients{url} --follow            who is there
   curl http://{address}/api/readings
+
+A page and a service for Node, which do all that, too: examples/README.md.
 
 Ctrl-C stops it. Next: config.toml, a commented example for your own devices.""",
         flush=True,

@@ -17,7 +17,7 @@ def as_line(item: Item) -> str | None:
         return None
     reading, metadata = item.reading, item.channel.metadata
     when = (iso(reading.time_us) or "?")[11:23]
-    value = plain_value(reading.value, metadata.decimals)
+    value = _said(item.topic, reading.value) or plain_value(reading.value, metadata.decimals)
     notes = []
     if reading.quality.level:
         notes.append(f"{reading.quality.level.name.lower()}: {reading.quality.reason}")
@@ -25,6 +25,35 @@ def as_line(item: Item) -> str | None:
         notes.append("confirmed")
     note = f"  ({', '.join(notes)})" if notes else ""
     return f"{when}  {item.topic:<40} {value:>12} {metadata.unit}{note}".rstrip()
+
+
+def _said(topic: str, value: Value) -> str | None:
+    """Say what an event of the audit or a shared state tells; None for other topics."""
+    if not isinstance(value, dict):
+        return None
+    root = topic.partition("/")[0]
+    if root == "$audit":
+        return _act(value)
+    return _state(value) if root == "state" else None
+
+
+def _act(value: dict[str, Value]) -> str | None:
+    who = value.get("who")
+    if not isinstance(who, dict):
+        return None
+    text = f"{who.get('name') or who.get('id')}: {value.get('subject')}, {value.get('result')}"
+    if value.get("detail"):
+        text += f" ({plain_value(value['detail'], None)})"
+    changes = [value[name] for name in ("before", "after") if value.get(name) is not None]
+    return f"{text}: {' → '.join(plain_value(one, None) for one in changes)}" if changes else text
+
+
+def _state(value: dict[str, Value]) -> str | None:
+    who = value.get("by")
+    if not isinstance(who, dict):
+        return None
+    told = "deleted" if "deleted" in value else plain_value(value.get("value"), None)
+    return f"{told}  by {who.get('name') or who.get('id')}, version {value.get('version')}"
 
 
 def plain_value(value: Value, decimals: int | None) -> str:

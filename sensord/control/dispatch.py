@@ -8,10 +8,12 @@ most once for each key, and what is told is what stands in the audit.
 from __future__ import annotations
 
 import asyncio
+import difflib
 import secrets
 from collections import deque
-from collections.abc import Callable, Hashable, Mapping
+from collections.abc import Callable, Hashable, Iterable, Mapping
 from dataclasses import dataclass
+from itertools import islice
 from typing import NamedTuple
 
 from sensord.audit import Audit
@@ -25,6 +27,9 @@ from sensord.model import Position, Value
 from sensord.store import StoreError
 
 __all__ = ["Accepted", "Dispatch"]
+
+MOST_COMPARED = 20
+"""Names that one which is not there may be a slip for."""
 
 STOPPED = "the server stops; it was not sent"
 STOPPED_AFTER = "the server stops; look at the device before you try again"
@@ -148,7 +153,7 @@ class Dispatch:
         try:
             target = self._targets[what].find(name)
             if target is None:
-                raise ProtocolError("not_found", _missing(what, name))
+                raise ProtocolError("not_found", _missing(what, name, self._targets[what].names()))
             self._leases.check(name, who)
             if self._is_closing:
                 raise ProtocolError("unavailable", "the server stops")
@@ -249,7 +254,11 @@ class Dispatch:
         )
 
 
-def _missing(what: What, name: str) -> str:
+def _missing(what: What, name: str, known: Iterable[str]) -> str:
+    # A few, for comparing costs 20 µs each, and anybody may ask for anything.
+    similar = islice((one for one in known if one[:3] == name[:3]), MOST_COMPARED)
+    near = difflib.get_close_matches(name, similar, n=1)
+    hint = f"did you mean {near[0]}?" if near else "$sys/control/# and $sys/services tell what is"
     if what == "set":
-        return f"{name} cannot be set: no device declares it writable"
-    return f"there is nothing to call named {name}"
+        return f"{name} cannot be set, no device declares it writable; {hint}"
+    return f"there is nothing to call named {name}; {hint}"

@@ -163,7 +163,8 @@ class Leases:
             ProtocolError: Somebody else holds it or a part of it, or there is nothing to hold.
         """
         if not self._can_be_held(subject):
-            raise ProtocolError("not_found", f"there is nothing to hold called {subject}")
+            text = f"{subject} cannot be held: nobody can set, call or write anything there"
+            raise ProtocolError("not_found", text)
         mine = self._held.get(subject)
         if mine is not None and mine.lease.holder.id == who.id:
             return self._renew(mine, who, duration_s, done)

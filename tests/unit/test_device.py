@@ -245,6 +245,16 @@ def test_counts_are_told_once_a_minute(scene: Scene) -> None:
     assert len(scene.told()) == 2
 
 
+def test_of_a_device_that_has_just_come_up_they_are_told_sooner(scene: Scene) -> None:
+    """Somebody may be wiring it; a device that comes and goes is told of each time."""
+    scene.device.up("/dev/ttyUSB0 at 9600")
+    for second in range(1, 140):
+        scene.device.samples([Sample("t", float(second))])
+        scene.loop.run_until(float(second))
+    times = [(r.log_us - START_US) / S for r in scene.records("$sys/devices/boiler")]
+    assert times == [0, 1, 11, 71, 131]
+
+
 def test_a_fault_is_told_soon_and_then_every_ten_seconds(scene: Scene) -> None:
     """Somebody may be looking for it."""
     for second in range(25):

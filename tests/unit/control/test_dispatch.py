@@ -400,3 +400,20 @@ def test_an_outcome_of_another_log_is_not_said_again() -> None:
     works.committed = Position("another", 0)
     works.crash()
     assert works.audited("set", "k1") == ["pending", "done"]
+
+
+@pytest.mark.parametrize(
+    ("op", "fields", "hint"),
+    [
+        ("set", {"topic": "machine/valv", "value": 1}, "did you mean machine/valve?"),
+        ("call", {"name": "machine/valves"}, "did you mean machine/valve?"),
+        ("call", {"name": "kitchen/light"}, "$sys/control/#"),
+    ],
+)
+def test_who_asks_for_what_is_not_there_is_told_what_is(
+    op: str, fields: dict[str, object], hint: str
+) -> None:
+    """Or where that stands."""
+    refused = Works().client("panel").ask(op, **fields)[0]
+    assert refused["code"] == "not_found"
+    assert hint in refused["message"]
