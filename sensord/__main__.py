@@ -1,6 +1,22 @@
-"""Let `python -m sensord` be the `sensord` command."""
+"""Let `python -m sensord` be the `sensord` command, which ends quietly at any moment."""
 
-from sensord.cli import main
+from __future__ import annotations
+
+import sys
+
+__all__ = ["run"]
+
+
+def run() -> int:
+    """Run a command; return its exit status."""
+    try:
+        # Imported here: Ctrl-C may come as early as that.
+        from sensord.cli import main  # noqa: PLC0415
+
+        return main()
+    except KeyboardInterrupt:
+        return 130
+
 
 if __name__ == "__main__":
-    raise SystemExit(main())
+    sys.exit(run())

@@ -16,7 +16,7 @@ async with Client("ws://127.0.0.1:8765", name="my monitor") as client:
 What is left, by a ``break`` or at the end of ``async with``, is cancelled.
 """
 
-from sensord.client.client import Client, ClientError
+from sensord.client.client import Client
 from sensord.client.control import Calling, CommandError, Control, Lease
 from sensord.client.conversation import (
     Again,
@@ -31,6 +31,7 @@ from sensord.client.conversation import (
     Summary,
     Update,
 )
+from sensord.client.errors import ClientError
 from sensord.client.inflow import Arrived
 from sensord.client.messages import Inbox, Sending
 from sensord.client.queries import History, Listing, Summaries

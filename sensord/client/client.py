@@ -18,9 +18,8 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from types import TracebackType
 from typing import Any, NamedTuple, Self
 
-from websockets.asyncio.client import ClientConnection, connect
-from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidURI
-from websockets.typing import Subprotocol
+from websockets.asyncio.client import ClientConnection
+from websockets.exceptions import ConnectionClosed
 
 from sensord.client.asking import Asking
 from sensord.client.conversation import (
@@ -33,20 +32,21 @@ from sensord.client.conversation import (
     Result,
     Update,
 )
+from sensord.client.errors import ClientError, LostError, StrangerError
 from sensord.client.inflow import Inflow, Opened, place
+from sensord.client.meeting import meet
 from sensord.client.replay import Replay
 from sensord.client.subscription import Subscription
 from sensord.conform import value_fault
-from sensord.errors import ProtocolError, SensordError
+from sensord.errors import ProtocolError
 from sensord.model import Position, Value
 from sensord.wire.frames import CODECS, Codec
 
-__all__ = ["Client", "ClientError", "LostError", "StrangerError"]
+__all__ = ["Client"]
 
 log = logging.getLogger("sensord.client")
 
 FIRST_PAUSE_S, LONGEST_PAUSE_S, BUSY_PAUSE_S = 0.1, 5.0, 5.0
-CONNECT_S = 10.0
 
 OUTBOX = 1024
 """Requests that may wait for the socket; more of them are a mistake of the caller's."""
@@ -68,28 +68,6 @@ class _Packed(NamedTuple):
 
     request: int
     payload: bytes
-
-
-class ClientError(SensordError):
-    """The server cannot be reached, or will not have this client; the text says why.
-
-    ``code`` is the close code, if the server gave one, else 1006.
-    """
-
-    def __init__(self, text: str, code: int = 1006) -> None:
-        super().__init__(text)
-        self.code = code
-
-
-class LostError(ClientError):
-    """The connection was lost before the answer."""
-
-
-class StrangerError(ClientError):
-    """The server does not know this client any more, nor what it has asked before."""
-
-    def __init__(self, client: str) -> None:
-        super().__init__(f"the server has forgotten the client {client}")
 
 
 class Client(Asking):
@@ -339,62 +317,23 @@ class Client(Asking):
 
     # -- staying connected -------------------------------------------------------------------------
 
+    async def _send(self, payload: bytes) -> None:
+        assert self._socket is not None
+        await self._socket.send(payload, text=self._codec.is_text)
+
     async def _connect(self) -> Conversation:
         """Connect and say hello.
 
         Raises:
             ClientError: It did not work.
         """
-        try:
-            self._socket = await self._open()
-            return await self._greet(self._socket)
-        except (OSError, InvalidHandshake, ConnectionClosed, ProtocolError) as exc:
-            # Some of them, such as a time-out, have no text.
-            why, code = str(exc) or type(exc).__name__, 1006
-            if isinstance(exc, ConnectionRefusedError):
-                why = "nothing listens there; is the daemon running?"
-            if isinstance(exc, ConnectionClosed) and exc.rcvd is not None:
-                code = exc.rcvd.code
-            raise ClientError(f"cannot connect to {self._url}: {why}", code) from exc
-
-    async def _open(self) -> ClientConnection:
-        try:
-            return await connect(
-                self._url,
-                subprotocols=[Subprotocol(self._codec.subprotocol)],
-                compression=None,
-                max_size=None,
-                open_timeout=CONNECT_S,
-                proxy=None,
-            )
-        except (InvalidURI, ValueError) as exc:
-            # ValueError: a port beyond 65,535, half a bracket, a name that no resolver takes.
-            why = "not an address of a monitor; say ws://host:port"
-            raise ClientError(f"cannot connect to {self._url}: {why}") from exc
-
-    async def _greet(self, socket: ClientConnection) -> Conversation:
-        conversation = Conversation(self._codec)
-        try:
-            key = {"key": self._key} if self._key else {}
-            await self._send(self._codec.message({**self._hello, **key}))
-            async with asyncio.timeout(CONNECT_S):
-                event = conversation.received(await socket.recv(decode=False))
-            if isinstance(event, Refused):
-                raise event.error
-            if not isinstance(event, Result):
-                raise ProtocolError("bad_message", "hello was not answered")
-        except BaseException:
-            await socket.close()
-            raise
-        self.server = event.fields
-        me = event.fields.get("client")
+        key = {"key": self._key} if self._key else {}
+        met = await meet(self._url, self._codec, {**self._hello, **key})
+        self._socket, self.server = met.socket, met.answer
+        me = met.answer.get("client")
         if isinstance(me, dict):  # a server without presence tells nothing
             self.id, self._key = str(me.get("id", "")), str(me.get("key", ""))
-        return conversation
-
-    async def _send(self, payload: bytes) -> None:
-        assert self._socket is not None
-        await self._socket.send(payload, text=self._codec.is_text)
+        return met.conversation
 
     async def _keep(self, conversation: Conversation) -> None:
         """Serve the connection, and make another whenever it ends."""

@@ -10,8 +10,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from sensord.client.client import Client, LostError, StrangerError
+from sensord.client.client import Client
 from sensord.client.conversation import Items, Part
+from sensord.client.errors import LostError, StrangerError
 from sensord.client.inflow import Line, Query
 from sensord.errors import SensordError
 from sensord.model import Value

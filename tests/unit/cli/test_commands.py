@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from sensord.__main__ import run
 from sensord.cli import COMMANDS, main
 from tests.kit.daemon import REPOSITORY, SENSORD
 
@@ -80,3 +81,17 @@ def test_an_output_that_is_full_is_said_in_one_line(unbuffered: str) -> None:
         )
     assert done.returncode == 1
     assert done.stderr == "cannot write the output: No space left on device\n"
+
+
+@pytest.mark.parametrize("where", ["sensord.cli._parsed", "sensord.cli.main"])
+def test_ctrl_c_is_no_fault_however_early_it_comes(
+    where: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """While a command is imported, for it takes a quarter of a second."""
+
+    def interrupted(*_: object) -> int:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(where, interrupted)
+    monkeypatch.setattr("sys.argv", ["sensord", "tail"])
+    assert run() == 130

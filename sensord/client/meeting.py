@@ -1,0 +1,77 @@
+"""Connect to a server and say hello: what happens once for each connection."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any, NamedTuple
+
+from websockets.asyncio.client import ClientConnection, connect
+from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidURI
+from websockets.typing import Subprotocol
+
+from sensord.client.conversation import Conversation, Refused, Result
+from sensord.client.errors import ClientError
+from sensord.errors import ProtocolError
+from sensord.wire.frames import Codec, Message
+
+__all__ = ["Met", "meet"]
+
+CONNECT_S = 10.0
+
+
+class Met(NamedTuple):
+    """A server that has answered hello."""
+
+    socket: ClientConnection
+    conversation: Conversation
+    answer: dict[str, Any]
+
+
+async def meet(url: str, codec: Codec, hello: Message) -> Met:
+    """Connect and say hello.
+
+    Raises:
+        ClientError: It did not work.
+    """
+    try:
+        return await _greet(await _open(url, codec), codec, hello)
+    except (OSError, InvalidHandshake, ConnectionClosed, ProtocolError) as exc:
+        # Some of them, such as a time-out, have no text.
+        why, code = str(exc) or type(exc).__name__, 1006
+        if isinstance(exc, ConnectionRefusedError):
+            why = "nothing listens there; is the daemon running?"
+        if isinstance(exc, ConnectionClosed) and exc.rcvd is not None:
+            code = exc.rcvd.code
+        raise ClientError(f"cannot connect to {url}: {why}", code) from exc
+
+
+async def _open(url: str, codec: Codec) -> ClientConnection:
+    try:
+        return await connect(
+            url,
+            subprotocols=[Subprotocol(codec.subprotocol)],
+            compression=None,
+            max_size=None,
+            open_timeout=CONNECT_S,
+            proxy=None,
+        )
+    except (InvalidURI, ValueError) as exc:
+        # ValueError: a port beyond 65,535, half a bracket, a name that no resolver takes.
+        why = "not an address of a monitor; say ws://host:port"
+        raise ClientError(f"cannot connect to {url}: {why}") from exc
+
+
+async def _greet(socket: ClientConnection, codec: Codec, hello: Message) -> Met:
+    conversation = Conversation(codec)
+    try:
+        await socket.send(codec.message(hello), text=codec.is_text)
+        async with asyncio.timeout(CONNECT_S):
+            event = conversation.received(await socket.recv(decode=False))
+        if isinstance(event, Refused):
+            raise event.error
+        if not isinstance(event, Result):
+            raise ProtocolError("bad_message", "hello was not answered")
+    except BaseException:
+        await socket.close()
+        raise
+    return Met(socket, conversation, event.fields)
