@@ -9,8 +9,10 @@ from typing import Any
 import pytest
 
 from sensord.client import Asked, Client, CommandError, Control, RejectedError, Update
+from sensord.config.tree import Clients
 from sensord.errors import ProtocolError
 from sensord.model import Value
+from tests.kit.cutter import Cutter
 from tests.kit.daemon import Daemon, in_thread, on_uvloop, sensord
 from tests.kit.follower import Follower
 from tests.kit.loops import on_each_loop
@@ -244,6 +246,43 @@ async def test_a_call_that_is_left_goes_on_without_its_caller() -> None:
         await caller.ping()
         left.set()
         assert await seen.get() == 0
+
+
+@on_each_loop
+async def test_a_call_in_parts_goes_on_after_a_lost_connection(tmp_path: Path) -> None:
+    """It is the same call; the numbers of the parts say what was missed."""
+    cut, told, back = asyncio.Event(), asyncio.Event(), asyncio.Event()
+
+    async def work(asked: Asked) -> Value:
+        await asked.part("before")
+        await cut.wait()
+        while await asked.part("meanwhile"):
+            pass  # the server has not noticed yet
+        told.set()
+        await back.wait()
+        assert await asked.part("after") == 1
+        return asked.caller_name
+
+    async with (
+        Station(clients=Clients(), folder=tmp_path) as station,
+        Client(station.url) as offering,
+        offering.serve("work", work),
+        Cutter(lambda: station.address) as cutter,
+        Client(cutter.url, name="panel") as caller,
+    ):
+        calling = Control(caller).calling("work")
+        parts = aiter(calling)
+        assert (await anext(parts)).value == "before"
+        cutter.is_refusing = True
+        cutter.cut("reset")
+        cut.set()
+        await told.wait()
+        cutter.is_refusing = False
+        await caller.ask("ping", {})
+        back.set()
+        (last,) = [part async for part in parts]
+        assert (last.number > 1, last.value) == (True, "after")
+        assert calling.value == "panel"
 
 
 @on_uvloop()
