@@ -82,6 +82,8 @@ class Store:
         """By kind and key, the place in ``_waiting`` of the newest change."""
         self._wake = threading.Condition()
         self._is_closing = False
+        self._written: list[tuple[list[Done], StoreError | None]] = []
+        """What became of changes, for the loop to tell."""
         self._is_failing = False
         self._failed = 0  # changes that are tried again
         self._thread: threading.Thread | None = None
@@ -135,7 +137,7 @@ class Store:
         self._change(_Change(kind, key, None, done))
 
     def close(self) -> None:
-        """Write what waits and close the file."""
+        """Write what waits, tell what became of it, and close the file."""
         with self._wake:
             self._is_closing = True
             self._wake.notify()
@@ -147,6 +149,10 @@ class Store:
             return
         self._thread = None
         self._database.close()
+        # At once, for the loop may not turn again: what was kept is told, audited and recorded.
+        for told, error in self._take_written():
+            for done in told:
+                done(error)
 
     def _change(self, change: _Change) -> None:
         change.key.encode()  # a key that is no text would stop the thread
@@ -201,7 +207,9 @@ class Store:
                     self._newest[change[:2]] = len(self._waiting)
                     self._waiting.append(change)
         if told:
-            self._on_loop(self._tell, told, error)
+            with self._wake:
+                self._written.append((told, error))
+            self._on_loop(self._tell)
         return not (is_last and error is not None)
 
     def _commit(self, changes: list[_Change]) -> StoreError | None:
@@ -222,9 +230,15 @@ class Store:
         self._is_failing = False
         return None
 
-    def _tell(self, told: list[Done], error: Exception | None) -> None:
-        for done in told:
-            self._loop.call_soon(done, error)  # each of its own: none hinders the others
+    def _tell(self) -> None:
+        for told, error in self._take_written():
+            for done in told:
+                self._loop.call_soon(done, error)  # each of its own: none hinders the others
+
+    def _take_written(self) -> list[tuple[list[Done], StoreError | None]]:
+        with self._wake:
+            written, self._written = self._written, []
+        return written
 
     def _on_loop(self, call: Callable[..., None], *args: object) -> None:
         try:
