@@ -9,11 +9,8 @@ from sensord.log.journal.batch import Batch
 from sensord.log.journal.channels import Described
 from sensord.log.journal.fetch import ChannelFor
 from sensord.log.journal.going_on import GoingOn, first_offset
-from sensord.log.journal.info import Summary, summarize
-from sensord.log.journal.mcapfile import McapFile
 from sensord.log.journal.options import Options
 from sensord.log.journal.reader import Reader
-from sensord.log.journal.recording import RecordingWriter
 from sensord.log.journal.recovery import Recovery
 from sensord.log.journal.registry import Hole
 from sensord.log.journal.scan import Scan
@@ -29,19 +26,15 @@ __all__ = [
     "Described",
     "GoingOn",
     "Hole",
-    "McapFile",
     "Options",
     "Reader",
-    "RecordingWriter",
     "Recovery",
     "Scan",
     "State",
     "Statistics",
-    "Summary",
     "WearMeter",
     "Writer",
     "first_offset",
     "forecast_bytes_per_day",
-    "summarize",
     "years_left",
 ]
