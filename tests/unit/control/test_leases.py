@@ -313,3 +313,57 @@ def test_so_many_topics_that_clients_write_can_be_held(monkeypatch: pytest.Monke
     panel.connect()
     assert take(works, panel, "state/b")["op"] == "result"
     assert take(works, panel, "state/c")["code"] == "too_many"
+
+
+def test_a_renewal_that_the_disk_does_not_take_changes_nothing() -> None:
+    """What was held before is held still, and ends when it would have."""
+    works = Works()
+    panel, phone = works.client("panel"), works.client("phone")
+    lease = take(works, panel, duration=60)["lease"]
+    works.disk.is_full = True
+    answer = ask(works, panel, "renew", subject="machine", duration=600)
+    assert (answer["code"], "you hold still" in answer["message"]) == ("unavailable", True)
+    assert works.leases["machine"]["until_us"] == lease["until_us"]
+    assert works.audited("lease") == ["taken"]
+    works.disk.is_full = False
+    assert phone.ask("take", subject="machine")[0]["code"] == "held"
+    works.pass_time(61)
+    assert take(works, phone)["op"] == "result"
+    assert works.audited("lease") == ["taken", "held", "expired", "taken"]
+
+
+def test_several_renewals_that_the_disk_does_not_take_change_nothing() -> None:
+    """Whichever of them is told first."""
+    works = Works()
+    panel = works.client("panel")
+    take(works, panel, duration=60)
+    works.disk.is_slow = True
+    renewals = [panel.send("renew", subject="machine", duration=d) for d in (100, 200)]
+    works.disk.is_full = True
+    works.store.commit()
+    works.settle()
+    assert [panel.about(number)[0]["code"] for number in renewals] == ["unavailable"] * 2
+    works.disk.is_slow = works.disk.is_full = False
+    works.pass_time(61)
+    assert works.leases["machine"]["why"] == "expired"
+    assert works.audited("lease") == ["taken", "expired"]
+
+
+def test_a_lease_that_is_over_before_the_disk_has_it_was_never_there() -> None:
+    """The client is gone, and the disk hangs for longer than its grace time."""
+    works = Works()
+    panel, phone = works.client("panel"), works.client("phone")
+    works.disk.is_slow = True
+    panel.send("take", subject="machine", duration=600)
+    panel.leave()
+    works.pass_time(GRACE_S + 1)
+    assert works.leases == {}
+    works.store.commit()
+    works.disk.is_slow = False
+    works.settle()
+    assert works.leases == {}
+    assert works.audited("lease") == []
+    assert take(works, phone)["op"] == "result"
+    works.crash()
+    panel.connect()
+    assert take(works, panel)["code"] == "held"
