@@ -60,16 +60,16 @@ class Archive:
 
     @property
     def first(self) -> int | None:
-        """The offset of the oldest reading, None if there is none."""
-        view = None if self._reader is None else self._reader.view()
-        return None if view is None or view.is_empty else view.start
+        """The offset of the oldest reading; if there is none, of the oldest that it knows is lost.
 
-    def tells_of(self, offset: int) -> bool:
-        """Tell whether it has readings, or knows why there are none from an offset on."""
+        None if it knows of nothing.
+        """
         if self._reader is None:
-            return False
+            return None
         view = self._reader.view()
-        return not view.is_empty or any(hole.end > offset for hole in view.holes)
+        if not view.is_empty:
+            return view.start
+        return min((hole.first for hole in view.holes), default=None)
 
     @property
     def first_us(self) -> int | None:

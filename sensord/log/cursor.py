@@ -155,7 +155,7 @@ class Cursor:
         return (
             self.offset < self._log.first
             and self._archive is not None
-            and self._archive.tells_of(self.offset)
+            and self._archive.first is not None
         )
 
     def _drop_strayed(self) -> None:

@@ -543,9 +543,6 @@ class DamagedArchive:
     first = 0
     first_us = None
 
-    def tells_of(self, _offset: int) -> bool:
-        return True
-
     def fetch(self, wanted: Wanted, _limit: int, done: Callable[[Fetched], None]) -> None:
         hole = Hole(wanted.start, wanted.stop - wanted.start, "a damaged chunk")
         done(Fetched([], [hole], wanted.stop))

@@ -29,3 +29,6 @@ async def test_what_a_kill_before_the_first_commit_took_is_missing_and_not_expir
             gap = await story.until(lambda item: isinstance(item, Gap))
             assert isinstance(gap, Gap)
             assert gap.reason == "missing"
+            history = client.history("$sys/clients/+", start="-1h")
+            gaps = [item async for item in history if isinstance(item, Gap)]
+            assert [gap.reason for gap in gaps] == ["missing"]

@@ -38,9 +38,6 @@ class Shelf:
         self.hole = hole
         self.asked: list[Wanted] = []
 
-    def tells_of(self, _offset: int) -> bool:
-        return True
-
     def fetch(self, wanted: Wanted, _limit: int, done: Callable[[Fetched], None]) -> None:
         self.asked.append(wanted)
         offsets = [

@@ -119,9 +119,6 @@ class Shelf:
         """The offset behind the last reading that was written."""
         return self._stuck_at if self.is_stuck else self._world.log.tail
 
-    def tells_of(self, _offset: int) -> bool:
-        return self.first is not None
-
     @property
     def first_us(self) -> int | None:
         """When the oldest reading was logged."""
