@@ -60,16 +60,15 @@ class Archive:
 
     @property
     def first(self) -> int | None:
-        """The offset of the oldest reading; if there is none, of the oldest that it knows is lost.
+        """The offset of the oldest reading, or of the hole in front of it that it knows of.
 
         None if it knows of nothing.
         """
         if self._reader is None:
             return None
         view = self._reader.view()
-        if not view.is_empty:
-            return view.start
-        return min((hole.first for hole in view.holes), default=None)
+        holes = [hole.first for hole in view.holes if view.is_empty or hole.end >= view.start]
+        return min([*holes, *([] if view.is_empty else [view.start])], default=None)
 
     @property
     def first_us(self) -> int | None:

@@ -32,3 +32,13 @@ async def test_what_a_kill_before_the_first_commit_took_is_missing_and_not_expir
             history = client.history("$sys/clients/+", start="-1h")
             gaps = [item async for item in history if isinstance(item, Gap)]
             assert [gap.reason for gap in gaps] == ["missing"]
+        await in_thread(daemon.stop)
+        await in_thread(daemon.start)
+        await in_thread(daemon.stop)
+        await in_thread(daemon.start)
+        async with Client(daemon.url) as client:
+            history = client.history("$sys/clients/+", start="-1h")
+            items = [item async for item in history]
+            assert isinstance(items[0], Gap)
+            assert [item.reason for item in items if isinstance(item, Gap)] == ["missing"]
+            assert len(items) > 1

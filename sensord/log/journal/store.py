@@ -86,8 +86,9 @@ class Store:
         self.numbering = numbering
         firsts = [*(s.first for s in found.sealed), *(s.first for s in found.unsealed)]
         oldest = min(firsts, default=self.needed)
-        self._holes = [hole for hole in found.facts.holes if hole.end > oldest]
-        self._unnamed = [hole for hole in found.missing if hole.end > oldest]
+        # One that ends at the oldest reading tells why there is none before it.
+        self._holes = [hole for hole in found.facts.holes if hole.end >= oldest]
+        self._unnamed = [hole for hole in found.missing if hole.end >= oldest]
         self._write_facts(found.facts)
         if self._ring.adopt(found.frames, [frame for frame, _ in found.needed]):
             self.reserve(next_offset)
