@@ -184,9 +184,7 @@ def tell(
             goal=GOALS.get((load.rate, name)) if monitors == 100 else None,
             peer=label,
             peer_value=median(run.us_a_reading for run in theirs),
-            ratio=median(
-                a.us_a_reading / b.us_a_reading for a, b in zip(ours, theirs, strict=True)
-            ),
+            ratio=_ratio(ours, theirs),
             note=_held(theirs, load),
         )
     plain: list[tuple[str, str, Callable[[Run], float], float | None]] = [
@@ -213,6 +211,16 @@ def tell(
     report.add(f"{where}: readings lost or doubled", lost, "readings", goal=0, note=others)
     rate = median(run.rate for run in ours)
     report.add(f"{where}: readings/s to each monitor", rate, "1/s")
+
+
+def _ratio(ours: list[Run], theirs: list[Run]) -> float | None:
+    """Return the median of the ratios, each of one repeat.
+
+    None where a window was too short for the kernel to have counted any of a peer's time.
+    """
+    pairs = zip(ours, theirs, strict=True)
+    found = [a.us_a_reading / b.us_a_reading for a, b in pairs if b.us_a_reading]
+    return median(found) if len(found) == len(ours) else None
 
 
 def _held(runs: list[Run], load: Load) -> str:
