@@ -5,23 +5,29 @@ export class Sensord {
   #socket; #number = 0; #waiting = new Map(); #open = new Map(); #channels = new Map();
   #streams = new Map();
 
-  // Connect and say hello; `me` is who the client is from now on.
-  static async connect(url, client) {
+  // Connect and say hello; `me` is who the client is from now on: its id, and its key, which makes
+  // it the same client again when it is given here the next time.
+  static async connect(url, client, key) {
+    if (typeof WebSocket === "undefined") throw new Error("Node 20 needs --experimental-websocket");
     const self = new Sensord();
     self.#socket = new WebSocket(url, "sensord.v1.json");
     self.#socket.onmessage = (event) => self.#received(JSON.parse(event.data));
     self.closed = new Promise((resolve) => (self.#socket.onclose = resolve));
+    self.closed.then(() => {
+      for (const { reject } of self.#waiting.values()) reject(self.#over());
+    });
     await new Promise((resolve, reject) => {
       self.#socket.onopen = resolve;
-      self.#socket.onerror = () => reject(new Error(`cannot connect to ${url}`));
+      self.#socket.onerror = () => reject(new Error(`cannot connect to ${url}: is sensord there?`));
     });
-    const hello = await self.ask("hello", { client });
+    const hello = await self.ask("hello", { client, key });
     self.me = hello.client;
     return self;
   }
 
   // Ask, and return the result. What a request that stays open tells goes to `tell`.
   ask(op, fields = {}, tell = null) {
+    if (this.#socket.readyState !== WebSocket.OPEN) return Promise.reject(this.#over());
     const id = ++this.#number;
     const answer = new Promise((resolve, reject) => this.#waiting.set(id, { resolve, reject }));
     if (tell) this.#open.set(id, tell);
@@ -37,13 +43,13 @@ export class Sensord {
   // Ask for something that comes in several messages, and return them all.
   async collect(op, fields = {}) {
     const told = [];
-    const over = new Promise((resolve, reject) => {
+    return new Promise((resolve, reject) => {
+      this.closed.then(() => reject(this.#over()));
       this.ask(op, fields, (message) => {
         if (message.op === "end" || message.op === "complete") resolve(told);
         else told.push(message);
       }).catch(reject);
     });
-    return over;
   }
 
   // Return what was announced of a channel: topic, unit, ...
@@ -55,6 +61,10 @@ export class Sensord {
     this.#socket.close();
   }
 
+  #over() {
+    return new Error("the connection is over");
+  }
+
   #received(message) {
     if (Array.isArray(message)) return this.#frame(message);
     if (message.op === "channels") {
@@ -63,8 +73,10 @@ export class Sensord {
       const waiting = this.#waiting.get(message.id);
       this.#waiting.delete(message.id);
       if ("stream" in message) this.#streams.set(message.stream, message.id);
-      if (message.op === "result") waiting?.resolve(message);
-      else waiting?.reject(Object.assign(new Error(`${message.code}: ${message.message}`), message));
+      if (message.op === "result") return waiting?.resolve(message);
+      this.#open.delete(message.id);
+      const { code, message: why, present } = message;
+      waiting?.reject(Object.assign(new Error(`${code}: ${why}`), { code, present }));
     } else {
       if (message.op === "stream") this.#streams.set(message.stream, message.id);
       this.#open.get(message.id)?.(message);
