@@ -20,11 +20,11 @@ from sensord.client import Client, CommandError, Control, Row, SharedState, Upda
 from sensord.errors import ProtocolError
 from tests.kit.browser import Browser, Page
 from tests.kit.follower import Follower
+from tests.kit.node import node
 from tests.kit.pages import served
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
 SENSORD = [sys.executable, "-m", "sensord"]
-NODE = ["node", "--experimental-websocket"]
 
 BOILER = "plant/boiler/temperature"
 SETPOINT = "plant/heating/setpoint"
@@ -49,21 +49,25 @@ def demo() -> Iterator[str]:
 
 
 @contextmanager
-def service(url: str) -> Iterator[subprocess.Popen[str]]:
+def service(url: str, key_file: Path) -> Iterator[subprocess.Popen[str]]:
     """Run the service in Node until the block ends."""
-    command = [*NODE, str(EXAMPLES / "service.mjs"), f"{url}/v1"]
+    command = [*node(), str(EXAMPLES / "service.mjs"), f"{url}/v1", str(key_file)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         try:
-            assert process.stdout is not None
-            assert process.stdout.readline().startswith("ready as ")
+            assert printed(process).startswith("ready as ")
             yield process
         finally:
             process.kill()
 
 
-async def converse(url: str, page: Page, node: subprocess.Popen[str], say: Say) -> None:
+def printed(process: subprocess.Popen[str]) -> str:
+    """Return the next line of the service that tells no mean of the past."""
+    assert process.stdout is not None
+    return next(text.strip() for text in process.stdout if ", mean " not in text)
+
+
+async def converse(url: str, page: Page, served_by: subprocess.Popen[str], say: Say) -> None:
     """Be the operator, and have the other two do their part."""
-    assert node.stdout is not None
     async with Client(url, name="operator") as client, Client(url, name="rival") as rival:
         control, state = Control(client), SharedState(client)
 
@@ -79,7 +83,7 @@ async def converse(url: str, page: Page, node: subprocess.Popen[str], say: Say) 
         say("operator", f"there are: {', '.join(sorted(rows))}")
         mean = await control.call("mean", {"topic": BOILER})
         say("operator", f"called the service: the mean is {mean}")
-        say("service", node.stdout.readline().strip())
+        say("service", printed(served_by))
 
         # Commands and control.
         await control.take("heating")
@@ -97,7 +101,7 @@ async def converse(url: str, page: Page, node: subprocess.Popen[str], say: Say) 
         sending = client.send_to({"text": "how are you?"}, group="operators")
         mail = await anext(inbox)
         say("operator", f"{mail.sender_name} says {json.dumps(mail.body)}")
-        say("service", node.stdout.readline().strip())
+        say("service", printed(served_by))
         receipts = {receipt.client: receipt.status async for receipt in sending}
         say("operator", f"the message was {' and '.join(sorted(receipts.values()))}")
         page.until("document.querySelector('#told').innerText.includes('how are you?')")
@@ -116,7 +120,7 @@ async def converse(url: str, page: Page, node: subprocess.Popen[str], say: Say) 
 
         # One of them goes away.
         services = Follower(client.subscribe("$sys/services"))
-        node.kill()
+        served_by.kill()
         await services.update(lambda update: update.reading.value == {})
         try:
             await control.call("mean", {})
@@ -159,13 +163,13 @@ def main(say: Say) -> None:
     """Run it."""
     with ExitStack() as stack:
         url = stack.enter_context(demo())
-        node = stack.enter_context(service(url))
-        pages = stack.enter_context(served(EXAMPLES))
         profile = stack.enter_context(tempfile.TemporaryDirectory(ignore_cleanup_errors=True))
+        mean = stack.enter_context(service(url, Path(profile) / "key"))
+        pages = stack.enter_context(served(EXAMPLES))
         browser = stack.enter_context(Browser(Path(profile)))
         page = stack.enter_context(browser.open(f"{pages}/monitor.html?url={url}/v1"))
         page.until("document.body.dataset.ready")
-        asyncio.run(converse(url, page, node, say))
+        asyncio.run(converse(url, page, mean, say))
         assert page.errors == []
 
 
