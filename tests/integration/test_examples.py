@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 import shutil
 import subprocess
-from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
-from tests import conversation
+from tests.conversation.play import SCENES, play
+from tests.conversation.show import BrokenError, Show
 from tests.kit.daemon import Daemon
 from tests.kit.node import node
 
@@ -28,25 +29,26 @@ PLANT = """
 
 
 @pytest.mark.slow
-def test_an_operator_a_page_and_a_service_work_together() -> None:
+def test_an_operator_a_page_and_a_service_work_together(tmp_path: Path) -> None:
     """All three patterns, each seen by those whom it concerns, and all of it audited."""
-    said: dict[str, list[str]] = defaultdict(list)
-    conversation.main(lambda who, what: said[who].append(what))
-    operator, page, audit = said["operator"], said["page"], said["audit"]
-    assert "published by the service" in operator[0]
-    assert "called the service: the mean is" in operator[2]
-    assert operator[3].endswith("it is set to 22.0")
-    assert "the message was delivered and delivered" in operator
-    assert operator[-1].startswith("the service is gone: not_found")
-    assert said["rival"][0].startswith("may not: held: heating is held by operator")
-    assert said["rival"][1].startswith("lost no update: conflict")
-    assert "shows the setpoint 22" in page
-    assert "operator: how are you?" in page
-    assert f"{conversation.BOILER} was acknowledged by page" in page
-    assert f"set {conversation.SETPOINT} done (operator)" in audit
-    assert f"set {conversation.SETPOINT} held (rival)" in audit
-    assert "lease heating taken (operator)" in audit
-    assert "message group/operators delivered (operator)" in audit
+    show = Show(print)  # pytest shows it where it fails
+    asyncio.run(play(show, tmp_path))
+    assert show.lines[-1] == f"{len(SCENES)} scenes, all as promised"
+    assert any("set plant/heating/setpoint held (rival)" in line for line in show.lines)
+
+
+def test_the_show_names_a_promise_that_is_broken() -> None:
+    """With the scene, and what was not so."""
+
+    async def scene(show: Show) -> None:
+        show.scene("Numbers")
+        async with show.promise("two is three"):
+            raise ValueError("they differ")
+
+    with pytest.raises(
+        BrokenError, match=r"in '1\. Numbers': two is three\n  they differ, at test_ex"
+    ):
+        asyncio.run(scene(Show(lambda _: None)))
 
 
 @contextmanager

@@ -82,6 +82,7 @@ class Page:
         self._url = url
         self._numbers = itertools.count(1)
         self._session: str | None = None
+        self._has_loaded = False
         self._closing = ExitStack()
 
     def __enter__(self) -> Self:
@@ -121,6 +122,13 @@ class Page:
             "if (found) resolve(found); else setTimeout(look, 20); }; look(); })"
         )
 
+    def reload(self) -> None:
+        """Load it again, as somebody at it does."""
+        self._has_loaded = False
+        self._ask("Page.reload")
+        while not self._has_loaded:
+            self._note(json.loads(self._socket.recv(timeout=DEADLINE_S)))
+
     def _ask(self, method: str, **parameters: object) -> dict[str, Any]:
         number = next(self._numbers)
         message: dict[str, object] = {"id": number, "method": method, "params": parameters}
@@ -137,6 +145,8 @@ class Page:
 
     def _note(self, told: dict[str, Any]) -> None:
         match told.get("method"):
+            case "Page.loadEventFired":
+                self._has_loaded = True
             case "Runtime.exceptionThrown":
                 details = told["params"]["exceptionDetails"]
                 found = details.get("exception", {}).get("description", details["text"])
