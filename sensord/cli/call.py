@@ -17,7 +17,9 @@ __all__ = ["configure", "run"]
 def configure(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
     parser.add_argument(
-        "name", help="<device>/<action>, or a service; `sensord controls` lists them"
+        "called",
+        metavar="name",
+        help="<device>/<action>, or a service; `sensord controls` lists them",
     )
     parser.add_argument("args", nargs="*", type=_argument, metavar="ARG=VALUE")
     configure_act(parser)
@@ -36,7 +38,7 @@ def run(options: argparse.Namespace) -> int:
 
     async def call(client: Client) -> str:
         calling = Control(client).calling(
-            options.name, dict(options.args), key=options.key, timeout_s=options.timeout
+            options.called, dict(options.args), key=options.key, timeout_s=options.timeout
         )
         async for part in calling:
             print(json.dumps(part.value, ensure_ascii=False), flush=True)

@@ -30,6 +30,9 @@ log = logging.getLogger("sensord.control")
 KIND = "lease"
 """Under which the store keeps them."""
 
+TIMER_S = 0.001
+"""A loop's timers count milliseconds and may be half of one early; a lease never is."""
+
 MOST_WRITTEN = 1_000
 """Topics that clients write and that were ever held: each stands under ``$sys/leases`` for ever."""
 
@@ -286,7 +289,8 @@ class Leases:
         self._held[held.lease.subject] = held
         # A gateway without a clock of its own may have begun in 1970: then it has its whole time.
         left_s = min((held.lease.until_us - self._bus.now_us()) / 1e6, self._longest_s)
-        held.timers.append(self._loop.call_later(max(0.0, left_s), self._end, held, "expired"))
+        left_s = max(0.0, left_s) + TIMER_S
+        held.timers.append(self._loop.call_later(left_s, self._end, held, "expired"))
 
     def _look_for(self, held: _Held) -> None:
         """End the lease of a holder who did not come back after a start."""

@@ -154,6 +154,22 @@ def is_zombie(pid: int) -> bool:
     return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
 
 
+def test_others_see_who_asks_by_the_name_that_was_given(shell: Shell) -> None:
+    """Whatever it asks."""
+    for arguments in (
+        ("set", "tank/setpoint", "21"),
+        ("call", "tank/off"),
+        ("put", "state/a", "1"),
+    ):
+        shell.says(*arguments, "--name", "Anna")
+        (line,) = shell.says(
+            "get", f"$audit/{'state' if arguments[0] == 'put' else arguments[0]}"
+        ).splitlines()
+        assert line.split(maxsplit=2)[2].startswith("Anna: "), line
+    shell.says("call", "tank/off")
+    assert "sensord call" in shell.says("get", "$audit/call")
+
+
 def test_messages_are_received_on_the_command_line(shell: Shell) -> None:
     """Of a group, each once; one that was not shown waits for the same client."""
     receiving = shell.start("receive", "--group", "night", "--count", "1", *shell.me)
