@@ -50,8 +50,10 @@ def run(options: argparse.Namespace) -> int:
         )
         async for receipt in sending:
             told[receipt.client] = receipt
-        if not told:
+        if not sending.receivers:
             raise SensordError("nobody is there to get it")
+        if not told:
+            return f"-- sent to {sending.receivers}, and not acknowledged yet"
         lines = "\n".join(f"{name} {_line(receipt)}" for name, receipt in told.items())
         if all(receipt.status == "refused" for receipt in told.values()):
             raise SensordError(lines)

@@ -13,7 +13,8 @@ async with Client("ws://127.0.0.1:8765", name="my monitor") as client:
         async for row in topics:
             print(row)
 
-What is left, by a ``break`` or at the end of ``async with``, is cancelled.
+A query that is left, by a ``break`` or at the end of ``async with``, is cancelled; a subscription
+goes on where it stopped when it is iterated over again.
 """
 
 from sensord.client.client import Client
@@ -31,7 +32,7 @@ from sensord.client.conversation import (
     Summary,
     Update,
 )
-from sensord.client.errors import ClientError
+from sensord.client.errors import ClientError, LostError
 from sensord.client.inflow import Arrived
 from sensord.client.messages import Inbox, Sending
 from sensord.client.queries import History, Listing, Summaries
@@ -39,6 +40,8 @@ from sensord.client.replay import Replay
 from sensord.client.services import Asked, FailedError, RejectedError, Service
 from sensord.client.state import Entry, SharedState
 from sensord.client.subscription import Subscription
+from sensord.errors import ProtocolError
+from sensord.model import Position
 
 __all__ = [
     "Again",
@@ -58,9 +61,12 @@ __all__ = [
     "Item",
     "Lease",
     "Listing",
+    "LostError",
     "Mail",
     "Part",
     "PhaseChange",
+    "Position",
+    "ProtocolError",
     "Receipt",
     "RejectedError",
     "Replay",

@@ -160,7 +160,7 @@ class Client(Asking):
             options["max_latency"] = max_latency_s
         if deadband:
             options["deadband"] = deadband
-        return self.opened(Subscription(next(self._numbers), topics, options))
+        return self.opened(Subscription(next(self._numbers), topics, options, self))
 
     def opened(self, inflow: Opened) -> Opened:
         """Ask what an iterator brings the answer of."""
@@ -168,7 +168,15 @@ class Client(Asking):
         assert message is not None, "it has just begun"
         self.send(message)
         self._inflows[inflow.request] = inflow
+        self._hurry()
         return inflow
+
+    def open_again(self, inflow: Inflow[Any]) -> None:
+        """Ask anew, where an iterator stands, under another id; the old request is cancelled."""
+        # In this order: who watches something does not cease to for a moment.
+        old, inflow.request = inflow.request, next(self._numbers)
+        self.opened(inflow)
+        self.cancel(old)
 
     def number(self) -> int:
         """Return the id for another request."""
@@ -189,7 +197,7 @@ class Client(Asking):
         options: dict[str, Any] = {"from": place(start), "speed": speed, "paused": paused}
         if stop is not None:
             options["to"] = place(stop)
-        return self.opened(Replay(next(self._numbers), topics, options, self.ask))
+        return self.opened(Replay(next(self._numbers), topics, options, self))
 
     def cancel(self, request: int) -> None:
         """Cancel a request; what it is answered with is of no interest any more."""
@@ -246,11 +254,9 @@ class Client(Asking):
         return int((await self.ask("publish", fields))["offset"])
 
     def unsubscribe(self, subscription: Subscription) -> None:
-        """End a subscription: its iteration stops after what has already arrived."""
-        if self._inflows.pop(subscription.request, None) is not None:
-            number = next(self._numbers)
-            message = {"op": "unsubscribe", "id": number, "subscription": subscription.request}
-            self.send(message)
+        """End a subscription or replay: its iteration stops after what has already arrived."""
+        if subscription.request in self._inflows:
+            self.cancel(subscription.request)
             subscription.end(None)
 
     async def get(self, *topics: str) -> list[Update]:
@@ -281,10 +287,18 @@ class Client(Asking):
         answer: asyncio.Future[dict[str, Any]] = asyncio.get_running_loop().create_future()
         self.send(message)
         self._answers[message["id"]] = (answer, until_end)
-        # A reader that asks does not read meanwhile: its full queue must not hold up the answer.
+        self._hurry()
+        return await answer
+
+    def _hurry(self) -> None:
+        """Hold up nothing: who asks does not read meanwhile, and others wait for something too."""
         for inflow in self._inflows.values():
             inflow.hurry()
-        return await answer
+
+    @property
+    def is_shared(self) -> bool:
+        """Whether several iterators wait for what arrives."""
+        return len(self._inflows) > 1
 
     def send(self, message: dict[str, Any]) -> None:
         """Send a request when there is a connection.

@@ -61,7 +61,10 @@ class Inflow(ABC, Generic[T]):
         """Learn how the act that it asked for has ended."""
 
     async def put(self, event: Items, is_urgent: Callable[[], object]) -> None:
-        """Take what arrived; waits while the reader is far behind, unless ``is_urgent``."""
+        """Take what arrived; waits while the reader is far behind, unless ``is_urgent``.
+
+        It is urgent while somebody waits for an answer, which comes behind.
+        """
         while len(self._arrived) >= QUEUE and not self._is_ended and not is_urgent():
             self._taken.clear()
             await self._taken.wait()
@@ -128,6 +131,11 @@ class Line(Protocol):
     id: str
     """What other clients know this one by; empty before the first hello."""
 
+    @property
+    def is_shared(self) -> bool:
+        """Whether several iterators wait for what arrives."""
+        ...
+
     def send(self, message: dict[str, Any]) -> None:
         """Send a request when there is a connection.
 
@@ -147,6 +155,10 @@ class Line(Protocol):
 
     def cancel(self, request: int) -> None:
         """Cancel what is not wanted any more."""
+        ...
+
+    def open_again(self, inflow: Inflow[Any]) -> None:
+        """Ask anew, where an iterator stands, under another id; the old request is cancelled."""
         ...
 
     def number(self) -> int:

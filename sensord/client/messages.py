@@ -27,6 +27,7 @@ class Inbox(Query[Mail]):
         self._arrived_last = -1
         self._handled_last = -1
         self._unhandled = 0  # messages with the program or before it
+        self._at_hand: Mail | None = None  # with the program, and not acknowledged
         self._strange = 0  # those among them that came when this was another client
 
     def message(self) -> dict[str, Any]:
@@ -54,6 +55,7 @@ class Inbox(Query[Mail]):
 
     async def __aiter__(self) -> AsyncGenerator[Mail]:
         async for mail in super().__aiter__():
+            self._at_hand = mail
             yield mail
             if self._is_handled(mail):
                 number = self._line.number()
@@ -70,6 +72,9 @@ class Inbox(Query[Mail]):
 
     def _is_handled(self, mail: Mail) -> bool:
         """Note that it is; return whether the server is to be told."""
+        if self._at_hand is not mail:
+            return False  # it has been
+        self._at_hand = None
         self._unhandled -= 1
         if self._strange:
             self._strange -= 1
@@ -88,10 +93,16 @@ class Sending(Query[Receipt]):
         super().__init__(request, line)
         self._options = options
         self._told: dict[str, Receipt] = {}
+        self.receivers: int | None = None
+        """How many clients are to get it, once that is known."""
 
     def message(self) -> dict[str, Any]:
         """Return the request that sends it."""
         return {"op": "send", "id": self.request, **self._options}
+
+    def answered(self, fields: dict[str, Any]) -> None:
+        """Learn that it was accepted."""
+        self.receivers = int(fields["receivers"])
 
     def _take(self, event: Items) -> None:
         told = [item for item in event.items if isinstance(item, Receipt)]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 from sensord.client.inflow import place
@@ -11,21 +10,12 @@ from sensord.model import Position
 
 __all__ = ["Replay"]
 
-Ask = Callable[[str, dict[str, Any]], Awaitable[object]]
-"""Sends a request, ``op`` and fields, and waits until it is answered."""
-
 
 class Replay(Subscription):
     """Readings of the past, when they are due.
 
     After a loss of the connection it goes on where it was, at the speed it had.
     """
-
-    def __init__(
-        self, request: int, topics: Sequence[str], options: dict[str, Any], ask: Ask
-    ) -> None:
-        super().__init__(request, topics, options)
-        self._ask = ask
 
     def message(self) -> dict[str, Any]:
         """Return the request that opens it where it stands."""
@@ -49,7 +39,8 @@ class Replay(Subscription):
 
     async def seek(self, start: str | Position | int) -> None:
         """Go on from another place: ``"-10m"``, a `Position`, or a time in µs."""
+        self._is_behind = False  # what it was behind with is not wanted any more
         await self._do("seek", **{"from": place(start)})
 
     async def _do(self, op: str, **fields: object) -> None:
-        await self._ask(op, {"replay": self.request, **fields})
+        await self._line.ask(op, {"replay": self.request, **fields})

@@ -12,6 +12,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any, Self
 
 from sensord.client.conversation import Called, Items
+from sensord.client.errors import LostError
 from sensord.client.inflow import Inflow, Line
 from sensord.conform import value_fault
 from sensord.errors import SensordError
@@ -175,6 +176,8 @@ class Service(Inflow[Called]):
             fields = _failed(exc.reason, str(exc), may_have_acted=False)
         except FailedError as exc:
             fields = _failed(exc.reason, str(exc), may_have_acted=True)
+        except LostError:
+            return  # raised by `Asked.part`: the caller has been told that nobody knows
         # Whatever the program's function raises is the caller's answer, not the connection's end.
         except Exception as exc:
             if limit.expired():

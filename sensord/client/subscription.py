@@ -1,26 +1,39 @@
-"""A subscription as a program iterates over it, across reconnections."""
+"""A subscription as a program iterates over it, across reconnections.
+
+Theory of operation. What a slow reader has not taken waits here, up to a bound. Then the socket is
+left unread, so that the server deals with the lag; but where somebody else waits for something on
+the same connection, the subscription falls behind instead: what comes is dropped, and when its
+reader has taken what was held, it is opened anew at the place behind that.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Self
 
 from sensord.client.conversation import Gap, Item, Items, PhaseChange, Update
-from sensord.client.inflow import Inflow, place
+from sensord.client.inflow import QUEUE, Arrived, Inflow, Line, place
 from sensord.model import Position
 
 __all__ = ["Subscription"]
 
 
 class Subscription(Inflow[Item]):
-    """An asynchronous iterator over what one subscription brings, across reconnections."""
+    """An asynchronous iterator over what one subscription brings, across reconnections.
 
-    def __init__(self, request: int, topics: Sequence[str], options: dict[str, Any]) -> None:
+    An iteration that was left goes on where it stopped when another one begins.
+    """
+
+    def __init__(
+        self, request: int, topics: Sequence[str], options: dict[str, Any], line: Line
+    ) -> None:
         super().__init__(request)
         self.topics = list(topics)
         self.position: Position | None = None
         """Where it would resume: hand it to ``start`` of a later subscription."""
         self._options = options
+        self._line = line
+        self._is_behind = False
 
     def message(self) -> dict[str, Any]:
         """Return the request that opens it where it stands."""
@@ -28,6 +41,30 @@ class Subscription(Inflow[Item]):
         if self.position is not None:
             message["from"] = place(self.position)
         return message
+
+    async def put(self, event: Items, is_urgent: Callable[[], object]) -> None:
+        """Take what arrived; wait while the reader is far behind, or let it fall behind."""
+        while len(self._arrived) >= QUEUE and not self._is_ended and not self._is_behind:
+            if is_urgent() or self._line.is_shared:
+                if self.position is None:
+                    break  # nothing tells where it could go on: it is not much yet
+                self._is_behind = True
+            else:
+                self._taken.clear()
+                await self._taken.wait()
+        if not self._is_behind:
+            self._take(event)
+
+    async def arrived(self) -> Arrived[Item] | None:
+        """Return what came next, whole, or None at the end; for those who do not iterate."""
+        if self._is_behind and not self._arrived and not self._is_ended:
+            self._is_behind = False
+            self._line.open_again(self)
+        return await super().arrived()
+
+    def lost(self) -> None:
+        """Learn that it is opened anew anyway."""
+        self._is_behind = False
 
     def _take(self, event: Items) -> None:
         items = [i for i in event.items if isinstance(i, Update | Gap | PhaseChange)]

@@ -70,6 +70,60 @@ async def test_an_interrupted_iteration_goes_on_where_it_stopped() -> None:
     assert seen == [float(i) for i in range(100)]
 
 
+@pytest.mark.parametrize("asks", [True, False], ids=["asks", "iterates"])
+@on_each_loop
+async def test_a_subscription_that_nobody_reads_holds_up_no_other(asks: bool) -> None:
+    """It falls behind, and goes on where it was when it is read again: all of it, once."""
+    count = 3 * QUEUE
+    async with Station() as station, Client(station.url) as client:
+        left = client.subscribe("plant/a", start=Position(EPOCH, 0))
+        station.publish("plant/a", -1.0)
+        async for item in left:
+            if isinstance(item, Update):
+                break
+        other = Follower(client.subscribe("plant/b", start="now"))
+        await other.live()
+        for number in range(count):
+            station.publish("plant/a", float(number))
+            station.publish("plant/b", float(number))
+            if asks:
+                await client.ping()
+            await other.value(float(number))
+        assert len(left._arrived) <= QUEUE
+        again = Follower(left)
+        await again.value(float(count - 1))
+        station.publish("plant/a", -2.0)
+        await again.value(-2.0)
+        assert again.values == [*(float(number) for number in range(count)), -2.0]
+        client.unsubscribe(left)
+        await client.ping()
+        (session,) = station.server._sessions
+        assert len(session.ongoing) == 1
+
+
+@on_each_loop
+async def test_a_replay_that_nobody_reads_holds_up_no_other() -> None:
+    """And unsubscribing ends it at the server, too."""
+    async with Station() as station, Client(station.url) as client:
+        station.publish("plant/a", *(float(number) for number in range(10_000)))
+        replay = client.replay("plant/a", start=Position(EPOCH, 0), speed=1e9)
+        first = Follower(replay)
+        await first.value(0.0)
+        other = Follower(client.subscribe("plant/b", start="now"))
+        await other.live()
+        for number in range(3 * QUEUE):
+            station.publish("plant/b", float(number))
+            await other.value(float(number))
+        await first.value(9_999.0)
+        assert first.values == [float(number) for number in range(10_000)]
+        held = client.replay("plant/a", start=Position(EPOCH, 0), paused=True)
+        await client.ping()
+        client.unsubscribe(held)
+        await client.ping()
+        (session,) = station.server._sessions
+        assert len(session.ongoing) == 1
+
+
 @on_each_loop
 async def test_subscriptions_of_one_client_are_independent() -> None:
     """Also if they select the same."""

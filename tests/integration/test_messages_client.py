@@ -155,3 +155,38 @@ async def test_messages_that_expire_together_end_nothing_but_themselves(tmp_path
             await asyncio.sleep(short.inbox_age)  # they expire while nobody looks
             await station.start(station.address)
             await anna.ask("ping", {})
+
+
+@on_each_loop
+async def test_a_message_may_be_acknowledged_before_the_next_is_asked_for() -> None:
+    """It counts once, also where the server has forgotten everybody meanwhile."""
+    async with Station(clients=Clients()) as station, Client(station.url) as bert:
+        inbox = bert.messages()
+        reading = aiter(inbox)
+        for is_before in (True, False):
+            async with Client(station.url) as anna:
+                for body in range(3):
+                    sending = anna.send_to(body, client=bert.id)
+                    mail = await anext(reading)
+                    await inbox.acknowledge(mail)
+                    assert [r.status async for r in sending] == ["delivered"]
+                    assert (mail.body, sending.receivers) == (body, 1)
+            if is_before:
+                await station.restart()
+                with suppress(ClientError):
+                    await bert.ping()
+                await bert.ping()
+
+
+@on_each_loop
+async def test_a_sender_can_tell_nobody_from_not_yet() -> None:
+    """By how many are to get it."""
+    async with Station() as station, Client(station.url) as anna, Client(station.url) as bert:
+        nobody = anna.send_to("x", group="nobody")
+        assert ([r async for r in nobody], nobody.receivers) == ([], 0)
+        reading = aiter(bert.messages())
+        await bert.ping()
+        waiting = anna.send_to("x", client=bert.id, wait_s=0.05)
+        assert (await anext(reading)).body == "x"
+        assert ([r async for r in waiting], waiting.receivers) == ([], 1)
+        await reading.aclose()
