@@ -94,7 +94,7 @@ async def _ask(
 ) -> None:
     show = _shower(options)
     limit, follow = options.limit, options.follow
-    async with client_for(options, "history", stays=follow) as client:
+    async with client_for(options, "history") as client:
         asked: History | Summaries
         if options.interval is None:
             asked = client.history(

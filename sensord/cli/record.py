@@ -20,6 +20,7 @@ from typing import Self
 
 import uvloop
 
+from sensord.cli.asking import name_of
 from sensord.cli.info import size_text
 from sensord.cli.options import DEFAULT_URL, count, duration, start_of
 from sensord.client import (
@@ -101,7 +102,7 @@ def must_be_new(path: Path) -> None:
 
 async def _record(options: argparse.Namespace, topics: Sequence[str]) -> int:
     start = start_of(options.start)
-    async with Client(options.url, name="sensord record") as client:
+    async with Client(options.url, name=name_of("record"), is_brief=True) as client:
         stop_us = _stop_us(options.stop, int(client.server["time_us"]))
         with _Teller() as teller, McapOutput(options.output, "") as output:
             subscription = client.subscribe(*topics, start=start)

@@ -34,7 +34,7 @@ def show(
     """Ask, and show each row as a line under the head; return the exit status."""
 
     async def run() -> None:
-        async with client_for(options, name, stays=options.follow) as client:
+        async with client_for(options, name) as client:
             if not options.json:
                 print(head, flush=options.follow)
             async for item in ask(client):

@@ -5,11 +5,10 @@ from __future__ import annotations
 import argparse
 import sys
 
-import uvloop
-
+from sensord.cli.asking import being, client_for
 from sensord.cli.lines import as_json, as_line, gap_line
-from sensord.cli.options import check_filters, configure_url, count, duration, start_of
-from sensord.client import Client, Gap, PhaseChange, Subscription, Update
+from sensord.cli.options import check_filters, configure_client, count, duration, start_of
+from sensord.client import Gap, PhaseChange, Subscription, Update
 from sensord.errors import UsageError
 
 __all__ = ["configure", "run"]
@@ -19,7 +18,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
     add = parser.add_argument
     add("topics", nargs="*", default=["#"], help="filters, + and # as in MQTT (default: #)")
-    configure_url(parser)
+    configure_client(parser)
     add("--json", action="store_true", help="one JSON object a line")
     add("--count", type=count, metavar="N", help="stop after N readings")
     add(
@@ -48,15 +47,14 @@ def run(options: argparse.Namespace) -> int:
             raise UsageError("--speed replays the past: say from when, such as --from -10m")
         if options.latest or options.period:
             raise UsageError("--speed shows every reading: leave --latest and --period out")
-    uvloop.run(_follow(options))
-    return 0
+    return being(lambda: _follow(options))
 
 
 async def _follow(options: argparse.Namespace) -> None:
     show = as_json if options.json else as_line
     left = options.count
     start = start_of(options.start)
-    async with Client(options.url, name="sensord tail") as client:
+    async with client_for(options, "tail") as client:
         mode = "latest" if options.latest else "every"
         topics = options.topics
         shown = False

@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 import uvloop
 
+from sensord.cli.asking import name_of
 from sensord.cli.info import duration_text
 from sensord.cli.options import DEFAULT_URL, duration
 from sensord.client import Client
@@ -121,7 +122,7 @@ def run(options: argparse.Namespace) -> int:
 
 
 async def _of_daemon(url: str) -> Rate:
-    async with Client(url, name="sensord wear") as client:
+    async with Client(url, name=name_of("wear"), is_brief=True) as client:
         last = await client.get("$sys/journal")
     told: Value = last[0].reading.value if last else None
     if not isinstance(told, dict) or told.get("state") == "off":
