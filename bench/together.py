@@ -89,7 +89,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--monitors", type=int, default=100)
     parser.add_argument("--clients", type=int, help="default 1000, brief 50")
     parser.add_argument("--messages", type=float, default=100.0, help="a second")
-    parser.add_argument("--rate", type=float, default=1000.0, help="of the readings")
+    parser.add_argument("--rate", type=float, default=10_000.0, help="of the readings")
     parser.add_argument("--seconds", type=float, help="length of each window (default 10, brief 1)")
 
 
