@@ -28,6 +28,7 @@ from sensord.model import Value
 from sensord.sharing.inbox import Inbox, Receiver
 from sensord.sharing.letters import Letter, Status, To, digest_of, read_letter
 from sensord.sharing.presence import Presence
+from sensord.sharing.remembered import Remembered
 from sensord.store import Store, StoreError
 
 __all__ = ["Accepted", "Post", "PostOptions", "Sent"]
@@ -39,11 +40,6 @@ LETTER, INBOX, COUNTER = "letter", "inbox", "counter"
 
 RESERVED = 1000
 """Numbers taken from the store at a time; a restart skips the rest of them."""
-
-MAX_KEYS_OF_CLIENT = 100
-MAX_KEYS = 10_000
-MAX_KEY_RECEIVERS = 100_000
-"""Of letters that are over; beyond it the oldest is forgotten."""
 
 WOKEN_AT_ONCE = 50
 """Receivers of one letter that are served in one turn of the loop: 2 ms."""
@@ -94,9 +90,7 @@ class Post:
         self._options = options
         self._inboxes: dict[str, Inbox] = {}
         self._open: dict[int, Letter] = {}  # by number; the first one expires first
-        self._over: dict[int, Letter] = {}  # the first one is forgotten first
-        self._over_receivers = 0
-        self._keys: dict[str, dict[str, Letter]] = {}  # by sender and key, the oldest first
+        self._remembered = Remembered()
         self._accepting: dict[int, list[Accepted]] = {}
         self._sleeping: deque[str] = deque()  # clients that have letters to read
         self._turn: asyncio.Handle | None = None
@@ -115,7 +109,7 @@ class Post:
             ProtocolError: Nothing was sent: too much is kept, or the key is another letter's.
         """
         digest = digest_of(to, body) if key else ""
-        known = self._keys.get(who.id, {}).get(key) if key else None
+        known = self._remembered.find(who.id, key)
         if known is not None:
             if known.digest != digest:
                 raise ProtocolError("bad_request", "key: it was used for another message")
@@ -181,8 +175,7 @@ class Post:
         self._bytes += letter.bytes_held
         self._open[letter.number] = letter
         self._accepting[letter.number] = []
-        if letter.key:
-            self._keys.setdefault(letter.sender.id, {})[letter.key] = letter
+        self._remembered.add(letter)
         for client in letter.open_receivers:
             inbox = self._inboxes.setdefault(client, Inbox())
             inbox.waiting.append(letter)
@@ -206,7 +199,7 @@ class Post:
         else:
             del self._open[letter.number]
             self._bytes -= letter.bytes_held
-            self._forget_key(letter)
+            self._remembered.forget(letter)
             for client in receivers:
                 self._inboxes[client].remove(letter)
                 self._done_with(client)
@@ -294,8 +287,8 @@ class Post:
         self._note_over(letter)
         if letter.key:
             letter.ends_at = self._loop.time() + self._options.age_s
-            self._remember(letter)
             self._change(LETTER, str(letter.number), letter.row())
+            self._remember(letter)
         else:
             self._change(LETTER, str(letter.number), None)
 
@@ -309,32 +302,14 @@ class Post:
             del self._inboxes[client]
 
     def _remember(self, letter: Letter) -> None:
-        self._over[letter.number] = letter
-        self._over_receivers += len(letter.statuses)
-        mine = [one for one in self._keys[letter.sender.id].values() if one.is_over]
-        if len(mine) > MAX_KEYS_OF_CLIENT:
-            self._forget(mine[0])
-        while len(self._over) > MAX_KEYS or self._over_receivers > MAX_KEY_RECEIVERS:
-            self._forget(next(iter(self._over.values())))
+        for forgotten in self._remembered.end(letter):
+            self._change(LETTER, str(forgotten.number), None)
         self._schedule()
-
-    def _forget(self, letter: Letter) -> None:
-        del self._over[letter.number]
-        self._over_receivers -= len(letter.statuses)
-        self._forget_key(letter)
-        self._change(LETTER, str(letter.number), None)
-
-    def _forget_key(self, letter: Letter) -> None:
-        if letter.key:
-            mine = self._keys[letter.sender.id]
-            del mine[letter.key]
-            if not mine:
-                del self._keys[letter.sender.id]
 
     def _schedule(self) -> None:
         """Have `_expire` called when the next one is due."""
-        first = [next(iter(kept.values())).ends_at for kept in (self._open, self._over) if kept]
-        when = min(first, default=math.inf)
+        first = [next(iter(self._open.values()), None), self._remembered.oldest]
+        when = min((one.ends_at for one in first if one is not None), default=math.inf)
         if self._timer is not None:
             if self._timer_due <= when < math.inf:
                 return
@@ -354,8 +329,9 @@ class Post:
                 self._inboxes[client].remove(letter)
                 letter.set(client, Status.EXPIRED)
             self._end(letter)
-        for letter in tuple(_until(now, self._over)):
-            self._forget(letter)
+        while (oldest := self._remembered.oldest) is not None and oldest.ends_at <= now:
+            self._remembered.forget(oldest)
+            self._change(LETTER, str(oldest.number), None)
         self._schedule()
 
     # -- keeping -----------------------------------------------------------------------------------
@@ -403,8 +379,7 @@ class Post:
         since_s = (self._bus.now_us() - letter.time_us) / 1e6
         # A clock that was set meanwhile may tell anything.
         letter.ends_at = now + min(age_s, max(0.0, age_s - since_s))
-        if letter.key:
-            self._keys.setdefault(letter.sender.id, {})[letter.key] = letter
+        self._remembered.add(letter)
         if letter.is_over:
             letter.ends_at = now + age_s
             self._remember(letter)

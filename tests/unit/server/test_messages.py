@@ -7,7 +7,7 @@ import pytest
 from sensord.config.tree import Clients
 from sensord.server.requests.messages import MESSAGES_AT_ONCE, RECEIPTS_AT_ONCE
 from sensord.server.shared import Limits
-from sensord.sharing import post
+from sensord.sharing import post, remembered
 from sensord.wire.frames import JSON, MSGPACK, Codec
 from tests.unit.server.talkers import Office, Talker
 
@@ -430,7 +430,7 @@ def test_keys_are_forgotten_after_a_time_and_beyond_a_number(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """So memory is bounded; the newest of each client are remembered."""
-    monkeypatch.setattr(post, "MAX_KEYS_OF_CLIENT", 3)
+    monkeypatch.setattr(remembered, "MAX_OF_CLIENT", 3)
     office = Office()
     anna, ben = people(office, "Anna", "Ben")
     for n in range(5):
@@ -444,23 +444,23 @@ def test_keys_are_forgotten_after_a_time_and_beyond_a_number(
     assert ben.had == [0, 1, 2, 3, 4, 0]
     office.pass_time(QUIET.inbox_age + 1)
     assert office.disk.kind("letter") == {}
-    assert not office.sharing.post._keys
+    assert not office.sharing.post._remembered._by_key
 
 
 def test_all_keys_together_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     """By their number, and by the receivers that are remembered with them."""
-    monkeypatch.setattr(post, "MAX_KEYS", 5)
+    monkeypatch.setattr(remembered, "MAX_OF_ALL", 5)
     office = Office()
     anna, ben = people(office, "Anna", "Ben")
     for n in range(10):
         sender, receiver = (anna, ben) if n % 2 else (ben, anna)
         sender.send({"client": receiver.id}, n, key=str(n))
         settle(office)
-    assert len(office.sharing.post._over) == 5
-    monkeypatch.setattr(post, "MAX_KEY_RECEIVERS", 2)
+    assert len(office.sharing.post._remembered._over) == 5
+    monkeypatch.setattr(remembered, "MAX_RECEIVERS", 2)
     anna.send({"client": ben.id}, 10, key="10")
     settle(office)
-    assert len(office.sharing.post._over) == 2
+    assert len(office.sharing.post._remembered._over) == 2
 
 
 # -- bounds ----------------------------------------------------------------------------------------
