@@ -89,6 +89,19 @@ decimals = 2
 """
 
 
+SUGGESTIONS = [
+    ("tail", "", "everything, as it happens"),
+    ("tail", "'plant/#' --json", "one JSON object a line, for programs"),
+    ("devices", "", "how the devices fare"),
+    ("history", "--interval 10s --from -5m", "what was, by interval"),
+    ("set", "plant/heating/setpoint 22", "have a device do something"),
+    ("lease", "hold heating", "nobody else sets it meanwhile"),
+    ("tail", "'$audit/#'", "who did what"),
+    ("clients", "--follow", "who is there"),
+]
+"""Command, its arguments, and what it shows."""
+
+
 def configure(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
     default = DEFAULT_URL.removeprefix("ws://")
@@ -186,23 +199,18 @@ async def _watch(listening: asyncio.Future[list[str]]) -> None:
                 if shown == SHOWN:
                     break
     url = "" if f"ws://{address}" == DEFAULT_URL else f" --url ws://{address}"
-    command = sys.argv[0]
+    suggestions = "\n".join(
+        f"  {f'{sys.argv[0]} {name}{url} {rest}'.rstrip():<{56 + len(url)}}{what}"
+        for name, rest, what in SUGGESTIONS
+    )
     print(
         f"""
 ... and so on; it goes on streaming. Try in another terminal:
 
-  {command} tail{url}                         everything, as it happens
-  {command} tail{url} 'plant/#' --json        one JSON object a line, for programs
-  {command} tail{url} '$sys/devices/+'        how the devices fare
-  {command} history{url} 'plant/#' --from -5m --interval 10s
-  {command} set{url} plant/heating/setpoint 22
-  {command} lease hold{url} heating         nobody else sets it meanwhile
-  {command} tail{url} '$audit/#'             who did what
-  {command} clients{url} --follow            who is there
+{suggestions}
   curl http://{address}/api/readings
 
 A page and a service for Node, which do all that, too: examples/README.md.
-
 Ctrl-C stops it. Next: config.toml, a commented example for your own devices.""",
         flush=True,
     )
