@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import contextlib
 import getpass
 import json
 import re
@@ -20,6 +21,9 @@ from sensord.client import Client
 from sensord.errors import ProtocolError, SensordError
 
 __all__ = ["asked", "being", "client_for", "name_of"]
+
+PART_S = 1.0
+"""A daemon that is not there need not be told."""
 
 TERMINATED = 128 + signal.SIGTERM
 
@@ -99,6 +103,16 @@ async def client_for(
         except ProtocolError as exc:
             told = "" if exc.present is None else f"\n{json.dumps(exc.present)}"
             raise SensordError(f"{exc}{told}") from exc
+        finally:
+            if stays and identity is None:
+                await _part(client)
+
+
+async def _part(client: Client) -> None:
+    """Let go of everything: nobody can come back as this client."""
+    with contextlib.suppress(SensordError, TimeoutError):
+        async with asyncio.timeout(PART_S):
+            await client.ask("bye", {})
 
 
 def _key(identity: Path | None) -> str:

@@ -13,6 +13,7 @@ __all__ = ["configure", "run"]
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
+    parser.epilog = "It prints the version of the deletion."
     parser.add_argument("topic", help="begins with state/")
     parser.add_argument("--version", type=int, metavar="N", help="only if this one stands")
     configure_client(parser)

@@ -15,6 +15,7 @@ __all__ = ["configure", "run"]
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
+    parser.epilog = "To go on with every later value: sensord tail."
     parser.add_argument(
         "topics", nargs="*", default=["#"], help="filters, + and # as in MQTT (default: #)"
     )

@@ -29,7 +29,11 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.epilog = HELP
     parser.add_argument("act", choices=["list", "take", "renew", "give-back", "hold"])
-    parser.add_argument("subject", nargs="?", help="a device's name, a topic or an action")
+    parser.add_argument(
+        "subject",
+        nargs="?",
+        help="a device, a topic that can be set, published or lies under state/, or an action",
+    )
     parser.add_argument(
         "--for",
         dest="duration",
@@ -105,6 +109,6 @@ def _taken(lease: Lease, options: argparse.Namespace) -> str:
     """Say until when, and what it takes to keep it so long."""
     asked_us, given_us = round(options.duration * 1e6), lease.until_us - lease.since_us
     shorter = ", the longest that the daemon allows" if given_us < asked_us else ""
-    keep = f"-- as long as you come back with --identity {options.identity} within its grace time"
+    keep = f"-- if you come back with --identity {options.identity} before clients.grace is over"
     print(keep, file=sys.stderr)
     return f"{_line(lease)}{shorter}"

@@ -44,8 +44,11 @@ def _act(value: dict[str, Value]) -> str | None:
     text = f"{who.get('name') or who.get('id')}: {value.get('subject')}, {value.get('result')}"
     if value.get("detail"):
         text += f" ({plain_value(value['detail'], None)})"
-    changes = [value[name] for name in ("before", "after") if value.get(name) is not None]
-    return f"{text}: {' → '.join(plain_value(one, None) for one in changes)}" if changes else text
+    before, after = (value.get(name) for name in ("before", "after"))
+    if after is None:
+        return text
+    changes = [plain_value(one, None) for one in (before, after) if one is not None]
+    return f"{text}: {' → '.join(changes)}"
 
 
 def _state(value: dict[str, Value]) -> str | None:

@@ -13,8 +13,7 @@ from concurrent.futures import CancelledError
 from sensord.cli.asking import asked
 from sensord.cli.options import configure_client, value_of
 from sensord.client import Client
-from sensord.errors import ProtocolError
-from sensord.model import Value
+from sensord.errors import ProtocolError, SensordError
 
 __all__ = ["configure", "run"]
 
@@ -22,8 +21,8 @@ FROM_INPUT = "-"
 
 HELP = """\
 With - as the value, each line of the standard input is one: `my-sensor | sensord publish lab/a -`.
-A topic is bad (disconnected) when its publisher is gone, as this command is when it ends, unless
-the configuration says that its values stay.
+It prints the reading's offset. A topic is bad (disconnected) when its publisher is gone, as this
+command is when it ends, unless the configuration says that its values stay.
 """
 
 
@@ -44,20 +43,25 @@ def run(options: argparse.Namespace) -> int:
     async def publish(client: Client) -> str:
         if not is_piped:
             return str(await client.publish(options.topic, options.value))
-        async for value in _lines():
+        refused = 0
+        async for number, text in _lines():
             try:
-                await client.publish(options.topic, value)
-            except ProtocolError as exc:
-                if exc.code != "bad_request":
+                await client.publish(options.topic, value_of(text))
+            except (ProtocolError, argparse.ArgumentTypeError) as exc:
+                if isinstance(exc, ProtocolError) and exc.code != "bad_request":
                     raise
-                print(f"-- not published: {exc.message}", file=sys.stderr)
+                why = exc.message if isinstance(exc, ProtocolError) else exc
+                print(f"-- line {number} not published: {why}", file=sys.stderr)
+                refused += 1
+        if refused:
+            raise SensordError(f"{refused} of {number} lines were not published")
         return ""
 
     return asked(options, "publish", publish, stays=is_piped)
 
 
-async def _lines() -> AsyncIterator[Value]:
-    """Yield the value in each line; one that is none is told and left out."""
+async def _lines() -> AsyncIterator[tuple[int, str]]:
+    """Yield each line with its number; empty ones are left out."""
     loop = asyncio.get_running_loop()
     lines: asyncio.Queue[bytes] = asyncio.Queue(1)
 
@@ -69,11 +73,8 @@ async def _lines() -> AsyncIterator[Value]:
             asyncio.run_coroutine_threadsafe(lines.put(b""), loop).result()
 
     threading.Thread(target=read, name="read:stdin", daemon=True).start()
+    number = 0
     while line := await lines.get():
-        text = line.decode(errors="replace").strip()
-        if not text:
-            continue
-        try:
-            yield value_of(text)
-        except argparse.ArgumentTypeError as exc:
-            print(f"-- not published: {exc}", file=sys.stderr)
+        number += 1
+        if text := line.decode(errors="replace").strip():
+            yield number, text

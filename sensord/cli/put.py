@@ -13,6 +13,7 @@ __all__ = ["configure", "run"]
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
+    parser.epilog = "It prints the new version."
     parser.add_argument("topic", help="begins with state/")
     parser.add_argument("value", type=value_of, help="JSON, or a text")
     parser.add_argument(

@@ -7,6 +7,7 @@ import asyncio
 import contextlib
 import json
 import os
+import shutil
 import signal
 import sys
 from asyncio.subprocess import PIPE, Process
@@ -55,8 +56,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Serve until interrupted, or until another session of the same client offers the name."""
-    if not options.program[0]:
-        raise UsageError("say which program to run, after --")
+    if shutil.which(options.program[0]) is None:
+        raise UsageError(f"there is no program {options.program[0]!r}; say which to run, after --")
 
     async def serve(client: Client) -> str:
         program = _Program(options.program, options.at_once, tells_parts=options.parts)

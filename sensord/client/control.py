@@ -193,5 +193,5 @@ def _value(outcome: dict[str, Any]) -> Value:
 
 
 def _forgotten(error: StrangerError) -> CommandError:
-    text = f"{error}; look at the device before you try again"
+    text = f"{error}; find out if it was done before you try again"
     return CommandError("unknown", text, may_have_acted=True)

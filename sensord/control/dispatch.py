@@ -28,11 +28,13 @@ from sensord.store import StoreError
 
 __all__ = ["Accepted", "Dispatch"]
 
+UNCONFIRMED = "it was sent, but not confirmed in time; find out if it was done before you try again"
+
 MOST_COMPARED = 20
 """Names that one which is not there may be a slip for."""
 
 STOPPED = "the server stops; it was not sent"
-STOPPED_AFTER = "the server stops; look at the device before you try again"
+STOPPED_AFTER = "the server stops; find out if it was done before you try again"
 
 
 class Accepted(NamedTuple):
@@ -159,8 +161,23 @@ class Dispatch:
                 raise ProtocolError("unavailable", "the server stops")
             return target, target.check(args)
         except ProtocolError as refusal:
-            self._audit.note(what, who, name, refusal.code, detail=refusal.message, key=key)
+            self._audit.note(
+                what,
+                who,
+                name,
+                refusal.code,
+                detail=refusal.message,
+                before=self._last(what, name),
+                after=args.get("value") if what == "set" else dict(args),
+                key=key,
+            )
             raise
+
+    def _last(self, what: What, name: str) -> Value:
+        """Return the last value of what is to be set."""
+        channel = self._bus.find(name) if what == "set" else None
+        last = None if channel is None else self._bus.last(channel)
+        return None if last is None else last.reading.value
 
     def _accept(self, act: Act, target: Target) -> None:
         call = act.call
@@ -180,10 +197,7 @@ class Dispatch:
                 raise ProtocolError("too_many", str(exc)) from exc
         self._lines.setdefault(target.line, deque()).append(waiting)
         self._live[act.id] = act
-        channel = self._bus.find(call.name) if act.what == "set" else None
-        last = None if channel is None else self._bus.last(channel)
-        if last is not None:
-            self._before[act.id] = last.reading.value
+        self._before[act.id] = self._last(act.what, call.name)
         after = call.args.get("value") if act.what == "set" else dict(call.args)
         self._audit.note(
             act.what,
@@ -213,8 +227,7 @@ class Dispatch:
 
     def _expire(self, call: Call) -> None:
         if call.is_acting:
-            text = "it was sent, but not confirmed in time; look at the device before you try again"
-            call.failed("unconfirmed", text)
+            call.failed("unconfirmed", UNCONFIRMED)
         else:
             call.failed("expired", "its time was over before it was sent; nothing was done")
 

@@ -32,7 +32,7 @@ MAX_OF_ALL = 10_000
 MAX_BYTES = 16 * 1024 * 1024
 """Of values in outcomes: a service may answer with 64 KiB each."""
 
-RESTARTED = "the server was restarted in the middle of it; look at the device before you try again"
+RESTARTED = "the server was restarted in the middle; find out if it was done before you try again"
 UNKNOWN = Outcome(None, "unknown", RESTARTED, may_have_acted=True)
 
 What = Literal["set", "call"]

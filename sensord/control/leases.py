@@ -166,7 +166,7 @@ class Leases:
             ProtocolError: Somebody else holds it or a part of it, or there is nothing to hold.
         """
         if not self._can_be_held(subject):
-            text = f"{subject} cannot be held: nobody can set, call or write anything there"
+            text = f"{subject} cannot be held: no device, action or topic that clients write"
             raise ProtocolError("not_found", text)
         mine = self._held.get(subject)
         if mine is not None and mine.lease.holder.id == who.id:

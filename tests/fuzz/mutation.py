@@ -140,7 +140,7 @@ OPS = [
     *("hello", "subscribe", "unsubscribe", "get", "replay", "pause", "speed", "step", "seek"),
     *("serve", "tell", "answer", "call", "history", "topics", "devices", "clients"),
     *("set", "call", "take", "renew", "give_back", "publish", "put", "delete"),
-    *("cancel", "ping", "send", "receive", "ack", "groups", "result", "stream", "x-y", ""),
+    *("cancel", "ping", "bye", "send", "receive", "ack", "groups", "result", "stream", "x-y", ""),
 ]
 
 REQUEST = b"\r\n".join(

@@ -21,10 +21,18 @@ from sensord.server.requests.subscriptions import open_subscription
 from sensord.server.summaries import Summaries
 from sensord.wire.frames import Codec
 from sensord.wire.requests import Request, queries
-from sensord.wire.requests.greeting import Cancel, Ping
+from sensord.wire.requests.greeting import Bye, Cancel, Ping
 from sensord.wire.requests.subscriptions import Options
 
 __all__ = ["HANDLERS"]
+
+
+def bye(caller: Caller, request: Bye) -> None:
+    """Let the client be gone as soon as its connections have ended."""
+    member = caller.shared.sharing.presence.find(caller.identity.id)
+    assert member is not None, "it has said hello and is here"
+    member.is_brief = True
+    caller.result(request.id)
 
 
 def ping(caller: Caller, request: Ping) -> None:
@@ -112,6 +120,7 @@ def _list(caller: Caller, request: Request, rows: listing.Listing) -> None:
 
 HANDLERS: Mapping[type[Request], Callable[[Caller, Any], None]] = {
     Cancel: cancel,
+    Bye: bye,
     Ping: ping,
     queries.Get: get,
     queries.History: history,

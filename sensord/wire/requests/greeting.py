@@ -1,4 +1,4 @@
-"""The requests of every session: ``hello``, ``ping`` and ``cancel``."""
+"""The requests of every session: ``hello``, ``bye``, ``ping`` and ``cancel``."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from sensord.wire.frames import Message
 from sensord.wire.requests.base import Action, Request
 from sensord.wire.requests.messages import group_names
 
-__all__ = ["READERS", "Cancel", "Hello", "Ping"]
+__all__ = ["READERS", "Bye", "Cancel", "Hello", "Ping"]
 
 MAX_NAME_CHARACTERS = 80
 MAX_KEY_CHARACTERS = 200
@@ -32,6 +32,11 @@ class Hello(Request):
     def subjects(self) -> tuple[str, ...]:
         """The groups that it joins."""
         return tuple(f"group/{name}" for name in self.groups or ())
+
+
+@dataclass(frozen=True, slots=True)
+class Bye(Request):
+    """Say that the client will not come back."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +63,10 @@ def _hello(message: Message) -> Hello:
     return Hello(message["id"], name, key, groups, flag(message, "brief"))
 
 
+def _bye(message: Message) -> Bye:
+    return Bye(message["id"])
+
+
 def _ping(message: Message) -> Ping:
     return Ping(message["id"])
 
@@ -71,6 +80,7 @@ def _cancel(message: Message) -> Cancel:
 
 READERS: dict[str, Callable[[Message], Request]] = {
     "hello": _hello,
+    "bye": _bye,
     "ping": _ping,
     "cancel": _cancel,
 }

@@ -15,7 +15,7 @@ from sensord.wire.frames import JSON, MSGPACK, Codec, DecodedFrame
 from sensord.wire.messages import announcement, from_announcement
 from sensord.wire.places import Ago, Since, Start
 from sensord.wire.requests import Request, read_request, request_id
-from sensord.wire.requests.greeting import Cancel, Hello, Ping
+from sensord.wire.requests.greeting import Bye, Cancel, Hello, Ping
 from sensord.wire.requests.messages import Send
 from sensord.wire.requests.queries import Clients, Devices, Get, History, Topics
 from sensord.wire.requests.subscriptions import Subscribe, Unsubscribe
@@ -46,8 +46,8 @@ def told_request(request: Request) -> dict[str, Any]:
                 "groups": None if request.groups is None else list(request.groups),
                 "brief": request.is_brief,
             }
-        case Ping():
-            return {"op": "ping", "id": request.id}
+        case Ping() | Bye():
+            return {"op": type(request).__name__.lower(), "id": request.id}
         case Cancel():
             return {"op": "cancel", "id": request.id, "request": request.request}
         case Get() | Topics():
