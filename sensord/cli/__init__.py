@@ -55,6 +55,7 @@ DESCRIPTION = "The daemon between ugly sensors and the people who need their rea
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; return its exit status: 0 done, 1 failed, 2 asked for wrongly."""
     name = ""
+    _open_standard_files()
     try:
         name, options = _parsed(_joined(sys.argv[1:] if arguments is None else arguments))
         status: int = _module(name).run(options)
@@ -96,6 +97,15 @@ def _parsed(given: Sequence[str]) -> tuple[str, argparse.Namespace]:
 
 def _sentence(name: str) -> str:
     return f"{COMMANDS[name].capitalize()}."
+
+
+def _open_standard_files() -> None:
+    """Have something stand where a shell has closed a standard file: sockets must not."""
+    for descriptor in (0, 1, 2):
+        try:
+            os.fstat(descriptor)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)
 
 
 def _drop_output() -> None:

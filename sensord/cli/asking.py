@@ -5,14 +5,17 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
+import fcntl
 import getpass
 import json
+import os
 import re
 import signal
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Self
 
 import uvloop
 
@@ -20,12 +23,14 @@ from sensord.cli.options import MAX_NAME_CHARACTERS
 from sensord.client import Client
 from sensord.errors import ProtocolError, SensordError
 
-__all__ = ["asked", "being", "client_for", "name_of"]
+__all__ = ["PART_S", "asked", "being", "client_for", "name_of"]
 
 PART_S = 1.0
 """A daemon that is not there need not be told."""
 
 TERMINATED = 128 + signal.SIGTERM
+
+OWNER_ONLY = 0o600
 
 _KEY = re.compile(r"[0-9a-f]{1,64}\.[0-9a-f]{32}")
 
@@ -87,17 +92,18 @@ async def client_for(
 ) -> AsyncIterator[Client]:
     """Connect as the options say, and say what is refused in one line."""
     identity: Path | None = options.identity
-    key = _key(identity)
-    client = Client(
-        options.url,
-        name=options.name or name_of(command),
-        key=key,
-        groups=groups,
-        is_brief=not stays and identity is None,
-    )
-    async with client:
-        if identity is not None and client.key != key:
-            _keep(identity, client.key)
+    with _Kept(identity) as kept:
+        # Held until the server has answered: of commands that begin together one is the first.
+        client = Client(
+            options.url,
+            name=options.name or name_of(command),
+            key=kept.key,
+            groups=groups,
+            is_brief=not stays and identity is None,
+        )
+        await client.__aenter__()
+        kept.keep(client.key)
+    async with _entered(client):
         try:
             yield client
         except ProtocolError as exc:
@@ -115,23 +121,57 @@ async def _part(client: Client) -> None:
             await client.ask("bye", {})
 
 
-def _key(identity: Path | None) -> str:
-    """Read who we are; a file that is not ours is left alone."""
+@asynccontextmanager
+async def _entered(client: Client) -> AsyncIterator[None]:
+    """Leave a client that was entered before."""
     try:
-        text = "" if identity is None else identity.read_text().strip()
-    except FileNotFoundError:
-        return ""
-    except (OSError, ValueError) as exc:
-        raise SensordError(f"{identity}: cannot be read: {exc}") from exc
-    if text and not _KEY.fullmatch(text):
-        raise SensordError(f"{identity}: holds no identity of a client; name another file")
-    return text
+        yield
+    finally:
+        await client.__aexit__(None, None, None)
 
 
-def _keep(identity: Path, key: str) -> None:
-    """Write down who we are, for our own eyes only."""
-    try:
-        identity.touch(0o600)
-        identity.write_text(f"{key}\n")
-    except OSError as exc:
-        raise SensordError(f"{identity}: cannot be written: {exc.strerror}") from exc
+class _Kept:
+    """The file that says who we are, for our own eyes only; a file that is not ours is left alone.
+
+    While it is held, another command that is to be the same client waits.
+    """
+
+    def __init__(self, path: Path | None) -> None:
+        self.key = ""
+        self._path = path
+        self._file: int | None = None
+
+    def __enter__(self) -> Self:
+        if self._path is None:
+            return self
+        try:
+            self._file = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, OWNER_ONLY)
+            fcntl.flock(self._file, fcntl.LOCK_EX)
+            text = os.read(self._file, 4096).decode().strip()
+        except (OSError, ValueError) as exc:
+            self._close()
+            raise SensordError(f"{self._path}: cannot be used: {exc}") from exc
+        if text and not _KEY.fullmatch(text):
+            self._close()
+            raise SensordError(f"{self._path}: holds no identity of a client; name another file")
+        self.key = text
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._close()
+
+    def keep(self, key: str) -> None:
+        """Write down who the server says that we are."""
+        if self._file is None or key == self.key:
+            return
+        try:
+            os.fchmod(self._file, OWNER_ONLY)
+            os.ftruncate(self._file, 0)
+            os.pwrite(self._file, f"{key}\n".encode(), 0)
+        except OSError as exc:
+            raise SensordError(f"{self._path}: cannot be written: {exc.strerror}") from exc
+
+    def _close(self) -> None:
+        if self._file is not None:
+            os.close(self._file)
+            self._file = None

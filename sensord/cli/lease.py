@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import contextlib
 import sys
 
-from sensord.cli.asking import asked
+from sensord.cli.asking import PART_S, asked
 from sensord.cli.options import configure_client, duration
 from sensord.cli.rows import clock_of
 from sensord.client import Client, Control, Lease
@@ -85,7 +86,10 @@ async def _hold(client: Client, subject: str, duration_s: float) -> str:
             await asyncio.sleep(max(0.1, left_s / 3))
             lease = await control.renew(subject, duration_s)
     finally:
-        await control.give_back(subject)
+        # A daemon that is not there need not be told: it ends by itself.
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(PART_S):
+                await control.give_back(subject)
 
 
 async def _list(client: Client) -> str:

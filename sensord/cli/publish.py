@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
+import os
 import sys
 import threading
 from collections.abc import AsyncIterator
@@ -18,6 +19,10 @@ from sensord.errors import ProtocolError, SensordError
 __all__ = ["configure", "run"]
 
 FROM_INPUT = "-"
+
+STDIN = 0
+
+CHUNK_BYTES, MAX_LINE_BYTES = 65_536, 1024 * 1024
 
 HELP = """\
 With - as the value, each line of the standard input is one: `my-sensor | sensord publish lab/a -`.
@@ -65,12 +70,23 @@ async def _lines() -> AsyncIterator[tuple[int, str]]:
     loop = asyncio.get_running_loop()
     lines: asyncio.Queue[bytes] = asyncio.Queue(1)
 
+    def put(line: bytes) -> None:
+        asyncio.run_coroutine_threadsafe(lines.put(line), loop).result()
+
     def read() -> None:
-        # A thread, for no event loop waits for a file; it ends with the process.
-        with contextlib.suppress(RuntimeError, CancelledError):  # the loop has ended
-            for line in sys.stdin.buffer:
-                asyncio.run_coroutine_threadsafe(lines.put(line), loop).result()
-            asyncio.run_coroutine_threadsafe(lines.put(b""), loop).result()
+        # A thread, for no event loop waits for a file; it ends with the process. And no buffered
+        # file: the interpreter could not end while a thread waits in one.
+        rest = b""
+        with contextlib.suppress(RuntimeError, CancelledError, OSError):  # the loop has ended
+            while some := os.read(STDIN, CHUNK_BYTES):
+                *whole, rest = (rest + some).split(b"\n")
+                for line in whole:
+                    put(line + b"\n")
+                if len(rest) > MAX_LINE_BYTES:
+                    rest = rest[:MAX_LINE_BYTES]  # no value: it is refused when its end comes
+            if rest:
+                put(rest)
+            put(b"")
 
     threading.Thread(target=read, name="read:stdin", daemon=True).start()
     number = 0

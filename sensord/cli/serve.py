@@ -36,8 +36,8 @@ MAX_ANSWER_BYTES = 1024 * 1024
 
 CHUNK_BYTES = 65_536
 
-END_S = 2.0
-"""A program that is asked to end has so long for it."""
+END_S, LOOK_S = 2.0, 0.05
+"""A program that is asked to end has so long for it; no event tells that its children have."""
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -97,8 +97,9 @@ class _Program:
             process = await self._start(os.environ | caller)
             try:
                 return await self._converse(process, asked)
-            finally:
+            except BaseException:
                 await _end(process)
+                raise
 
     async def _start(self, environment: Mapping[str, str]) -> Process:
         try:
@@ -169,18 +170,24 @@ async def _last_line(errors: asyncio.StreamReader) -> str:
 
 
 async def _end(process: Process) -> None:
-    """Have it end, with all that it has started: nobody waits for it any more."""
-    if process.returncode is not None:
-        return
+    """Have a program end, with all that it has started: nobody waits for it any more."""
     for number in (signal.SIGTERM, signal.SIGKILL):
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(process.pid, number)
         try:
+            os.killpg(process.pid, number)
             async with asyncio.timeout(END_S):
-                await process.wait()
-                return
+                # The program may have ended before what it has started.
+                while True:
+                    os.killpg(process.pid, 0)
+                    await asyncio.sleep(LOOK_S)
+        except ProcessLookupError:
+            break
         except TimeoutError:
             continue
+        except asyncio.CancelledError:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+            raise
+    await process.wait()
 
 
 def _value(text: bytes) -> Value:

@@ -109,7 +109,7 @@ class Client(Asking):
         self._answers: dict[int, tuple[asyncio.Future[dict[str, Any]], bool]] = {}
         self._collected: dict[int, list[Update]] = {}
         self._only_as: dict[int, str] = {}  # the client's id that a request must be asked with
-        self._outbox: asyncio.Queue[_Packed] = asyncio.Queue(OUTBOX)
+        self._outbox: asyncio.Queue[_Packed] = asyncio.Queue()
         self._socket: ClientConnection | None = None
         self._task: asyncio.Task[None] | None = None
         self._ended: ClientError | None = None
@@ -308,16 +308,14 @@ class Client(Asking):
         """
         if self._ended is not None:
             raise self._ended
-        packed = self._pack(message)
-        try:
-            self._outbox.put_nowait(packed)
-        except asyncio.QueueFull:
-            raise ClientError(f"more than {OUTBOX} requests wait to be sent") from None
+        if self._outbox.qsize() >= OUTBOX:
+            raise ClientError(f"more than {OUTBOX} requests wait to be sent")
+        self._outbox.put_nowait(self._pack(message))
 
     def _pack(self, message: dict[str, Any]) -> _Packed:
         """Encode a request: what is wrong with it is its caller's error, not the connection's."""
-        for field in VALUES:
-            if fault := value_fault(message.get(field)):
+        for field, value in message.items():
+            if (field in VALUES or isinstance(value, str)) and (fault := value_fault(value)):
                 raise ClientError(f"{field}: cannot be sent, {fault}")
         try:
             payload = self._codec.message(message)
@@ -380,7 +378,7 @@ class Client(Asking):
 
     def _ask_again(self) -> None:
         """Open the subscriptions where they stand; send what was asked while nobody was there."""
-        asked, self._outbox = self._outbox, asyncio.Queue(OUTBOX)
+        asked, self._outbox = self._outbox, asyncio.Queue()
         for inflow in tuple(self._inflows.values()):
             inflow.lost()
             message = inflow.message()

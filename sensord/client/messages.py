@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from typing import Any
 
 from sensord.client.conversation import Items, Mail, Receipt
@@ -41,6 +41,10 @@ class Inbox(Query[Mail]):
         if self._handled_last >= 0:
             message["after"] = self._handled_last
         return message
+
+    async def put(self, event: Items, _is_urgent: Callable[[], object]) -> None:
+        """Take what arrived: the server holds no more for a client than its inbox takes."""
+        self._take(event)
 
     def _take(self, event: Items) -> None:
         new = [

@@ -39,8 +39,9 @@ class Replay(Subscription):
 
     async def seek(self, start: str | Position | int) -> None:
         """Go on from another place: ``"-10m"``, a `Position`, or a time in µs."""
-        self._is_behind = False  # what it was behind with is not wanted any more
         await self._do("seek", **{"from": place(start)})
+        # All that came before its answer was from before: from here on it stands there.
+        self._options["from"], self.position = place(start), None
 
     async def _do(self, op: str, **fields: object) -> None:
         await self._line.ask(op, {"replay": self.request, **fields})

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any, Self
 
-from sensord.client.conversation import Gap, Item, Items, PhaseChange, Update
+from sensord.client.conversation import Ended, Gap, Item, Items, PhaseChange, Update
 from sensord.client.inflow import QUEUE, Arrived, Inflow, Line, place
 from sensord.model import Position
 
@@ -61,6 +61,11 @@ class Subscription(Inflow[Item]):
             self._is_behind = False
             self._line.open_again(self)
         return await super().arrived()
+
+    def over(self, event: Ended) -> None:
+        """Learn that the server has ended its request: of a replay, at its end."""
+        if not self._is_behind:  # else the rest of it is still to be asked for
+            super().over(event)
 
     def lost(self) -> None:
         """Learn that it is opened anew anyway."""

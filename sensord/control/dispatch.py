@@ -156,7 +156,8 @@ class Dispatch:
             target = self._targets[what].find(name)
             if target is None:
                 raise ProtocolError("not_found", _missing(what, name, self._targets[what].names()))
-            self._leases.check(name, who)
+            if self._leases.is_declared(name):  # a service cannot be held
+                self._leases.check(name, who)
             if self._is_closing:
                 raise ProtocolError("unavailable", "the server stops")
             return target, target.check(args)

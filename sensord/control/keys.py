@@ -107,18 +107,19 @@ class Keys:
         """
         assert act.call.outcome is not None
         act.told_at = at
-        self._note_over(act, now)
         outcome = act.call.outcome
 
         def put(error: Exception | None) -> None:
-            if error is not None and self._acts.get(act.id) is act:
+            if error is not None:
                 # Those who wait are told all the same; it is written when the disk takes it.
                 self._keep(act, outcome, wall_us, None)
+            # Only now: one that is not settled must be found by whoever asks again.
+            self._note_over(act, now)
             done(error)
+            self._forget_old(now)
 
         if not self._keep(act, outcome, wall_us, put):
-            done(None)
-        self._forget_old(now)
+            put(None)
 
     def restore(self, now: float, wall_us: int, at: Position) -> list[Act]:
         """Load what was remembered; return the acts that were under way, now unknown.

@@ -50,7 +50,7 @@ class Lease:
 class _Held:
     """A lease with its timers."""
 
-    __slots__ = ("before", "is_told", "is_void", "lease", "timers")
+    __slots__ = ("before", "end", "is_told", "is_void", "lease", "timers")
 
     def __init__(self, lease: Lease, before: _Held | None = None) -> None:
         self.lease = lease
@@ -58,8 +58,10 @@ class _Held:
         """What was held until this is on the disk: that is what was promised."""
         self.is_void = False
         """The disk did not take it."""
-        self.is_told: bool = before is not None and before.is_told
-        """Whether anybody has been told that the holder has it."""
+        self.is_told = False
+        """Whether anybody has been told of it: it is on the disk."""
+        self.end = ""
+        """Why it has ended, to be told after that."""
         self.timers: list[asyncio.Handle] = []
 
     def stop(self) -> None:
@@ -124,11 +126,14 @@ class Leases:
         now_us = self._bus.now_us()
         for subject, told in self._store.load(KIND).items():
             lease = _read(subject, told)
-            if lease is None or not self._can_be_held(subject) or lease.until_us <= now_us:
+            if lease is None or not self._can_be_held(subject):
                 self._forget(subject, None)
                 continue
-            if subject not in self._within:
-                self._written_told.add(subject)
+            if lease.until_us <= now_us or not self._is_there(lease.holder.id):
+                # Those who saw it taken learn that it is over.
+                self._forget(subject, None)
+                self._say(lease, "expired" if lease.until_us <= now_us else "gone")
+                continue
             held = _Held(lease)
             held.is_told = True
             self._hold(held)
@@ -243,12 +248,12 @@ class Leases:
         return lease
 
     def _check_room(self, subject: str) -> None:
-        if subject in self._within or subject in self._written_told:
+        if subject in self._within:
             return
-        if len(self._written_told) >= MOST_WRITTEN:
+        used = self._written_told | {one for one in self._held if one not in self._within}
+        if subject not in used and len(used) >= MOST_WRITTEN:
             text = f"leases were taken on {MOST_WRITTEN} topics that clients write; use those"
             raise ProtocolError("too_many", text)
-        self._written_told.add(subject)
 
     def _until(self, now_us: int, duration_s: float) -> int:
         return now_us + round(min(duration_s, self._longest_s) * 1e6)
@@ -261,12 +266,15 @@ class Leases:
 
         def kept(error: Exception | None) -> None:
             if error is None:
-                held.before = None
                 held.is_told = True
-                if held.lease.subject in self._held:  # or it has ended on its way to the disk
-                    self._say(held.lease, why)
+                self._say(held.lease, why)
             else:
                 self._go_back(held)
+            before = held.before
+            if held.end and (error is None or (before is not None and before.is_told)):
+                self._say(held.lease, held.end)
+            if error is None:
+                held.before = None
             done(error)
 
         self._put(held.lease, kept)
@@ -303,6 +311,7 @@ class Leases:
         if self._held.get(lease.subject) is held:
             self._forget(lease.subject, done)
             del self._held[lease.subject]
+            held.end = why
             if held.is_told:
                 self._say(lease, why)
 
@@ -335,12 +344,14 @@ class Leases:
 
     def _tell(self, lease: Lease, why: str) -> None:
         """Publish a lease: the topic is there from when it was first taken."""
+        if lease.subject not in self._within:
+            self._written_told.add(lease.subject)
         metadata = Metadata(ValueType.JSON, description="who may act")
         channel = self._bus.channel(f"$sys/leases/{lease.subject}", metadata)
         holder: Value = {"id": lease.holder.id, "name": lease.holder.name}
         value: Value = {
             "subject": lease.subject,
-            "holder": holder if lease.subject in self._held else None,
+            "holder": holder if why in {"taken", "renewed"} else None,
             "since_us": lease.since_us,
             "until_us": lease.until_us,
             "why": why,

@@ -70,8 +70,8 @@ class Caller(Protocol):
         """Answer a request."""
         ...
 
-    def keep(self, number: int, request: Ongoing) -> None:
-        """Keep a request open, until `end`.
+    def keep(self, number: int, request: Ongoing, *, is_counted: bool = True) -> None:
+        """Keep a request open, until `end`; not counted are those that have a bound of their own.
 
         Raises:
             ProtocolError: There are too many.

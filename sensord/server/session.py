@@ -74,6 +74,7 @@ class Session:
         self._malformed = 0
         self.ongoing: dict[int, Ongoing] = {}
         """Its open requests, by their ids."""
+        self._uncounted: set[int] = set()
         self._member: Member | None = None
         self.identity = Identity("", "", address)
         """Who the client is, once it has said hello."""
@@ -189,13 +190,16 @@ class Session:
         """Answer a request."""
         self.tell({"op": "result", "id": number, **fields})
 
-    def keep(self, number: int, request: Ongoing) -> None:
-        """Keep a request open, until `end`.
+    def keep(self, number: int, request: Ongoing, *, is_counted: bool = True) -> None:
+        """Keep a request open, until `end`; not counted are those that have a bound of their own.
 
         Raises:
             ProtocolError: There are too many.
         """
-        self.check_room()
+        if is_counted:
+            self.check_room()
+        else:
+            self._uncounted.add(number)
         self.ongoing[number] = request
 
     def check_room(self) -> None:
@@ -205,7 +209,7 @@ class Session:
             ProtocolError: There are too many.
         """
         limit = self.shared.limits.requests
-        if len(self.ongoing) >= limit:
+        if len(self.ongoing) - len(self._uncounted) >= limit:
             raise ProtocolError("too_many", f"end one of your {limit} open requests first")
 
     def end(self, number: int, /, **fields: object) -> None:
@@ -218,6 +222,7 @@ class Session:
     def settle(self, number: int, answer: Message) -> None:
         """Answer a request that was kept open until now, and close it."""
         self.ongoing.pop(number).close()
+        self._uncounted.discard(number)
         self.tell(answer)
 
     def watching(self) -> None:

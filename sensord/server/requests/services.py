@@ -87,14 +87,13 @@ def serve(caller: Caller, request: Serve) -> None:
 def tell(caller: Caller, request: Tell) -> None:
     """Tell a part of an answer; it is answered when all who wait for the call have it."""
     call = _find(caller, request.call)
-    caller.check_room()
     promise = Promise(request.id, caller)
 
     def over(receivers: int) -> None:
         promise.answer(lambda: {"op": "result", "id": request.id, "receivers": receivers})
 
     # Those who wait may be there already.
-    caller.keep(request.id, promise)
+    caller.keep(request.id, promise, is_counted=False)
     try:
         call.part(request.value, over)
     except ProtocolError as exc:

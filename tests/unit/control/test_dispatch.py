@@ -417,3 +417,30 @@ def test_who_asks_for_what_is_not_there_is_told_what_is(
     refused = Works().client("panel").ask(op, **fields)[0]
     assert refused["code"] == "not_found"
     assert hint in refused["message"]
+
+
+def test_an_act_whose_outcome_is_on_its_way_to_the_disk_is_not_forgotten(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """However many others end meanwhile: who asks again waits for the same outcome."""
+    monkeypatch.setattr(keys, "MAX_OF_CLIENT", 2)
+    works = Works()
+    panel = works.client("panel")
+    fields = [{"topic": "machine/valve", "value": n, "key": f"k{n}"} for n in range(6)]
+    numbers = [panel.send("set", **one) for one in fields]
+    works.settle()
+    works.disk.is_slow = True
+    for value in range(6):
+        call = works.machine.act()
+        assert call is not None
+        call.done(value)
+    again = panel.send("set", **fields[0])
+    works.settle()
+    assert [told["op"] for told in panel.about(again)] == ["result"]
+    assert panel.about(again)[0]["repeated"]
+    works.disk.is_slow = False
+    works.store.commit()
+    works.settle()
+    told = [outcome_of(panel.about(number))["value"] for number in (*numbers, again)]
+    assert told == [0, 1, 2, 3, 4, 5, 0]
+    assert len(works.machine.acted) == 6

@@ -349,7 +349,7 @@ def test_several_renewals_that_the_disk_does_not_take_change_nothing() -> None:
     assert works.audited("lease") == ["taken", "expired"]
 
 
-def test_a_lease_that_is_over_before_the_disk_has_it_was_never_there() -> None:
+def test_a_lease_that_is_over_before_the_disk_has_it_is_told_as_both() -> None:
     """The client is gone, and the disk hangs for longer than its grace time."""
     works = Works()
     panel, phone = works.client("panel"), works.client("phone")
@@ -361,9 +361,82 @@ def test_a_lease_that_is_over_before_the_disk_has_it_was_never_there() -> None:
     works.store.commit()
     works.disk.is_slow = False
     works.settle()
-    assert works.leases == {}
-    assert works.audited("lease") == []
+    assert works.leases["machine"]["holder"] is None
+    assert works.audited("lease") == ["taken", "gone"]
     assert take(works, phone)["op"] == "result"
     works.crash()
     panel.connect()
     assert take(works, panel)["code"] == "held"
+
+
+def test_acts_on_leases_that_follow_each_other_at_once_are_all_in_the_audit() -> None:
+    """In order, whichever are on their way to the disk together."""
+    works = Works()
+    panel, phone = works.client("panel"), works.client("phone")
+    works.disk.is_slow = True
+    panel.send("take", subject="machine")
+    panel.send("renew", subject="machine", duration=100)
+    panel.send("give_back", subject="machine")
+    phone.send("take", subject="machine")
+    works.disk.is_slow = False
+    works.store.commit()
+    works.settle()
+    assert works.audited("lease") == ["taken", "renewed", "given_back", "taken"]
+    names = [one["who"]["name"] for one in works.audit if one["what"] == "lease"]
+    assert names == ["panel", "panel", "panel", "phone"]
+    assert works.leases["machine"]["holder"]["name"] == "phone"
+
+
+def test_a_lease_that_the_disk_refused_uses_up_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody ever held it."""
+    monkeypatch.setattr(leases, "MOST_WRITTEN", 2)
+    works = Works()
+    panel = works.client("panel")
+    works.disk.is_full = True
+    for number in range(3):
+        assert take(works, panel, f"state/{number}")["code"] == "unavailable"
+    works.disk.is_full = False
+    assert take(works, panel, "state/a")["op"] == "result"
+    assert take(works, panel, "state/b")["op"] == "result"
+    assert take(works, panel, "state/c")["code"] == "too_many"
+
+
+def test_a_lease_that_ended_while_the_server_was_away_is_told_as_over() -> None:
+    """A monitor that saw it taken comes back, too."""
+    works = Works()
+    panel = works.client("panel")
+    take(works, panel, duration=10)
+    works.store.crash()
+    works.clock.move(11_000_000)
+    works.crash()
+    assert works.leases["machine"]["why"] == "expired"
+    assert works.audited("lease") == ["taken", "expired"]
+
+
+def test_a_lease_whose_holder_nobody_waits_for_is_free_after_a_restart() -> None:
+    """A brief client is gone with the server that it was connected to."""
+    works = Works()
+    panel, phone = works.client("panel"), works.client("phone")
+    assert panel.ask("bye")[0]["op"] == "result"
+    take(works, panel, duration=600)
+    works.settle()
+    panel.leave()
+    assert works.leases["machine"]["why"] == "gone"
+    panel.connect()
+    panel.ask("bye")
+    take(works, panel, duration=600)
+    works.settle()
+    works.crash()
+    assert works.leases["machine"]["why"] == "gone"
+    phone.connect()
+    assert take(works, phone)["op"] == "result"
+
+
+def test_nobody_holds_a_service_by_an_open_topic_of_its_name() -> None:
+    """They are two things."""
+    works = Works(topics=["words"])
+    panel, phone, service = (works.client(name) for name in ("panel", "phone", "service"))
+    assert ask(works, service, "serve", name="words")["op"] == "result"
+    assert take(works, panel, "words")["op"] == "result"
+    assert phone.ask("call", name="words")[0]["op"] == "result"
+    assert ask(works, phone, "publish", topic="words", value=1)["code"] == "held"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from sensord.bus import Bus
@@ -129,7 +129,7 @@ class Works:
     Clients may publish whole numbers under ``sums/+``.
     """
 
-    def __init__(self, options: Options | None = None) -> None:
+    def __init__(self, options: Options | None = None, topics: Sequence[str] = ()) -> None:
         self.disk = Disk()
         self.clock = ManualClock()
         self.machine = Machine()
@@ -141,6 +141,7 @@ class Works:
         """Where the log ended on the disk, as the next server learns at its start."""
         self.clients: list[Client] = []
         self._options = options or Options()
+        self._topics = {one: OpenTopic(type=ValueType.INT) for one in ("sums/+", *topics)}
         self._passed_s = 0.0
         self._start()
 
@@ -164,8 +165,7 @@ class Works:
         self.bus = Bus(Log("e", 4096), self.clock)
         self.bus.attach(["$audit/#", "$sys/leases/#"], self)
         self.store = ManualStore(self.disk, self.loop)
-        topics = {"sums/+": OpenTopic(type=ValueType.INT)}
-        clients = Clients(presence=False, grace=GRACE_S, topics=topics)
+        clients = Clients(presence=False, grace=GRACE_S, topics=self._topics)
         sharing = Sharing.build(self.bus, self.store, self.loop, clients)
         control = control_for(self.bus, sharing, self.loop, self._options)
         control.sets.register("machine/valve", self.machine)
