@@ -101,11 +101,13 @@ def _sentence(name: str) -> str:
 
 def _open_standard_files() -> None:
     """Have something stand where a shell has closed a standard file: sockets must not."""
-    for descriptor in (0, 1, 2):
+    for descriptor, name in enumerate(("stdin", "stdout", "stderr")):
         try:
             os.fstat(descriptor)
         except OSError:
             os.open(os.devnull, os.O_RDWR)
+        if getattr(sys, name) is None:
+            setattr(sys, name, os.fdopen(descriptor, "r" if name == "stdin" else "w"))
 
 
 def _drop_output() -> None:

@@ -17,6 +17,7 @@ from websockets.typing import Subprotocol
 
 import sensord.client.client
 from sensord.client import Client, ClientError, Update
+from sensord.client.client import OUTBOX
 from sensord.client.inflow import QUEUE
 from sensord.errors import ProtocolError
 from sensord.model import Position
@@ -122,6 +123,78 @@ async def test_a_replay_that_nobody_reads_holds_up_no_other() -> None:
         await client.ping()
         (session,) = station.server._sessions
         assert len(session.ongoing) == 1
+
+
+@on_each_loop
+async def test_a_replay_that_ends_while_nobody_reads_it_loses_nothing() -> None:
+    """Its end is not that of what was dropped."""
+    async with Station() as station, Client(station.url) as client:
+        count = 3 * QUEUE
+        for number in range(count):
+            station.publish("plant/a", float(number))
+        other = client.subscribe("plant/b", start="now")
+        # A frame for each: they were not logged at one time.
+        replay = client.replay("plant/a", start=Position(EPOCH, 0), speed=1.0)
+        while len(replay._arrived) < QUEUE and not replay.is_over:
+            await client.ping()
+        for _ in range(20):
+            await client.ping()
+        seen = [i.reading.value async for i in replay if isinstance(i, Update)]
+        assert seen == [float(number) for number in range(count)]
+        client.unsubscribe(other)
+
+
+@on_each_loop
+async def test_seeking_moves_a_replay_that_nobody_reads() -> None:
+    """What had come before is read first, and then what was sought."""
+    async with Station() as station, Client(station.url) as client:
+        for number in range(1000):
+            station.publish("plant/a", float(number))
+        client.subscribe("plant/b", start="now")
+        replay = client.replay("plant/a", start=Position(EPOCH, 0), paused=True)
+        for _ in range(QUEUE + 10):
+            await replay.step(1)
+            await client.ping()
+        await replay.seek(Position(EPOCH, 900))
+        await replay.go(1e9)
+        seen = [int(str(i.reading.value)[:-2]) async for i in replay if isinstance(i, Update)]
+        assert seen[-100:] == list(range(900, 1000))
+        assert seen[:-100] == list(range(len(seen) - 100))
+        assert len(seen) < 300
+
+
+@on_each_loop
+async def test_many_requests_may_wait_for_a_server_that_is_away() -> None:
+    """Beside subscriptions; one more is its caller's error, and all are sent when it is back."""
+    async with Station() as station, Client(station.url) as client:
+        followed = [Follower(client.subscribe(f"plant/{n}", start="now")) for n in range(10)]
+        for one in followed:
+            await one.live()
+        address = station.address
+        await station.stop()
+        await client_is_cut(client)
+        pings = [asyncio.ensure_future(client.ping()) for _ in range(OUTBOX - 4)]
+        await asyncio.sleep(0)
+        with pytest.raises(ClientError, match="wait to be sent"):
+            send_for_ever(client)
+        await station.start(address)
+        assert all(await asyncio.gather(*pings))
+        station.publish("plant/3", 1.0)
+        await followed[3].value(1.0)
+
+
+def send_for_ever(client: Client) -> None:
+    while True:
+        client.send({"op": "ping", "id": client.number()})
+
+
+async def client_is_cut(client: Client) -> None:
+    """Wait until a client knows that its connection is lost."""
+    while True:
+        try:
+            await asyncio.wait_for(client.ping(), 0.05)
+        except (ClientError, TimeoutError):
+            return
 
 
 @on_each_loop

@@ -10,6 +10,7 @@ import pytest
 
 from sensord.client import Asked, Client, CommandError, Control, RejectedError, Update
 from sensord.config.tree import Clients
+from sensord.control.services import MOST_OPEN
 from sensord.errors import ProtocolError
 from sensord.model import Value
 from tests.kit.cutter import Cutter
@@ -221,6 +222,29 @@ async def test_a_part_that_cannot_be_sent_is_the_programs_error() -> None:
         "the part is too large; tell it in several",
         "it cannot be sent",
     ]
+
+
+@on_each_loop
+async def test_every_call_of_a_busy_service_may_tell_parts() -> None:
+    """As many as may be under way, each waiting for its caller; other requests have room, too."""
+    all_there = asyncio.Barrier(MOST_OPEN)
+
+    async def work(asked: Asked) -> Value:
+        await all_there.wait()
+        return sum([await asked.part(number) for number in range(3)])
+
+    async with (
+        Station() as station,
+        Client(station.url) as offering,
+        Client(station.url) as one,
+        Client(station.url) as other,
+        offering.serve("work", work),
+    ):
+        calls = [
+            Control(one if number % 2 else other).call("work", {"n": number})
+            for number in range(MOST_OPEN)
+        ]
+        assert await asyncio.gather(*calls) == [3] * MOST_OPEN
 
 
 @on_each_loop

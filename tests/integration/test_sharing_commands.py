@@ -146,6 +146,31 @@ def test_a_program_that_takes_too_long_is_ended(shell: Shell, tmp_path: Path) ->
     ended(serving, signal.SIGTERM)
 
 
+@pytest.mark.parametrize(
+    "script",
+    [
+        "sleep 600 & echo $! > {child}; echo hi",
+        "(trap '' TERM; exec sleep 600) & echo $! > {child}; wait",
+    ],
+    ids=["program has ended", "child does not want to"],
+)
+def test_what_a_program_has_started_ends_with_its_call(
+    shell: Shell, tmp_path: Path, script: str
+) -> None:
+    """Whether the program itself has ended or not."""
+    child = tmp_path / "child"
+    command = ("sh", "-c", script.format(child=child))
+    serving = shell.start("serve", "slow", "--timeout", "500ms", "--", *command)
+    told(serving)
+    assert "unconfirmed" in shell.run("call", "slow")[2]
+    pid = int(child.read_text())
+    deadline = time.monotonic() + 60
+    while Path(f"/proc/{pid}").exists() and not is_zombie(pid):
+        assert time.monotonic() < deadline
+        os.sched_yield()
+    ended(serving, signal.SIGTERM)
+
+
 def is_zombie(pid: int) -> bool:
     return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
 
@@ -213,6 +238,57 @@ def test_readings_are_published_from_a_pipe(shell: Shell) -> None:
         assert int(shell.says("publish", "total/a", value)) > 0
     last = json.loads(shell.says("get", "total/a", "--json"))
     assert (last["value"], last["quality"]) == (6, "good")
+
+
+@pytest.mark.parametrize(("how", "status"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+def test_a_pipe_may_be_ended_while_it_waits(shell: Shell, how: int, status: int) -> None:
+    """As any command; and a standard input that is closed is an empty one."""
+    with subprocess.Popen(
+        [*SENSORD, "publish", "--url", shell.daemon.url, "lab/a", "-"],
+        stdin=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        cwd=REPOSITORY,
+    ) as piping:
+        assert piping.stdin is not None
+        piping.stdin.write("1\n")
+        piping.stdin.flush()
+        while shell.run("get", "lab/a")[0]:
+            pass
+        piping.send_signal(how)
+        _, error = piping.communicate(timeout=60)
+    assert (piping.returncode, error) == (status, "")
+    for closed in ("<&-", ">&-"):
+        line = f"{' '.join(SENSORD)} publish --url {shell.daemon.url} lab/a - {closed} </dev/null"
+        done = subprocess.run(
+            ["sh", "-c", line if closed == ">&-" else line.removesuffix(" </dev/null")],
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=60,
+            cwd=REPOSITORY,
+        )
+        assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_commands_that_begin_together_with_one_identity_are_one_client(shell: Shell) -> None:
+    """The first of them makes it, the others wait for that."""
+    putting = [shell.start("put", f"state/{n}", "1", *shell.me) for n in range(4)]
+    assert [ended(one)[0] for one in putting] == [0] * 4
+    rows = [json.loads(line) for line in shell.says("get", "state/#", "--json").splitlines()]
+    assert len({row["value"]["by"]["id"] for row in rows}) == 1
+    assert Path(shell.me[1]).stat().st_mode & 0o777 == 0o600
+
+
+def test_a_lease_that_is_held_may_be_left_without_the_daemon(shell: Shell) -> None:
+    """It cannot be given back; it ends by itself."""
+    holding = shell.start("lease", "hold", "tank")
+    assert "until you press" in told(holding)
+    shell.daemon.kill()
+    try:
+        assert ended(holding, signal.SIGTERM)[0] == 143
+    finally:
+        shell.daemon.start()
 
 
 def test_a_lease_that_is_held_is_given_back_at_the_end(shell: Shell) -> None:
