@@ -15,11 +15,11 @@ from typing import Self
 
 from sensord.capture import open_any
 from sensord.cli.info import describe_hole
+from sensord.cli.options import check_filters
 from sensord.errors import SensordError, UsageError
 from sensord.log.journal import Hole
 from sensord.recordings import Selection, in_order, scan_all
 from sensord.recordings.outputs import Format, open_output
-from sensord.topics import filter_fault
 from sensord.wallclock import iso
 
 __all__ = ["bound_of", "configure", "run", "selection_of"]
@@ -128,10 +128,8 @@ def selection_of(
     Raises:
         SensordError: One of them means nothing.
     """
-    for topic in topics:
-        # Others' topics may begin with a slash.
-        if fault := filter_fault(topic.removeprefix("/")):
-            raise UsageError(f"{topic}: {fault}")
+    # Others' topics may begin with a slash.
+    check_filters([topic.removeprefix("/") for topic in topics])
     first, since_us = bound_of(start, newest_us)
     end, until_us = bound_of(stop, newest_us)
     return Selection(topics, first, end, since_us, until_us, limit)

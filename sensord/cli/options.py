@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import re
+import sys
 from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
@@ -127,7 +128,7 @@ def value_of(text: str) -> Value:
 
 
 def check_filters(topics: Sequence[str]) -> None:
-    """Refuse what is no filter.
+    """Refuse what is no filter, and warn of one that means something else than in a shell.
 
     Raises:
         UsageError: It says which, and why.
@@ -135,6 +136,9 @@ def check_filters(topics: Sequence[str]) -> None:
     for topic in topics:
         if fault := filter_fault(topic):
             raise UsageError(f"{topic}: {fault}")
+        if "*" in topic:
+            hint = "* stands for itself; + stands for one level, and # at the end for all below"
+            print(f"-- {topic}: {hint}", file=sys.stderr)
 
 
 class StartError(UsageError):

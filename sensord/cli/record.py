@@ -22,7 +22,7 @@ import uvloop
 
 from sensord.cli.asking import name_of
 from sensord.cli.info import size_text
-from sensord.cli.options import DEFAULT_URL, count, duration, start_of
+from sensord.cli.options import DEFAULT_URL, check_filters, count, duration, start_of
 from sensord.client import (
     Arrived,
     Client,
@@ -38,7 +38,6 @@ from sensord.log.journal import Batch, Hole
 from sensord.model import Position
 from sensord.recordings.mcap_output import McapOutput
 from sensord.recordings.transcript import Told, Transcript
-from sensord.topics import filter_fault
 
 __all__ = ["configure", "must_be_new", "run"]
 
@@ -78,9 +77,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Record until interrupted, or until enough was recorded; 1 if anything is missing."""
     topics = options.topics or list(TOPICS)
-    for topic in topics:
-        if fault := filter_fault(topic):
-            raise UsageError(f"{topic}: {fault}")
+    check_filters(topics)
     must_be_new(options.output)
     return uvloop.run(_record(options, topics))
 

@@ -9,6 +9,7 @@ import pytest
 
 from sensord.__main__ import run
 from sensord.cli import COMMANDS, main
+from sensord.cli.options import check_filters
 from tests.kit.daemon import REPOSITORY, SENSORD
 
 
@@ -33,6 +34,13 @@ def test_options_may_stand_between_topics(capsys: pytest.CaptureFixture[str]) ->
     """`tail a --json b//c`: the second topic is read, and refused for what it is."""
     assert main(["tail", "a", "--json", "b//c", "--url", "ws://127.0.0.1:1"]) == 2
     assert capsys.readouterr().err.startswith("b//c: ")
+
+
+def test_a_star_as_in_a_shell_is_told_what_it_means(capsys: pytest.CaptureFixture[str]) -> None:
+    check_filters(["plant/**", "plant/#"])
+
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("-- plant/**: * stands for itself; + stands for one level")
 
 
 @pytest.mark.parametrize("command", COMMANDS)
