@@ -11,12 +11,16 @@ from pathlib import Path
 
 import pytest
 
+from tests.conversation.cast import EXAMPLES, row_of
 from tests.conversation.play import SCENES, play
 from tests.conversation.show import BrokenError, Show
+from tests.kit.browser import Browser
 from tests.kit.daemon import Daemon
+from tests.kit.fakeport import FakePort
 from tests.kit.node import node
+from tests.kit.pages import served
 
-SERVICE = str(Path(__file__).parents[2] / "examples" / "service.mjs")
+SERVICE = str(EXAMPLES / "service.mjs")
 
 PLANT = """
     [clients.topics."derived/#"]
@@ -64,6 +68,32 @@ def service(url: str, key_file: Path) -> Iterator[subprocess.Popen[str]]:
             yield process
         finally:
             process.kill()
+
+
+@pytest.mark.slow
+def test_the_page_says_which_values_are_bad(tmp_path: Path) -> None:
+    """In words, for who cannot tell the colours apart."""
+    port = tmp_path / "scale"
+    scale = f"""
+    [devices.scale]
+    reader = "serial"
+    port = "{port}"
+    decoder = "number"
+    topic = "plant/scale/{{field}}"
+    """
+    with (
+        FakePort(port) as fake,
+        Daemon(tmp_path, scale) as daemon,
+        served(EXAMPLES) as pages,
+        Browser(tmp_path / "chromium") as browser,
+        browser.open(f"{pages}/monitor.html?url={daemon.url}/v1") as page,
+    ):
+        page.until("document.body.dataset.ready")
+        daemon.wait_for_log("device is up")
+        fake.feed(b"21.5\n")
+        page.until(f"{row_of('plant/scale/value')}?.cells[1].innerText === '21.5'")
+        fake.unplug()
+        page.until(f"{row_of('plant/scale/value')}.cells[1].innerText === '21.5 bad'")
 
 
 def line(process: subprocess.Popen[str], beginning: str) -> str:
