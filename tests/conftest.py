@@ -6,6 +6,7 @@ nobody knows whose they are. Fixtures of a module's scope may therefore hold non
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Generator
 
 import pytest
@@ -30,8 +31,13 @@ HAS_FAILED = pytest.StashKey[bool]()
 
 
 def pytest_sessionstart() -> None:
-    """Let libuv open what it keeps for good."""
+    """Let libuv open what it keeps for good, and let Ctrl-C reach what tests start.
+
+    A shell has what it runs in the background ignore it, and so would all that comes from there.
+    """
     uvloop.new_event_loop().close()
+    if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
