@@ -44,7 +44,10 @@ class _Noted:
 
 
 class Pieces:
-    """One way through some recordings. Entering it begins to read; leaving it stops the thread."""
+    """One way through some recordings.
+
+    Entering it begins to read; leaving it stops the thread and closes what it had open.
+    """
 
     def __init__(self, recordings: Sequence[tuple[Recording, Span]], selection: Selection) -> None:
         self.path = recordings[0][0].path
@@ -65,13 +68,14 @@ class Pieces:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        assert self._coming is not None
-        # A piece that is being read takes milliseconds, but a dead disk may take for ever.
-        done, _ = await asyncio.wait((self._coming,), timeout=STOP_S)
-        for coming in done:
-            if not coming.cancelled():
-                coming.exception()  # seen: nobody will ask for it
-        self._pool.shutdown(wait=False, cancel_futures=True)
+        # Behind a piece that is being read: that takes milliseconds, but a dead disk may take for
+        # ever. The scan has a file open, and would keep it until garbage is collected.
+        closing = asyncio.get_running_loop().run_in_executor(self._pool, self._scan.close)
+        self._pool.shutdown(wait=False)
+        await asyncio.wait((closing,), timeout=STOP_S)
+        for done in (closing, self._coming):
+            if done is not None and done.done() and not done.cancelled():
+                done.exception()  # seen: nobody will ask for it
 
     def __aiter__(self) -> Self:
         return self

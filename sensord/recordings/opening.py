@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -90,7 +90,7 @@ def in_order(recordings: Sequence[Recording]) -> list[tuple[Recording, Span]]:
 
 def scan_all(
     recordings: Sequence[tuple[Recording, Span]], selection: Selection
-) -> Iterator[Batch | Hole]:
+) -> Generator[Batch | Hole]:
     """Read recordings one after the other, as `in_order` returns them.
 
     What two files of one log both have is read once, and what lies between them is a hole.
