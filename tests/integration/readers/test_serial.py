@@ -342,8 +342,11 @@ async def test_a_cancelled_reader_closes_its_port(port: FakePort) -> None:
 
 
 async def _threads_end() -> None:
-    for thread in threading.enumerate():
-        if thread.name.startswith(("open:", "close:", "read:")):
+    """Wait for the readers' threads; one that opened for nobody is followed by one that closes."""
+    names = ("open:", "close:", "read:")
+    await asyncio.sleep(0)  # what has been opened meanwhile is delivered
+    while threads := [one for one in threading.enumerate() if one.name.startswith(names)]:
+        for thread in threads:
             await asyncio.to_thread(thread.join)
 
 
