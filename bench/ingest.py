@@ -33,17 +33,17 @@ from bench.processes import Sensord, cpu_s
 from bench.publisher import mqtt_connect, mqtt_publish
 from bench.report import Options, Report, Unavailable, main, median
 from sensord.bus import Bus
-from sensord.clock import SystemClock
 from sensord.config.load import parse
 from sensord.decode import registry as decoders
 from sensord.decode.base import Sample
 from sensord.decode.framing import LineFramer
-from sensord.intake import DEVICE, Intake
+from sensord.device.intake import DEVICE, Intake
+from sensord.device.policy import Policy, Publisher
 from sensord.log import Log
-from sensord.model import Metadata, Reading, Record
-from sensord.policy import Policy, Publisher
+from sensord.model.clocks import SystemClock
+from sensord.model.readings import Metadata, Reading, Record
 from sensord.readers import registry as readers
-from sensord.server.group import Groups, Key
+from sensord.server.live.group import Groups, Key
 from sensord.wire.frames import MSGPACK
 from sensord.wire.requests.subscriptions import Options as SubscriptionOptions
 

@@ -29,7 +29,7 @@ from bench.report import Options as Asked
 from bench.report import Report, main
 from sensord.log.journal import Batch, Hole, Options, Reader, Writer
 from sensord.log.journal.shape import Shape
-from sensord.model import Record
+from sensord.model.readings import Record
 from tests.kit.journal import walk_readings
 
 __all__ = ["measure"]

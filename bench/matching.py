@@ -20,11 +20,11 @@ import uvloop
 from bench.ingest import Sink
 from bench.report import Options, Report, main, median
 from sensord.bus import Bus
-from sensord.clock import SystemClock
 from sensord.log import Log
-from sensord.model import Metadata, Reading
-from sensord.server.group import Groups, Key
-from sensord.topics import matches
+from sensord.model.clocks import SystemClock
+from sensord.model.readings import Metadata, Reading
+from sensord.model.topics import matches
+from sensord.server.live.group import Groups, Key
 from sensord.wire.frames import MSGPACK
 from sensord.wire.requests.subscriptions import Options as SubscriptionOptions
 

@@ -17,9 +17,9 @@ from collections.abc import Callable, Iterable
 
 from bench.load import DECIMALS, Load, Pattern
 from sensord.decode.base import Sample
-from sensord.model import Metadata
+from sensord.device.reader import Route
+from sensord.model.readings import Metadata
 from sensord.readers import simulated
-from sensord.readers.base import Route
 
 __all__ = ["main", "mqtt_connect", "mqtt_publish", "mqtt_text", "nats_publish"]
 

@@ -29,12 +29,12 @@ import uvloop
 from bench.report import Options, Report, Unavailable, main, median
 from bench.subscribers import Subscribers, compiled, sensord
 from sensord.bus import Bus
-from sensord.clock import SystemClock
 from sensord.log import Log
-from sensord.model import Channel, Metadata, Reading, Record, ValueType
+from sensord.model.clocks import SystemClock
+from sensord.model.readings import Channel, Metadata, Reading, Record, ValueType
 from sensord.server.connection import Connection
-from sensord.server.group import frames
 from sensord.server.listener import Server
+from sensord.server.live.group import frames
 from sensord.server.shared import Limits
 from sensord.wire.frames import MSGPACK
 

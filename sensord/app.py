@@ -21,40 +21,36 @@ from typing import Any
 import uvloop
 
 from sensord.bus import Bus
-from sensord.clock import Clock, SystemClock
 from sensord.config.tree import Config
 from sensord.config.tree import Device as DeviceConfig
 from sensord.control import Control
 from sensord.decode import registry as decoders
 from sensord.decode.framing import LineFramer
-from sensord.device import Device
-from sensord.errors import JournalBusyError, SensordError
+from sensord.device.command_runner import Commanded
+from sensord.device.device import Device
+from sensord.device.supervisor import supervise
+from sensord.errors import JournalBusyError, StartError
+from sensord.host.systemd import Notifier
 from sensord.log import Log
 from sensord.log.journal import Recovery
 from sensord.log.recorder import Recorder
-from sensord.model import Position
-from sensord.notify import Notifier
+from sensord.model.clocks import Clock, SystemClock
+from sensord.model.readings import Position
 from sensord.readers import registry as readers
-from sensord.readers.commanded import Commanded
-from sensord.readers.supervisor import supervise
-from sensord.recording import folder_of, open_archive, open_log, record, restore_last
 from sensord.server.listener import Server
 from sensord.server.shared import Limits, control_for
-from sensord.sharing import Sharing
-from sensord.store import Store, StoreError
-from sensord.timekeeping import watch_clock
+from sensord.sharing.sharing import Sharing
+from sensord.sharing.store import Store, StoreError
+from sensord.status.clock import watch_clock
+from sensord.status.journal import folder_of, open_archive, open_log, record, restore_last
 
-__all__ = ["App", "StartError", "run", "tune"]
+__all__ = ["App", "run", "tune"]
 
 log = logging.getLogger("sensord.app")
 
 READERS_STOP_S = 1.0
 SESSIONS_STOP_S = 0.7
 """Together well under two seconds: nobody should have to wait, or to kill."""
-
-
-class StartError(SensordError):
-    """The daemon cannot start; the text says what to do."""
 
 
 class App:

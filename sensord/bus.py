@@ -13,10 +13,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Protocol
 
-from sensord.clock import Clock
 from sensord.log import Log
-from sensord.model import Channel, Metadata, Reading, Record, make_record
-from sensord.topics import FilterTree, TopicTree
+from sensord.model.clocks import Clock
+from sensord.model.readings import Channel, Metadata, Reading, Record, make_record
+from sensord.model.topics import FilterTree, TopicTree
 
 __all__ = ["Bus", "Sink", "Watcher"]
 

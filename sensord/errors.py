@@ -3,6 +3,7 @@
     SensordError
     ├── UsageError          whoever typed the command: its options do not go together
     ├── ConfigError         the operator: mend the configuration
+    ├── StartError          the operator: the daemon cannot start; the text gives the mend
     ├── DeviceError         time: the supervisor tries again
     ├── ProtocolError       the peer: it sent what `docs/protocol.md` does not allow
     └── JournalError        the disk: recording stops, streaming goes on
@@ -24,6 +25,7 @@ __all__ = [
     "JournalError",
     "ProtocolError",
     "SensordError",
+    "StartError",
     "UsageError",
 ]
 
@@ -34,6 +36,10 @@ class SensordError(Exception):
 
 class UsageError(SensordError):
     """The options of a command do not go together, or one means nothing."""
+
+
+class StartError(SensordError):
+    """The daemon cannot start; the text says what to do."""
 
 
 @dataclass(frozen=True, slots=True)

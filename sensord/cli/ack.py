@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 
-from sensord.cli.asking import asked
+from sensord.cli.connection import asked
 from sensord.cli.options import configure_client
 from sensord.client import Client, SharedState
 

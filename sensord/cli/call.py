@@ -5,11 +5,11 @@ from __future__ import annotations
 import argparse
 import json
 
-from sensord.cli.asking import asked
+from sensord.cli.connection import asked
 from sensord.cli.options import check_key, value_of
 from sensord.cli.set import configure_act
 from sensord.client import Client, Control
-from sensord.model import Value
+from sensord.model.readings import Value
 
 __all__ = ["configure", "run"]
 

@@ -16,19 +16,19 @@ from typing import Any
 
 import uvloop
 
-from sensord import logs
-from sensord.capture import CaptureOutput
-from sensord.capture.capturing import Capturing
 from sensord.cli import check
 from sensord.cli.info import size_text
 from sensord.cli.options import duration
 from sensord.cli.record import must_be_new
-from sensord.clock import SystemClock
 from sensord.config.tree import Device
+from sensord.device.reader import Reader
+from sensord.device.supervisor import supervise
 from sensord.errors import SensordError
+from sensord.host import journald as logs
+from sensord.model.clocks import SystemClock
 from sensord.readers import registry as readers
-from sensord.readers.base import Reader
-from sensord.readers.supervisor import supervise
+from sensord.recordings.capture import CaptureOutput
+from sensord.recordings.capture.link import Capturing
 
 __all__ = ["configure", "device_of", "run"]
 

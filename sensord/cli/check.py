@@ -12,7 +12,7 @@ from sensord.config.tree import Config
 from sensord.decode import registry as decoders
 from sensord.log.journal import Options, forecast_bytes_per_day
 from sensord.readers import registry as readers
-from sensord.recording import folder_of
+from sensord.status.journal import folder_of
 
 __all__ = ["configure", "journal_line", "read", "run"]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from sensord.cli import rows
+from sensord.cli import listing as rows
 
 __all__ = ["configure", "run"]
 

@@ -7,7 +7,7 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from sensord.cli.asking import asked
+from sensord.cli.connection import asked
 from sensord.cli.options import configure_client
 from sensord.client import Client
 

@@ -23,7 +23,6 @@ from collections.abc import Callable, Iterator
 
 import uvloop
 
-from sensord import logs
 from sensord.app import App
 from sensord.cli.lines import as_line
 from sensord.cli.options import DEFAULT_URL
@@ -31,7 +30,8 @@ from sensord.client import Client, Update
 from sensord.config.load import parse
 from sensord.decode import registry as decoders
 from sensord.errors import SensordError
-from sensord.notify import Notifier
+from sensord.host import journald as logs
+from sensord.host.systemd import Notifier
 from sensord.readers import registry as readers
 
 __all__ = ["configure", "run"]

@@ -13,14 +13,14 @@ from pathlib import Path
 from types import FrameType, TracebackType
 from typing import Self
 
-from sensord.capture import open_any
 from sensord.cli.info import describe_hole
 from sensord.cli.options import check_filters
 from sensord.errors import SensordError, UsageError
 from sensord.log.journal import Hole
+from sensord.model.times import iso
 from sensord.recordings import Selection, in_order, scan_all
+from sensord.recordings.capture import open_any
 from sensord.recordings.outputs import Format, open_output
-from sensord.wallclock import iso
 
 __all__ = ["bound_of", "configure", "run", "selection_of"]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from sensord.cli.asking import asked
+from sensord.cli.connection import asked
 from sensord.cli.lines import as_json, as_line
 from sensord.cli.options import check_filters, configure_client
 from sensord.client import Client

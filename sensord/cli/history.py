@@ -8,7 +8,7 @@ import json
 import sys
 from collections.abc import Callable, Iterable
 
-from sensord.cli.asking import being, client_for
+from sensord.cli.connection import being, client_for
 from sensord.cli.lines import as_json, as_line, gap_line, plain_value
 from sensord.cli.options import (
     StartError,
@@ -29,9 +29,9 @@ from sensord.client import (
     Update,
 )
 from sensord.errors import UsageError
-from sensord.model import Position
-from sensord.recordings.texts import csv_field
-from sensord.wallclock import iso
+from sensord.model.readings import Position
+from sensord.model.times import iso
+from sensord.recordings.text_rows import csv_field
 
 __all__ = ["configure", "run"]
 

@@ -6,11 +6,11 @@ import argparse
 import sys
 from pathlib import Path
 
-from sensord.capture import open_any
 from sensord.errors import SensordError
 from sensord.log.journal import Hole
+from sensord.model.times import iso
 from sensord.recordings import Contents
-from sensord.wallclock import iso
+from sensord.recordings.capture import open_any
 
 __all__ = ["configure", "describe_hole", "duration_text", "lines_of", "run"]
 __all__ += ["size_text"]

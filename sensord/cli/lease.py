@@ -7,9 +7,9 @@ import asyncio
 import contextlib
 import sys
 
-from sensord.cli.asking import PART_S, asked
+from sensord.cli.connection import PART_S, asked
+from sensord.cli.listing import clock_of
 from sensord.cli.options import configure_client, duration
-from sensord.cli.rows import clock_of
 from sensord.client import Client, Control, Lease
 from sensord.errors import UsageError
 

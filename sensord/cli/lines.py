@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 
 from sensord.client import Gap, Item, PhaseChange, Update
-from sensord.model import Value
-from sensord.wallclock import iso
+from sensord.model.readings import Value
+from sensord.model.times import iso
 
 __all__ = ["as_json", "as_line", "gap_line", "plain_value"]
 

@@ -11,8 +11,8 @@ from datetime import datetime
 from pathlib import Path
 
 from sensord.errors import UsageError
-from sensord.model import Position, Value
-from sensord.topics import filter_fault
+from sensord.model.readings import Position, Value
+from sensord.model.topics import filter_fault
 
 __all__ = [
     "DEFAULT_URL",

@@ -11,7 +11,7 @@ import threading
 from collections.abc import AsyncIterator
 from concurrent.futures import CancelledError
 
-from sensord.cli.asking import asked
+from sensord.cli.connection import asked
 from sensord.cli.options import configure_client, value_of
 from sensord.client import Client
 from sensord.errors import ProtocolError, SensordError

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from sensord.cli.asking import asked
+from sensord.cli.connection import asked
 from sensord.cli.options import configure_client, value_of
 from sensord.client import Client, SharedState
 

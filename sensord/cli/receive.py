@@ -6,11 +6,11 @@ import argparse
 import json
 import sys
 
-from sensord.cli.asking import asked
+from sensord.cli.connection import asked
 from sensord.cli.lines import plain_value
 from sensord.cli.options import configure_client, count
 from sensord.client import Client, Mail
-from sensord.wallclock import iso
+from sensord.model.times import iso
 
 __all__ = ["configure", "run"]
 

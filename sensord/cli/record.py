@@ -20,7 +20,7 @@ from typing import Self
 
 import uvloop
 
-from sensord.cli.asking import name_of
+from sensord.cli.connection import name_of
 from sensord.cli.info import size_text
 from sensord.cli.options import DEFAULT_URL, check_filters, count, duration, start_of
 from sensord.client import (
@@ -35,7 +35,7 @@ from sensord.client import (
 )
 from sensord.errors import SensordError, UsageError
 from sensord.log.journal import Batch, Hole
-from sensord.model import Position
+from sensord.model.readings import Position
 from sensord.recordings.mcap_output import McapOutput
 from sensord.recordings.transcript import Told, Transcript
 

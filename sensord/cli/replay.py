@@ -9,18 +9,18 @@ from pathlib import Path
 
 import uvloop
 
-from sensord import logs
 from sensord.app import tune
-from sensord.capture import open_any
 from sensord.cli.capture import device_of
 from sensord.cli.export import selection_of
 from sensord.cli.options import DEFAULT_URL, duration
 from sensord.config.tree import Server as Listening
 from sensord.errors import UsageError
-from sensord.player import MAX, Options
+from sensord.host import journald as logs
+from sensord.model.times import iso
+from sensord.playback import MAX, Options
 from sensord.recordings import Recording, Span, in_order
-from sensord.replaying import TOPICS, Replaying
-from sensord.wallclock import iso
+from sensord.recordings.capture import open_any
+from sensord.replay_app import TOPICS, Replaying
 
 __all__ = ["configure", "run", "speed"]
 

@@ -6,9 +6,10 @@ import argparse
 import os
 from pathlib import Path
 
-from sensord import app, logs
+from sensord import app
 from sensord.cli import check
-from sensord.notify import Notifier
+from sensord.host import journald as logs
+from sensord.host.systemd import Notifier
 
 __all__ = ["configure", "run"]
 

@@ -13,11 +13,11 @@ import sys
 from asyncio.subprocess import PIPE, Process
 from collections.abc import Mapping, Sequence
 
-from sensord.cli.asking import asked
+from sensord.cli.connection import asked
 from sensord.cli.options import configure_client, count, duration, value_of
 from sensord.client import Asked, Client, FailedError
 from sensord.errors import UsageError
-from sensord.model import Value
+from sensord.model.readings import Value
 
 __all__ = ["configure", "run"]
 

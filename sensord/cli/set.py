@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 
-from sensord.cli.asking import asked
+from sensord.cli.connection import asked
 from sensord.cli.options import check_key, configure_client, configure_key, duration, value_of
 from sensord.client import Client, Control
 

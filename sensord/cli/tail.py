@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 
-from sensord.cli.asking import being, client_for
+from sensord.cli.connection import being, client_for
 from sensord.cli.lines import as_json, as_line, gap_line
 from sensord.cli.options import check_filters, configure_client, count, duration, start_of
 from sensord.client import Gap, PhaseChange, Subscription, Update

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from sensord.cli import rows
+from sensord.cli import listing as rows
 from sensord.cli.options import check_filters
 
 __all__ = ["configure", "run"]

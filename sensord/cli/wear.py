@@ -9,14 +9,14 @@ from typing import NamedTuple
 
 import uvloop
 
-from sensord.cli.asking import name_of
+from sensord.cli.connection import name_of
 from sensord.cli.info import duration_text
 from sensord.cli.options import DEFAULT_URL, duration
 from sensord.client import Client
 from sensord.errors import SensordError
 from sensord.log.journal import Reader, forecast_bytes_per_day, years_left
 from sensord.log.journal.wear import wear_of
-from sensord.model import Value
+from sensord.model.readings import Value
 
 __all__ = ["bytes_text", "configure", "cycles", "run", "size"]
 

@@ -41,7 +41,7 @@ from sensord.client.services import Asked, FailedError, RejectedError, Service
 from sensord.client.state import Entry, SharedState
 from sensord.client.subscription import Subscription
 from sensord.errors import ProtocolError
-from sensord.model import Position
+from sensord.model.readings import Position, Value
 
 __all__ = [
     "Again",
@@ -78,4 +78,5 @@ __all__ = [
     "Summaries",
     "Summary",
     "Update",
+    "Value",
 ]

@@ -21,7 +21,6 @@ from typing import Any, NamedTuple, Self
 from websockets.asyncio.client import ClientConnection
 from websockets.exceptions import ConnectionClosed
 
-from sensord.client.asking import Asking
 from sensord.client.conversation import (
     Conversation,
     Ended,
@@ -33,13 +32,14 @@ from sensord.client.conversation import (
     Update,
 )
 from sensord.client.errors import ClientError, LostError, StrangerError
+from sensord.client.handshake import meet
 from sensord.client.inflow import Inflow, Opened, place
-from sensord.client.meeting import meet
+from sensord.client.lookup import Asking
 from sensord.client.replay import Replay
 from sensord.client.subscription import Subscription
-from sensord.conform import value_fault
+from sensord.device.conform import value_fault
 from sensord.errors import ProtocolError
-from sensord.model import Position, Value
+from sensord.model.readings import Position, Value
 from sensord.wire.frames import CODECS, Codec
 
 __all__ = ["Client"]

@@ -15,7 +15,7 @@ from sensord.client.conversation import Items, Part
 from sensord.client.errors import LostError, StrangerError
 from sensord.client.inflow import Line, Query
 from sensord.errors import SensordError
-from sensord.model import Value
+from sensord.model.readings import Value
 
 __all__ = ["Calling", "CommandError", "Control", "Lease"]
 

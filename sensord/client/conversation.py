@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from sensord.errors import ProtocolError
-from sensord.model import Channel, Position, Reading, Value
+from sensord.model.readings import Channel, Position, Reading, Value
 from sensord.wire.frames import Codec
 from sensord.wire.messages import from_announcement
 

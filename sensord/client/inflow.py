@@ -9,7 +9,7 @@ from collections.abc import AsyncGenerator, Callable, Mapping
 from typing import Any, Generic, NamedTuple, Protocol, Self, TypeVar
 
 from sensord.client.conversation import Ended, Items
-from sensord.model import Position
+from sensord.model.readings import Position
 
 __all__ = ["Arrived", "Inflow", "Line", "Opened", "Query", "place"]
 

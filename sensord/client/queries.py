@@ -19,7 +19,7 @@ from sensord.client.conversation import (
     Update,
 )
 from sensord.client.inflow import Arrived, Line, Query, T, place
-from sensord.model import Position
+from sensord.model.readings import Position
 
 __all__ = ["History", "Listing", "Summaries"]
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from sensord.client.inflow import place
 from sensord.client.subscription import Subscription
-from sensord.model import Position
+from sensord.model.readings import Position
 
 __all__ = ["Replay"]
 

@@ -14,9 +14,9 @@ from typing import Any, Self
 from sensord.client.conversation import Called, Items
 from sensord.client.errors import LostError
 from sensord.client.inflow import Inflow, Line
-from sensord.conform import value_fault
+from sensord.device.conform import value_fault
 from sensord.errors import SensordError
-from sensord.model import Value
+from sensord.model.readings import Value
 
 __all__ = ["Asked", "FailedError", "Handler", "RejectedError", "Service"]
 

@@ -12,7 +12,7 @@ from typing import Any
 
 from sensord.client.client import Client
 from sensord.errors import ProtocolError
-from sensord.model import Value
+from sensord.model.readings import Value
 
 __all__ = ["Entry", "SharedState"]
 

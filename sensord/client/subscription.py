@@ -13,7 +13,7 @@ from typing import Any, Self
 
 from sensord.client.conversation import Ended, Gap, Item, Items, PhaseChange, Update
 from sensord.client.inflow import QUEUE, Arrived, Inflow, Line, place
-from sensord.model import Position
+from sensord.model.readings import Position
 
 __all__ = ["Subscription"]
 

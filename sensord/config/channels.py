@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from typing import Annotated
 
 from sensord.config.schema import Within
-from sensord.model import Kind, ValueType
-from sensord.policy import Policy
-from sensord.topics import pattern_fault
+from sensord.device.policy import Policy
+from sensord.model.readings import Kind, ValueType
+from sensord.model.topics import pattern_fault
 
 __all__ = ["ChannelRules", "rules_of"]
 

@@ -14,7 +14,8 @@ from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal, Protocol
 
 from sensord.config.channels import ChannelRules, rules_of
-from sensord.config.commands import commands
+from sensord.config.command_options import Command
+from sensord.config.command_tables import commands
 from sensord.config.schema import (
     Duration,
     Faults,
@@ -26,12 +27,11 @@ from sensord.config.schema import (
     structure,
     unknown_key,
 )
-from sensord.config.writing import Command
 from sensord.decode.framing import Config as Framing
+from sensord.device.policy import Policy
 from sensord.log.journal.options import Options as Journal
-from sensord.model import Kind, ValueType
-from sensord.policy import Policy
-from sensord.topics import filter_fault, pattern_fault, topic_fault
+from sensord.model.readings import Kind, ValueType
+from sensord.model.topics import filter_fault, pattern_fault, topic_fault
 
 __all__ = [
     "ChannelRules",

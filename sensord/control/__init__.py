@@ -7,18 +7,18 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Self
 
-from sensord.audit import Audit
 from sensord.bus import Bus
+from sensord.config.command_options import Argument
 from sensord.config.tree import Control as Options
-from sensord.config.writing import Argument
-from sensord.control.calls import Calls
-from sensord.control.commands import Commands
 from sensord.control.dispatch import Dispatch
 from sensord.control.keys import Keys
 from sensord.control.leases import Leases
 from sensord.control.services import Services
-from sensord.model import Metadata, Position, Reading, Value, ValueType
-from sensord.store import Store
+from sensord.device.calls import Calls
+from sensord.device.commands import Commands
+from sensord.model.readings import Metadata, Position, Reading, Value, ValueType
+from sensord.sharing.audit import Audit
+from sensord.sharing.store import Store
 
 __all__ = ["Control"]
 

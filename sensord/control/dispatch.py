@@ -16,15 +16,15 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import NamedTuple
 
-from sensord.audit import Audit
 from sensord.bus import Bus
-from sensord.control.calls import Call, Calls, Outcome, Target
 from sensord.control.keys import Act, Keys, What, digest
 from sensord.control.leases import Leases
+from sensord.device.calls import Call, Calls, Outcome, Target
 from sensord.errors import ProtocolError
-from sensord.identity import Identity
-from sensord.model import Position, Value
-from sensord.store import StoreError
+from sensord.model.readings import Position, Value
+from sensord.sharing.audit import Audit
+from sensord.sharing.identity import Identity
+from sensord.sharing.store import StoreError
 
 __all__ = ["Accepted", "Dispatch"]
 

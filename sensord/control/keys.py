@@ -15,10 +15,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-from sensord.control.calls import Call, Outcome
-from sensord.identity import Identity
-from sensord.model import Position, Value
-from sensord.store import Done, Store, StoreError
+from sensord.device.calls import Call, Outcome
+from sensord.model.readings import Position, Value
+from sensord.sharing.identity import Identity
+from sensord.sharing.store import Done, Store, StoreError
 
 __all__ = ["UNKNOWN", "Act", "Keys", "What", "digest"]
 

@@ -14,14 +14,14 @@ import logging
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
-from sensord.audit import Audit
 from sensord.bus import Bus
 from sensord.errors import ProtocolError
-from sensord.identity import Identity
-from sensord.model import Metadata, Reading, Value, ValueType
-from sensord.store import Done, Store, StoreError
-from sensord.topics import matches
-from sensord.wallclock import iso
+from sensord.model.readings import Metadata, Reading, Value, ValueType
+from sensord.model.times import iso
+from sensord.model.topics import matches
+from sensord.sharing.audit import Audit
+from sensord.sharing.identity import Identity
+from sensord.sharing.store import Done, Store, StoreError
 
 __all__ = ["Lease", "Leases"]
 

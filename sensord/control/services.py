@@ -12,13 +12,13 @@ import asyncio
 import itertools
 from collections.abc import Callable, Hashable, Mapping
 
-from sensord.audit import Audit
 from sensord.bus import Bus
-from sensord.control.calls import Call, Calls
 from sensord.control.leases import Leases
+from sensord.device.calls import Call, Calls
 from sensord.errors import ProtocolError
-from sensord.identity import Identity
-from sensord.model import Metadata, Reading, Value, ValueType
+from sensord.model.readings import Metadata, Reading, Value, ValueType
+from sensord.sharing.audit import Audit
+from sensord.sharing.identity import Identity
 
 __all__ = ["MOST_OPEN", "MOST_SERVICES", "TOPIC", "Offer", "Services"]
 

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from typing import NamedTuple, Protocol
 
-from sensord.model import GOOD, Metadata, Quality, Value
+from sensord.model.readings import GOOD, Metadata, Quality, Value
 
 __all__ = ["Decoded", "Decoder", "Fault", "Framed", "Framer", "Sample", "excerpt"]
 

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 from sensord.decode.base import Decoded, Fault, Sample, excerpt
 from sensord.decode.text import BAD_ENCODING, UNPRINTABLE, TextOptions, TextValues
-from sensord.model import Metadata
-from sensord.topics import topic_fault
+from sensord.model.readings import Metadata
+from sensord.model.topics import topic_fault
 
 __all__ = ["BAD_QUOTING", "COLUMN_COUNT", "Config", "Decoder"]
 

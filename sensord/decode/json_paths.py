@@ -15,8 +15,8 @@ from datetime import UTC, datetime, timedelta
 from sensord.decode.base import Decoded, Fault, Sample, excerpt
 from sensord.decode.naming import field_level
 from sensord.decode.text import NOT_FINITE, TOO_MANY_VALUES, number
-from sensord.model import GOOD, Level, Metadata, Quality, Reason, Value
-from sensord.topics import topic_fault
+from sensord.model.readings import GOOD, Level, Metadata, Quality, Reason, Value
+from sensord.model.topics import topic_fault
 
 __all__ = ["BAD_TIME", "NOT_JSON", "PATH_MISSING", "TOO_DEEP", "Config", "Decoder", "TimeUnit"]
 

@@ -14,8 +14,8 @@ from sensord.decode.text import (
     TextOptions,
     TextValues,
 )
-from sensord.model import Metadata
-from sensord.topics import topic_fault
+from sensord.model.readings import Metadata
+from sensord.model.topics import topic_fault
 
 __all__ = ["BAD_PAIR", "Config", "Decoder"]
 

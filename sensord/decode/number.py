@@ -7,8 +7,8 @@ from collections.abc import Iterator
 
 from sensord.decode.base import Decoded, Fault, Sample, excerpt
 from sensord.decode.text import BAD_ENCODING, NOT_FINITE, TextOptions, TextValues
-from sensord.model import Metadata
-from sensord.topics import topic_fault
+from sensord.model.readings import Metadata
+from sensord.model.topics import topic_fault
 
 __all__ = ["NOT_A_NUMBER", "Config", "Decoder"]
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from sensord.decode.base import Decoded, Fault, Sample, excerpt
 from sensord.decode.regex_cost import TooManyWaysError, longest_line
 from sensord.decode.text import BAD_ENCODING, UNPRINTABLE, TextOptions, TextValues
-from sensord.model import Metadata
+from sensord.model.readings import Metadata
 
 __all__ = ["NO_MATCH", "TOO_LONG", "Config", "Decoder", "Pattern", "pattern_fault"]
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from sensord.decode.base import Sample
-from sensord.model import Level, Quality, Reason
+from sensord.model.readings import Level, Quality, Reason
 
 __all__ = [
     "BAD_ENCODING",

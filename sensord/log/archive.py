@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 from sensord.errors import JournalError
 from sensord.log.journal import Batch, ChannelFor, Described, Hole, Reader, Writer
-from sensord.model import Record
+from sensord.model.readings import Record
 
 __all__ = ["Archive", "Fetched", "Wanted"]
 

@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 from sensord.log.archive import Archive, Fetched, Wanted
 from sensord.log.memory import Log
-from sensord.model import Channel, Record
+from sensord.model.readings import Channel, Record
 
 __all__ = ["Cursor", "Missed", "Piece"]
 

@@ -15,8 +15,8 @@ from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import NamedTuple
 
-from sensord.model import Position, Record
-from sensord.weight import weight_of
+from sensord.model.readings import Position, Record
+from sensord.model.weight import weight_of
 
 __all__ = ["BLOCK", "Log", "Lost"]
 

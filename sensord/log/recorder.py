@@ -17,11 +17,11 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import TypeVar
 
-from sensord.clock import Clock
 from sensord.errors import JournalError
 from sensord.log.journal import Commit, GoingOn, Options, Recovery, State, Statistics, Writer
 from sensord.log.memory import Log
-from sensord.model import Record
+from sensord.model.clocks import Clock
+from sensord.model.readings import Record
 
 __all__ = ["Recorder"]
 

@@ -22,7 +22,7 @@ from urllib.parse import urlsplit
 import serial
 
 from sensord.errors import DeviceError
-from sensord.readers.connecting import in_thread, network_error
+from sensord.readers.blocking import in_thread, network_error
 
 __all__ = ["SCHEMES", "Line", "Parity", "Settings", "is_remote", "open_line"]
 

@@ -29,18 +29,18 @@ from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 from paho.mqtt.subscribeoptions import SubscribeOptions
 
-from sensord.config.filling import fill
+from sensord.config.command_options import Command
+from sensord.config.placeholders import fill
 from sensord.config.schema import Duration, Printable, Within
 from sensord.config.schema import Path as KeyPath
-from sensord.config.writing import Command
+from sensord.device.backoff import REMOTE, Limits
+from sensord.device.reader import Link, Order, Route
 from sensord.errors import DeviceError
-from sensord.model import Value
-from sensord.readers.backoff import REMOTE, Limits
-from sensord.readers.base import Link, Order, Route
-from sensord.readers.connecting import Ending, in_thread
+from sensord.model.readings import Value
+from sensord.model.topics import can_make, filter_fault, matches, pattern_fault, topic_fault
+from sensord.readers.blocking import Ending, in_thread
 from sensord.readers.mqtt_wire import Client, Target, Wire, connect
 from sensord.readers.ticks import next_tick
-from sensord.topics import can_make, filter_fault, matches, pattern_fault, topic_fault
 
 __all__ = ["Config", "Poll", "Reader", "Router", "Tls", "TopicMap", "Write", "do_overlap"]
 

@@ -28,7 +28,7 @@ from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 
 from sensord.errors import DeviceError
-from sensord.readers.connecting import Ending, network_error
+from sensord.readers.blocking import Ending, network_error
 
 if TYPE_CHECKING:
     from paho.mqtt.client import SocketLike

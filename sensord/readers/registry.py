@@ -10,7 +10,7 @@ import importlib.metadata
 from dataclasses import dataclass
 from typing import Any
 
-from sensord.readers.base import Reader
+from sensord.device.reader import Reader
 
 __all__ = ["ReaderType", "find", "names"]
 

@@ -12,16 +12,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
-from sensord.clock import SystemClock
 from sensord.config.schema import Duration
 from sensord.decode.base import Sample
+from sensord.device.backoff import REMOTE, Limits
+from sensord.device.reader import Link
 from sensord.errors import DeviceError, JournalError
-from sensord.model import Channel, Record
-from sensord.player import Options, Player
-from sensord.player.player import LONGEST_WAIT_S
-from sensord.readers.backoff import REMOTE, Limits
-from sensord.readers.base import Link
-from sensord.readers.connecting import in_thread
+from sensord.model.clocks import SystemClock
+from sensord.model.readings import Channel, Record
+from sensord.model.topics import filter_fault
+from sensord.playback import Options, Player
+from sensord.playback.player import LONGEST_WAIT_S
+from sensord.readers.blocking import in_thread
 from sensord.recordings import (
     Recording,
     RecordingError,
@@ -30,7 +31,6 @@ from sensord.recordings import (
     in_order,
     open_recording,
 )
-from sensord.topics import filter_fault
 
 __all__ = ["Config", "Reader"]
 

@@ -14,13 +14,13 @@ from dataclasses import dataclass
 from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
-from sensord.config.filling import fill
+from sensord.config.placeholders import fill
 from sensord.config.schema import Duration, Printable, Within
+from sensord.device.backoff import LOCAL, REMOTE, Limits
+from sensord.device.reader import Link, Order
 from sensord.errors import DeviceError
-from sensord.model import Value
-from sensord.readers.backoff import LOCAL, REMOTE, Limits
-from sensord.readers.base import Link, Order
-from sensord.readers.connecting import Ending, in_thread
+from sensord.model.readings import Value
+from sensord.readers.blocking import Ending, in_thread
 from sensord.readers.line import SCHEMES, Line, Parity, Settings, is_remote, open_line
 from sensord.readers.ticks import next_tick
 

@@ -22,10 +22,10 @@ from typing import Annotated, Any, ClassVar, Literal, NoReturn, assert_never, ca
 
 from sensord.config.schema import Duration, Within
 from sensord.decode.base import Sample
+from sensord.device.backoff import LOCAL, Limits
+from sensord.device.reader import Link, Order
 from sensord.errors import DeviceError
-from sensord.model import GOOD, Value
-from sensord.readers.backoff import LOCAL, Limits
-from sensord.readers.base import Link, Order
+from sensord.model.readings import GOOD, Value
 from sensord.readers.ticks import next_tick
 
 __all__ = ["Config", "Reader", "Signal", "Write", "wave"]

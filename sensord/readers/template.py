@@ -35,13 +35,13 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Annotated
 
-from sensord.config.filling import fill
+from sensord.config.placeholders import fill
 from sensord.config.schema import Within
+from sensord.device.backoff import LOCAL, Limits
+from sensord.device.reader import Link, Order, Route
 from sensord.errors import DeviceError
-from sensord.model import Value
-from sensord.readers.backoff import LOCAL, Limits
-from sensord.readers.base import Link, Order, Route
-from sensord.readers.connecting import Ending
+from sensord.model.readings import Value
+from sensord.readers.blocking import Ending
 
 __all__ = ["Config", "Reader", "Write"]
 

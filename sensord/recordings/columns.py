@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from sensord.log.journal import Batch
-from sensord.model import GOOD, Record
+from sensord.model.readings import GOOD, Record
 
 __all__ = ["batch_of"]
 

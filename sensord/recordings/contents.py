@@ -10,9 +10,9 @@ from typing import Protocol
 
 from sensord.errors import SensordError
 from sensord.log.journal import Batch, Hole
-from sensord.log.journal.batch import Rows
-from sensord.log.journal.channels import Described
-from sensord.topics import matches
+from sensord.mcap.batch import Rows
+from sensord.mcap.channels import Described
+from sensord.model.topics import matches
 
 __all__ = [
     "EVERYTHING",

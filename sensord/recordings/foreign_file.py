@@ -12,14 +12,12 @@ from itertools import compress
 from pathlib import Path
 from typing import BinaryIO
 
-from sensord.log.journal import Batch, Hole, mcap
-from sensord.log.journal.batch import Rows
-from sensord.log.journal.channels import described
-from sensord.log.journal.chunk import ChunkCodec, Columns, columns_of
-from sensord.log.journal.mcap import ChannelRecord, ChunkEntry, Opcode
-from sensord.model import Channel
-from sensord.recordings.contents import Contents, RecordingError, Selection, Span, Topic
-from sensord.recordings.entries import (
+from sensord.log.journal import Batch, Hole
+from sensord.mcap import records as mcap
+from sensord.mcap.batch import Rows
+from sensord.mcap.channels import described
+from sensord.mcap.chunk import ChunkCodec, Columns, columns_of
+from sensord.mcap.entries import (
     INDEX,
     MESSAGE,
     Entry,
@@ -29,6 +27,9 @@ from sensord.recordings.entries import (
     part,
     raw_of,
 )
+from sensord.mcap.records import ChannelRecord, ChunkEntry, Opcode
+from sensord.model.readings import Channel
+from sensord.recordings.contents import Contents, RecordingError, Selection, Span, Topic
 
 __all__ = ["ForeignFile"]
 

@@ -17,14 +17,14 @@ from types import TracebackType
 from typing import Self
 
 from sensord.log.journal import Batch, Hole
-from sensord.log.journal.channels import Described
-from sensord.log.journal.chunk import ChunkCodec
-from sensord.log.journal.disk import Disk
-from sensord.log.journal.mcap import HEADER, Opcode
-from sensord.log.journal.payload import VALUE, inner_texts, recordable
-from sensord.log.journal.segment import SegmentWriter
 from sensord.log.journal.shape import CHUNK_BYTES
-from sensord.model import GOOD, Quality, Reading, Value
+from sensord.mcap.channels import Described
+from sensord.mcap.chunk import ChunkCodec
+from sensord.mcap.disk import Disk
+from sensord.mcap.payload import VALUE, inner_texts, recordable
+from sensord.mcap.records import HEADER, Opcode
+from sensord.mcap.segment import SegmentWriter
+from sensord.model.readings import GOOD, Quality, Reading, Value
 from sensord.recordings.contents import RecordingError
 from sensord.recordings.notes import hole_note
 from sensord.recordings.part_file import part_path

@@ -8,9 +8,10 @@ from __future__ import annotations
 import os
 import struct
 
-from sensord.log.journal import Hole, mcap
-from sensord.log.journal.mcap import HEADER, Opcode
-from sensord.log.journal.table import read_at, read_summary
+from sensord.log.journal import Hole
+from sensord.mcap import records as mcap
+from sensord.mcap.records import HEADER, Opcode
+from sensord.mcap.table import read_at, read_summary
 
 __all__ = ["HOLE", "hole_note", "holes_of", "notes_of"]
 

@@ -6,12 +6,13 @@ from collections.abc import Generator, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from sensord.log.journal import Batch, Hole, mcap
-from sensord.log.journal.mcap import MAGIC, Opcode
-from sensord.log.journal.segment import METADATA
+from sensord.log.journal import Batch, Hole
+from sensord.mcap import records as mcap
+from sensord.mcap.records import MAGIC, Opcode
+from sensord.mcap.segment import METADATA
 from sensord.recordings.contents import Recording, RecordingError, Selection, Span
-from sensord.recordings.folder import JournalFolder
 from sensord.recordings.foreign_file import ForeignFile
+from sensord.recordings.journal_folder import JournalFolder
 from sensord.recordings.segment_file import SegmentFile
 from sensord.recordings.text_file import TextFile, reader_for
 

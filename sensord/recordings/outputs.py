@@ -13,11 +13,11 @@ from pathlib import Path
 from typing import BinaryIO, Protocol
 
 from sensord.log.journal import Batch, Hole
-from sensord.model import Record
+from sensord.model.readings import Record
 from sensord.recordings.mcap_output import McapOutput
 from sensord.recordings.parquet_output import ParquetOutput
 from sensord.recordings.part_file import PartFile
-from sensord.recordings.texts import csv_header, csv_of, json_lines_of
+from sensord.recordings.text_rows import csv_header, csv_of, json_lines_of
 
 __all__ = ["Format", "Output", "open_output"]
 

@@ -11,7 +11,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from sensord.log.journal import Batch, Hole
-from sensord.model import GOOD, Value
+from sensord.model.readings import GOOD, Value
 from sensord.recordings.contents import RecordingError
 from sensord.recordings.part_file import PartFile
 

@@ -12,12 +12,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from sensord.log.journal import Batch, Hole
-from sensord.log.journal.batch import Rows
-from sensord.log.journal.channels import Described
-from sensord.log.journal.chunk import ChunkCodec, columns_of
-from sensord.log.journal.segment import Located
-from sensord.log.journal.table import Table, read_at, read_table
-from sensord.model import Channel, Metadata, ValueType
+from sensord.mcap.batch import Rows
+from sensord.mcap.channels import Described
+from sensord.mcap.chunk import ChunkCodec, columns_of
+from sensord.mcap.segment import Located
+from sensord.mcap.table import Table, read_at, read_table
+from sensord.model.readings import Channel, Metadata, ValueType
 from sensord.recordings.contents import Contents, RecordingError, Selection, Span, topics_of
 from sensord.recordings.notes import holes_of
 

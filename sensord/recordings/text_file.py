@@ -11,11 +11,11 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 from sensord.log.journal import Batch, Hole
-from sensord.log.journal.channels import Described
-from sensord.model import Channel, Metadata, Record, Value, ValueType
+from sensord.mcap.channels import Described
+from sensord.model.readings import Channel, Metadata, Record, Value, ValueType
 from sensord.recordings.columns import batch_of
 from sensord.recordings.contents import Contents, RecordingError, Selection, Span, topics_of
-from sensord.recordings.texts import COLUMNS, Row, read_csv, read_json_lines
+from sensord.recordings.text_rows import COLUMNS, Row, read_csv, read_json_lines
 
 __all__ = ["TextFile", "reader_for"]
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from sensord.log.journal import Batch
-from sensord.model import Channel, Position, Reading, Record
+from sensord.model.readings import Channel, Position, Reading, Record
 from sensord.recordings.columns import batch_of
 
 __all__ = ["Told", "Transcript"]

@@ -29,7 +29,7 @@ from websockets.protocol import State
 from websockets.server import ServerProtocol
 from websockets.typing import Subprotocol
 
-from sensord.server.group import Write
+from sensord.server.live.group import Write
 from sensord.server.session import Session
 from sensord.server.shared import Shared
 from sensord.wire.frames import CODECS, Codec

@@ -8,9 +8,9 @@ from dataclasses import asdict, dataclass
 from urllib.parse import parse_qs, urlsplit
 
 from sensord.bus import Bus
-from sensord.model import Record
-from sensord.topics import filter_fault
-from sensord.wallclock import iso
+from sensord.model.readings import Record
+from sensord.model.times import iso
+from sensord.model.topics import filter_fault
 
 __all__ = ["Answer", "Pages"]
 

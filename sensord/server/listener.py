@@ -18,13 +18,13 @@ from sensord.bus import Bus
 from sensord.config.tree import Control as ControlOptions
 from sensord.control import Control
 from sensord.log import Archive
-from sensord.model import Channel, Kind, Metadata, Reading, Value, ValueType
+from sensord.model.readings import Channel, Kind, Metadata, Reading, Value, ValueType
 from sensord.server.connection import Connection
-from sensord.server.group import Groups
 from sensord.server.http import Answer, Pages
+from sensord.server.live.group import Groups
 from sensord.server.session import Session
 from sensord.server.shared import Limits, Shared, control_for
-from sensord.sharing import Sharing
+from sensord.sharing.sharing import Sharing
 from sensord.wire.frames import Codec
 
 __all__ = ["Server", "Statistics"]

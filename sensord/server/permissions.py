@@ -5,7 +5,7 @@ Nothing is refused until clients can prove who they are; then the answer changes
 
 from __future__ import annotations
 
-from sensord.identity import Identity
+from sensord.sharing.identity import Identity
 from sensord.wire.requests import Action
 
 __all__ = ["Permissions"]

@@ -13,12 +13,12 @@ from typing import Protocol
 
 import sensord
 from sensord.errors import ProtocolError
-from sensord.identity import Identity
-from sensord.server.caller import Ongoing
-from sensord.server.group import Write, packet
+from sensord.server.live.group import Write, packet
+from sensord.server.live.subscription import Subscription
+from sensord.server.open.caller import Ongoing
 from sensord.server.requests import HANDLERS
 from sensord.server.shared import Shared
-from sensord.server.subscription import Subscription
+from sensord.sharing.identity import Identity
 from sensord.sharing.presence import Member
 from sensord.wire import messages
 from sensord.wire.frames import Codec, Message

@@ -9,9 +9,9 @@ from sensord.bus import Bus
 from sensord.config.tree import Control as ControlOptions
 from sensord.control import Control
 from sensord.log import Archive
-from sensord.server.group import Groups
+from sensord.server.live.group import Groups
 from sensord.server.permissions import Permissions
-from sensord.sharing import Sharing
+from sensord.sharing.sharing import Sharing
 from sensord.wire.fields import MAX_FILTERS
 from sensord.wire.requests.state import STATE
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import deque
 from typing import Protocol
 
-from sensord.sharing.letters import Letter
+from sensord.sharing.messages import Letter
 
 __all__ = ["Inbox", "Receiver"]
 

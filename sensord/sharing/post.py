@@ -20,16 +20,16 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from sensord.audit import Audit
 from sensord.bus import Bus
 from sensord.errors import ProtocolError
-from sensord.identity import Identity
-from sensord.model import Value
+from sensord.model.readings import Value
+from sensord.sharing.audit import Audit
+from sensord.sharing.identity import Identity
 from sensord.sharing.inbox import Inbox, Receiver
-from sensord.sharing.letters import Letter, Status, To, digest_of, read_letter
+from sensord.sharing.messages import Letter, Status, To, digest_of, read_letter
 from sensord.sharing.presence import Presence
-from sensord.sharing.remembered import Remembered
-from sensord.store import Store, StoreError
+from sensord.sharing.sent import Remembered
+from sensord.sharing.store import Store, StoreError
 
 __all__ = ["Accepted", "Post", "PostOptions", "Sent"]
 

@@ -19,12 +19,12 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from sensord.audit import Audit
 from sensord.bus import Bus
-from sensord.identity import Identity, Issuer
-from sensord.model import Channel, Metadata, Reading, Value, ValueType
-from sensord.store import Store, StoreError
-from sensord.topics import FilterTree
+from sensord.model.readings import Channel, Metadata, Reading, Value, ValueType
+from sensord.model.topics import FilterTree
+from sensord.sharing.audit import Audit
+from sensord.sharing.identity import Identity, Issuer
+from sensord.sharing.store import Store, StoreError
 
 __all__ = ["Connected", "Member", "Presence"]
 

@@ -14,14 +14,14 @@ from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from sensord.audit import Audit
 from sensord.bus import Bus
-from sensord.conform import Rules, conform
+from sensord.device.conform import Rules, conform
 from sensord.errors import ProtocolError
-from sensord.identity import Identity
-from sensord.model import GOOD, Level, Metadata, Reading, Value, ValueType
-from sensord.store import Store, StoreError
-from sensord.weight import weight_of
+from sensord.model.readings import GOOD, Level, Metadata, Reading, Value, ValueType
+from sensord.model.weight import weight_of
+from sensord.sharing.audit import Audit
+from sensord.sharing.identity import Identity
+from sensord.sharing.store import Store, StoreError
 
 __all__ = ["Change", "Entry", "Outcome", "State"]
 

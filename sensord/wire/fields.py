@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import cast
 
-from sensord.conform import value_fault
+from sensord.device.conform import value_fault
 from sensord.errors import ProtocolError
-from sensord.model import Value
-from sensord.topics import filter_fault, topic_fault
+from sensord.model.readings import Value
+from sensord.model.topics import filter_fault, topic_fault
 from sensord.wire.frames import Message
 
 __all__ = ["MAX_FILTERS", "bad", "flag", "integer", "number", "text", "topic", "topics", "value"]

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple, Protocol
 import msgpack
 
 from sensord.errors import ProtocolError
-from sensord.model import GOOD, Level, Metadata, Quality, Reading, Record, Value
+from sensord.model.readings import GOOD, Level, Metadata, Quality, Reading, Record, Value
 
 __all__ = ["CODECS", "JSON", "MSGPACK", "Codec", "DecodedFrame", "FrameReading", "Message"]
 

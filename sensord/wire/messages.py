@@ -11,8 +11,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from sensord.errors import ProtocolError
-from sensord.identity import Identity
-from sensord.model import Channel, Kind, Metadata, Value, ValueType
+from sensord.model.readings import Channel, Kind, Metadata, Value, ValueType
+from sensord.sharing.identity import Identity
 from sensord.wire.frames import Message
 
 __all__ = [

@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 from typing import Literal
 
-from sensord.model import Position
+from sensord.model.readings import Position
 from sensord.wire.fields import bad
 
 __all__ = ["Ago", "Place", "Since", "Start", "read_place", "read_start"]

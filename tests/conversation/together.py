@@ -7,7 +7,7 @@ import json
 from collections.abc import AsyncIterator
 
 from sensord.client import Client, Mail, Row, Sending
-from sensord.model import Value
+from sensord.model.readings import Value
 from tests.conversation.asking import BOILER
 from tests.conversation.cast import Cast, row_of
 from tests.conversation.hearing import name_of, refused

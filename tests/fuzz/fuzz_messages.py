@@ -29,9 +29,9 @@ import msgpack
 import uvloop
 from websockets.frames import Opcode
 
-from sensord.control.calls import Call
+from sensord.device.calls import Call
 from sensord.errors import ProtocolError
-from sensord.model import Value, ValueType
+from sensord.model.readings import Value, ValueType
 from sensord.server import listener
 from sensord.server.connection import Connection
 from sensord.server.shared import Limits

@@ -19,13 +19,23 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.typing import Subprotocol
 
 from sensord.bus import Bus
-from sensord.clock import SystemClock
-from sensord.control.calls import Call
+from sensord.device.calls import Call
 from sensord.errors import ProtocolError
 from sensord.log import Archive, Log
 from sensord.log.archive import Fetched, Wanted
 from sensord.log.journal import Hole
-from sensord.model import GOOD, Kind, Level, Metadata, Quality, Reading, Reason, Value, ValueType
+from sensord.model.clocks import SystemClock
+from sensord.model.readings import (
+    GOOD,
+    Kind,
+    Level,
+    Metadata,
+    Quality,
+    Reading,
+    Reason,
+    Value,
+    ValueType,
+)
 from sensord.server.listener import Server
 from sensord.server.shared import Limits
 from sensord.wire.frames import CODECS, JSON, MSGPACK, Codec

@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from sensord.capture import Arrival, Capture, CaptureFile, Event, Message, Piece
 from sensord.client import Client
+from sensord.recordings.capture import Arrival, Capture, CaptureFile, Event, Message, Piece
 from tests.kit.broker import Broker, Publisher
 from tests.kit.capture import readings_of
 from tests.kit.daemon import REPOSITORY, SENSORD, Daemon, in_thread, on_uvloop, sensord

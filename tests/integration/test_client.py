@@ -20,7 +20,7 @@ from sensord.client import Client, ClientError, Update
 from sensord.client.client import OUTBOX
 from sensord.client.inflow import QUEUE
 from sensord.errors import ProtocolError
-from sensord.model import Position
+from sensord.model.readings import Position
 from sensord.server.shared import Limits
 from tests.kit.broker import free_port
 from tests.kit.follower import Follower

@@ -14,7 +14,7 @@ from paho.mqtt.enums import CallbackAPIVersion
 
 from sensord.client import Client, CommandError, Control
 from sensord.errors import ProtocolError
-from sensord.model import Value
+from sensord.model.readings import Value
 from tests.kit.broker import Broker
 from tests.kit.floor import Floor
 from tests.kit.instrument import Instrument

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from sensord.client import Client, Update
-from sensord.model import Level, Quality
+from sensord.model.readings import Level, Quality
 from tests.kit.daemon import REPOSITORY, SENSORD, Daemon, in_thread, on_uvloop, sensord
 from tests.kit.fakeport import FakePort
 from tests.kit.follower import Follower

@@ -21,7 +21,7 @@ from sensord.client import Client
 from sensord.log.journal import Batch
 from sensord.recordings import EVERYTHING, Selection, open_recording
 from sensord.recordings.mcap_output import McapOutput
-from sensord.recordings.texts import COLUMNS, Row, read_csv, read_json_lines
+from sensord.recordings.text_rows import COLUMNS, Row, read_csv, read_json_lines
 from tests.kit.daemon import REPOSITORY, SENSORD, Daemon, in_thread, on_uvloop, sensord
 from tests.kit.follower import Follower
 from tests.kit.journal import START_US, channels, killed_journal, open_writer, walk_readings

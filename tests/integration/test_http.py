@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from sensord.model import Level, Metadata, Quality, ValueType
+from sensord.model.readings import Level, Metadata, Quality, ValueType
 from sensord.server.shared import Limits
 from tests.kit.loops import on_each_loop
 from tests.kit.monitor import monitor

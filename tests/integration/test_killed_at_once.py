@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from sensord.client import Client, Gap
-from sensord.model import Position
+from sensord.model.readings import Position
 from tests.kit.daemon import Daemon, in_thread, on_uvloop
 from tests.kit.follower import Follower
 

@@ -13,7 +13,7 @@ import pytest
 from sensord.client import Client, Update
 from sensord.config.tree import Clients
 from sensord.sharing.presence import Member, Presence
-from sensord.store import FILE_NAME
+from sensord.sharing.store import FILE_NAME
 from tests.kit.daemon import Daemon, in_thread, on_uvloop
 from tests.kit.follower import Follower
 from tests.kit.loops import on_each_loop

@@ -15,7 +15,7 @@ from websockets.frames import Frame, Opcode
 from websockets.typing import Subprotocol
 
 from sensord.config.tree import Clients, OpenTopic
-from sensord.model import Level, Metadata, Quality, ValueType
+from sensord.model.readings import Level, Metadata, Quality, ValueType
 from sensord.server.session import MAX_MALFORMED
 from sensord.server.shared import Limits
 from tests.kit.loops import on_each_loop

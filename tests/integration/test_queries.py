@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from sensord.model import GOOD, Level, Metadata, Quality, Reading, ValueType
+from sensord.model.readings import GOOD, Level, Metadata, Quality, Reading, ValueType
 from tests.kit.loops import on_each_loop
 from tests.kit.monitor import monitor
 from tests.kit.station import EPOCH, Station

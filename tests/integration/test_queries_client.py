@@ -10,7 +10,7 @@ import pytest
 
 from sensord.client import Again, Client, Complete, Gap, PhaseChange, Row, Summary, Update
 from sensord.errors import ProtocolError
-from sensord.model import Position, ValueType
+from sensord.model.readings import Position, ValueType
 from tests.kit.loops import on_each_loop
 from tests.kit.station import EPOCH, Station
 from tests.unit.manual import ManualClock
@@ -105,7 +105,7 @@ async def test_a_history_goes_on_after_the_connection_was_lost(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Where it was, and no further than was asked for then."""
-    monkeypatch.setattr("sensord.server.group.FRAME_READINGS", 100)
+    monkeypatch.setattr("sensord.server.live.group.FRAME_READINGS", 100)
     monkeypatch.setattr("sensord.client.queries.PAGE", 20_000)
     async with Station() as station, Client(station.url) as client:
         station.publish("plant/a", *(float(i) for i in range(20_000)))

@@ -10,9 +10,9 @@ from random import Random
 
 import pytest
 
-from sensord.capture import Arrival, Capture, CaptureFile, Piece
 from sensord.recordings import open_recording
-from sensord.recordings.texts import read_json_lines
+from sensord.recordings.capture import Arrival, Capture, CaptureFile, Piece
+from sensord.recordings.text_rows import read_json_lines
 from tests.kit.capture import readings_of, write_capture
 from tests.kit.daemon import REPOSITORY
 from tests.recordings.make import CASES, made_of

@@ -11,15 +11,15 @@ from typing import Any
 import pytest
 from mcap.writer import Writer
 
-import sensord.replaying
+import sensord.replay_app
 import sensord.server.listener
 from sensord.client import Client, Update
 from sensord.log.journal import Batch
-from sensord.model import Channel, Metadata, Position, Quality, Reading, Record, ValueType
-from sensord.player import MAX, Options
+from sensord.model.readings import Channel, Metadata, Position, Quality, Reading, Record, ValueType
+from sensord.playback import MAX, Options
 from sensord.recordings import EVERYTHING, Selection, open_recording
 from sensord.recordings.mcap_output import McapOutput
-from sensord.replaying import TOPICS
+from sensord.replay_app import TOPICS
 from tests.kit.daemon import sensord as run_sensord
 from tests.kit.follower import Follower
 from tests.kit.journal import (
@@ -275,9 +275,9 @@ async def test_a_slow_monitor_loses_nothing_at_full_speed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The replay waits for it, though the recording has far more than memory holds."""
-    monkeypatch.setattr(sensord.replaying, "RING", 8192)
-    monkeypatch.setattr(sensord.replaying, "BURST", 2048)
-    monkeypatch.setattr(sensord.replaying, "LOOK_S", 0.05)
+    monkeypatch.setattr(sensord.replay_app, "RING", 8192)
+    monkeypatch.setattr(sensord.replay_app, "BURST", 2048)
+    monkeypatch.setattr(sensord.replay_app, "LOOK_S", 0.05)
     monkeypatch.setattr(sensord.server.listener, "SWEEP_S", 0.02)
     count = 40_000
     big = [

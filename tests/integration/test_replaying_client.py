@@ -8,7 +8,7 @@ import pytest
 
 from sensord.client import Client, Update
 from sensord.errors import ProtocolError
-from sensord.model import Position
+from sensord.model.readings import Position
 from tests.kit.daemon import Daemon, in_thread, on_uvloop, sensord
 from tests.kit.fakeport import FakePort
 from tests.kit.follower import Follower

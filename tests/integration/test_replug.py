@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from sensord.client import Client, Update
-from sensord.model import Level, Quality
+from sensord.model.readings import Level, Quality
 from tests.kit.daemon import Daemon, on_uvloop
 from tests.kit.fakeport import FakePort
 from tests.kit.follower import Follower

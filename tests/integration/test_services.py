@@ -12,7 +12,7 @@ from sensord.client import Asked, Client, CommandError, Control, RejectedError, 
 from sensord.config.tree import Clients
 from sensord.control.services import MOST_OPEN
 from sensord.errors import ProtocolError
-from sensord.model import Value
+from sensord.model.readings import Value
 from tests.kit.cutter import Cutter
 from tests.kit.daemon import Daemon, in_thread, on_uvloop, sensord
 from tests.kit.follower import Follower

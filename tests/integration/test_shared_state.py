@@ -10,7 +10,7 @@ import pytest
 
 from sensord.client import Client, SharedState, Update
 from sensord.errors import ProtocolError
-from sensord.model import Level, Value
+from sensord.model.readings import Level, Value
 from tests.kit.daemon import Daemon, in_thread, on_uvloop, sensord
 from tests.kit.follower import Follower
 from tests.kit.loops import on_each_loop

@@ -8,7 +8,7 @@ import pytest
 
 from sensord.cli import main
 from sensord.log.journal import Options, Writer, forecast_bytes_per_day
-from sensord.model import Reading, Value, ValueType
+from sensord.model.readings import Reading, Value, ValueType
 from tests.kit.daemon import in_thread, on_uvloop
 from tests.kit.journal import START_US, channels, walk_readings
 from tests.kit.station import Station

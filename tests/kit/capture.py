@@ -7,13 +7,13 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from sensord.capture import Arrival, Capture, CaptureOutput
 from sensord.config.schema import Faults
 from sensord.config.tree import Device, build
 from sensord.decode import registry as decoders
 from sensord.log.journal import Batch
 from sensord.readers import registry as readers
 from sensord.recordings import EVERYTHING, Selection
+from sensord.recordings.capture import Arrival, Capture, CaptureOutput
 from tests.kit.journal import Row, rows
 
 __all__ = ["device_of", "readings_of", "table_of", "write_capture"]

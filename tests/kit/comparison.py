@@ -9,7 +9,7 @@ from collections import Counter
 from itertools import combinations
 from typing import Any, Protocol
 
-from sensord.topics import FilterTree
+from sensord.model.topics import FilterTree
 from tests.kit.crew import Ask, Books, Command, Sent, now_us
 from tests.kit.instrument import Instrument
 

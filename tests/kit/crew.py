@@ -31,7 +31,7 @@ from sensord.client import (
     RejectedError,
 )
 from sensord.errors import ProtocolError
-from sensord.model import Value
+from sensord.model.readings import Value
 from tests.kit.cutter import Cutter
 
 __all__ = [

@@ -7,20 +7,20 @@ from types import TracebackType
 from typing import Any, Self
 
 from sensord.bus import Bus
-from sensord.clock import SystemClock
 from sensord.config.load import parse
 from sensord.decode import registry as decoders
 from sensord.decode.framing import LineFramer
-from sensord.device import Device
+from sensord.device.backoff import Backoff
+from sensord.device.command_runner import Commanded
+from sensord.device.device import Device
+from sensord.device.supervisor import supervise
 from sensord.log import Log
-from sensord.model import Record
+from sensord.model.clocks import SystemClock
+from sensord.model.readings import Record
 from sensord.readers import registry as readers
-from sensord.readers.backoff import Backoff
-from sensord.readers.commanded import Commanded
-from sensord.readers.supervisor import supervise
 from sensord.server.listener import Server
 from sensord.server.shared import Limits, control_for
-from sensord.sharing import Sharing
+from sensord.sharing.sharing import Sharing
 from tests.kit.running import IMPATIENT
 
 __all__ = ["Floor"]

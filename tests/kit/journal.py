@@ -17,9 +17,19 @@ from mcap.records import Message, Schema
 from mcap.stream_reader import StreamReader
 
 from sensord.log.journal import Batch, Hole, Options, Scan, Writer
-from sensord.log.journal.disk import Disk
 from sensord.log.journal.shape import Shape
-from sensord.model import GOOD, Channel, Level, Metadata, Quality, Reading, Record, Value, ValueType
+from sensord.mcap.disk import Disk
+from sensord.model.readings import (
+    GOOD,
+    Channel,
+    Level,
+    Metadata,
+    Quality,
+    Reading,
+    Record,
+    Value,
+    ValueType,
+)
 
 __all__ = [
     "START_US",

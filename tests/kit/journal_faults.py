@@ -6,7 +6,7 @@ import errno
 import os
 from pathlib import Path
 
-from sensord.log.journal.disk import Disk
+from sensord.mcap.disk import Disk
 
 __all__ = ["SickDisk", "SmallDisk"]
 

@@ -14,7 +14,7 @@ import random
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from sensord.log.journal.disk import PAGE_BYTES, Disk
+from sensord.mcap.disk import PAGE_BYTES, Disk
 
 __all__ = ["PowerCut", "PowerDisk"]
 

@@ -10,9 +10,9 @@ from __future__ import annotations
 import sys
 import time
 
-from sensord.clock import SystemClock
 from sensord.log.journal import Options, Writer
-from sensord.model import GOOD, Channel, Metadata, Reading, Record
+from sensord.model.clocks import SystemClock
+from sensord.model.readings import GOOD, Channel, Metadata, Reading, Record
 from tests.kit.journal import channels, small_shape
 
 __all__ = ["BASE_US", "CHANNELS", "SHAPE", "reading_at"]

@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterable
 from typing import Self
 
 from sensord.decode.base import Sample
-from sensord.model import Metadata
-from sensord.readers.base import Route
+from sensord.device.reader import Route
+from sensord.model.readings import Metadata
 
 __all__ = ["RecordingLink", "RecordingWatch"]
 

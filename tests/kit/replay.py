@@ -14,9 +14,9 @@ from typing import Self
 
 from sensord.errors import SensordError
 from sensord.log.journal import Batch
-from sensord.player import MAX, Options
+from sensord.playback import MAX, Options
 from sensord.recordings import EVERYTHING, Selection, in_order, open_recording, scan_all
-from sensord.replaying import TOPICS, Replaying
+from sensord.replay_app import TOPICS, Replaying
 from tests.kit.daemon import REPOSITORY, SENSORD
 from tests.kit.journal import Row, rows
 

@@ -8,9 +8,9 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-from sensord.readers.backoff import Backoff, Limits
-from sensord.readers.base import Reader
-from sensord.readers.supervisor import supervise
+from sensord.device.backoff import Backoff, Limits
+from sensord.device.reader import Reader
+from sensord.device.supervisor import supervise
 from tests.kit.link import RecordingLink, RecordingWatch
 
 __all__ = ["IMPATIENT", "open_descriptors", "running", "supervised"]

@@ -8,14 +8,14 @@ from types import TracebackType
 from typing import Self
 
 from sensord.bus import Bus
-from sensord.clock import SystemClock
 from sensord.config.tree import Clients
 from sensord.log import Log
-from sensord.model import GOOD, Channel, Kind, Metadata, Quality, Reading, Value, ValueType
+from sensord.model.clocks import SystemClock
+from sensord.model.readings import GOOD, Channel, Kind, Metadata, Quality, Reading, Value, ValueType
 from sensord.server.listener import Server
 from sensord.server.shared import Limits
-from sensord.sharing import Sharing
-from sensord.store import Store
+from sensord.sharing.sharing import Sharing
+from sensord.sharing.store import Store
 
 __all__ = ["EPOCH", "Station"]
 

@@ -10,7 +10,7 @@ import itertools
 import sys
 from pathlib import Path
 
-from sensord.store import Store
+from sensord.sharing.store import Store
 
 __all__ = ["value_of"]
 

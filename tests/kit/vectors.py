@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from sensord.model import GOOD, Channel, Level, Quality, Reading, Record, Value
+from sensord.model.readings import GOOD, Channel, Level, Quality, Reading, Record, Value
 from sensord.wire.frames import CODECS, JSON, Codec
 from sensord.wire.messages import from_announcement
 

@@ -20,10 +20,10 @@ from operator import xor
 from pathlib import Path
 from typing import NamedTuple
 
-from sensord.capture import Capture
 from sensord.log.journal import Batch
 from sensord.recordings import EVERYTHING
-from sensord.recordings.texts import json_lines_of
+from sensord.recordings.capture import Capture
+from sensord.recordings.text_rows import json_lines_of
 from tests.kit.broker import Broker, Publisher
 from tests.kit.fakeport import FakePort
 

@@ -6,7 +6,7 @@ import asyncio
 import json
 from typing import Any
 
-from sensord.store import Store, StoreError, _Change
+from sensord.sharing.store import Store, StoreError, _Change
 
 __all__ = ["Disk", "ManualStore"]
 

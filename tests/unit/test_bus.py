@@ -12,8 +12,8 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from sensord.bus import Bus
 from sensord.log import Log
-from sensord.model import Channel, Kind, Metadata, Reading, Record
-from sensord.topics import matches
+from sensord.model.readings import Channel, Kind, Metadata, Reading, Record
+from sensord.model.topics import matches
 from tests.unit.manual import START_US, ManualClock
 
 STATE = Metadata()

@@ -21,7 +21,7 @@ from typing import Literal
 from sensord.decode.base import Decoded, Fault, Sample, excerpt
 from sensord.decode.nmea0183.sentence import Memory, Sentence
 from sensord.decode.nmea0183.sentences import SENTENCES
-from sensord.model import Metadata
+from sensord.model.readings import Metadata
 
 __all__ = [
     "BAD_ADDRESS",

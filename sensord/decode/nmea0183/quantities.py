@@ -16,7 +16,7 @@ from __future__ import annotations
 from datetime import date
 
 from sensord.decode.text import number
-from sensord.model import Metadata, ValueType
+from sensord.model.readings import Metadata, ValueType
 
 __all__ = [
     "DERIVED_DECIMALS",

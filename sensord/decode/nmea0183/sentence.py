@@ -18,7 +18,7 @@ from sensord.decode.nmea0183.quantities import (
     finite,
     knots_in,
 )
-from sensord.model import GOOD, Metadata, Quality, Value
+from sensord.model.readings import GOOD, Metadata, Quality, Value
 
 __all__ = ["Group", "Memory", "Sentence"]
 

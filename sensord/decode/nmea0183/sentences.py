@@ -19,7 +19,7 @@ from typing import NamedTuple
 from sensord.decode.naming import field_level
 from sensord.decode.nmea0183.quantities import DERIVED_DECIMALS, KNOTS, TRANSDUCERS, utc_text
 from sensord.decode.nmea0183.sentence import Group, Sentence
-from sensord.model import GOOD, Level, Metadata, Quality, Reason, Value
+from sensord.model.readings import GOOD, Level, Metadata, Quality, Reason, Value
 
 __all__ = ["SENTENCES", "Spec"]
 

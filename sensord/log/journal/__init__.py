@@ -5,18 +5,18 @@ Both are synchronous and know no loop and no clock. What stands on the disk is d
 `docs/journal.md`, which is normative.
 """
 
-from sensord.log.journal.batch import Batch
-from sensord.log.journal.channels import Described
 from sensord.log.journal.fetch import ChannelFor
-from sensord.log.journal.going_on import GoingOn, first_offset
 from sensord.log.journal.options import Options
 from sensord.log.journal.reader import Reader
 from sensord.log.journal.recovery import Recovery
 from sensord.log.journal.registry import Hole
 from sensord.log.journal.scan import Scan
 from sensord.log.journal.statistics import State, Statistics, forecast_bytes_per_day
+from sensord.log.journal.takeover import GoingOn, first_offset
 from sensord.log.journal.wear import MEASURED_US, WearMeter, years_left
 from sensord.log.journal.writer import Commit, Writer
+from sensord.mcap.batch import Batch
+from sensord.mcap.channels import Described
 
 __all__ = [
     "MEASURED_US",

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from sensord.log.journal.batch import Batch, Rows
-from sensord.log.journal.channels import Described
-from sensord.log.journal.chunk import ChunkCodec, Columns, columns_of, index_at, pick_messages
 from sensord.log.journal.registry import Sealed
-from sensord.log.journal.segment import Located
-from sensord.log.journal.table import Table, read_at, read_table
 from sensord.log.journal.view import View
-from sensord.model import Channel, Metadata
+from sensord.mcap.batch import Batch, Rows
+from sensord.mcap.channels import Described
+from sensord.mcap.chunk import ChunkCodec, Columns, columns_of, index_at, pick_messages
+from sensord.mcap.segment import Located
+from sensord.mcap.table import Table, read_at, read_table
+from sensord.model.readings import Channel, Metadata
 
 __all__ = ["ChannelFor", "Source", "own_channels"]
 

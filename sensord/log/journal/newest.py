@@ -9,15 +9,15 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Iterator, Mapping
 
-from sensord.log.journal.batch import Rows, rows_of_block
-from sensord.log.journal.block import Block
-from sensord.log.journal.channels import Described
 from sensord.log.journal.fetch import Source
 from sensord.log.journal.registry import Sealed
 from sensord.log.journal.scan import open_part
-from sensord.log.journal.segment import Located
 from sensord.log.journal.view import OpenSegment, View
-from sensord.model import Record
+from sensord.mcap.batch import Rows, rows_of_block
+from sensord.mcap.block import Block
+from sensord.mcap.channels import Described
+from sensord.mcap.segment import Located
+from sensord.model.readings import Record
 
 __all__ = ["Newest"]
 

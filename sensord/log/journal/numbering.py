@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from sensord.log.journal.channels import Described
 from sensord.log.journal.registry import channel_line
-from sensord.model import Channel
+from sensord.mcap.channels import Described
+from sensord.model.readings import Channel
 
 __all__ = ["MAX_NUMBER", "Numbering"]
 

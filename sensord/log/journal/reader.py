@@ -6,12 +6,12 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from sensord.errors import JournalError
-from sensord.log.journal.channels import Described
 from sensord.log.journal.fetch import ChannelFor, Source, own_channels
 from sensord.log.journal.newest import Newest
 from sensord.log.journal.scan import Scan
 from sensord.log.journal.view import View, look
 from sensord.log.journal.writer import Writer
+from sensord.mcap.channels import Described
 
 __all__ = ["Reader"]
 

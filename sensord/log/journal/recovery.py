@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
-from sensord.log.journal.channels import Described
 from sensord.log.journal.registry import Hole
 from sensord.log.journal.survey import Survey
+from sensord.mcap.channels import Described
 
 __all__ = ["Recovery", "recovery_of"]
 

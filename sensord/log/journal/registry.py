@@ -15,9 +15,9 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from sensord.log.journal.channels import Described, described
-from sensord.log.journal.disk import Disk
-from sensord.model import Metadata
+from sensord.mcap.channels import Described, described
+from sensord.mcap.disk import Disk
+from sensord.model.readings import Metadata
 
 __all__ = [
     "FORMAT",

@@ -11,13 +11,13 @@ import struct
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
-from sensord.log.journal.channels import Described, described
-from sensord.log.journal.chunk import ChunkCodec, EncodedChunk
-from sensord.log.journal.disk import Disk
 from sensord.log.journal.registry import Sealed
-from sensord.log.journal.segment import SegmentWriter, sealed_path
 from sensord.log.journal.survey import Unsealed
-from sensord.log.journal.walk import Found
+from sensord.mcap.channels import Described, described
+from sensord.mcap.chunk import ChunkCodec, EncodedChunk
+from sensord.mcap.disk import Disk
+from sensord.mcap.segment import SegmentWriter, sealed_path
+from sensord.mcap.walk import Found
 
 __all__ = ["resume", "rewrite"]
 

@@ -21,9 +21,9 @@ from typing import NamedTuple
 import msgpack
 import zstandard
 
-from sensord.log.journal.block import Block
-from sensord.log.journal.chunk import ChunkCodec
-from sensord.log.journal.disk import Disk
+from sensord.mcap.block import Block
+from sensord.mcap.chunk import ChunkCodec
+from sensord.mcap.disk import Disk
 
 __all__ = ["NAME", "RING_BYTES", "SLOT_BYTES", "Flag", "Frame", "Head", "Ring", "decode_body"]
 __all__ += ["encode_body", "encode_frame", "read_ring"]

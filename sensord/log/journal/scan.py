@@ -16,14 +16,14 @@ import os
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from pathlib import Path
 
-from sensord.log.journal.batch import Batch, Rows, rows_of_block
-from sensord.log.journal.block import Block
-from sensord.log.journal.channels import Described
 from sensord.log.journal.fetch import Source
 from sensord.log.journal.registry import Hole, Sealed, explain
-from sensord.log.journal.segment import Located, sealed_path
 from sensord.log.journal.view import OpenSegment, View
-from sensord.topics import matches
+from sensord.mcap.batch import Batch, Rows, rows_of_block
+from sensord.mcap.block import Block
+from sensord.mcap.channels import Described
+from sensord.mcap.segment import Located, sealed_path
+from sensord.model.topics import matches
 
 __all__ = ["Scan", "open_part"]
 

@@ -14,16 +14,16 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from sensord.log.journal import registry
-from sensord.log.journal.block import Block
-from sensord.log.journal.channels import Described
-from sensord.log.journal.chunk import ChunkCodec, EncodedChunk
-from sensord.log.journal.disk import Disk, is_full
 from sensord.log.journal.registry import Registry, Sealed
 from sensord.log.journal.repair import resume, rewrite
 from sensord.log.journal.retention import count_expired, longest_pause
-from sensord.log.journal.segment import SegmentWriter, open_path, sealed_path
 from sensord.log.journal.shape import Shape
 from sensord.log.journal.survey import Unsealed
+from sensord.mcap.block import Block
+from sensord.mcap.channels import Described
+from sensord.mcap.chunk import ChunkCodec, EncodedChunk
+from sensord.mcap.disk import Disk, is_full
+from sensord.mcap.segment import SegmentWriter, open_path, sealed_path
 
 __all__ = ["Segments"]
 

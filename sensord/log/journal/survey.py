@@ -16,15 +16,15 @@ from pathlib import Path
 
 from sensord.errors import JournalError
 from sensord.log.journal import registry, ring
-from sensord.log.journal.block import Block
-from sensord.log.journal.channels import Described, described
-from sensord.log.journal.chunk import ChunkCodec
 from sensord.log.journal.registry import FORMAT, Facts, Hole, Sealed, read_facts, unexplained
 from sensord.log.journal.ring import Flag, Frame, decode_body, read_ring
-from sensord.log.journal.segment import open_path, sealed_path
-from sensord.log.journal.table import read_table, walk_file
-from sensord.log.journal.walk import Walk
-from sensord.model import Metadata, ValueType
+from sensord.mcap.block import Block
+from sensord.mcap.channels import Described, described
+from sensord.mcap.chunk import ChunkCodec
+from sensord.mcap.segment import open_path, sealed_path
+from sensord.mcap.table import read_table, walk_file
+from sensord.mcap.walk import Walk
+from sensord.model.readings import Metadata, ValueType
 
 __all__ = ["RESERVE", "Survey", "Unsealed", "survey"]
 

@@ -6,11 +6,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
-from sensord.log.journal.block import Block
-from sensord.log.journal.channels import Described, described
 from sensord.log.journal.registry import Hole, Sealed
-from sensord.log.journal.segment import Located
 from sensord.log.journal.survey import Survey, survey
+from sensord.mcap.block import Block
+from sensord.mcap.channels import Described, described
+from sensord.mcap.segment import Located
 
 __all__ = ["OpenSegment", "View", "look"]
 

@@ -21,9 +21,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from sensord.errors import JournalError
-from sensord.log.journal.disk import Disk, is_full
-from sensord.log.journal.going_on import GoingOn, take_over
-from sensord.log.journal.intake import Intake, Run
+from sensord.log.journal.files import Store
 from sensord.log.journal.lock import FolderLock
 from sensord.log.journal.mount import missing_mount, mount_of
 from sensord.log.journal.numbering import Numbering
@@ -31,12 +29,14 @@ from sensord.log.journal.options import Options
 from sensord.log.journal.recovery import Recovery, recovery_of
 from sensord.log.journal.registry import Hole, add_hole, epoch_line, unexplained
 from sensord.log.journal.retention import SETTLE_US
+from sensord.log.journal.runs import Intake, Run
 from sensord.log.journal.shape import Shape
 from sensord.log.journal.statistics import State, Statistics
-from sensord.log.journal.store import Store
 from sensord.log.journal.survey import Survey, survey
+from sensord.log.journal.takeover import GoingOn, take_over
 from sensord.log.journal.view import OpenSegment, View
-from sensord.model import Record
+from sensord.mcap.disk import Disk, is_full
+from sensord.model.readings import Record
 
 __all__ = ["Commit", "Writer"]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from sensord.server.caller import Caller
+from sensord.server.open.caller import Caller
 from sensord.server.requests import (
     control,
     messages,

@@ -7,13 +7,13 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
-from sensord.control.calls import Outcome, Part
 from sensord.control.dispatch import Accepted
 from sensord.control.keys import What
 from sensord.control.leases import Lease
-from sensord.model import Value
-from sensord.server.caller import Caller
-from sensord.server.promise import Promise
+from sensord.device.calls import Outcome, Part
+from sensord.model.readings import Value
+from sensord.server.open.caller import Caller
+from sensord.server.open.promise import Promise
 from sensord.wire import messages
 from sensord.wire.frames import Message
 from sensord.wire.requests import Request

@@ -9,9 +9,9 @@ from itertools import islice
 from typing import Any, Literal, cast
 
 from sensord.errors import ProtocolError
-from sensord.server.caller import Caller
-from sensord.server.promise import Promise
-from sensord.sharing.letters import Letter, Receipt, Status, To
+from sensord.server.open.caller import Caller
+from sensord.server.open.promise import Promise
+from sensord.sharing.messages import Letter, Receipt, Status, To
 from sensord.wire import messages
 from sensord.wire.frames import Message
 from sensord.wire.requests import Request

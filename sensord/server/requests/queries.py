@@ -9,16 +9,16 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from sensord.errors import ProtocolError
-from sensord.model import Record
-from sensord.server import listing
-from sensord.server.caller import Caller
-from sensord.server.group import announcements, frames
-from sensord.server.history import History
-from sensord.server.parts import Parts
-from sensord.server.past import Past
-from sensord.server.promise import Promise
+from sensord.model.readings import Record
+from sensord.server.live.group import announcements, frames
+from sensord.server.open import listing
+from sensord.server.open.caller import Caller
+from sensord.server.open.parts import Parts
+from sensord.server.open.promise import Promise
+from sensord.server.past.history import History
+from sensord.server.past.stretch import Past
+from sensord.server.past.summaries import Summaries
 from sensord.server.requests.subscriptions import open_subscription
-from sensord.server.summaries import Summaries
 from sensord.wire.frames import Codec
 from sensord.wire.requests import Request, queries
 from sensord.wire.requests.greeting import Bye, Cancel, Ping

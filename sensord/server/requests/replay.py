@@ -6,9 +6,9 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from sensord.errors import ProtocolError
-from sensord.model import Position
-from sensord.server.caller import Caller
-from sensord.server.replay import Replay
+from sensord.model.readings import Position
+from sensord.server.open.caller import Caller
+from sensord.server.past.replay import Replay
 from sensord.wire.places import Place
 from sensord.wire.requests import Request
 from sensord.wire.requests import replay as requests

@@ -6,11 +6,11 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from sensord.control.calls import Call
 from sensord.control.services import Offer
+from sensord.device.calls import Call
 from sensord.errors import ProtocolError
-from sensord.server.caller import Caller
-from sensord.server.promise import Promise
+from sensord.server.open.caller import Caller
+from sensord.server.open.promise import Promise
 from sensord.wire import messages
 from sensord.wire.requests import Request
 from sensord.wire.requests.services import Answer, Serve, Tell

@@ -7,9 +7,9 @@ from functools import partial
 from typing import Any
 
 from sensord.errors import ProtocolError
-from sensord.model import Value
-from sensord.server.caller import Caller
-from sensord.server.promise import Promise
+from sensord.model.readings import Value
+from sensord.server.open.caller import Caller
+from sensord.server.open.promise import Promise
 from sensord.sharing.state import Change, Outcome
 from sensord.wire import messages
 from sensord.wire.frames import Message

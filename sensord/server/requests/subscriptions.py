@@ -6,9 +6,9 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from sensord.errors import ProtocolError
-from sensord.server.caller import Caller
-from sensord.server.group import Key
-from sensord.server.subscription import Subscription
+from sensord.server.live.group import Key
+from sensord.server.live.subscription import Subscription
+from sensord.server.open.caller import Caller
 from sensord.wire.places import Start
 from sensord.wire.requests import Request
 from sensord.wire.requests.subscriptions import Options, Subscribe, Unsubscribe

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
-from sensord.model import Value
+from sensord.model.readings import Value
 from sensord.wire.fields import bad, number, text, topic, value
 from sensord.wire.frames import Message
 from sensord.wire.requests.base import Action, Request

@@ -7,8 +7,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import ClassVar
 
-from sensord.model import Value
-from sensord.topics import topic_fault
+from sensord.model.readings import Value
+from sensord.model.topics import topic_fault
 from sensord.wire.fields import bad, integer, number, text, value
 from sensord.wire.frames import EXACT, Message
 from sensord.wire.requests.base import Action, Request

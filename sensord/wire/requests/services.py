@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import ClassVar, TypedDict
 
 from sensord.errors import ProtocolError
-from sensord.model import Value
+from sensord.model.readings import Value
 from sensord.wire.fields import bad, integer, number, text, topic, value
 from sensord.wire.frames import EXACT, Message
 from sensord.wire.requests.base import Action, Request

@@ -9,9 +9,9 @@ import pytest
 
 from sensord.errors import JournalError
 from sensord.log.journal import Options, Reader, State, Writer
-from sensord.log.journal.disk import Disk
 from sensord.log.journal.shape import Shape
 from sensord.log.journal.writer import MAX_RETRY_US
+from sensord.mcap.disk import Disk
 from tests.kit.journal import (
     START_US,
     Row,

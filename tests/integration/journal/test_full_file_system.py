@@ -13,7 +13,7 @@ import pytest
 
 from sensord.client import Client, Update
 from sensord.log.journal import Reader
-from sensord.model import Position
+from sensord.model.readings import Position
 from tests.kit.daemon import Daemon, in_thread, on_uvloop
 from tests.kit.fakeport import FakePort
 from tests.kit.follower import Follower

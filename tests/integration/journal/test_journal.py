@@ -13,10 +13,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from sensord.log.journal import Batch, Hole, Options, Reader, State, Writer
-from sensord.log.journal.batch import Batch as AnyBatch
 from sensord.log.journal.retention import SETTLE_US
-from sensord.model import Channel, Metadata, Record
-from sensord.topics import matches
+from sensord.mcap.batch import Batch as AnyBatch
+from sensord.model.readings import Channel, Metadata, Record
+from sensord.model.topics import matches
 from tests.kit.journal import (
     START_US,
     Killed,

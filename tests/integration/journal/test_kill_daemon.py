@@ -14,7 +14,7 @@ from websockets.exceptions import ConnectionClosed, InvalidMessage
 from websockets.typing import Subprotocol
 
 from sensord.log.journal import Batch, Hole, Reader
-from sensord.model import Metadata, Record
+from sensord.model.readings import Metadata, Record
 from sensord.wire.frames import MSGPACK
 from sensord.wire.messages import from_announcement
 from tests.kit.daemon import Daemon, in_thread, on_uvloop

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from sensord.log.journal import Described, Reader
-from sensord.model import Channel, Metadata, Record
+from sensord.model.readings import Channel, Metadata, Record
 from tests.kit.journal import (
     START_US,
     Killed,

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from sensord.log.journal import Options, Reader, Writer
-from sensord.log.journal.disk import Disk
+from sensord.mcap.disk import Disk
 from tests.kit.journal import START_US, Row, channels, found_in, row, small_shape, walk_readings
 from tests.kit.journal_power import PowerCut, PowerDisk
 

@@ -12,9 +12,9 @@ from typing import Literal
 
 import pytest
 
+from sensord.device.reader import Route
 from sensord.errors import DeviceError
 from sensord.readers import mqtt
-from sensord.readers.base import Route
 from sensord.readers.mqtt import Config, Poll, Reader, Tls, TopicMap
 from tests.kit.broker import Broker, Certificates, Publisher, free_port, needed
 from tests.kit.fakebroker import CONNACK, CONNECT, SUBSCRIBE, fake_broker, publish_packet, suback

@@ -8,7 +8,7 @@ import pytest
 
 from sensord.client import Client
 from sensord.errors import DeviceError
-from sensord.model import Metadata
+from sensord.model.readings import Metadata
 from sensord.readers.replay import Config, Reader
 from tests.kit.daemon import Daemon, on_uvloop
 from tests.kit.follower import Follower

@@ -7,13 +7,13 @@ import socket
 
 import pytest
 
-from sensord.config.writing import Argument, Command
-from sensord.control.calls import Call
-from sensord.control.commands import Order
+from sensord.config.command_options import Argument, Command
+from sensord.device.calls import Call
+from sensord.device.commands import Order
+from sensord.device.reader import Route
 from sensord.errors import DeviceError
-from sensord.identity import Identity
-from sensord.readers.base import Route
 from sensord.readers.template import Config, Reader, Write
+from sensord.sharing.identity import Identity
 from tests.kit.link import RecordingLink
 from tests.kit.loops import on_each_loop
 from tests.kit.running import open_descriptors, running

@@ -6,7 +6,7 @@ import pytest
 
 from sensord.cli.lines import as_line
 from sensord.client import Update
-from sensord.model import Channel, Metadata, Reading, Value, ValueType
+from sensord.model.readings import Channel, Metadata, Reading, Value, ValueType
 
 WHO = {"id": "5f0c11a7e2b9", "name": "Anna", "address": "127.0.0.1:4711"}
 

@@ -26,7 +26,7 @@ from sensord.client.conversation import (
     Update,
 )
 from sensord.errors import ProtocolError
-from sensord.model import GOOD, Channel, Metadata, Position, Reading, Record
+from sensord.model.readings import GOOD, Channel, Metadata, Position, Reading, Record
 from sensord.wire.frames import Codec, Message
 from sensord.wire.messages import from_announcement
 from tests.kit.vectors import (

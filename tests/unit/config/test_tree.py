@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from sensord.config.schema import Faults
 from sensord.config.tree import ChannelRules, Config, Device, build, is_loopback
-from sensord.model import Kind, ValueType
-from sensord.policy import Policy
+from sensord.device.policy import Policy
+from sensord.model.readings import Kind, ValueType
 from tests.unit.config.plugins import DECODERS, READERS, CsvConfig, PlainConfig, PortConfig
 
 

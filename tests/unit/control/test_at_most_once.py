@@ -12,7 +12,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from sensord.control.calls import Call
+from sensord.device.calls import Call
 from tests.unit.control.works import GRACE_S, TIMEOUT_S, Client, Works
 
 NAMES = ("panel", "phone")

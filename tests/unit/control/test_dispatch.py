@@ -7,7 +7,7 @@ import pytest
 from sensord.config.tree import Control as Options
 from sensord.control import keys
 from sensord.errors import ProtocolError
-from sensord.model import Position
+from sensord.model.readings import Position
 from sensord.wire.frames import JSON, MSGPACK, Codec
 from tests.unit.control.works import TIMEOUT_S, Works
 

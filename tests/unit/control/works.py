@@ -9,14 +9,14 @@ from typing import Any
 from sensord.bus import Bus
 from sensord.config.tree import Clients, OpenTopic
 from sensord.config.tree import Control as Options
-from sensord.control.calls import Call
+from sensord.device.calls import Call
 from sensord.errors import ProtocolError
 from sensord.log import Log
-from sensord.model import Position, Record, Value, ValueType
-from sensord.server.group import Groups
+from sensord.model.readings import Position, Record, Value, ValueType
+from sensord.server.live.group import Groups
 from sensord.server.session import Session
 from sensord.server.shared import Limits, Shared, control_for
-from sensord.sharing import Sharing
+from sensord.sharing.sharing import Sharing
 from sensord.wire.frames import JSON, Codec, Message
 from tests.unit.manual import ManualClock, manual_loop
 from tests.unit.manual_store import Disk, ManualStore

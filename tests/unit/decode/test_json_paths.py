@@ -25,7 +25,7 @@ from sensord.decode.json_paths import (
     parse_path,
 )
 from sensord.decode.text import NOT_FINITE, TOO_MANY_VALUES
-from sensord.topics import topic_fault
+from sensord.model.topics import topic_fault
 from tests.unit.decode.streams import config_faults
 
 JULY_US = 1_215_252_000_000_000

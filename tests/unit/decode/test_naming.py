@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sensord.decode.naming import MAX_LEVEL_CHARACTERS, field_level
-from sensord.topics import topic_fault
+from sensord.model.topics import topic_fault
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from sensord.log.archive import Fetched, Wanted
 from sensord.log.cursor import PIECE_READINGS
 from sensord.log.journal import Hole
 from sensord.log.memory import BLOCK
-from sensord.model import Channel, Metadata, Reading, Record
+from sensord.model.readings import Channel, Metadata, Reading, Record
 
 CHANNEL = Channel(0, "t", Metadata())
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from sensord.log import memory
 from sensord.log.memory import Log
-from sensord.model import Channel, Metadata, Position, Reading, Record, ValueType
+from sensord.model.readings import Channel, Metadata, Position, Reading, Record, ValueType
 
 BLOCK = 4
 REMEMBERED = 2

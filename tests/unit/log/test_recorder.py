@@ -15,7 +15,7 @@ from sensord.errors import JournalError
 from sensord.log import Log
 from sensord.log.journal import Options, Reader, State, Writer, first_offset
 from sensord.log.recorder import Recorder
-from sensord.model import Metadata, Position, Reading, ValueType
+from sensord.model.readings import Metadata, Position, Reading, ValueType
 from tests.kit.journal import found_in
 from tests.kit.loops import on_each_loop
 from tests.unit.manual import START_US, ManualClock

@@ -10,11 +10,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sensord.config.schema import Faults, structure
+from sensord.device.reader import Route
+from sensord.model.topics import matches
 from sensord.readers import mqtt
-from sensord.readers.base import Route
 from sensord.readers.mqtt import Config, Router, TopicMap, do_overlap
 from sensord.readers.mqtt_wire import Target
-from sensord.topics import matches
 
 
 def found(table: dict[str, Any]) -> list[tuple[str, str]]:

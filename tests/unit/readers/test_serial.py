@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sensord.config.schema import Faults, structure
-from sensord.readers.backoff import LOCAL, REMOTE
+from sensord.device.backoff import LOCAL, REMOTE
 from sensord.readers.serial import Answer, Config, Poll, Reader
 
 

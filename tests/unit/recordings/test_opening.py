@@ -12,7 +12,7 @@ from mcap.writer import CompressionType, IndexType, Writer
 
 from sensord.errors import SensordError
 from sensord.log.journal import Batch, Hole
-from sensord.model import Metadata, Value
+from sensord.model.readings import Metadata, Value
 from sensord.recordings import EVERYTHING, Recording, Selection, in_order, open_recording, scan_all
 from sensord.recordings.mcap_output import McapOutput
 from tests.kit.journal import (

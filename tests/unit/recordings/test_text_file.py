@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from sensord.log.journal import Batch
-from sensord.model import Channel, Metadata, Reading, Record, Value, ValueType
+from sensord.model.readings import Channel, Metadata, Reading, Record, Value, ValueType
 from sensord.recordings import EVERYTHING, RecordingError, Selection, open_recording
-from sensord.recordings.texts import csv_header, csv_of, json_lines_of
+from sensord.recordings.text_rows import csv_header, csv_of, json_lines_of
 from tests.kit.journal import START_US, Row, channels, rows, walk_readings
 
 RECORDS = walk_readings(3000, first=100, of=channels(4))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sensord.model import Channel, Metadata, Position, Quality, Reading, Record
+from sensord.model.readings import Channel, Metadata, Position, Quality, Reading, Record
 from sensord.recordings.transcript import TRAVEL_US, Told, Transcript
 
 NOW_US = 1_700_000_000_000_000

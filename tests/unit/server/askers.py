@@ -12,9 +12,9 @@ from abc import ABC, abstractmethod
 from collections import Counter, deque
 from typing import Any
 
-from sensord.model import Channel, Level, Record, ValueType
+from sensord.model.readings import Channel, Level, Record, ValueType
+from sensord.model.topics import matches
 from sensord.server.session import Session
-from sensord.topics import matches
 from sensord.wire.frames import Codec, DecodedFrame, Message
 from sensord.wire.messages import from_announcement
 from tests.unit.server.monitors import EPOCH, KINDS, Wire, World, payload_of

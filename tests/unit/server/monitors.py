@@ -24,10 +24,11 @@ from websockets.frames import Opcode
 
 from sensord.bus import Bus
 from sensord.config.tree import Control
+from sensord.device.policy import is_change
 from sensord.log import Archive, Log
 from sensord.log.archive import Fetched, Wanted
 from sensord.log.journal import Hole
-from sensord.model import (
+from sensord.model.readings import (
     GOOD,
     Channel,
     Kind,
@@ -40,12 +41,11 @@ from sensord.model import (
     Value,
     ValueType,
 )
-from sensord.policy import is_change
-from sensord.server.group import Groups, Write
+from sensord.model.topics import matches
+from sensord.server.live.group import Groups, Write
 from sensord.server.session import Session
 from sensord.server.shared import Limits, Shared, control_for
-from sensord.sharing import Sharing
-from sensord.topics import matches
+from sensord.sharing.sharing import Sharing
 from sensord.wire.frames import Codec, DecodedFrame, Message
 from sensord.wire.messages import from_announcement
 from tests.unit.manual import ManualClock, manual_loop

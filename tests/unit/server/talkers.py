@@ -16,11 +16,11 @@ from sensord.bus import Bus
 from sensord.config.tree import Clients
 from sensord.config.tree import Control as ControlOptions
 from sensord.log import Log
-from sensord.model import Metadata, Reading
-from sensord.server.group import Groups
+from sensord.model.readings import Metadata, Reading
+from sensord.server.live.group import Groups
 from sensord.server.session import Session
 from sensord.server.shared import Limits, Shared, control_for
-from sensord.sharing import Sharing
+from sensord.sharing.sharing import Sharing
 from sensord.wire.frames import MSGPACK, Codec, Message
 from tests.unit.manual import ManualClock, manual_loop
 from tests.unit.manual_store import Disk, ManualStore

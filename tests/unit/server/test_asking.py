@@ -9,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from sensord.model import GOOD, Level, Quality
+from sensord.model.readings import GOOD, Level, Quality
 from sensord.wire.frames import JSON, MSGPACK
 from tests.unit.server.askers import Asker
 from tests.unit.server.monitors import EPOCH, KINDS, STALE, World
@@ -20,12 +20,12 @@ QUALITIES = [GOOD, GOOD, STALE, Quality(Level.BAD, "stale")]
 INTERVALS = [0.1, 0.1, 0.3, 5.0]
 
 SMALL = {
-    "sensord.server.group.FRAME_READINGS": 3,
-    "sensord.server.group.FRAME_BYTES": 150,
-    "sensord.server.rows.FRAME_BYTES": 150,
-    "sensord.server.rows.ROWS": 2,
-    "sensord.server.listing.ROWS": 2,
-    "sensord.server.group.ANNOUNCED_AT_ONCE": 2,
+    "sensord.server.live.group.FRAME_READINGS": 3,
+    "sensord.server.live.group.FRAME_BYTES": 150,
+    "sensord.server.open.rows.FRAME_BYTES": 150,
+    "sensord.server.open.rows.ROWS": 2,
+    "sensord.server.open.listing.ROWS": 2,
+    "sensord.server.live.group.ANNOUNCED_AT_ONCE": 2,
     "sensord.log.cursor.PIECE_READINGS": 5,
     "sensord.log.memory.BLOCK": 4,
     "sensord.log.memory.REMEMBERED": 3,

@@ -9,7 +9,7 @@ import pytest
 
 from sensord.bus import Bus
 from sensord.log import Log
-from sensord.model import GOOD, Level, Metadata, Quality, Reading, ValueType
+from sensord.model.readings import GOOD, Level, Metadata, Quality, Reading, ValueType
 from sensord.server.http import Pages
 from tests.unit.manual import START_US, ManualClock
 

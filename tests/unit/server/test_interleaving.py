@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
 
-from sensord.model import GOOD, Quality
+from sensord.model.readings import GOOD, Quality
 from sensord.wire.frames import JSON, MSGPACK, Codec
 from tests.unit.server.monitors import EPOCH, KINDS, STALE, Answer, Ledger, Monitor, World, settle
 
@@ -43,9 +43,9 @@ MOST_MONITORS = 4
 MOST_SUBSCRIPTIONS = 4
 
 SMALL = {
-    "sensord.server.group.FRAME_READINGS": 3,
-    "sensord.server.group.FRAME_BYTES": 150,
-    "sensord.server.group.ANNOUNCED_AT_ONCE": 2,
+    "sensord.server.live.group.FRAME_READINGS": 3,
+    "sensord.server.live.group.FRAME_BYTES": 150,
+    "sensord.server.live.group.ANNOUNCED_AT_ONCE": 2,
     "sensord.log.cursor.PIECE_READINGS": 5,
     "sensord.log.memory.BLOCK": 4,
     "sensord.log.memory.REMEMBERED": 3,

@@ -7,7 +7,8 @@ import pytest
 from sensord.config.tree import Clients
 from sensord.server.requests.messages import MESSAGES_AT_ONCE, RECEIPTS_AT_ONCE
 from sensord.server.shared import Limits
-from sensord.sharing import post, remembered
+from sensord.sharing import post
+from sensord.sharing import sent as remembered
 from sensord.wire.frames import JSON, MSGPACK, Codec
 from tests.unit.server.talkers import Office, Talker
 

@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sensord.control.calls import MOST_PARTS
 from sensord.control.services import MOST_OPEN, MOST_SERVICES, TELL_S, TOPIC
-from sensord.model import Record, Value
+from sensord.device.calls import MOST_PARTS
+from sensord.model.readings import Record, Value
 from sensord.server.session import Session
 from sensord.server.shared import Limits
 from sensord.wire.frames import JSON, MSGPACK, Codec, Message

@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 import sensord.sharing.presence
-from sensord.audit import Audit
 from sensord.bus import Bus
-from sensord.identity import Identity, Issuer
 from sensord.log import Log
+from sensord.sharing.audit import Audit
+from sensord.sharing.identity import Identity, Issuer
 from sensord.sharing.presence import MAX_WATCHES, RETURN_S, WATCHES_S, Member, Presence
 from tests.unit.manual import ManualClock, manual_loop
 from tests.unit.manual_store import Disk, ManualStore

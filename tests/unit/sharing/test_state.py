@@ -10,15 +10,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sensord.audit import Audit
 from sensord.bus import Bus
 from sensord.errors import ProtocolError
-from sensord.identity import Identity
 from sensord.log import Log
-from sensord.model import Value
+from sensord.model.readings import Value
 from sensord.sharing import state as module
+from sensord.sharing.audit import Audit
+from sensord.sharing.identity import Identity
 from sensord.sharing.state import Change, Outcome, State
-from sensord.store import Done, Store, StoreError
+from sensord.sharing.store import Done, Store, StoreError
 from tests.kit.loops import on_each_loop
 from tests.unit.manual import ManualClock, ManualLoop, manual_loop
 

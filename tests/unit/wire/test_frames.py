@@ -14,7 +14,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from sensord.errors import ProtocolError
-from sensord.model import (
+from sensord.model.readings import (
     GOOD,
     Channel,
     Kind,

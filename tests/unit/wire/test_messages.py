@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sensord.errors import ProtocolError
-from sensord.model import Channel, Kind, Metadata, Position, ValueType
+from sensord.model.readings import Channel, Kind, Metadata, Position, ValueType
 from sensord.wire.messages import announcement, error, from_announcement
 from sensord.wire.places import Ago, Since, Start
 from sensord.wire.requests import Request, read_request, request_id

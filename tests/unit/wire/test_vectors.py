@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from sensord.errors import ProtocolError
-from sensord.model import Position
+from sensord.model.readings import Position
 from sensord.wire.frames import JSON, MSGPACK, Codec, DecodedFrame
 from sensord.wire.messages import announcement, from_announcement
 from sensord.wire.places import Ago, Since, Start

@@ -7,7 +7,7 @@ import pytest
 from sensord.decode.base import Sample
 from sensord.decode.nmea0183 import Config, Decoder
 from sensord.decode.nmea0183.sentence import Memory, Sentence
-from sensord.model import GOOD
+from sensord.model.readings import GOOD
 from tests.unit.decode.nmea0183.sealing import values
 
 

@@ -19,7 +19,7 @@ from sensord.decode.nmea0183.sentences import (
     SENTENCES,
     SIMULATED,
 )
-from sensord.model import GOOD, Quality, ValueType
+from sensord.model.readings import GOOD, Quality, ValueType
 from tests.unit.decode.nmea0183.sealing import decoded, sealed, values
 
 

@@ -6,10 +6,10 @@ import zstandard
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sensord.log.journal.block import Block, make_block
-from sensord.log.journal.chunk import ChunkCodec, columns_of, index_at, pick_messages
 from sensord.log.journal.ring import SLOT_BYTES, Flag, Head, encode_body, encode_frame, read_ring
-from sensord.log.journal.walk import walk
+from sensord.mcap.block import Block, make_block
+from sensord.mcap.chunk import ChunkCodec, columns_of, index_at, pick_messages
+from sensord.mcap.walk import walk
 from tests.kit.journal import START_US, channels, walk_readings
 
 OF = channels(3)
@@ -106,8 +106,8 @@ PLACES: list[tuple[int, int]] = []
 
 def _file() -> bytes:
     """Make a segment of three chunks as it is before it is sealed; notes where the chunks are."""
-    from sensord.log.journal import mcap  # noqa: PLC0415  # only for this
-    from sensord.log.journal.channels import definition, schema_record  # noqa: PLC0415
+    from sensord.mcap import records as mcap  # noqa: PLC0415  # only for this
+    from sensord.mcap.channels import definition, schema_record  # noqa: PLC0415
 
     data = mcap.MAGIC + mcap.header("test") + mcap.metadata("sensord", {"epoch": "x"})
     data += schema_record(OF[0].metadata.type)

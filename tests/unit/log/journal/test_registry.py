@@ -8,8 +8,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sensord.log.journal.channels import Described
-from sensord.log.journal.disk import Disk
 from sensord.log.journal.registry import (
     Facts,
     Hole,
@@ -21,7 +19,9 @@ from sensord.log.journal.registry import (
     read_facts,
     unexplained,
 )
-from sensord.model import Kind, Metadata, ValueType
+from sensord.mcap.channels import Described
+from sensord.mcap.disk import Disk
+from sensord.model.readings import Kind, Metadata, ValueType
 
 FACTS = Facts(
     "0123456789abcdef",

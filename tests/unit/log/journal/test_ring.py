@@ -7,8 +7,8 @@ from pathlib import Path
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sensord.log.journal.disk import Disk
 from sensord.log.journal.ring import SLOT_BYTES, Flag, Head, Ring, read_ring
+from sensord.mcap.disk import Disk
 
 SLOTS = 16
 

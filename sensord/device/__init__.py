@@ -1,0 +1,1 @@
+"""From a connection's bytes to readings on the bus: supervisor, intake, policy, commands."""

@@ -1,0 +1,317 @@
+"""The commands of one device: in order, one at a time, each confirmed as it is declared.
+
+Theory of operation. Calls wait in a bounded queue. `run` takes them one by one, has the reader
+send, and waits until what the device says next has confirmed it: a message with the declared
+answer, or a state that reaches the value. While a command is under way the intake shows here what
+it hears; at other times it costs nothing. When the device goes away, what waits fails, and of what
+was sent nobody knows.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, NoReturn, Protocol
+
+from sensord.config.command_options import Command
+from sensord.device.calls import Call, Target
+from sensord.errors import DeviceError, ProtocolError
+from sensord.model.readings import Quality, Value
+
+__all__ = ["Commands", "Order", "Writer"]
+
+
+_YES = frozenset({"1", "true", "on", "yes"})
+
+
+class Writer(Protocol):
+    """A reader whose device takes commands."""
+
+    async def write(self, order: Order) -> None:
+        """Send one command over the connection that the reader holds.
+
+        Raises:
+            DeviceError: There is no connection, or it broke.
+        """
+        ...
+
+
+class Order:
+    """One command on its way, as the reader sees it."""
+
+    def __init__(self, command: Command, call: Call, begin: Callable[[], None]) -> None:
+        self.field = command.field
+        """The field that is set, or the action."""
+        self.message: Any = command.how.message(command.raw(call.args))
+        """What the reader's own ``Write`` made of it."""
+        self.how: Any = command.how
+        """The reader's own ``Write``."""
+        self._call = call
+        self._begin = begin
+        self._answered = asyncio.Event()
+        if command.answer is None:
+            self._answered.set()
+        call.when_over(lambda _: self._answered.set())
+
+    def sending(self) -> None:
+        """Say that the next byte is the command's: from here on it may have acted.
+
+        Raises:
+            DeviceError: It is too late: nobody waits for it any more.
+        """
+        if self._call.outcome is not None:
+            raise DeviceError("too late", "its time is over")
+        self._call.acting()
+        self._begin()
+
+    async def answered(self) -> None:
+        """Wait until the line may be used for something else.
+
+        That is when the declared answer has come, or will come no more; at once if none is.
+        """
+        await self._answered.wait()
+
+    def has_answer(self) -> None:
+        """Learn that the answer has come."""
+        self._answered.set()
+
+    def refused(self, why: str) -> None:
+        """Say that the command was not taken, and why."""
+        self._call.failed("rejected", why, may_have_acted=False)
+
+
+class _UnderWay:
+    """The command that was sent, and what is still to confirm it."""
+
+    def __init__(self, command: Command, call: Call, order: Order) -> None:
+        self.command = command
+        self.call = call
+        self.order = order
+        self.needs_answer = command.answer is not None
+        self.needs_state = bool(command.state)
+        self.value: Value = call.args.get("value") if command.is_set else None
+        self.wanted = self.value if command.is_set else command.reaches
+
+    def heard(self, message: bytes) -> bool:
+        """Look at a message; tell whether it is the answer."""
+        command, text = self.command, message.decode("utf-8", "replace")
+        if command.refusal is not None and command.refusal.search(text):
+            self.order.refused(f"the device said: {text.strip()[:200]}")
+            return True
+        if not self.needs_answer or command.answer is None:
+            return False
+        found = command.answer.search(text)
+        if found is None:
+            return False
+        told = found.groupdict().get("value")
+        if told is not None:
+            self.value = _told(command, told, self.wanted)
+        self.needs_answer = False
+        self.order.has_answer()
+        self.look()
+        return True
+
+    def saw(self, topic: str, value: Value, quality: Quality) -> None:
+        """Look at a state."""
+        command = self.command
+        if not self.needs_state or topic != command.state or quality.level:
+            return
+        if command.has_reached(value, self.wanted):
+            self.value = value
+            self.needs_state = False
+            self.look()
+
+    def look(self) -> None:
+        """End it if nothing is left to be confirmed."""
+        if not self.needs_answer and not self.needs_state:
+            self.call.done(self.value)
+
+
+def _told(command: Command, text: str, asked: Value) -> Value:
+    """Return the value in an answer, as the topic has it; of an action, a number if it is one."""
+    try:
+        number: float | None = float(text)
+    except ValueError:
+        number = None
+    if not command.is_set:
+        return text if number is None or not math.isfinite(number) else number
+    if isinstance(asked, str):
+        return text
+    if isinstance(asked, bool):
+        return text.strip().lower() in _YES
+    if number is None or not math.isfinite(number):
+        return asked
+    number = number * command.scale + command.offset
+    if command.decimals is not None:
+        number = round(number, command.decimals)
+    return round(number) if isinstance(asked, int) else number
+
+
+class Commands:
+    """What clients may have one device do."""
+
+    def __init__(
+        self,
+        device: str,
+        commands: tuple[Command, ...],
+        listen: Callable[[bool], None],
+        *,
+        most_waiting: int,
+    ) -> None:
+        """``listen`` is told whether to show here what the device says."""
+        self.device = device
+        self.commands = commands
+        self._listen = listen
+        self._most_waiting = most_waiting
+        self._queue: deque[tuple[Command, Call]] = deque()
+        self._woken = asyncio.Event()
+        self._current: _UnderWay | None = None
+        self._is_up = False
+        self._why_down = "it was not there yet"
+
+    def targets(self) -> Iterator[tuple[Command, Target]]:
+        """Yield each command with what calls it."""
+        for command in self.commands:
+            yield command, _Target(self, command)
+
+    # -- what the device tells ---------------------------------------------------------------------
+
+    def up(self) -> None:
+        """Learn that the device is there."""
+        self._is_up = True
+
+    def down(self, why: str) -> None:
+        """Learn that it is not: nothing that waits is sent later, when nobody expects it."""
+        self._is_up, self._why_down = False, why
+        if self._current is not None:
+            self._break_off(self._current.call)
+        waiting, self._queue = self._queue, deque()
+        for _, call in waiting:
+            call.failed("unavailable", self.absence)
+
+    def heard(self, message: bytes) -> bool:
+        """Look at a message of the device; tell whether it is an answer to a command."""
+        return self._current is not None and self._current.heard(message)
+
+    def saw(self, topic: str, value: Value, quality: Quality) -> None:
+        """Look at a value of one of its topics."""
+        if self._current is not None:
+            self._current.saw(topic, value, quality)
+
+    # -- calls -------------------------------------------------------------------------------------
+
+    @property
+    def absence(self) -> str:
+        """Why the device cannot be commanded now, for people."""
+        return f"{self.device} is down: {self._why_down}"
+
+    def check_room(self) -> None:
+        """Refuse what could not be sent.
+
+        Raises:
+            ProtocolError: The device is down, or too much waits for it.
+        """
+        if not self._is_up:
+            raise ProtocolError("unavailable", self.absence)
+        if len(self._queue) >= self._most_waiting:
+            text = f"{self._most_waiting} commands wait for {self.device}; wait for one of them"
+            raise ProtocolError("too_many", text)
+
+    def take(self, command: Command, call: Call) -> None:
+        """Let a call wait for its turn."""
+        try:
+            self.check_room()
+        except ProtocolError as exc:
+            call.failed("unavailable", exc.message)
+            return
+        self._queue.append((command, call))
+        call.when_over(lambda _: self._leave(command, call))
+        self._woken.set()
+
+    def _leave(self, command: Command, call: Call) -> None:
+        """Take a call whose time is over from the queue: it must not fill it."""
+        if (command, call) in self._queue:
+            self._queue.remove((command, call))
+
+    async def run(self, writer: Writer) -> NoReturn:
+        """Make the commands one by one, for as long as the reader runs."""
+        while True:
+            while not self._queue:
+                self._woken.clear()
+                await self._woken.wait()
+            command, call = self._queue.popleft()
+            await self._make(writer, command, call)
+
+    async def _make(self, writer: Writer, command: Command, call: Call) -> None:
+        over = asyncio.Event()
+        order = Order(command, call, lambda: self._listen(True))  # noqa: FBT003  # as documented
+        self._current = under_way = _UnderWay(command, call, order)
+        call.when_over(lambda _: over.set())
+        try:
+            async with asyncio.timeout_at(call.deadline):
+                await writer.write(order)
+                under_way.look()
+                await over.wait()
+        except TimeoutError:
+            pass  # the call has ended by its deadline, or will in the loop's next turn
+        except DeviceError as exc:
+            self._why_down = str(exc)
+            self._break_off(call)
+        except asyncio.CancelledError:
+            self._why_down = "the connection ended"
+            self._break_off(call)
+            raise
+        finally:
+            self._listen(False)  # noqa: FBT003  # as documented
+            self._current = None
+
+    def _break_off(self, call: Call) -> None:
+        """End a call whose connection is no more."""
+        if call.is_acting:
+            text = f"it was sent, and then {self.device} went away ({self._why_down})"
+            call.failed("unknown", f"{text}; look at it before you try again")
+        else:
+            call.failed("unavailable", self.absence)
+
+
+class _Target:
+    """One command, as it is called."""
+
+    def __init__(self, commands: Commands, command: Command) -> None:
+        self._commands = commands
+        self._command = command
+        self.timeout_s = command.timeout_s
+        self.line = commands
+        """Its device: one thing at a time is asked of that."""
+
+    def check(self, args: Mapping[str, Value]) -> Mapping[str, Value]:
+        """Return the arguments, typed and with defaults."""
+        command = self._command
+        checked: dict[str, Value] = {}
+        unknown = sorted(set(args) - set(command.arguments))
+        if unknown:
+            known = ", ".join(command.arguments)
+            wanted = f"known are {known}" if known else "it takes none"
+            raise ProtocolError("bad_request", f"{unknown[0]}: no such argument; {wanted}")
+        for name, argument in command.arguments.items():
+            value = args.get(name, argument.default)
+            if name not in args and argument.default is None:
+                raise ProtocolError("bad_request", f"{name}: is missing")
+            if fault := argument.fault(value):
+                raise ProtocolError("bad_request", f"{name}: {fault}")
+            checked[name] = argument.typed(value)
+        value = checked.get("value")
+        if command.is_set and command.decimals is not None and isinstance(value, float):
+            checked["value"] = round(value, command.decimals)
+        try:
+            command.how.message(command.raw(checked))
+        except ValueError as exc:
+            raise ProtocolError("bad_request", str(exc)) from exc
+        self._commands.check_room()
+        return checked
+
+    def start(self, call: Call) -> None:
+        """Let it wait for its turn."""
+        self._commands.take(self._command, call)

@@ -1,0 +1,257 @@
+"""A device at work: between its reader and its intake, with its state under ``$sys/devices``.
+
+A reader sees it as its link, the supervisor as its watch. It adds the clock to what arrives, keeps
+the timer of the publish policies, publishes the device's death and tells how it fares.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import enum
+import logging
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from sensord.bus import Bus
+from sensord.config.tree import Device as DeviceConfig
+from sensord.decode.base import Decoder, Fault, Framer, Sample
+from sensord.device.commands import Commands
+from sensord.device.intake import DEVICE, Intake, Route
+from sensord.device.supervisor import Repeats
+from sensord.model.clocks import Clock
+from sensord.model.readings import Level, Metadata, Quality, Reading, Reason, Value, ValueType
+
+__all__ = ["Device", "State", "Statistics"]
+
+log = logging.getLogger("sensord.device")
+
+STATUS_S = 60.0
+"""Counts are published this often: each time is a write on the SD card of a recording gateway."""
+
+EARLY_STATUS_S = (1.0, 10.0)
+"""Of a device that has just come up they are published sooner: somebody may be wiring it."""
+
+FAULT_STATUS_S = 10.0
+"""A fault shows sooner, for somebody may be looking for it."""
+
+_DISCONNECTED = Quality(Level.BAD, Reason.DISCONNECTED)
+
+
+class State(enum.StrEnum):
+    """How a device fares."""
+
+    CONNECTING = "connecting"
+    UP = "up"
+    DOWN = "down"
+
+
+@dataclass(frozen=True, slots=True)
+class Statistics:
+    """What is told of a device under ``$sys/devices/<name>``."""
+
+    state: State
+    detail: str
+    since_us: int
+    last_reading_us: int | None
+    connects: int
+    messages: int
+    samples: int
+    readings: int
+    faults: dict[str, int]
+
+
+class Device:
+    """One configured device at work."""
+
+    def __init__(
+        self,
+        config: DeviceConfig,
+        framer: Framer,
+        decoder: Decoder | None,
+        bus: Bus,
+        clock: Clock,
+        loop: asyncio.AbstractEventLoop,
+        *,
+        most_commands: int = 16,
+    ) -> None:
+        self.name = config.name
+        self._bus = bus
+        self._clock = clock
+        self._loop = loop
+        self._intake = Intake(config, framer, decoder, bus, self._on_fault)
+        self.commands = Commands(
+            config.name, config.commands, self._listen, most_waiting=most_commands
+        )
+        """What clients may have it do."""
+        self._repeats = Repeats()
+        self._state = State.CONNECTING
+        self._detail = ""
+        self._since_us = clock.wall_us()
+        self._last_reading_us: int | None = None
+        self._samples = 0  # counted when the last reading came
+        self._connects = 0
+        self._timer: asyncio.Handle | None = None
+        self._timer_due_us = 0
+        self._status_timer: asyncio.Handle | None = None
+        self._status_due = 0.0
+        self._status_told_at = -float("inf")
+        self._early: list[float] = []  # after which times the next ones come, if not as always
+        self._status = bus.channel(
+            f"$sys/devices/{config.name}",
+            Metadata(ValueType.JSON, description=config.description, device=config.name),
+        )
+
+    def statistics(self) -> Statistics:
+        """Tell how the device fares."""
+        totals = self._intake.totals
+        return Statistics(
+            state=self._state,
+            detail=self._detail,
+            since_us=self._since_us,
+            last_reading_us=self._last_reading_us,
+            connects=self._connects,
+            messages=totals.messages,
+            samples=totals.samples,
+            readings=totals.readings,
+            faults=dict(totals.faults),
+        )
+
+    def close(self) -> None:
+        """Stop the timers; the reader has ended."""
+        for timer in (self._timer, self._status_timer):
+            if timer is not None:
+                timer.cancel()
+        self._timer = self._status_timer = None
+
+    # -- the reader's link -------------------------------------------------------------------------
+
+    def opened(self, _detail: str) -> None:
+        """Forget what was incomplete: the device is there anew."""
+        self._intake.reset()
+
+    def data(self, data: bytes) -> None:
+        """Take the next bytes of the stream."""
+        self._intake.data(data, self._clock.monotonic_us(), self._clock.wall_us())
+        self._after()
+
+    def message(self, route: Route, payload: bytes) -> None:
+        """Take one whole message."""
+        self._intake.message(route, payload, self._clock.monotonic_us(), self._clock.wall_us())
+        self._after()
+
+    def samples(self, samples: Iterable[Sample]) -> None:
+        """Take values that need no decoding."""
+        now_us = self._clock.monotonic_us()
+        self._intake.samples(DEVICE, samples, now_us, self._clock.wall_us())
+        self._after()
+
+    def describe(self, field: str, metadata: Metadata) -> None:
+        """Learn what is known of a field of samples."""
+        self._intake.describe(field, metadata)
+
+    def fault(self, reason: str, detail: str) -> None:
+        """Count and report something wrong that does not end the connection."""
+        self._intake.totals.faults[reason] += 1
+        self._tell_fault("device fault", reason, {"detail": detail})
+
+    # -- the supervisor's watch --------------------------------------------------------------------
+
+    def connecting(self) -> None:
+        """Learn that the reader is started."""
+        if self._state is not State.DOWN:
+            self._become(State.CONNECTING, "")
+
+    def up(self, detail: str) -> None:
+        """Learn that the device is there."""
+        self._connects += 1
+        self._early = [*EARLY_STATUS_S]
+        self.commands.up()
+        self._become(State.UP, detail)
+
+    def down(self, reason: str, detail: str, retry_in_s: float) -> None:
+        """Learn that it is not: its channels say so at once."""
+        was_up = self._state is State.UP
+        self._intake.spoil(self._clock.monotonic_us(), _DISCONNECTED)
+        text = f"{reason}: {detail}" if detail else reason
+        self.commands.down(text)
+        if was_up or text != self._detail:
+            self._become(State.DOWN, text)
+        del retry_in_s
+
+    # -- inside ------------------------------------------------------------------------------------
+
+    def _listen(self, is_on: bool) -> None:  # noqa: FBT001  # what a command says
+        self._intake.listener = self.commands if is_on else None
+
+    def _after(self) -> None:
+        samples = self._intake.totals.samples
+        if samples > self._samples:
+            # Noise is no reading: a device that sends nothing else must not look alive.
+            self._samples = samples
+            self._last_reading_us = self._clock.wall_us()
+        if self._intake.due_us is not None:
+            self._schedule(self._intake.due_us)
+        if self._status_timer is None:
+            self._tell_status_in(self._early.pop(0) if self._early else STATUS_S)
+
+    def _schedule(self, due_us: int) -> None:
+        if self._timer is not None:
+            if self._timer_due_us <= due_us:
+                return
+            self._timer.cancel()
+        # Not asked of the handle: uvloop's has no time where the delay rounds to none.
+        self._timer_due_us = due_us
+        delay_s = (due_us - self._clock.monotonic_us()) / 1e6
+        self._timer = self._loop.call_later(max(0.0, delay_s), self._tick)
+
+    def _tick(self) -> None:
+        self._timer = None
+        self._intake.tick(self._clock.monotonic_us())
+        if self._intake.due_us is not None:
+            self._schedule(self._intake.due_us)
+
+    def _on_fault(self, fault: Fault) -> None:
+        text = fault.excerpt.decode("ascii", "backslashreplace")
+        self._tell_fault("bad data", fault.reason, {"bytes": text})
+
+    def _tell_fault(self, message: str, reason: str, more: dict[str, str]) -> None:
+        unlogged = self._repeats.note(reason, self._clock.monotonic_us())
+        if unlogged is not None:
+            extra = {"device": self.name, "reason": reason, **more}
+            if unlogged:
+                extra["unlogged"] = str(unlogged)
+            log.warning(message, extra=extra)
+        self._tell_status_in(max(0.5, self._status_told_at + FAULT_STATUS_S - self._loop.time()))
+
+    def _become(self, state: State, detail: str) -> None:
+        self._state, self._detail = state, detail
+        self._since_us = self._clock.wall_us()
+        self._tell_status()
+
+    def _tell_status_in(self, delay_s: float) -> None:
+        at = self._loop.time() + delay_s
+        if self._status_timer is not None:
+            if self._status_due <= at:
+                return
+            self._status_timer.cancel()
+        self._status_due = at
+        self._status_timer = self._loop.call_at(at, self._tell_status)
+
+    def _tell_status(self) -> None:
+        if self._status_timer is not None:
+            self._status_timer.cancel()
+            self._status_timer = None
+        self._status_told_at = self._loop.time()
+        told = self.statistics()
+        value: Value = {
+            "state": told.state.value,
+            "detail": told.detail,
+            "since_us": told.since_us,
+            "last_reading_us": told.last_reading_us,
+            "connects": told.connects,
+            "messages": told.messages,
+            "samples": told.samples,
+            "readings": told.readings,
+            "faults": {**told.faults},
+        }
+        self._bus.publish(self._status, Reading(self._clock.wall_us(), value))

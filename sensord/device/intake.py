@@ -1,0 +1,277 @@
+"""The intake: one device's bytes become readings on the bus.
+
+    bytes → framer → decoder → conform → publish policy → bus
+
+Pure but for the bus it publishes to: times are arguments, nothing is logged, nothing waits. The
+same intake serves a live device and a recording of its bytes, on the recording's own times.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import NamedTuple, Protocol
+
+from sensord.bus import Bus
+from sensord.config.tree import ChannelRules, Device
+from sensord.decode.base import Decoder, Fault, Framer, Sample, excerpt
+from sensord.device.conform import Rules, conform, infer_type
+from sensord.device.policy import Policy, Publisher
+from sensord.model.readings import Channel, Kind, Metadata, Quality, Reading, Value, make_reading
+from sensord.model.topics import expand, topic_fault
+
+__all__ = ["DEVICE", "Intake", "Listener", "Route", "Totals"]
+
+EVERY = Policy(policy="every")
+"""What `event` channels get, whatever is configured: each one counts."""
+
+
+class Route(NamedTuple):
+    """Where a message came from and how its topic is made.
+
+    ``source`` names the place it came from (an MQTT topic); messages of one source have one route.
+    ``pattern`` is the topic pattern for this source, or None for the device's own. ``captures``
+    fill ``{1}``, ``{2}``, ... in the pattern: what the wildcards stood for.
+    """
+
+    source: str
+    pattern: str | None = None
+    captures: tuple[str, ...] = ()
+
+
+DEVICE = Route("")
+"""The device itself: what a stream has for its source."""
+
+
+@dataclass(slots=True)
+class Totals:
+    """What went through an intake since it was made."""
+
+    messages: int = 0
+    samples: int = 0
+    readings: int = 0
+    faults: Counter[str] = field(default_factory=Counter)
+
+
+class _Tap:
+    """One field of one source: its channel, rules and policy."""
+
+    __slots__ = ("channel", "is_timed", "publisher", "rules")
+
+    def __init__(self, channel: Channel, rules: Rules, policy: Policy) -> None:
+        self.channel = channel
+        self.rules = rules
+        self.publisher = Publisher(policy)
+        self.is_timed = policy.needs_timer
+
+
+class Listener(Protocol):
+    """Somebody who waits for what the device says next: a command that is under way."""
+
+    def heard(self, message: bytes) -> bool:
+        """Look at a message; tell whether it is an answer, which need not be decodable."""
+        ...
+
+    def saw(self, topic: str, value: Value, quality: Quality) -> None:
+        """Look at a value of a topic, whether it is published or not."""
+        ...
+
+
+class Intake:
+    """Turns what one device sends into readings on the bus.
+
+    ``on_fault`` learns of each thing that could not be understood; it may not raise.
+    """
+
+    def __init__(
+        self,
+        device: Device,
+        framer: Framer,
+        decoder: Decoder | None,
+        bus: Bus,
+        on_fault: Callable[[Fault], None],
+    ) -> None:
+        self.totals = Totals()
+        self.due_us: int | None = None
+        """When `tick` may have something to do, or None; it may be early, never late."""
+        self.listener: Listener | None = None
+        """Only while somebody waits: at other times what comes is not looked at twice."""
+        self._device = device
+        self._framer = framer
+        self._decoder = decoder
+        self._bus = bus
+        self._on_fault = on_fault
+        # By source, then by field; None stands for a field that was refused.
+        self._taps: dict[str, dict[str, _Tap | None]] = {}
+        self._known = 0  # fields in all of them
+        self._timed: list[_Tap] = []
+        self._described: dict[str, Metadata] = {}
+
+    def describe(self, field_: str, metadata: Metadata) -> None:
+        """Learn what is known of a field whose samples need no decoding."""
+        if len(self._described) < self._device.max_channels:
+            self._described[field_] = metadata
+
+    def reset(self) -> None:
+        """Forget an incomplete message: the stream was interrupted."""
+        self._framer.reset()
+
+    def data(self, data: bytes, now_us: int, wall_us: int) -> None:
+        """Take the next bytes of a stream."""
+        messages, faults = self._framer.feed(data)
+        for fault in faults:
+            self.fault(fault)
+        for message in messages:
+            self.message(DEVICE, message, now_us, wall_us)
+
+    def message(self, route: Route, message: bytes, now_us: int, wall_us: int) -> None:
+        """Take one whole message."""
+        self.totals.messages += 1
+        is_answer = self.listener is not None and self.listener.heard(message)
+        if self._decoder is None:
+            return
+        samples, faults = self._decoder.decode(message)
+        for fault in () if is_answer else faults:
+            self.fault(fault)
+        self.samples(route, samples, now_us, wall_us)
+
+    def samples(self, route: Route, samples: Iterable[Sample], now_us: int, wall_us: int) -> None:
+        """Take decoded values."""
+        if self.listener is not None:
+            samples = list(samples)  # to be gone through twice
+        taps = self._taps.get(route.source, {})
+        count = 0
+        due: list[tuple[Channel, Reading]] = []
+        for field_, value, quality, time_us in samples:
+            count += 1
+            tap = taps.get(field_)
+            if tap is None:
+                if field_ in taps:
+                    continue  # refused before, and counted then
+                tap = self._open(taps, route, field_, value)
+                if tap is None:
+                    continue
+            value, quality = conform(tap.rules, value, quality)  # noqa: PLW2901  # it is the same value
+            at_us = wall_us if time_us is None else time_us
+            reading = make_reading((at_us, value, quality, False))
+            offered = tap.publisher.offer(now_us, reading)
+            if offered is not None:
+                due.append((tap.channel, offered))
+            if tap.is_timed:
+                self._note_due(tap)
+        self.totals.samples += count
+        self.totals.readings += len(due)
+        self._bus.publish_all(due, wall_us)
+        if self.listener is not None:
+            self._show(self.listener, taps, samples)
+
+    def _show(
+        self, listener: Listener, taps: Mapping[str, _Tap | None], samples: Iterable[Sample]
+    ) -> None:
+        """Show what came, also what no policy let through: a state may confirm a command."""
+        for field_, value, quality, _ in samples:
+            tap = taps.get(field_)
+            if tap is not None:
+                listener.saw(tap.channel.topic, *conform(tap.rules, value, quality))
+
+    def fault(self, fault: Fault) -> None:
+        """Count and report what could not be understood."""
+        self.totals.faults[fault.reason] += 1
+        self._on_fault(fault)
+
+    def _note_due(self, tap: _Tap) -> None:
+        due_us = tap.publisher.due_us
+        if due_us is not None and (self.due_us is None or due_us < self.due_us):
+            self.due_us = due_us
+
+    def tick(self, now_us: int) -> None:
+        """Publish what has become due by itself."""
+        self.due_us = None
+        for tap in self._timed:
+            self._publish(tap, tap.publisher.tick(now_us))
+            self._note_due(tap)
+
+    def spoil(self, now_us: int, quality: Quality) -> None:
+        """Say of every state of this device that its last value now has ``quality``.
+
+        Events are left alone: they happened, whatever became of the device.
+        """
+        for taps in self._taps.values():
+            for tap in taps.values():
+                if tap is not None and not tap.channel.is_event:
+                    self._publish(tap, tap.publisher.spoil(now_us, quality))
+
+    def _publish(self, tap: _Tap, reading: Reading | None) -> None:
+        if reading is not None:
+            self._bus.publish(tap.channel, reading)
+            self.totals.readings += 1
+
+    def _open(
+        self, taps: dict[str, _Tap | None], route: Route, field_: str, value: Value
+    ) -> _Tap | None:
+        """Make the tap of a field that is seen for the first time, among those of its source.
+
+        A device that sends garbage must not fill the bus with channels, nor this table with
+        refusals: past the cap nothing is remembered.
+        """
+        if self._known >= self._device.max_channels:
+            self.fault(Fault("too many channels", _excerpt(route, field_)))
+            return None
+        self._known += 1
+        self._taps[route.source] = taps
+        tap = taps[field_] = self._tap(route, field_, value)
+        return tap
+
+    def _tap(self, route: Route, field_: str, value: Value) -> _Tap | None:
+        rules = self._device.rules(field_)
+        topic = self._topic(rules.topic or route.pattern or self._device.topic, route, field_)
+        if topic is None or not self._bus.claim(topic):
+            reason = "bad topic" if topic is None else "topic belongs to another field"
+            self.fault(Fault(reason, _excerpt(route, field_)))
+            return None
+        metadata = self._metadata(field_, rules, value)
+        policy = EVERY if metadata.kind is Kind.EVENT else rules.publish
+        channel = self._bus.channel(topic, metadata)
+        tap = _Tap(channel, _conform_rules(rules, metadata), policy)
+        if tap.is_timed:
+            self._timed.append(tap)
+        return tap
+
+    def _topic(self, pattern: str, route: Route, field_: str) -> str | None:
+        values = {"device": self._device.name, "field": field_, "source": route.source}
+        values |= {str(i): text for i, text in enumerate(route.captures, 1)}
+        try:
+            topic = expand(pattern, values)
+        except KeyError:
+            return None
+        return None if topic_fault(topic) or topic.startswith("$") else topic
+
+    def _metadata(self, field_: str, rules: ChannelRules, value: Value) -> Metadata:
+        told = self._decoder.metadata(field_) if self._decoder else self._described.get(field_)
+        base = told or Metadata(type=infer_type(value))
+        return Metadata(
+            type=rules.type or base.type,
+            unit=base.unit if rules.unit is None else rules.unit,
+            decimals=base.decimals if rules.decimals is None else rules.decimals,
+            kind=rules.kind if rules.kind is not Kind.STATE else base.kind,
+            description=base.description if rules.description is None else rules.description,
+            device=self._device.name,
+        )
+
+
+def _excerpt(route: Route, field_: str) -> bytes:
+    # A name may hold half a character, which has no UTF-8 form.
+    return excerpt(f"{route.source}/{field_}".encode("utf-8", "backslashreplace"))
+
+
+def _conform_rules(rules: ChannelRules, metadata: Metadata) -> Rules:
+    low, high = rules.range or (None, None)
+    return Rules(
+        type=metadata.type,
+        scale=rules.scale,
+        offset=rules.offset,
+        low=low,
+        high=high,
+        decimals=metadata.decimals,
+    )

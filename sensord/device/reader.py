@@ -1,0 +1,78 @@
+"""What every reader is, and the little it sees of the daemon.
+
+A reader connects, hands on what arrives and *raises* when the connection fails. It never retries,
+never swallows a fault and never sleeps before connecting: the supervisor does all that, for every
+reader alike.
+
+A reader whose devices take commands is a `Writer` too. Its module has a ``Write``, the options of
+how one command is sent, and it has ``write``, which sends one over the connection that `run` holds.
+What confirms a command is not its business.
+
+Adding a reader: copy `template.py`, which names each step. Its ``Config`` may say
+``needs_decoder: ClassVar[bool] = False`` if it hands on samples and no bytes, and have
+``command_faults(commands, pattern)``, which yields ``(path, message)`` for commands that cannot be
+confirmed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Protocol
+
+from sensord.decode.base import Sample
+from sensord.device.commands import Order, Writer
+from sensord.device.intake import Route
+from sensord.model.readings import Metadata
+
+__all__ = ["Link", "Order", "Reader", "Route", "Writer"]
+
+
+class Link(Protocol):
+    """A reader's way into the daemon. None of these waits, and none raises."""
+
+    def opened(self, detail: str) -> None:
+        """Say that the device is there now, and how it was reached (``/dev/ttyUSB0 at 9600``).
+
+        Call it once a run, before anything is handed on. What the device told before is not
+        continued: an incomplete message is forgotten.
+        """
+        ...
+
+    def data(self, data: bytes) -> None:
+        """Hand on the next bytes of a stream, cut anyhow."""
+        ...
+
+    def message(self, route: Route, payload: bytes) -> None:
+        """Hand on one whole message and where it came from."""
+        ...
+
+    def samples(self, samples: Iterable[Sample]) -> None:
+        """Hand on values that need no decoding."""
+        ...
+
+    def describe(self, field: str, metadata: Metadata) -> None:
+        """Say what is known of a field of samples, before its first value is handed on.
+
+        What the configuration says of the channel comes before it.
+        """
+        ...
+
+    def fault(self, reason: str, detail: str) -> None:
+        """Count and report something wrong that does not end the connection.
+
+        ``reason`` is one of a few constant texts, such as ``no answer``.
+        """
+        ...
+
+
+class Reader(Protocol):
+    """One device's connection; built from its config alone, opens nothing until it runs."""
+
+    async def run(self, link: Link) -> None:
+        """Connect and hand on what arrives, for as long as the connection holds.
+
+        Raises:
+            DeviceError: The connection could not be made or was lost. Returning means the same:
+                the source has ended.
+        """
+        ...

@@ -1,0 +1,1 @@
+"""What readings are: values, topics, times. Everything else may import it; it imports nothing."""

@@ -1,0 +1,132 @@
+"""What a device's reader hands on, as values, and how they stand in a capture. Pure.
+
+Source: docs/recordings.md, Raw captures.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import NamedTuple
+
+from sensord.decode.base import Sample
+from sensord.device.intake import Route
+from sensord.model.readings import Level, Quality
+
+__all__ = ["Arrival", "Event", "Message", "Piece", "Values", "What", "payload_of", "what_of"]
+__all__ += ["Stored", "stored"]
+
+
+class Piece(NamedTuple):
+    """The next bytes of a stream, cut as they came."""
+
+    data: bytes
+
+
+class Message(NamedTuple):
+    """One whole message."""
+
+    route: Route
+    payload: bytes
+
+
+class Values(NamedTuple):
+    """Samples that needed no decoding."""
+
+    samples: tuple[Sample, ...]
+
+
+class Event(NamedTuple):
+    """What became of the connection.
+
+    ``kind`` is ``up``, ``down``, ``fault`` (which ends nothing) or ``end`` (of the capture).
+    """
+
+    kind: str
+    reason: str = ""
+    detail: str = ""
+
+
+What = Piece | Message | Values | Event
+
+
+class Arrival(NamedTuple):
+    """Something that came, and when.
+
+    Units: ``at_us`` is the wall clock at the start of the capture and the time passed since then,
+    so it never goes back; ``wall_us`` is what the wall clock said.
+    """
+
+    at_us: int
+    wall_us: int
+    what: What
+
+
+class Stored(NamedTuple):
+    """The channel of the file that something stands in: one a kind, and for messages one a route.
+
+    ``facts`` are its metadata; with them and a payload `what_of` makes the same again.
+    """
+
+    topic: str
+    encoding: str
+    facts: tuple[tuple[str, str], ...]
+
+
+BYTES, JSON = "bytes", "json"
+"""Message encodings. No tool takes the first for something that it can read."""
+
+
+def stored(device: str, what: What) -> Stored:
+    """Say in which channel something stands."""
+    match what:
+        case Piece():
+            return Stored(device, BYTES, (("capture", "stream"),))
+        case Message(route):
+            facts = [("capture", "message"), ("source", route.source)]
+            if route.pattern is not None:
+                facts.append(("pattern", route.pattern))
+            if route.captures:
+                facts.append(("captures", json.dumps(list(route.captures))))
+            return Stored(f"{device}/{route.source}", BYTES, tuple(facts))
+        case Values():
+            return Stored(f"{device}/samples", JSON, (("capture", "samples"),))
+        case Event():
+            return Stored(f"{device}/events", JSON, (("capture", "events"),))
+
+
+def payload_of(what: What) -> bytes:
+    """Return what stands in the channel."""
+    match what:
+        case Piece(data):
+            return data
+        case Message(_, payload):
+            return payload
+        case Values(samples):
+            rows = [[s.field, s.value, int(s.quality.level), s.quality.reason, s.time_us]
+                    for s in samples]  # fmt: skip
+            return json.dumps({"samples": rows}).encode()
+        case Event(kind, reason, detail):
+            told = {"event": kind, "reason": reason, "detail": detail}
+            return json.dumps({key: text for key, text in told.items() if text}).encode()
+
+
+def what_of(facts: Mapping[str, str], payload: bytes) -> What:
+    """Make it again.
+
+    Raises:
+        ValueError, KeyError, TypeError: It is none of these.
+    """
+    kind = facts["capture"]
+    if kind == "stream":
+        return Piece(payload)
+    if kind == "message":
+        captures = tuple(json.loads(facts.get("captures", "[]")))
+        return Message(Route(facts["source"], facts.get("pattern"), captures), payload)
+    told = json.loads(payload)
+    if kind == "samples":
+        rows = told["samples"]
+        return Values(tuple(Sample(f, v, Quality(Level(q), r), t) for f, v, q, r, t in rows))
+    if kind == "events":
+        return Event(told["event"], told.get("reason", ""), told.get("detail", ""))
+    raise ValueError(f"unknown kind {kind}")

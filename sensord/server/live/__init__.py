@@ -1,0 +1,1 @@
+"""Live readings: groups of subscriptions at the tail of the log."""

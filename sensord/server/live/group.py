@@ -1,0 +1,338 @@
+"""Groups: sessions at the tail that asked for the same thing share one encoded frame.
+
+Theory of operation. A group is a sink of the bus: a record that its filters select is appended to
+``pending``. A flush encodes what is pending once and writes the same bytes to every member; the
+offset it reaches is the group's *boundary*. Members join and leave at boundaries only, so a cursor
+that stands at the boundary has had exactly what lies before it.
+
+Flush is adaptive: the first record after a quiet time leaves at the end of the loop's turn, and
+then a frame leaves every ``max_latency`` for as long as records come. That is a grid with room for
+one frame ahead of it: a source that speaks once a window is never made to wait by its jitter. The
+grid is a little narrower than the window, so that this room comes back when others have used it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple, Protocol
+
+from websockets.frames import Frame, Opcode
+
+from sensord.bus import Bus
+from sensord.model.readings import Channel, Record
+from sensord.server.live.thinning import Thinning, newest
+from sensord.server.past.frames import PastFrames
+from sensord.server.turns import Turns
+from sensord.wire.frames import Codec, Message
+from sensord.wire.messages import announcement
+from sensord.wire.requests.subscriptions import Options
+
+__all__ = [
+    "FRAME_BYTES",
+    "FRAME_READINGS",
+    "Group",
+    "Groups",
+    "Key",
+    "Member",
+    "announcements",
+    "frames",
+    "packet",
+]
+
+FRAME_READINGS = 4096
+"""Most readings in a frame: bounds what a session may hold beyond its mark, and the loop's turn."""
+
+FRAME_BYTES = 128 * 1024
+"""Frames are smaller than this, unless a single reading is larger."""
+
+MAX_PENDING = 4 * FRAME_READINGS
+"""Beyond this a group does not wait for its time: some 4 MiB."""
+
+NARROWER = 0.98
+"""The grid beside ``max_latency``: costs a fiftieth more frames, makes up for a frame in fifty.
+
+A source that speaks exactly once a window would else wait for ever once it waits, up to a window.
+"""
+
+ANNOUNCED_AT_ONCE = 512
+"""Most channels in an announcement: some 50 KiB."""
+
+
+def packet(codec: Codec, payload: bytes) -> bytes:
+    """Return a payload as a WebSocket message, ready to be written to any number of clients.
+
+    What a server sends is not masked and, without extensions, depends on nothing of the
+    connection; that is why the bytes can be shared.
+    """
+    opcode = Opcode.TEXT if codec.is_text else Opcode.BINARY
+    return Frame(opcode, payload).serialize(mask=False)
+
+
+def frames(
+    codec: Codec, stream: int, cursor: int | None, records: Sequence[Record]
+) -> Iterator[tuple[int | None, bytes]]:
+    """Encode records as data frames, each with its cursor; the last one has ``cursor``.
+
+    Frames of long texts are halved until they are small. Without records there is none.
+    """
+    for start in range(0, len(records), FRAME_READINGS):
+        part = records[start : start + FRAME_READINGS]
+        is_last = start + FRAME_READINGS >= len(records)
+        reached = cursor if is_last or cursor is None else part[-1].offset + 1
+        payload = codec.frame(stream, reached, part)
+        if len(payload) > FRAME_BYTES and len(part) > 1:
+            middle = len(part) // 2
+            between = None if cursor is None else part[middle].offset
+            yield from frames(codec, stream, between, part[:middle])
+            yield from frames(codec, stream, reached, part[middle:])
+        else:
+            yield reached, packet(codec, payload)
+
+
+def announcements(codec: Codec, channels: Sequence[Channel]) -> Iterator[bytes]:
+    """Encode ``channels`` messages."""
+    for start in range(0, len(channels), ANNOUNCED_AT_ONCE):
+        part = [announcement(channel) for channel in channels[start : start + ANNOUNCED_AT_ONCE]]
+        message: Message = {"op": "channels", "channels": part}
+        yield packet(codec, codec.message(message))
+
+
+class Key(NamedTuple):
+    """What the members of a group have in common.
+
+    ``twin`` tells apart equal subscriptions of one session: each is a stream of its own.
+    """
+
+    codec: Codec
+    topics: tuple[str, ...]
+    options: Options
+    twin: int = 0
+
+
+class Write(Protocol):
+    """Writes bytes to one client; never waits."""
+
+    def __call__(self, data: bytes, /) -> None:
+        """Write."""
+        ...
+
+
+class Member(Protocol):
+    """A subscription, as its group sees it."""
+
+    @property
+    def write(self) -> Write:
+        """Write bytes to its client."""
+        ...
+
+    def boundary(self, records: Sequence[Record]) -> None:
+        """Go on after a flush; told to those that wait for it.
+
+        ``records`` is all that was pending, before thinning: what the group sent lately is not
+        what this member was sent.
+        """
+        ...
+
+
+class Group:
+    """The subscriptions at the tail that share their frames."""
+
+    def __init__(self, key: Key, stream: int, bus: Bus, loop: asyncio.AbstractEventLoop) -> None:
+        self.key = key
+        self.stream = stream
+        self.users = 0
+        """Subscriptions that are members, or on their way to be, or lag behind."""
+        self.channels: list[Channel] = []
+        """The channels that the filters select, in the order in which they are announced."""
+        self.numbers: set[int] = set()
+        """Their numbers."""
+        self._codec = key.codec
+        self._bus = bus
+        self._loop = loop
+        # A period is a promise to send no more; a latency only one to send no later.
+        if key.options.period_s:
+            self._window_s, self._slack_s = key.options.period_s, 0.0
+        else:
+            self._window_s = NARROWER * key.options.max_latency_s
+            self._slack_s = key.options.max_latency_s
+        self._thinning = Thinning.of(key.options)
+        self._members: dict[Member, Write] = {}
+        self._writes: tuple[Write, ...] = ()
+        self._waiting: dict[Member, None] = {}
+        self._pending: list[Record] = []
+        self._append = self._pending.append
+        self._full_at = MAX_PENDING
+        self._made: tuple[int, int, Sequence[bytes]] = (0, 0, ())  # the announcements made last
+        self._announced = 0  # how many of `channels` the members were told of
+        self._reached = bus.log.tail
+        self._is_flushing = False
+        self._next_at = -float("inf")  # when the next frame would be due on the grid
+        self._timer: asyncio.Handle | None = None
+
+    def open(self) -> None:
+        """Begin to receive from the bus."""
+        for channel in self._bus.attach(self.key.topics, self):
+            self.selected(channel)
+
+    def close(self) -> None:
+        """Stop receiving from the bus."""
+        self._bus.detach(self.key.topics, self)
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    @property
+    def boundary(self) -> int:
+        """The offset up to which this group's frames reach."""
+        return self._reached if self._pending or self._is_flushing else self._bus.log.tail
+
+    def push(self, record: Record) -> None:
+        """Take a record of the bus."""
+        self._append(record)
+        if self._timer is None:
+            self._schedule()
+        elif len(self._pending) >= self._full_at:
+            self._relieve()
+
+    def selected(self, channel: Channel) -> None:
+        """Take a new channel."""
+        self.channels.append(channel)
+        self.numbers.add(channel.number)
+
+    def _schedule(self) -> None:
+        # Nothing was pending until now: all before the first pending record is covered.
+        self._reached = self._pending[0].offset
+        due = self._next_at - self._slack_s
+        if due <= self._loop.time():
+            self._timer = self._loop.call_soon(self.flush)
+        else:
+            self._timer = self._loop.call_at(due, self.flush)
+
+    def _relieve(self) -> None:
+        """Keep what is pending bounded, however long the period and however fast the readings."""
+        if self.key.options.period_s:
+            self._pending[:] = newest(self._pending)
+            # Events and very many channels are left: let twice as many come before the next try.
+            self._full_at = max(MAX_PENDING, 2 * len(self._pending))
+        if len(self._pending) >= MAX_PENDING:
+            # Not at once: whoever publishes is in the middle of the bus's list of sinks.
+            self._full_at = sys.maxsize
+            assert self._timer is not None, "something is pending"
+            self._timer.cancel()
+            self._timer = self._loop.call_soon(self.flush)
+
+    def flush(self) -> None:
+        """Send what is pending to every member; this makes a boundary."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        self._full_at = MAX_PENDING
+        self._next_at = max(self._next_at, self._loop.time()) + self._window_s
+        pending = records = self._pending
+        self._pending = []
+        self._append = self._pending.append
+        reached = self._bus.log.tail
+        if self._thinning is not None:
+            records = self._thinning.thin(pending)
+        if self._members and records:
+            # From here on: a member that an announcement makes leave has had none of these yet.
+            self._is_flushing = True
+            self._announce()
+            for cursor, data in frames(self._codec, self.stream, reached, records):
+                # Before writing: a member that a write makes leave has had this frame.
+                self._reached = reached if cursor is None else cursor
+                for write in self._writes:
+                    write(data)
+            self._is_flushing = False
+        self._reached = self._pending[0].offset if self._pending else reached
+        waiting, self._waiting = self._waiting, {}
+        for member in waiting:
+            member.boundary(pending)
+
+    def announcements(self, start: int) -> Sequence[bytes]:
+        """Encode what is to be told of the channels from a place in `channels` on.
+
+        Those that come together are told the same: it is encoded once.
+        """
+        count = len(self.channels)
+        if self._made[:2] != (start, count):
+            made = tuple(announcements(self._codec, self.channels[start:]))
+            self._made = (start, count, made)
+        return self._made[2]
+
+    def _announce(self) -> None:
+        if self._announced < len(self.channels):
+            for data in announcements(self._codec, self.channels[self._announced :]):
+                for write in self._writes:
+                    write(data)
+            self._announced = len(self.channels)
+
+    def wait(self, member: Member) -> None:
+        """Have `Member.boundary` called at the next flush."""
+        self._waiting[member] = None
+
+    def join(self, member: Member) -> None:
+        """Make ``member`` receive from here on.
+
+        Its cursor stands at the boundary and it was told of all ``channels``.
+        """
+        self._announce()
+        # What was sent to the others is no reason to withhold anything from the newcomer.
+        self._thinning = Thinning.of(self.key.options)
+        self._members[member] = member.write
+        self._writes = tuple(self._members.values())
+
+    def leave(self, member: Member) -> tuple[int, int]:
+        """Take ``member`` out.
+
+        Return the offset up to which it was served, and how many channels it was told of.
+        """
+        self._waiting.pop(member, None)
+        if self._members.pop(member, None) is not None:
+            self._writes = tuple(self._members.values())
+        return self.boundary, self._announced
+
+
+class Groups:
+    """All groups, by what their members have in common, and the numbers of all streams."""
+
+    def __init__(self, bus: Bus, loop: asyncio.AbstractEventLoop) -> None:
+        self._bus = bus
+        self._loop = loop
+        self.turns = Turns(loop)
+        """For those that are behind their group."""
+        self.past = PastFrames()
+        """What is made for them."""
+        self._groups: dict[Key, Group] = {}
+        self._streams = 0
+
+    def __len__(self) -> int:
+        return len(self._groups)
+
+    def flush(self) -> None:
+        """Send everything that is pending."""
+        for group in tuple(self._groups.values()):
+            group.flush()
+
+    def next_stream(self) -> int:
+        """Return a stream number that was never used before."""
+        self._streams += 1
+        return self._streams
+
+    def enter(self, key: Key) -> Group:
+        """Return the group of this key for one more user; makes it."""
+        group = self._groups.get(key)
+        if group is None:
+            group = self._groups[key] = Group(key, self.next_stream(), self._bus, self._loop)
+            group.open()
+        group.users += 1
+        return group
+
+    def release(self, group: Group) -> None:
+        """Let go of a group; without users it is closed."""
+        group.users -= 1
+        if not group.users:
+            group.close()
+            del self._groups[group.key]

@@ -1,0 +1,1 @@
+"""Requests that stay open: their turns, flow control and answers in parts."""

@@ -1,0 +1,103 @@
+"""A session as the requests see it, and an open request as its session sees it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Mapping
+from typing import Protocol
+
+from sensord.server.live.group import Write
+from sensord.server.shared import Shared
+from sensord.sharing.identity import Identity
+from sensord.wire.frames import Codec, Message
+
+__all__ = ["Caller", "Ongoing"]
+
+
+class Ongoing(Protocol):
+    """A request that is answered in several messages and stays open until ``end``."""
+
+    @property
+    def lost(self) -> Counter[str]:
+        """The loss ledger: by topic, the readings named in its gaps."""
+        ...
+
+    def clogged(self) -> None:
+        """Learn that the client does not read fast enough: write no more than must be."""
+        ...
+
+    def unclogged(self) -> None:
+        """Learn that the client reads again."""
+        ...
+
+    def close(self) -> None:
+        """Let everything go; nothing more is written."""
+        ...
+
+
+class Caller(Protocol):
+    """The session that asks."""
+
+    name: str
+    codec: Codec
+    shared: Shared
+
+    @property
+    def identity(self) -> Identity:
+        """Who asks."""
+        ...
+
+    @property
+    def write(self) -> Write:
+        """Write bytes to the client."""
+        ...
+
+    @property
+    def is_clogged(self) -> bool:
+        """Whether the unsent bytes are above the mark."""
+        ...
+
+    @property
+    def ongoing(self) -> Mapping[int, Ongoing]:
+        """Its open requests, by their ids."""
+        ...
+
+    def tell(self, message: Message) -> None:
+        """Send a control message."""
+        ...
+
+    def result(self, number: int, /, **fields: object) -> None:
+        """Answer a request."""
+        ...
+
+    def keep(self, number: int, request: Ongoing, *, is_counted: bool = True) -> None:
+        """Keep a request open, until `end`; not counted are those that have a bound of their own.
+
+        Raises:
+            ProtocolError: There are too many.
+        """
+        ...
+
+    def check_room(self) -> None:
+        """Say whether another request can be kept open, before anything is done for it.
+
+        Raises:
+            ProtocolError: There are too many.
+        """
+        ...
+
+    def end(self, number: int, /, **fields: object) -> None:
+        """Close an open request and say that it is over."""
+        ...
+
+    def settle(self, number: int, answer: Message) -> None:
+        """Answer a request that was kept open until now, and close it."""
+        ...
+
+    def watching(self) -> None:
+        """Learn that what it watches has changed, so that others see it."""
+        ...
+
+    def guard(self, act: Callable[..., None], *args: object) -> None:
+        """Call ``act``; what it raises ends this session and nothing else."""
+        ...

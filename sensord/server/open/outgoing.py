@@ -1,0 +1,69 @@
+"""What a request has ready to be sent: packets made one by one, none while its client clogs.
+
+Packets are made when they are sent, so that no turn of the loop makes many.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator
+from typing import Protocol
+
+from sensord.server.live.group import Write, packet
+from sensord.wire.frames import Codec, Message
+
+__all__ = ["Client", "Outgoing"]
+
+
+class Client(Protocol):
+    """The session that is written to."""
+
+    codec: Codec
+
+    @property
+    def write(self) -> Write:
+        """Write bytes to the client."""
+        ...
+
+    @property
+    def is_clogged(self) -> bool:
+        """Whether the unsent bytes are above the mark."""
+        ...
+
+
+class Outgoing:
+    """Packets that are to be sent in this order before anything else of a request."""
+
+    def __init__(self, client: Client) -> None:
+        self._client = client
+        self._waiting: deque[Iterator[bytes]] = deque()
+
+    def __bool__(self) -> bool:
+        """Tell whether something may be left to send."""
+        return bool(self._waiting)
+
+    def add(self, packets: Iterator[bytes]) -> None:
+        """Take packets that are made when they are sent."""
+        self._waiting.append(packets)
+
+    def tell(self, message: Message) -> None:
+        """Take a control message."""
+        codec = self._client.codec
+        self.add(iter((packet(codec, codec.message(message)),)))
+
+    def squeeze(self) -> None:
+        """Make all packets now: they are a hundredth of the readings that they are made of."""
+        made = [data for packets in self._waiting for data in packets]
+        self._waiting.clear()
+        if made:
+            self._waiting.append(iter(made))
+
+    def send(self, most: int) -> None:
+        """Send up to ``most`` packets, fewer if there are none left or the client clogs."""
+        while self._waiting and most and not self._client.is_clogged:
+            data = next(self._waiting[0], None)
+            if data is None:
+                self._waiting.popleft()
+            else:
+                self._client.write(data)
+                most -= 1

@@ -1,0 +1,1 @@
+"""Past readings: histories, summaries and replays on a session's request."""

@@ -1,0 +1,45 @@
+"""A history: the readings of a stretch of the log, on a private stream."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from sensord.model.readings import Record
+from sensord.server.live.group import frames
+from sensord.server.open.caller import Caller
+from sensord.server.past.stretch import Past
+from sensord.wire.messages import Phase, phase_change
+
+__all__ = ["History"]
+
+
+class History(Past):
+    """An open request for readings of the past."""
+
+    def __init__(
+        self, number: int, caller: Caller, topics: tuple[str, ...], limit: int | None
+    ) -> None:
+        super().__init__(number, caller, topics)
+        self._left = limit
+
+    def _began(self) -> None:
+        # Where a time is in the journal is found by reading.
+        place = None if self._cursor.since_us is not None else self._cursor.offset
+        told = phase_change(self._number, self.stream, Phase.CATCHING_UP, place)
+        self._outgoing.tell(told)
+
+    def _take(self, records: Sequence[Record], stop: int) -> None:
+        if self._left is not None:
+            if len(records) >= self._left:
+                records = records[: self._left]
+                stop = records[-1].offset + 1
+                self._finish(stop, is_complete=False)
+            self._left -= len(records)
+        # A dictionary keeps their order, which a set would not.
+        self._announce(list({record.channel: None for record in records}))
+        encoded = frames(self._caller.codec, self.stream, stop, records)
+        self._outgoing.add(data for _, data in encoded)
+
+    def _reached(self) -> None:
+        self._finish(self._place, is_complete=True)
+        self._come_back()

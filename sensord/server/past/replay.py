@@ -1,0 +1,287 @@
+"""A replay: one client's cursor on the past, with a pace.
+
+Theory of operation. A replay has a clock of its own, which stands for a time of the log. `_anchor`
+says where it stood when: a reading is due when the clock reaches the time at which it was logged.
+Readings are read ahead in bounded pieces; what is due leaves in one frame, and a timer waits for
+the next. Pausing, another speed and a client that clogs each set a new anchor, so that nothing is
+ever due all at once because time went by meanwhile.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter, deque
+from typing import NamedTuple
+
+from sensord.log import Cursor, Missed, Piece
+from sensord.model.readings import Position, Record
+from sensord.server.live.group import FRAME_READINGS, announcements, frames
+from sensord.server.open.caller import Caller
+from sensord.wire.messages import Phase, gap, phase_change
+from sensord.wire.places import Ago, Place, Since
+
+__all__ = ["Replay"]
+
+AHEAD = FRAME_READINGS
+"""With fewer readings than this read ahead, the next piece is asked for."""
+
+WINDOW_S = 0.02
+"""Frames leave no closer than this, as those of live readings by default."""
+
+
+class _Anchor(NamedTuple):
+    """Where the clock of the replay stood at a time of the loop."""
+
+    loop_s: float
+    log_us: int
+
+
+class Replay:
+    """One client's cursor on the past, with a pace."""
+
+    def __init__(
+        self, number: int, caller: Caller, topics: tuple[str, ...], speed: float, *, is_paused: bool
+    ) -> None:
+        self.lost: Counter[str] = Counter()
+        """The loss ledger: by topic, the readings named in gaps."""
+        self.stream = caller.shared.groups.next_stream()
+        self._number = number
+        self._caller = caller
+        self._topics = topics
+        self._speed = speed
+        self._is_paused = is_paused
+        shared = caller.shared
+        self._bus = shared.bus
+        self._loop = shared.loop
+        self._channels = {channel.number: channel for channel in shared.bus.select(topics)}
+        log = shared.bus.log
+        self._stop = log.tail
+        self._cursor = Cursor(log, shared.archive, topics, self._channels.keys(), log.tail)
+        self._ahead: deque[Record | Missed] = deque()
+        self._anchor: _Anchor | None = None  # set by the first reading
+        self._last_us: int | None = None  # when the last reading that was due was logged
+        self._steps = 0  # readings that are due whatever the clock says
+        self._told_channels: set[int] = set()
+        self._timer: asyncio.Handle | None = None
+        self._is_held = False  # the client clogs
+        self._is_going = False
+        self._is_closed = False
+
+    # -- what the client asks ----------------------------------------------------------------------
+
+    def begin(self, start: Place, stop: Place | None) -> None:
+        """Begin; the request has been answered."""
+        match stop:
+            case Position():
+                self._stop = min(stop.offset, self._stop)
+            case Since() | Ago():
+                self._cursor.until(stop.at_us(self._bus.now_us()))
+        self._go_to(start)
+
+    def pause(self) -> None:
+        """Hold the clock."""
+        self._hold()
+        self._tell_phase()
+        self._go_on()
+
+    def go(self, speed: float | None) -> None:
+        """Let the clock run."""
+        self._anchor = self._now()
+        self._speed = speed or self._speed
+        self._is_paused = False
+        self._tell_phase()
+        self._go_on()
+
+    def step(self, count: int) -> None:
+        """Send the next readings, whatever the clock says."""
+        if not self._is_paused:
+            self._hold()
+            self._tell_phase()
+        self._steps += count
+        self._go_on()
+
+    def seek(self, place: Place) -> None:
+        """Go on from another place."""
+        self._cursor = self._cursor.selecting(self._topics, self._channels.keys())
+        self._cursor.since_us = None
+        self._ahead.clear()
+        self._anchor = self._last_us = None
+        self._steps = 0
+        self.stream = self._caller.shared.groups.next_stream()
+        self._go_to(place)
+
+    # -- what the session tells --------------------------------------------------------------------
+
+    def clogged(self) -> None:
+        """Stop the clock: the client does not read fast enough."""
+        self._anchor = self._now()
+        self._is_held = True
+
+    def unclogged(self) -> None:
+        """Let the clock go on."""
+        self._is_held = False
+        if self._anchor is not None:
+            self._anchor = _Anchor(self._loop.time(), self._anchor.log_us)
+        self._go_on()
+
+    def close(self) -> None:
+        """Send no more."""
+        self._is_closed = True
+        self._cancel_timer()
+
+    # -- the clock ---------------------------------------------------------------------------------
+
+    def _now(self) -> _Anchor | None:
+        """Return where the replay's clock stands now, if it has begun."""
+        now_s, anchor = self._loop.time(), self._anchor
+        if anchor is None or self._is_paused or self._is_held:
+            return anchor and _Anchor(now_s, anchor.log_us)
+        passed_us = round((now_s - anchor.loop_s) * self._speed * 1e6)
+        return _Anchor(now_s, anchor.log_us + passed_us)
+
+    def _hold(self) -> None:
+        self._anchor = self._now()
+        self._is_paused = True
+        self._steps = 0
+
+    def _is_due(self, record: Record) -> bool:
+        """Tell whether a reading is due; if so, it is sent."""
+        is_step = self._steps > 0
+        if is_step:
+            self._steps -= 1
+        elif self._is_paused:
+            return False
+        is_back = self._last_us is not None and record.log_us < self._last_us
+        now = self._now()
+        if is_step or is_back or now is None:
+            # The first one, and one of a clock that was set back, cost no time.
+            self._anchor = _Anchor(self._loop.time(), record.log_us)
+        elif record.log_us > now.log_us:
+            return False
+        self._last_us = record.log_us
+        return True
+
+    def _wait_s(self, record: Record) -> float:
+        now = self._now()
+        return 0.0 if now is None else (record.log_us - now.log_us) / 1e6 / self._speed
+
+    # -- going on ----------------------------------------------------------------------------------
+
+    def _go_to(self, place: Place) -> None:
+        gone: int | None = None
+        if isinstance(place, Position):
+            self._cursor.offset = min(place.offset, self._stop)
+        else:
+            gone = self._cursor.since(place.at_us(self._bus.now_us()))
+        self._tell_phase()
+        if gone is not None:
+            self._tell_gap(None, gone, "expired", None, "")
+        self._go_on()
+
+    def _go_on(self) -> None:
+        """Send what is due, read ahead, and wait for what comes next."""
+        self._cancel_timer()
+        if self._is_stopped():
+            return
+        self._is_going = True
+        sent = self._send_due()
+        self._read_ahead()
+        self._is_going = False
+        if self._is_stopped():
+            return
+        if self._ahead:
+            head = self._ahead[0]
+            if isinstance(head, Missed) or sent == FRAME_READINGS or self._steps:
+                self._come_back(0.0)
+            elif not self._is_paused:
+                self._come_back(max(self._wait_s(head), WINDOW_S if sent else 0.0))
+        elif self._cursor.offset < self._stop:
+            if not self._cursor.is_reading:
+                self._come_back(0.0)
+        elif not self._is_paused:
+            self._caller.end(self._number)
+
+    def _is_stopped(self) -> bool:
+        return self._is_closed or self._caller.is_clogged
+
+    def _come_back(self, delay_s: float) -> None:
+        if delay_s > 0.0:
+            self._timer = self._loop.call_later(delay_s, self._caller.guard, self._go_on)
+        else:
+            self._timer = self._loop.call_soon(self._caller.guard, self._go_on)
+
+    def _cancel_timer(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _read_ahead(self) -> None:
+        cursor = self._cursor
+        if not cursor.is_reading and len(self._ahead) < AHEAD and cursor.offset < self._stop:
+            cursor.read(self._stop, lambda piece: self._caller.guard(self._got, cursor, piece))
+
+    def _got(self, cursor: Cursor, piece: Piece) -> None:
+        if cursor is not self._cursor or self._is_closed:
+            return  # it was sought elsewhere while the disk was read
+        records = piece.records
+        for missed in piece.missed:
+            self._ahead += [record for record in records if record.offset < missed.start]
+            records = [record for record in records if record.offset >= missed.start]
+            self._ahead.append(missed)
+        self._ahead += records
+        if not self._is_going:
+            self._go_on()
+
+    # -- sending -----------------------------------------------------------------------------------
+
+    def _send_due(self) -> int:
+        """Send a gap, or the readings before the next one that are due; return how many."""
+        if self._ahead and isinstance(self._ahead[0], Missed):
+            self._skip(self._ahead[0])
+            self._ahead.popleft()
+        records: list[Record] = []
+        while self._ahead and len(records) < FRAME_READINGS:
+            head = self._ahead[0]
+            if isinstance(head, Missed) or not self._is_due(head):
+                break
+            records.append(head)
+            self._ahead.popleft()
+        if records:
+            self._send(records)
+        return len(records)
+
+    def _send(self, records: list[Record]) -> None:
+        codec, write = self._caller.codec, self._caller.write
+        new = {record.channel.number: record.channel for record in records}
+        untold = [c for number, c in new.items() if number not in self._told_channels]
+        for data in announcements(codec, untold):
+            write(data)
+        self._told_channels |= new.keys()
+        for _, data in frames(codec, self.stream, records[-1].offset + 1, records):
+            write(data)
+
+    def _skip(self, missed: Missed) -> None:
+        lost = missed.lost(self._channels.values())
+        if lost is None or lost:
+            self._tell_gap(missed.start, missed.stop, missed.reason, lost, missed.detail)
+
+    def _tell_phase(self) -> None:
+        phase = Phase.PAUSED if self._is_paused else Phase.REPLAYING
+        # Where a time is in the journal is found by reading: nobody could go on from here.
+        is_sought = self._cursor.since_us is not None and not self._ahead
+        cursor = None if is_sought else self._place()
+        self._caller.tell(phase_change(self._number, self.stream, phase, cursor))
+
+    def _place(self) -> int:
+        """Return the offset behind what was sent."""
+        if not self._ahead:
+            return self._cursor.offset
+        head = self._ahead[0]
+        return head.start if isinstance(head, Missed) else head.offset
+
+    def _tell_gap(
+        self, start: int | None, stop: int, reason: str, lost: Counter[str] | None, detail: str
+    ) -> None:
+        if lost is not None:
+            self.lost.update(lost)
+        self._caller.tell(gap(self._number, self.stream, start, stop, reason, lost, detail))

@@ -1,0 +1,72 @@
+"""What clients share with each other: presence first, the rest builds on it."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import secrets
+from dataclasses import dataclass
+from typing import Self
+
+from sensord.bus import Bus
+from sensord.config.tree import Clients
+from sensord.sharing.audit import Audit
+from sensord.sharing.identity import Issuer
+from sensord.sharing.post import Post, PostOptions
+from sensord.sharing.presence import Presence
+from sensord.sharing.publications import Publishing
+from sensord.sharing.state import State
+from sensord.sharing.store import Store
+
+__all__ = ["Sharing"]
+
+QUIET = Clients(presence=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Sharing:
+    """The parts, built in order."""
+
+    audit: Audit
+    store: Store
+    presence: Presence
+    post: Post
+    publishing: Publishing
+    state: State
+
+    @classmethod
+    def build(
+        cls, bus: Bus, store: Store, loop: asyncio.AbstractEventLoop, options: Clients
+    ) -> Self:
+        """Build them over a bus and a store."""
+        audit = Audit(bus)
+        issuer = Issuer(_secret(store))
+        presence = Presence(
+            bus, audit, issuer, store, loop, options.grace, is_published=options.presence
+        )
+        kept = PostOptions(options.inbox_messages, options.inbox_bytes, options.inbox_age)
+        post = Post(bus, presence, store, audit, loop, kept)
+        publishing = Publishing(bus, audit, presence, options.topics, options.max_topics)
+        state = State(bus, audit, store, options.max_state)
+        return cls(audit, store, presence, post, publishing, state)
+
+    @classmethod
+    def quiet(cls, bus: Bus, loop: asyncio.AbstractEventLoop) -> Self:
+        """Build them so that they publish nothing by themselves and keep nothing."""
+        return cls.build(bus, Store(None, loop), loop, QUIET)
+
+    def close(self) -> None:
+        """Stop all timers and bring to the disk what waits."""
+        self.post.close()
+        self.presence.close()
+        self.store.close()
+
+
+def _secret(store: Store) -> bytes:
+    """Return what the server signs clients' keys with; made once."""
+    found = store.load("secret").get("keys")
+    if isinstance(found, str) and re.fullmatch("[0-9a-f]{64}", found):
+        return bytes.fromhex(found)
+    made = secrets.token_bytes(32)
+    store.put("secret", "keys", made.hex())
+    return made

@@ -1,0 +1,230 @@
+"""Recording: the journal as the rest of the daemon sees it.
+
+Opens the journal at start, says where the log goes on and what was last read of each device; tells
+how it fares under ``$sys/journal``. A journal that cannot be used is no reason not to stream.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import secrets
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import replace
+from pathlib import Path
+
+from sensord.bus import Bus
+from sensord.errors import JournalBusyError, JournalError
+from sensord.log import Archive, Log
+from sensord.log.journal import (
+    MEASURED_US,
+    Described,
+    Options,
+    Recovery,
+    Statistics,
+    WearMeter,
+    first_offset,
+)
+from sensord.log.recorder import Recorder
+from sensord.model.clocks import Clock
+from sensord.model.readings import (
+    Level,
+    Metadata,
+    Quality,
+    Reading,
+    Reason,
+    Record,
+    Value,
+    ValueType,
+)
+
+__all__ = ["JournalStatus", "folder_of", "open_archive", "open_log", "record", "restore_last"]
+
+log = logging.getLogger("sensord.journal")
+
+RESTORE_S = 0.2
+"""The start waits for it: what stands further back than can be read meanwhile is not known.
+
+Chunks that hold none of the readings looked for cost nothing: millions of readings are passed."""
+
+STATUS_US = 60 * 1_000_000
+"""The status is itself recorded, so it is told seldom, unless something changes."""
+
+
+def folder_of(options: Options, environment: Mapping[str, str], *, is_root: bool) -> Path:
+    """Return where the journal is: where the configuration says, else where state belongs."""
+    if options.folder:
+        return Path(options.folder)
+    if state := environment.get("STATE_DIRECTORY"):  # set by systemd for StateDirectory=
+        return Path(state.partition(":")[0]) / "journal"
+    if is_root:
+        return Path("/var/lib/sensord/journal")
+    home = environment.get("XDG_STATE_HOME") or f"{environment.get('HOME', '.')}/.local/state"
+    return Path(home) / "sensord" / "journal"
+
+
+async def open_log(
+    options: Options, ring: int, clock: Clock
+) -> tuple[Log, Recorder | None, Recovery | None]:
+    """Open the journal and return the log that goes on where it ended.
+
+    Without a recovery the journal could not be opened: the log is in memory only, and `record`
+    tries again. Without a recorder there is to be none.
+
+    Raises:
+        JournalBusyError: Another process writes it.
+    """
+    if options.enabled:
+        folder = folder_of(options, os.environ, is_root=os.geteuid() == 0)
+        recorder = Recorder(replace(options, folder=str(folder)), clock)
+        try:
+            recovery = await recorder.open()
+        except JournalBusyError:
+            # Not for the disk to heal: started as it is, this daemon would never record.
+            raise
+        except JournalError as exc:
+            log.error("not recording", extra={"reason": str(exc)})
+            first = first_offset(clock.wall_us())
+            return Log(secrets.token_hex(8), ring, first), recorder, None
+        log.info("recording", extra={"folder": str(folder), "epoch": recovery.epoch})
+        epoch, first = recovery.epoch, recovery.next_offset
+        return Log(epoch, ring, first, recovery.epochs), recorder, recovery
+    return Log(secrets.token_hex(8), ring), None, None
+
+
+def open_archive(
+    recorder: Recorder | None, recovery: Recovery | None, bus: Bus, loop: asyncio.AbstractEventLoop
+) -> Archive | None:
+    """Return what reads the journal; empty as long as that is not open."""
+    if recorder is None:
+        return None
+    archive = Archive(bus.described, loop)
+    if recovery is not None:
+        _restore_channels(bus, recovery)
+        archive.open(recorder.writer)
+    return archive
+
+
+def _restore_channels(bus: Bus, recovery: Recovery) -> None:
+    """Make the bus know the channels of old readings, so that they can be read and selected."""
+    # The newest of a topic's comes first, for that one has the topic.
+    for topic, metadata in reversed(recovery.channels):
+        bus.restore(topic, metadata)
+
+
+async def restore_last(
+    bus: Bus, archive: Archive | None, devices: Collection[str], clock: Clock
+) -> None:
+    """Know the devices' last readings of before the start, until each device has spoken.
+
+    They are read, not published: nothing new was learned.
+    """
+    if archive is None:
+        return
+    # Of channels that are no device's, whoever they belong to knows what still holds.
+    wanted = [
+        Described(channel.topic, channel.metadata)
+        for channel in bus.select(["#"])
+        if channel.metadata.device in devices and bus.find(channel.topic) is channel
+    ]
+    if not wanted:
+        return
+    found = await archive.newest(wanted, RESTORE_S)
+    for record in found:
+        bus.remember(_from_before(record, clock.wall_us()))
+    log.info("last values restored", extra={"channels": len(found), "of": len(wanted)})
+
+
+def _from_before(record: Record, now_us: int) -> Record:
+    """Say of a state that nobody knows whether it still is; an event happened, whatever came after.
+
+    What was bad or uncertain keeps its reason: that is no better now.
+    """
+    reading = record.reading
+    if record.channel.is_event:
+        return record
+    if reading.quality.level is Level.GOOD:
+        reading = reading._replace(quality=Quality(Level.UNCERTAIN, Reason.STALE))
+    return record._replace(log_us=now_us, reading=reading._replace(restates=True))
+
+
+async def record(
+    recorder: Recorder | None,
+    archive: Archive | None,
+    bus: Bus,
+    clock: Clock,
+    on_renewal: Callable[[], None],
+) -> None:
+    """Carry the log to the journal until cancelled, and tell how that fares.
+
+    ``on_renewal`` is told when the log goes on under another epoch.
+    """
+    status = JournalStatus(bus, clock)
+    if recorder is None or archive is None:
+        status.tell(None)
+        return
+
+    def tell() -> None:
+        status.tell(recorder.statistics())
+
+    if recorder.is_open:
+        tell()
+    else:
+        epoch = bus.log.epoch
+        recovery = await recorder.join(bus.log, tell)
+        log.info("recording", extra={"folder": recorder.options.folder, "epoch": bus.log.epoch})
+        _restore_channels(bus, recovery)
+        archive.open(recorder.writer)
+        if bus.log.epoch != epoch:
+            on_renewal()
+    await recorder.run(bus.log, tell, on_renewal)
+
+
+class JournalStatus:
+    """Tells how the journal fares under ``$sys/journal``."""
+
+    def __init__(self, bus: Bus, clock: Clock) -> None:
+        self._bus = bus
+        self._clock = clock
+        self._channel = bus.channel(
+            "$sys/journal", Metadata(ValueType.JSON, description="how recording fares")
+        )
+        self._told_us = -STATUS_US
+        self._told = ("", "")
+        self._meter = WearMeter()
+
+    def tell(self, statistics: Statistics | None) -> None:
+        """Tell it, if something changed or it was not told for a while."""
+        state = "off" if statistics is None else statistics.state.value
+        told = (state, "" if statistics is None else statistics.reason)
+        now_us = self._clock.monotonic_us()
+        if told == self._told and now_us - self._told_us < STATUS_US:
+            return
+        self._told, self._told_us = told, now_us
+        value: dict[str, Value] = {"state": state}
+        if statistics is not None:
+            value |= {
+                "reason": statistics.reason,
+                "oldest_offset": statistics.oldest_offset,
+                "committed_offset": statistics.committed_offset,
+                "recorded": statistics.recorded,
+                "dropped": statistics.dropped,
+                "segments": statistics.segments,
+                "used_bytes": statistics.used_bytes,
+                "written_bytes": statistics.written_bytes,
+            }
+            value |= self._wear(statistics, now_us)
+        self._bus.publish(self._channel, Reading(self._clock.wall_us(), value))
+
+    def _wear(self, statistics: Statistics, now_us: int) -> dict[str, Value]:
+        """Tell how much is written in a day, once it has been measured for long enough."""
+        value: dict[str, Value] = {"measured_s": statistics.elapsed_us // 1_000_000}
+        wear, per_day = self._meter.measure(statistics.disk, now_us)
+        if wear is not None:
+            value["disk_bytes"] = wear.size_bytes
+        if statistics.elapsed_us >= MEASURED_US:
+            value["written_per_day"] = int(statistics.written_per_day)
+        if per_day is not None:
+            value["disk_written_per_day"] = per_day
+        return value

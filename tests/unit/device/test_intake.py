@@ -1,0 +1,444 @@
+"""A device's bytes become readings on the bus."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sensord.bus import Bus
+from sensord.config.tree import ChannelRules, Device
+from sensord.decode import json_paths, key_value
+from sensord.decode.base import Decoded, Decoder, Fault, Sample
+from sensord.decode.framing import Config as Framing
+from sensord.decode.framing import LineFramer
+from sensord.device.intake import DEVICE, Intake, Route
+from sensord.device.policy import Policy
+from sensord.log import Log
+from sensord.model.readings import (
+    GOOD,
+    Kind,
+    Level,
+    Metadata,
+    Quality,
+    Reading,
+    Reason,
+    Record,
+    Value,
+    ValueType,
+)
+from tests.unit.decode.streams import cut_points, pieces
+from tests.unit.manual import START_US, ManualClock
+
+S = 1_000_000
+
+GONE = Quality(Level.BAD, Reason.DISCONNECTED)
+
+
+def device(**more: Any) -> Device:
+    plain = Device(
+        name="boiler",
+        reader="serial",
+        reader_config=None,
+        decoder="key_value",
+        decoder_config=None,
+        framing=Framing(),
+        topic="{device}/{field}",
+        description="",
+        publish=Policy(),
+        max_channels=1000,
+        channels={},
+    )
+    return replace(plain, **more)
+
+
+@dataclass
+class Scene:
+    """An intake with the bus behind it."""
+
+    config: Device = field(default_factory=device)
+    decoder: Decoder | None = field(default_factory=lambda: key_value.Decoder(key_value.Config()))
+
+    def __post_init__(self) -> None:
+        self.clock = ManualClock()
+        self.bus = Bus(Log("e1", 100_000), self.clock)
+        self.faults: list[Fault] = []
+        framer = LineFramer(self.config.framing)
+        self.intake = Intake(self.config, framer, self.decoder, self.bus, self.faults.append)
+
+    def line(self, text: str, *, at_s: float = 0) -> None:
+        now_us = int(at_s * S)
+        self.clock.now_wall_us = START_US + now_us
+        self.intake.data(text.encode() + b"\n", now_us, START_US + now_us)
+
+    @property
+    def fields(self) -> dict[tuple[str, str], Any]:
+        """All that the intake remembers, by source and field."""
+        taps = self.intake._taps
+        assert all(taps.values()), "a source without fields is not remembered"
+        return {(source, name): tap for source in taps for name, tap in taps[source].items()}
+
+    def samples(self, *told: Sample, route: Route = DEVICE, at_s: float = 0) -> None:
+        now_us = int(at_s * S)
+        self.intake.samples(route, told, now_us, START_US + now_us)
+
+    def due(self) -> int | None:
+        """Ask anew when something is due."""
+        return self.intake.due_us
+
+    @property
+    def records(self) -> list[Record]:
+        return [r for piece in self.bus.log.read(0, self.bus.log.tail) for r in piece]
+
+    @property
+    def told(self) -> list[tuple[str, Value]]:
+        return [(r.channel.topic, r.reading.value) for r in self.records]
+
+
+# -- from bytes to readings ------------------------------------------------------------------------
+
+
+def test_a_line_becomes_readings_with_the_time_of_its_arrival() -> None:
+    """One for each field, under the device's topic."""
+    scene = Scene()
+    scene.line("temp=21.5;hum=40", at_s=7)
+    at_us = START_US + 7 * S
+    assert scene.told == [("boiler/temp", 21.5), ("boiler/hum", 40.0)]
+    assert [record.reading.time_us for record in scene.records] == [at_us, at_us]
+    assert [record.log_us for record in scene.records] == [at_us, at_us]
+
+
+def test_the_time_that_a_device_tells_counts() -> None:
+    """That of arrival stands in the log."""
+    scene = Scene()
+    scene.samples(Sample("t", 1.0, GOOD, 123), at_s=7)
+    (record,) = scene.records
+    assert (record.reading.time_us, record.log_us) == (123, START_US + 7 * S)
+
+
+def test_what_went_through_is_counted() -> None:
+    """Messages, samples, readings, and faults by their reason."""
+    scene = Scene()
+    scene.line("temp=1")
+    scene.line("temp=1")
+    scene.line("temp=2;hum=1")
+    scene.line("nonsense")
+    totals = scene.intake.totals
+    assert (totals.messages, totals.samples, totals.readings) == (4, 4, 3)
+    assert totals.faults == {"bad pair": 1}
+    assert [fault.excerpt for fault in scene.faults] == [b"nonsense"]
+
+
+def test_what_the_framer_throws_away_is_a_fault_too() -> None:
+    """A line without an end is told once."""
+    scene = Scene(device(framing=Framing(max_bytes=8)))
+    scene.line("x" * 50)
+    assert scene.intake.totals.faults == {"line too long": 1}
+
+
+def test_a_reset_forgets_half_a_line() -> None:
+    """What comes after an interruption is not glued to what came before."""
+    scene = Scene()
+    scene.intake.data(b"temp=2", 0, 0)
+    scene.intake.reset()
+    scene.line("temp=1")
+    assert scene.told == [("boiler/temp", 1.0)]
+
+
+def test_without_a_decoder_messages_are_only_counted() -> None:
+    """The samples come ready-made."""
+    scene = Scene(decoder=None)
+    scene.line("temp=1")
+    scene.samples(Sample("t", True))
+    assert scene.intake.totals.messages == 1
+    assert scene.told == [("boiler/t", True)]
+
+
+tokens = st.sampled_from(
+    [b"a=1", b"a=2", b"b=x", b"=", b";", b"\n", b"\r\n", b"\xff", b"c=1e999", b"{", b"\x00", b"d="]
+)
+
+
+@given(st.lists(tokens, max_size=60).map(b"".join), cut_points)
+def test_any_cut_of_a_stream_gives_the_same_readings(stream: bytes, points: list[int]) -> None:
+    """And the same faults."""
+    whole, cut = Scene(), Scene()
+    whole.intake.data(stream, 0, START_US)
+    for piece in pieces(stream, points):
+        cut.intake.data(piece, 0, START_US)
+    assert cut.told == whole.told
+    assert cut.faults == whole.faults
+    assert cut.intake.totals == whole.intake.totals
+
+
+@given(st.lists(st.binary(max_size=20), max_size=20))
+def test_no_bytes_raise_and_none_fill_the_bus(parts: list[bytes]) -> None:
+    """Whatever a broken device sends, under whatever decoder."""
+    for decoder in (None, json_paths.Decoder(json_paths.Config())):
+        scene = Scene(device(max_channels=3), decoder=decoder)
+        for part in parts:
+            scene.intake.data(part + b"\n", 0, START_US)
+            scene.intake.data(b'{"%b": 1}\n' % part[:3], 0, START_US)
+        assert len(scene.bus.select(["#"])) <= 3
+
+
+# -- channels --------------------------------------------------------------------------------------
+
+
+class Telling:
+    """A decoder that says something of its fields."""
+
+    def __init__(self, **told: Metadata) -> None:
+        self._told = told
+
+    def decode(self, message: bytes) -> Decoded:
+        return Decoded([], [Fault("not used", message)])
+
+    def metadata(self, field: str) -> Metadata | None:
+        return self._told.get(field)
+
+
+@pytest.mark.parametrize(
+    ("value", "type_"),
+    [
+        (1, ValueType.FLOAT),
+        (1.5, ValueType.FLOAT),
+        (None, ValueType.FLOAT),
+        (True, ValueType.BOOL),
+        ("a", ValueType.STRING),
+        ({"a": 1}, ValueType.JSON),
+        ([1], ValueType.JSON),
+    ],
+)
+def test_a_channel_has_the_type_of_its_first_value(value: Value, type_: ValueType) -> None:
+    """Where nothing says otherwise; every number makes a float."""
+    scene = Scene()
+    scene.samples(Sample("x", value))
+    (channel,) = scene.bus.select(["#"])
+    assert channel.metadata == Metadata(type_, device="boiler")
+
+
+def test_what_the_decoder_knows_of_a_field_is_taken() -> None:
+    """Unit, type, decimals and kind."""
+    known = Metadata(ValueType.INT, "m", 0, Kind.EVENT, "depth")
+    scene = Scene(decoder=Telling(x=known))
+    scene.samples(Sample("x", 5.0))
+    (record,) = scene.records
+    assert record.channel.metadata == replace(known, device="boiler")
+    assert record.reading.value == 5
+    assert type(record.reading.value) is int
+
+
+def test_what_the_configuration_says_comes_first() -> None:
+    """Each thing for itself; even an empty unit."""
+    known = Metadata(ValueType.FLOAT, "m", 3, Kind.STATE, "depth")
+    rules = ChannelRules(
+        type=ValueType.INT, unit="", decimals=0, kind=Kind.EVENT, description="how deep"
+    )
+    scene = Scene(device(channels={"x": rules}), Telling(x=known))
+    scene.samples(Sample("x", 5.0))
+    (channel,) = scene.bus.select(["#"])
+    assert channel.metadata == Metadata(ValueType.INT, "", 0, Kind.EVENT, "how deep", "boiler")
+
+
+def test_values_are_made_to_fit_their_channel() -> None:
+    """Scaled, rounded, checked; what does not fit is bad and not dropped."""
+    rules = ChannelRules(scale=0.01, offset=1.0, range=(0.0, 10.0), decimals=1)
+    scene = Scene(device(channels={"x": rules}))
+    for value in (250, "abc", 5000):
+        scene.samples(Sample("x", value))
+    assert [(r.reading.value, r.reading.quality.reason) for r in scene.records] == [
+        (3.5, ""),
+        (None, "wrong_type"),
+        (51.0, "out_of_range"),
+    ]
+
+
+def test_a_field_may_have_a_topic_of_its_own() -> None:
+    """Before the route's, before the device's."""
+    config = device(channels={"x": ChannelRules(topic="plant/{field}-of-{device}")})
+    scene = Scene(config)
+    route = Route("in/1", pattern="{1}/{source}/{field}", captures=("one",))
+    scene.samples(Sample("x", 1.0), Sample("y", 2.0), route=route)
+    scene.samples(Sample("y", 3.0))
+    assert scene.told == [
+        ("plant/x-of-boiler", 1.0),
+        ("one/in/1/y", 2.0),
+        ("boiler/y", 3.0),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("pattern", "name"),
+    [
+        ("{device}/{field}", "a+b"),
+        ("{device}/{field}", "a//b"),
+        ("{device}/{field}", ""),
+        ("{device}/{field}", "\ud800"),
+        ("{field}", "$sys/x"),
+        ("{1}/{field}", "x"),
+    ],
+)
+def test_a_field_that_makes_no_topic_is_refused_once(pattern: str, name: str) -> None:
+    """It is told the first time and costs nothing more; the others go on."""
+    scene = Scene(device(topic=pattern, channels={"good": ChannelRules(topic="good")}))
+    for _ in range(3):
+        scene.samples(Sample(name, 1.0), Sample("good", 1.0))
+    assert [fault.reason for fault in scene.faults] == ["bad topic"]
+    assert scene.told == [("good", 1.0)]
+    assert scene.intake.totals.samples == 6
+
+
+def test_two_fields_cannot_have_one_topic() -> None:
+    """Nor two devices: the first one has it."""
+    scene = Scene(device(topic="{device}/x"))
+    scene.samples(Sample("a", 1.0), Sample("b", 2.0))
+    assert scene.told == [("boiler/x", 1.0)]
+    assert [fault.reason for fault in scene.faults] == ["topic belongs to another field"]
+    other = Intake(scene.config, LineFramer(Framing()), None, scene.bus, scene.faults.append)
+    other.samples(DEVICE, [Sample("c", 3.0)], 0, 0)
+    assert scene.told == [("boiler/x", 1.0)]
+
+
+def test_the_same_field_of_two_sources_is_two_channels() -> None:
+    """Where the pattern tells them apart."""
+    scene = Scene(device(topic="{device}/{source}/{field}"))
+    for source in ("one", "two"):
+        scene.samples(Sample("t", 1.0), route=Route(source))
+    assert scene.told == [("boiler/one/t", 1.0), ("boiler/two/t", 1.0)]
+
+
+def test_a_device_that_sends_garbage_cannot_fill_the_bus() -> None:
+    """Beyond the cap every new field is a fault, and those that are known go on."""
+    scene = Scene(device(max_channels=3))
+    for i in range(10):
+        scene.samples(Sample(f"x{i}", float(i)))
+    scene.samples(Sample("x0", 5.0))
+    assert len(scene.bus.select(["#"])) == 3
+    assert scene.intake.totals.faults == {"too many channels": 7}
+    assert scene.told[-1] == ("boiler/x0", 5.0)
+    assert len(scene.fields) == 3
+
+
+def test_refused_fields_count_towards_the_cap() -> None:
+    """The table of them is bounded as well."""
+    scene = Scene(device(max_channels=3))
+    for i in range(10):
+        scene.samples(Sample(f"#{i}", 1.0))
+    assert scene.intake.totals.faults == {"bad topic": 3, "too many channels": 7}
+    assert len(scene.fields) == 3
+
+
+def test_the_cap_is_for_all_sources_together() -> None:
+    """Past it, a source that was never seen is not remembered either."""
+    scene = Scene(device(max_channels=3, topic="{source}/{field}"))
+    for i in range(5):
+        scene.samples(Sample("x", 1.0), Sample("y", 2.0), route=Route(f"s{i}"))
+    assert [topic for topic, _ in scene.told] == ["s0/x", "s0/y", "s1/x"]
+    assert scene.intake.totals.faults == {"too many channels": 7}
+    assert list(scene.fields) == [("s0", "x"), ("s0", "y"), ("s1", "x")]
+
+
+def test_a_fault_quotes_a_short_beginning() -> None:
+    """However long the name of the field."""
+    scene = Scene(device(max_channels=1))
+    scene.samples(Sample("#" * 500, 1.0), Sample("y" * 500, 1.0))
+    assert [len(fault.excerpt) for fault in scene.faults] == [80, 80]
+
+
+# -- policies --------------------------------------------------------------------------------------
+
+
+def test_each_event_is_published() -> None:
+    """Changed or not, whatever the device's policy."""
+    slow = Policy(deadband=100.0, min_period=60, stale_after=1)
+    scene = Scene(device(publish=slow, channels={"e": ChannelRules(kind=Kind.EVENT)}))
+    for _ in range(3):
+        scene.samples(Sample("e", 1.0))
+    assert scene.told == [("boiler/e", 1.0)] * 3
+    assert scene.due() is None
+
+
+def test_each_channel_has_the_policy_of_its_rules() -> None:
+    """A pattern speaks for many fields."""
+    rules = {"t*": ChannelRules(publish=Policy(deadband=1.0))}
+    scene = Scene(device(channels=rules))
+    for value in (1.0, 1.5):
+        scene.samples(Sample("t1", value), Sample("x", value))
+    assert scene.told == [("boiler/t1", 1.0), ("boiler/x", 1.0), ("boiler/x", 1.5)]
+
+
+def test_what_waits_is_published_when_it_is_due() -> None:
+    """With the time of the sample."""
+    scene = Scene(device(publish=Policy(min_period=10)))
+    scene.samples(Sample("t", 1.0))
+    scene.samples(Sample("t", 2.0), at_s=1)
+    assert scene.due() == 10 * S
+    scene.intake.tick(10 * S)
+    assert scene.told == [("boiler/t", 1.0), ("boiler/t", 2.0)]
+    assert scene.records[-1].reading.time_us == START_US + S
+    assert scene.due() is None
+    assert scene.intake.totals.readings == 2
+
+
+def test_a_tick_with_nothing_due_does_nothing() -> None:
+    """It may come early."""
+    scene = Scene(device(publish=Policy(stale_after=10)))
+    scene.samples(Sample("t", 1.0))
+    scene.intake.tick(9 * S)
+    assert len(scene.records) == 1
+    assert scene.due() == 10 * S
+
+
+def test_losing_the_device_is_said_of_every_state() -> None:
+    """At once and once; events happened, whatever became of the device."""
+    scene = Scene(device(channels={"e": ChannelRules(kind=Kind.EVENT)}))
+    scene.samples(Sample("t", 1.0), Sample("e", 1.0), Sample("#", 1.0))
+    for _ in range(2):
+        scene.intake.spoil(5 * S, GONE)
+    assert scene.told[2:] == [("boiler/t", 1.0)]
+    assert scene.records[-1].reading == Reading(START_US, 1.0, GONE, restates=True)
+    scene.samples(Sample("t", 1.0), at_s=6)
+    assert scene.records[-1].reading == Reading(START_US + 6 * S, 1.0)
+
+
+steps = st.lists(
+    st.tuples(
+        st.integers(0, 15),
+        st.sampled_from(["a", "b", "c", "e"]),
+        st.floats(0, 3),
+        st.sampled_from(["sample", "sample", "sample", "tick", "spoil"]),
+    ),
+    max_size=30,
+)
+
+
+@given(steps)
+def test_the_time_that_is_due_is_never_late(
+    told: Iterable[tuple[int, str, float, str]],
+) -> None:
+    """No channel waits beyond it; it may be early."""
+    rules = {
+        "a": ChannelRules(publish=Policy(min_period=5)),
+        "b": ChannelRules(publish=Policy("periodic", period=7)),
+        "c": ChannelRules(publish=Policy(stale_after=9)),
+        "e": ChannelRules(kind=Kind.EVENT),
+    }
+    scene = Scene(device(channels=rules))
+    intake, now_s = scene.intake, 0
+    for wait_s, name, value, act in told:
+        now_s += wait_s
+        match act:
+            case "sample":
+                scene.samples(Sample(name, value), at_s=now_s)
+            case "tick":
+                intake.tick(now_s * S)
+            case _:
+                intake.spoil(now_s * S, GONE)
+        dues = [tap.publisher.due_us for tap in scene.fields.values() if tap is not None]
+        first = min((due for due in dues if due is not None), default=None)
+        assert first is None or (intake.due_us is not None and intake.due_us <= first)

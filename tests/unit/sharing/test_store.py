@@ -1,0 +1,398 @@
+"""What is kept is there after a restart, a kill and a full disk, or somebody is told."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+import signal
+import sqlite3
+import stat
+import subprocess
+import sys
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Protocol
+
+import pytest
+
+import sensord.sharing.store
+from sensord.model.readings import Value
+from sensord.sharing.store import FILE_NAME, Store, StoreError
+from tests.kit.loops import on_each_loop
+from tests.kit.store_victim import value_of
+from tests.unit.manual_store import Disk, ManualStore
+
+
+def opened(folder: Path) -> Store:
+    return Store(folder, asyncio.get_running_loop())
+
+
+def kept(folder: Path, kind: str = "k") -> dict[str, Value]:
+    """Return what a restart finds."""
+    store = opened(folder)
+    found = store.load(kind)
+    store.close()
+    return found
+
+
+async def put(store: Store, key: str, value: Value, kind: str = "k") -> None:
+    """Keep a value and wait until it is on the disk.
+
+    Raises:
+        StoreError: It cannot be brought there.
+    """
+    told: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+    def done(error: Exception | None) -> None:
+        if error is None:
+            told.set_result(None)
+        else:
+            told.set_exception(error)
+
+    store.put(kind, key, value, done)
+    await told
+
+
+def fill_disk(store: Store) -> None:
+    """Let SQLite find no room for another page, as on a full disk."""
+    pages = store._database.execute("PRAGMA page_count").fetchone()[0]
+    store._database.execute(f"PRAGMA max_page_count = {pages}")
+
+
+def make_room(store: Store) -> None:
+    store._database.execute("PRAGMA max_page_count = 1000000")
+
+
+def modes_in(folder: Path) -> set[int]:
+    return {stat.S_IMODE(path.stat().st_mode) for path in folder.iterdir()}
+
+
+def killed(folder: Path, lines: int) -> set[int]:
+    """Let a victim say so many lines and kill it; return the keys that it said were kept."""
+    command = [sys.executable, "-m", "tests.kit.store_victim", str(folder)]
+    victim = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    assert victim.stdout is not None
+    heard = [victim.stdout.readline() for _ in range(lines)]
+    victim.send_signal(signal.SIGKILL)
+    assert victim.wait() == -signal.SIGKILL
+    # A line may be cut in the middle: then it was not heard.
+    heard += [line for line in victim.stdout.readlines() if line.endswith("\n")]
+    victim.stdout.close()
+    return {int(line[1:]) for line in heard if line.startswith("+")}
+
+
+LARGE = "x" * 100_000
+
+
+@on_each_loop
+async def test_what_was_put_is_there_after_a_restart(tmp_path: Path) -> None:
+    """By kind and key; the newest of each, and not what was deleted."""
+    store = opened(tmp_path)
+    values: list[Value] = [None, True, 2**63, -1.5, "\ud800 ü \x00", [1, {"a": []}], {"": {}}]
+    for i, value in enumerate(values):
+        store.put("k", str(i), value)
+    store.put("other", "0", "of another kind")
+    store.put("k", "0", "newer")
+    store.delete("k", "1")
+    store.delete("k", "never there")
+    store.close()
+    again = opened(tmp_path)
+    assert again.load("k") == {"0": "newer"} | {str(i): values[i] for i in range(2, len(values))}
+    assert again.load("other") == {"0": "of another kind"}
+    assert again.load("nothing") == {}
+    again.close()
+
+
+@on_each_loop
+async def test_whoever_put_is_told_when_it_is_on_the_disk(tmp_path: Path) -> None:
+    """Another reader of the file finds it then."""
+    store = opened(tmp_path)
+    await put(store, "a", [1])
+    with sqlite3.connect(tmp_path / FILE_NAME) as reader:
+        rows = reader.execute("SELECT kind, key, value FROM entries").fetchall()
+    reader.close()
+    store.close()
+    assert rows == [("k", "a", "[1]")]
+
+
+@on_each_loop
+async def test_without_a_folder_it_answers_the_same_and_keeps_nothing() -> None:
+    """So nobody who uses it needs to know."""
+    store = Store(None, asyncio.get_running_loop())
+    await put(store, "a", 1)
+    assert not store.is_durable
+    assert store.load("k") == {}
+    store.close()
+
+
+@on_each_loop
+async def test_changes_of_one_key_keep_their_order(tmp_path: Path) -> None:
+    """Those that somebody waits for, and those that replace each other while the disk is slow."""
+    store = opened(tmp_path)
+    with store._wake:  # the thread takes them all at once
+        store.put("k", "a", 1)
+        store.put("k", "a", 2)
+        told: list[Exception | None] = []
+        store.put("k", "a", 3, told.append)
+        store.delete("k", "a")
+        store.put("k", "a", 4)
+        assert len(store._waiting) == 3
+    store.close()
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)  # it is told in a turn of its own
+    assert told == [None]
+    assert kept(tmp_path) == {"a": 4}
+
+
+@on_each_loop
+async def test_only_its_owner_may_read_the_file(tmp_path: Path) -> None:
+    """It holds the secret that makes clients' keys; so does what SQLite puts beside it."""
+    store = opened(tmp_path)
+    await put(store, "a", 1)
+    modes = modes_in(tmp_path)
+    store.close()
+    assert modes == {0o600}
+
+
+class Reopened(Protocol):
+    """Either store, on the disk that it had."""
+
+    def __call__(self) -> Store: ...
+
+
+def real(folder: Path) -> Reopened:
+    return lambda: Store(folder, asyncio.get_running_loop())
+
+
+def manual(_folder: Path) -> Reopened:
+    disk = Disk()
+    return lambda: ManualStore(disk, asyncio.get_running_loop())
+
+
+@pytest.mark.parametrize("make", [real, manual])
+@on_each_loop
+async def test_both_stores_keep_the_same(make: Callable[[Path], Reopened], tmp_path: Path) -> None:
+    """The one of other tests is as good as the real one."""
+    reopened, rng = make(tmp_path), random.Random(7)
+    model: dict[str, Value] = {}
+    for _ in range(5):
+        store = reopened()
+        assert store.load("k") == model
+        assert store.is_durable
+        told: list[Exception | None] = []
+        for i in range(rng.randrange(30)):
+            key = str(rng.randrange(6))
+            done = told.append if rng.random() < 0.5 else None
+            if rng.random() < 0.7:
+                store.put("k", key, [i], done)
+                model[key] = [i]
+            else:
+                store.delete("k", key, done)
+                model.pop(key, None)
+            if rng.random() < 0.2:
+                await put(store, key, "x")
+                model[key] = "x"
+        await put(store, "last", 1)
+        model["last"] = 1
+        assert set(told) <= {None}
+        store.close()
+
+
+# -- kill -9 ---------------------------------------------------------------------------------------
+
+
+@on_each_loop
+async def test_a_kill_loses_nothing_that_was_said_to_be_kept(tmp_path: Path) -> None:
+    """At any moment, several times."""
+    rng = random.Random(4)
+    said: set[int] = set()
+    for _ in range(4):
+        said |= killed(tmp_path, rng.randrange(2, 400))
+        found = kept(tmp_path, "things")
+        recent = max(said) - 40  # older ones are deleted, before or after the last word
+        assert {key for key in said if key > recent} <= {int(key) for key in found}
+        assert all(found[key] == value_of(int(key)) for key in found)
+    assert len(said) > 50
+
+
+# -- a full disk -----------------------------------------------------------------------------------
+
+
+@on_each_loop
+async def test_a_full_disk_is_told_to_who_asked_and_once_to_the_log(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """And what asked is not kept later, for it was told so."""
+    store = opened(tmp_path)
+    await put(store, "a", 1)
+    fill_disk(store)
+    for key in ("b", "c"):
+        with pytest.raises(StoreError, match="the disk does not take it: database or disk is full"):
+            await put(store, key, LARGE)
+    make_room(store)
+    await put(store, "d", LARGE)
+    store.close()
+    assert set(kept(tmp_path)) == {"a", "d"}
+    errors = [one.message for one in caplog.records if one.levelno >= logging.ERROR]
+    assert errors == ["clients' state is not kept"]
+
+
+@on_each_loop
+async def test_what_nobody_waits_for_is_kept_when_there_is_room_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A deletion that was lost would bring back what was already done with."""
+    monkeypatch.setattr(sensord.sharing.store, "RETRY_S", 0.01)
+    store = opened(tmp_path)
+    await put(store, "a", 1)
+    fill_disk(store)
+    store.put("k", "b", LARGE)
+    store.delete("k", "a")
+    with pytest.raises(StoreError):
+        await put(store, "c", LARGE)
+    store.put("k", "b", "newer")  # while the older one waits
+    store.put("k", "d", LARGE)
+    make_room(store)
+    await put(store, "e", 5)
+    store.close()
+    assert kept(tmp_path) == {"b": "newer", "d": LARGE, "e": 5}
+
+
+@on_each_loop
+async def test_it_is_tried_again_without_being_asked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A while after it failed."""
+    caplog.set_level(logging.INFO, "sensord.store")
+    monkeypatch.setattr(sensord.sharing.store, "RETRY_S", 0.01)
+    again = asyncio.Event()
+    loop = asyncio.get_running_loop()
+
+    class Listener(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            if record.getMessage() == "clients' state is kept again":
+                loop.call_soon_threadsafe(again.set)
+
+    listener = Listener()
+    logging.getLogger("sensord.store").addHandler(listener)
+    store = opened(tmp_path)
+    fill_disk(store)
+    store.put("k", "a", LARGE)
+    with pytest.raises(StoreError):
+        await put(store, "b", LARGE)
+    make_room(store)
+    await again.wait()
+    logging.getLogger("sensord.store").removeHandler(listener)
+    store.close()
+    assert set(kept(tmp_path)) == {"a"}
+
+
+@on_each_loop
+async def test_a_disk_that_stays_full_does_not_hold_up_the_end(tmp_path: Path) -> None:
+    """What could not be kept is lost with the process."""
+    store = opened(tmp_path)
+    await put(store, "a", 1)
+    fill_disk(store)
+    store.put("k", "b", LARGE)
+    store.close()
+    assert kept(tmp_path) == {"a": 1}
+
+
+@on_each_loop
+async def test_more_than_the_disk_can_take_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Memory is bounded; changes of a key that waits already cost nothing."""
+    monkeypatch.setattr(sensord.sharing.store, "MAX_WAITING", 2)
+    store = opened(tmp_path)
+    with store._wake:
+        store.put("k", "a", 1)
+        store.put("k", "b", 2)
+        with pytest.raises(StoreError, match="2 changes wait for the disk"):
+            store.put("k", "c", 3)
+        store.put("k", "b", 4)
+    store.close()
+    assert kept(tmp_path) == {"a": 1, "b": 4}
+
+
+@on_each_loop
+async def test_a_hanging_disk_does_not_hold_up_the_end_for_ever(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It is given up after a while, and said."""
+    monkeypatch.setattr(sensord.sharing.store, "CLOSE_S", 0.01)
+    store = opened(tmp_path)
+    hanging = threading.Event()
+    store._database.create_function("wait", 0, hanging.wait)
+    store._database.execute(
+        "CREATE TEMP TRIGGER slow BEFORE INSERT ON main.entries BEGIN SELECT wait(); END"
+    )
+    store.put("k", "a", 1)
+    store.close()
+    assert "the disk hangs" in caplog.text
+    hanging.set()
+    monkeypatch.setattr(sensord.sharing.store, "CLOSE_S", 5.0)
+    store.close()
+
+
+# -- a file that is none ---------------------------------------------------------------------------
+
+
+@on_each_loop
+async def test_a_damaged_file_is_named_with_what_to_do(tmp_path: Path) -> None:
+    """The daemon can go on without; nothing is overwritten."""
+    (tmp_path / FILE_NAME).write_bytes(b"no database at all" * 1000)
+    with pytest.raises(StoreError, match="file is not a database; if it is damaged, move it away"):
+        opened(tmp_path)
+    assert (tmp_path / FILE_NAME).read_bytes().startswith(b"no database")
+
+
+@on_each_loop
+async def test_a_page_damaged_in_the_middle_is_found_at_the_start(tmp_path: Path) -> None:
+    """Not only when something is written there."""
+    store = opened(tmp_path)
+    for i in range(200):
+        store.put("k", str(i), "x" * 300)
+    store.close()
+    file = tmp_path / FILE_NAME
+    pages = bytearray(file.read_bytes())
+    middle = len(pages) // 8192 * 4096
+    pages[middle : middle + 200] = b"\xa5" * 200
+    file.write_bytes(pages)
+    with pytest.raises(StoreError, match="if it is damaged, move it away"):
+        opened(tmp_path)
+
+
+@on_each_loop
+async def test_an_entry_that_is_no_json_is_damage_too(tmp_path: Path) -> None:
+    """Somebody else wrote it."""
+    opened(tmp_path).close()
+    with sqlite3.connect(tmp_path / FILE_NAME) as writer:
+        writer.execute("INSERT INTO entries VALUES ('k', 'a', '{half')")
+    writer.close()
+    with pytest.raises(StoreError, match="if it is damaged"):
+        opened(tmp_path)
+
+
+@on_each_loop
+async def test_a_folder_that_is_none_is_told(tmp_path: Path) -> None:
+    """With its path."""
+    with pytest.raises(StoreError, match=r"clients\.sqlite3: .*No such file or directory"):
+        opened(tmp_path / "missing")
+
+
+@on_each_loop
+async def test_a_fault_of_ours_in_the_thread_reaches_the_loop(tmp_path: Path) -> None:
+    """It ends the daemon instead of leaving everybody waiting."""
+    caught: asyncio.Future[BaseException] = asyncio.get_running_loop().create_future()
+    asyncio.get_running_loop().set_exception_handler(
+        lambda _, context: caught.set_result(context["exception"])
+    )
+    store = opened(tmp_path)
+    store._database.close()  # what only a fault of ours would do
+    store._database = None  # type: ignore[assignment]
+    store.put("k", "a", 1)
+    assert isinstance(await caught, (AttributeError, TypeError))
+    store._thread = None
