@@ -19,6 +19,9 @@ _PLACE = re.compile(r"\{([A-Za-z_][A-Za-z0-9_]*)(?::([^{}]*))?\}")
 
 _JSON_BEGINS = ('{"', "[{", '["')
 
+WIDEST = 200
+"""Of one value: as long as the longest text that a client may give."""
+
 WHOLE = frozenset("bcdoxX")
 """The formats that only integers have."""
 
@@ -61,6 +64,8 @@ def _written(name: str, form: str, values: Mapping[str, Value]) -> str:
         value = int(value)
     if not form:
         return _plain(value)
+    if any(int(digits) > WIDEST for digits in re.findall(r"[0-9]+", form)):
+        raise ValueError(f"{{{name}:{form}}}: at most {WIDEST} characters wide")
     if isinstance(value, float) and form[-1] in WHOLE:
         if not value.is_integer():
             raise ValueError(f"{name}: a whole number is wanted")

@@ -8,7 +8,7 @@ A configuration class is a frozen dataclass; its annotations are the schema. Bey
 * `Size`: bytes, written ``"64KiB"``, ``"16MiB"``, ``"1GiB"`` or a number;
 * `Printable`: a text without control characters: a path, a host, what another program is told;
 * `Scalar`: a number, a text, true or false;
-* ``Annotated[int, Within(1, 65535)]``: a range, both ends included.
+* ``Annotated[int, Within(1, 65535)]``: a range, both ends included; also of a `Duration` or `Size`.
 
 A class may define ``faults()``, which yields ``(key, message)`` for what one field cannot know.
 Nothing here touches a file, a device or the network.
@@ -36,6 +36,8 @@ __all__ = [
     "Printable",
     "Size",
     "Within",
+    "as_duration",
+    "as_size",
     "show",
     "structure",
     "unknown_key",
@@ -92,6 +94,11 @@ Scalar = Annotated[bool | int | float | str, _Unit.SCALAR]
 _SECONDS = {"us": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 _BYTES = {"": 1, "B": 1, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30, "kB": 10**3, "MB": 10**6}
 _BYTES |= {"GB": 10**9}
+LONGEST_S = 36_500 * 86_400.0
+LARGEST_BYTES = 2**50
+"""A hundred years and 1 PiB: the bounds of what has none of its own. Clocks and the kernel's calls
+overflow beyond."""
+
 _AMOUNT = re.compile(r"\s*(\d+(?:\.\d+)?)\s*([A-Za-z]*)\s*")
 
 
@@ -196,24 +203,61 @@ def _scalar(hint: Any, raw: object, path: Path, faults: Faults) -> object:
 
 def _annotated(hint: Any, raw: object, path: Path, faults: Faults) -> object:
     inner, *notes = typing.get_args(hint)
+    within = next((note for note in notes if isinstance(note, Within)), None)
     if _Unit.DURATION in notes:
-        return _amount(_SECONDS, 'a duration such as "500ms", "10s" or "1h"', raw, path, faults)
+        value = _amount(_SECONDS, 'a duration such as "500ms", "10s" or "1h"', raw, path, faults)
+        bounds = within or Within(0, LONGEST_S)
+        return _bounded(value, bounds, "a duration", as_duration, raw, path, faults)
     if _Unit.SIZE in notes:
         value = _amount(_BYTES, 'a size such as "64KiB" or "16MiB"', raw, path, faults)
-        return int(value) if isinstance(value, float) else value
+        whole = int(value) if isinstance(value, float) else value
+        bounds = within or Within(0, LARGEST_BYTES)
+        return _bounded(whole, bounds, "a size", as_size, raw, path, faults)
     if _Unit.SCALAR in notes:
         is_one = type(raw) in {bool, int, str} or (type(raw) is float and math.isfinite(raw))
         return raw if is_one else _refuse("a number, a text, true or false", raw, path, faults)
     value = _convert(inner, raw, path, faults)
     if _Text.PRINTABLE in notes and isinstance(value, str) and not value.isprintable():
         return _refuse("a text without control characters", raw, path, faults)
-    for note in notes:
-        if isinstance(note, Within) and isinstance(value, int | float):
-            if note.low <= value <= note.high:
-                continue
-            low, high = (f"{end:,.10g}" for end in (note.low, note.high))
-            return _refuse(f"a value from {low} to {high}", raw, path, faults)
-    return value
+    if within is None:
+        return value
+    return _bounded(value, within, "a value", lambda end: f"{end:,.10g}", raw, path, faults)
+
+
+def _bounded(
+    value: object,
+    within: Within,
+    what: str,
+    written: Callable[[float], str],
+    raw: object,
+    path: Path,
+    faults: Faults,
+) -> object:
+    if not isinstance(value, int | float) or within.low <= value <= within.high:
+        return value
+    wanted = f"{what} from {written(within.low)} to {written(within.high)}"
+    return _refuse(wanted, raw, path, faults)
+
+
+def as_duration(seconds: float) -> str:
+    """Write a duration as a configuration has it, in the largest unit that keeps it whole."""
+    return _as_amount(
+        seconds, [("d", 86400.0), ("h", 3600.0), ("m", 60.0), ("s", 1.0)], ("ms", 1e-3)
+    )
+
+
+def as_size(size: float) -> str:
+    """Write a size as a configuration has it, in the largest unit that keeps it whole."""
+    larger = [("GiB", 2.0**30), ("MiB", 2.0**20), ("KiB", 2.0**10)]
+    return _as_amount(size, larger, ("B", 1.0))
+
+
+def _as_amount(amount: float, larger: list[tuple[str, float]], smallest: tuple[str, float]) -> str:
+    if not amount:
+        return "0"
+    fitting = ((unit, one) for unit, one in larger if amount >= one and not amount % one)
+    unit, one = next(fitting, smallest)
+    return f'"{amount / one:.10g}{unit}"'
 
 
 def _amount(units: dict[str, Any], wanted: str, raw: object, path: Path, faults: Faults) -> object:

@@ -49,6 +49,9 @@ __all__ = [
 ]
 
 
+_DAY_S = 86_400.0
+
+
 class Plugin(Protocol):
     """A reader or decoder that a configuration may name."""
 
@@ -76,8 +79,8 @@ class Server:
 
     listen: tuple[Printable, ...] = ("127.0.0.1:8765",)
     insecure: bool = False
-    outbox: Size = 128 * 1024
-    lag_timeout: Duration = 30.0
+    outbox: Annotated[Size, Within(1024, 2**30)] = 128 * 1024
+    lag_timeout: Annotated[Duration, Within(0.05, _DAY_S)] = 30.0
     max_sessions: Annotated[int, Within(1, 100_000)] = 10_000
 
     def faults(self) -> Iterator[tuple[str, str]]:
@@ -97,8 +100,6 @@ class Server:
                 yield "listen", f"{address} stands there twice"
             elif int(port):  # 0 is any free port, another one each time
                 seen.add(place)
-        if not self.outbox:
-            yield "outbox", 'must be more than 0, such as "128KiB"'
 
 
 _EXPOSED = (
@@ -139,10 +140,10 @@ class Clients:
     """What clients learn of each other, and how long one that is away keeps what it has."""
 
     presence: bool = True
-    grace: Duration = 30.0
+    grace: Annotated[Duration, Within(0, 30 * _DAY_S)] = 30.0
     inbox_messages: Annotated[int, Within(1, 10_000)] = 100
-    inbox_bytes: Size = 16 * 1024 * 1024
-    inbox_age: Duration = 3600.0
+    inbox_bytes: Annotated[Size, Within(65_536, 2**30)] = 16 * 1024 * 1024
+    inbox_age: Annotated[Duration, Within(1, 365 * _DAY_S)] = 3600.0
     max_state: Annotated[int, Within(0, 100_000)] = 1000
     max_topics: Annotated[int, Within(0, 100_000)] = 1000
     topics: dict[str, OpenTopic] = field(default_factory=dict)
@@ -168,13 +169,8 @@ class Control:
     """How clients act on devices."""
 
     queue: Annotated[int, Within(1, 1000)] = 16
-    remember: Duration = 3600.0
-    longest_lease: Duration = 3600.0
-
-    def faults(self) -> Iterator[tuple[str, str]]:
-        """Yield a lease that nobody could hold."""
-        if self.longest_lease < 1:
-            yield "longest_lease", 'must be at least "1s"'
+    remember: Annotated[Duration, Within(1, 30 * _DAY_S)] = 3600.0
+    longest_lease: Annotated[Duration, Within(1, 30 * _DAY_S)] = 3600.0
 
 
 @dataclass(frozen=True, slots=True)

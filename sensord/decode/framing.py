@@ -12,8 +12,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Annotated
 
-from sensord.config.schema import Size
+from sensord.config.schema import Size, Within
 from sensord.decode.base import Fault, Framed, excerpt
 
 __all__ = ["BEFORE_START", "NO_START", "TOO_LONG", "Config", "LineFramer"]
@@ -38,15 +39,13 @@ class Config:
     have come in the middle of it.
     """
 
-    max_bytes: Size = 4096
+    max_bytes: Annotated[Size, Within(1, 16 * 2**20)] = 4096
     terminator: str = "\n"
     start: str = ""
     discard_first: bool = False
 
     def faults(self) -> Iterator[tuple[str, str]]:
         """Yield what the types cannot say."""
-        if self.max_bytes < 1:
-            yield "max_bytes", "must be at least one byte"
         if not self.terminator:
             yield "terminator", "may not be empty"
         elif self.start and (self.start in self.terminator or self.terminator in self.start):

@@ -14,14 +14,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Literal
+from typing import Annotated, Literal
 
-from sensord.config.schema import Duration
+from sensord.config.schema import Duration, Within
 from sensord.model.readings import Level, Quality, Reading, Reason
 
 __all__ = ["Policy", "Publisher", "is_change"]
 
 _US = 1_000_000
+
+_UP_TO_A_YEAR = Within(0, 366 * 86_400.0)
 
 SHORTEST_PERIOD_S = 0.001
 """No device is sampled faster, and the grid must have a width in microseconds."""
@@ -37,10 +39,10 @@ class Policy:
     policy: Literal["on_change", "periodic", "every"] = "on_change"
     deadband: float = 0.0
     deadband_percent: float = 0.0
-    min_period: Duration = 0.0
-    max_period: Duration = 60.0
-    period: Duration = 0.0
-    stale_after: Duration = 0.0
+    min_period: Annotated[Duration, _UP_TO_A_YEAR] = 0.0
+    max_period: Annotated[Duration, _UP_TO_A_YEAR] = 60.0
+    period: Annotated[Duration, _UP_TO_A_YEAR] = 0.0
+    stale_after: Annotated[Duration, _UP_TO_A_YEAR] = 0.0
 
     @property
     def needs_timer(self) -> bool:

@@ -115,14 +115,12 @@ class Poll:
 
     topic: str
     payload: str = ""
-    interval: Duration = 1.0
+    interval: Annotated[Duration, Within(0.001, 30 * 86_400.0)] = 1.0
     qos: Literal[0, 1, 2] = 0
 
     def faults(self) -> Iterator[tuple[str, str]]:
         """Yield what cannot be published."""
         yield from _topic_faults("topic", self.topic)
-        if not self.interval:
-            yield "interval", 'must be more than 0, such as "1s"'
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,8 +165,8 @@ class Config:
     username: Printable = ""
     password_file: Printable = ""
     tls: Tls | None = None
-    keepalive: Duration = 60.0
-    session_expiry: Duration = 0.0
+    keepalive: Annotated[Duration, Within(1, MAX_KEEPALIVE_S)] = 60.0
+    session_expiry: Annotated[Duration, Within(0, MAX_SESSION_EXPIRY_S)] = 0.0
     retained: Literal["accept", "ignore"] = "accept"
     poll: Poll | None = None
 
@@ -186,10 +184,6 @@ class Config:
             yield "password_file", "needs username beside it"
         if self.session_expiry and not self.client_id:
             yield "client_id", "is needed with session_expiry: the broker knows a session by it"
-        if self.session_expiry > MAX_SESSION_EXPIRY_S:
-            yield "session_expiry", "is too long"
-        if not 1 <= self.keepalive <= MAX_KEEPALIVE_S:
-            yield "keepalive", 'must be from "1s" to 65535 seconds'
 
     def command_faults(
         self, commands: Iterable[Command], pattern: str

@@ -10,9 +10,9 @@ import asyncio
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
-from sensord.config.schema import Duration
+from sensord.config.schema import Duration, Within
 from sensord.decode.base import Sample
 from sensord.device.backoff import REMOTE, Limits
 from sensord.device.reader import Link
@@ -47,18 +47,16 @@ class Config:
     needs_decoder: ClassVar[bool] = False
 
     files: tuple[str, ...]
-    speed: float = 1.0
+    speed: Annotated[float, Within(1e-6, 1e9)] = 1.0
     loop: bool = False
     original_times: bool = False
     filters: tuple[str, ...] = ("#",)
-    max_wait: Duration = LONGEST_WAIT_S
+    max_wait: Annotated[Duration, Within(0, 366 * 86_400.0)] = LONGEST_WAIT_S
 
     def faults(self) -> Iterator[tuple[str, str]]:
         """Yield what the types cannot say."""
         if not self.files:
             yield "files", 'at least one is needed, such as ["/srv/monday.mcap"]'
-        if not 0 < self.speed < float("inf"):
-            yield "speed", "must be more than 0; 1 is as recorded"
         for pattern in self.filters:
             if message := filter_fault(pattern):
                 yield "filters", message

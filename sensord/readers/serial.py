@@ -40,8 +40,8 @@ class Poll:
 
     command: str = ""
     command_hex: str = ""
-    interval: Duration = 1.0
-    timeout: Duration = 0.5
+    interval: Annotated[Duration, Within(0.001, 30 * 86_400.0)] = 1.0
+    timeout: Annotated[Duration, Within(0.001, 3600)] = 0.5
     answer_end: str = "\n"
     answer_bytes: Annotated[int, Within(0, 65_536)] = 0
     retries_before_reopen: Annotated[int, Within(0, 1_000_000)] = 5
@@ -59,10 +59,8 @@ class Poll:
             yield "command_hex", 'expected pairs of hexadecimal digits, such as "01 03 00 2a"'
         if not self.answer_end.isascii() or not (self.answer_end or self.answer_bytes):
             yield "answer_end", "expected ASCII characters, such as a line's end"
-        if not self.interval:
-            yield "interval", 'must be more than 0, such as "1s"'
-        if not 0 < self.timeout <= self.interval:
-            yield "timeout", "must be more than 0 and at most the interval: one poll at a time"
+        if self.timeout > self.interval:
+            yield "timeout", "must be at most the interval: one poll at a time"
 
     def request(self) -> bytes:
         """Return the bytes to send."""
@@ -88,7 +86,7 @@ class Config:
     rtscts: bool = False
     xonxoff: bool = False
     exclusive: bool = True
-    stall: Duration = 60.0
+    stall: Annotated[Duration, Within(0, 30 * 86_400.0)] = 60.0
     poll: Poll | None = None
 
     def faults(self) -> Iterator[tuple[str, str]]:

@@ -66,7 +66,7 @@ def test_good_options_are_accepted(table: dict[str, Any]) -> None:
         ({"topics": ONE, "protocol": "5.0"}, "protocol", 'one of "5", "3.1.1"'),
         ({"topics": ONE, "tls": {"key_file": "/x"}}, "tls.key_file", "cert_file"),
         ({"topics": ONE, "poll": {"topic": "a/+"}}, "poll.topic", "wildcards"),
-        ({"topics": ONE, "poll": {"topic": "a", "interval": 0}}, "poll.interval", "more than 0"),
+        ({"topics": ONE, "poll": {"topic": "a", "interval": 0}}, "poll.interval", 'from "1ms"'),
     ],
 )
 def test_faults_are_told_with_their_place(table: dict[str, Any], path: str, words: str) -> None:

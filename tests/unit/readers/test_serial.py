@@ -61,7 +61,7 @@ def test_good_options_are_accepted(table: dict[str, Any]) -> None:
         ({"port": "/dev/x", "poll": {"command_hex": "0 1"}}, "poll.command_hex", "pairs"),
         ({"port": "/dev/x", "poll": {"command": "a", "answer_end": ""}}, "poll.answer_end", "end"),
         ({"port": "/dev/x", "poll": {"command": "a", "timeout": "2s"}}, "poll.timeout", "interval"),
-        ({"port": "/dev/x", "poll": {"command": "a", "timeout": 0}}, "poll.timeout", "more than 0"),
+        ({"port": "/dev/x", "poll": {"command": "a", "timeout": 0}}, "poll.timeout", 'from "1ms"'),
     ],
 )
 def test_faults_are_told_with_their_place(table: dict[str, Any], path: str, words: str) -> None:
