@@ -53,15 +53,15 @@ def false_examples(file: Path) -> Iterator[str]:
         except tomllib.TOMLDecodeError as exc:
             yield f"{file}:{line}: not TOML: {exc}"
             continue
-        for device in raw.get("devices", {}).values():
+        for name, device in raw.get("devices", {}).items():
             # An example about decoding need not say where the bytes come from.
             device.setdefault("reader", "serial")
             if device["reader"] == "serial":
-                device.setdefault("port", "/dev/ttyUSB0")
+                device.setdefault("port", f"/dev/tty-{name}")
                 device.setdefault("decoder", "json")
         faults = Faults()
         build(raw, faults, readers, decoders)
-        for path, message in faults.found:
+        for path, message in (*faults.found, *faults.doubts):
             yield f"{file}:{line}: {'.'.join(map(str, path))}: {message}"
 
 

@@ -54,9 +54,14 @@ class ConfigFault:
     path: str
     message: str
 
-    def __str__(self) -> str:
+    @property
+    def place(self) -> str:
+        """Where it stands, as far as that is known."""
         where = f"{self.file}:{self.line}" if self.line else f"{self.file}:"
-        return f"{where} {self.path}: {self.message}" if self.path else f"{where} {self.message}"
+        return f"{where} {self.path}" if self.path else where
+
+    def __str__(self) -> str:
+        return f"{self.place}: {self.message}" if self.path else f"{self.place} {self.message}"
 
 
 class ConfigError(SensordError):

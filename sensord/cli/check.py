@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -57,7 +58,11 @@ def journal_line(options: Options, environment: Mapping[str, str], *, is_root: b
 def run(options: argparse.Namespace) -> int:
     """Check; faults are raised and shown by the caller."""
     config = read(options.file)
-    print(f"{options.file}: no faults")
+    found = len(config.warnings)
+    doubtful = f", {found} warning{'s' if found > 1 else ''}" if found else ""
+    print(f"{options.file}: no faults{doubtful}", flush=True)
+    for warning in config.warnings:
+        print(f"warning: {warning}", file=sys.stderr, flush=True)
     print(f"listens on {', '.join(config.server.listen)}")
     print(journal_line(config.journal, os.environ, is_root=os.geteuid() == 0))
     for device in config.devices:

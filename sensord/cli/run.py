@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import logging
 import os
 from pathlib import Path
 
@@ -12,6 +13,8 @@ from sensord.host import journald as logs
 from sensord.host.systemd import Notifier
 
 __all__ = ["configure", "run"]
+
+log = logging.getLogger("sensord.config")
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -23,5 +26,9 @@ def run(options: argparse.Namespace) -> int:
     """Run until a signal stops it."""
     config = check.read(options.file)
     logs.setup(config.logging.level)
+    for warning in config.warnings:
+        log.warning(
+            "doubtful configuration", extra={"at": warning.place, "reason": warning.message}
+        )
     app.run(config, Notifier(os.environ))
     return 0

@@ -11,6 +11,7 @@ from sensord.config.schema import Within
 from sensord.device.policy import Policy
 from sensord.model.readings import Kind, ValueType
 from sensord.model.topics import pattern_fault
+from sensord.model.units import unit_fault
 
 __all__ = ["ChannelRules", "rules_of"]
 
@@ -29,6 +30,11 @@ class ChannelRules:
     range: tuple[float, ...] = ()
     topic: str = ""
     publish: Policy = Policy()
+
+    def warnings(self) -> Iterator[tuple[str, str]]:
+        """Yield a unit that no program knows."""
+        if self.unit and (message := unit_fault(self.unit)):
+            yield "unit", message
 
     def faults(self) -> Iterator[tuple[str, str]]:
         """Yield what the fields cannot know of each other."""

@@ -17,6 +17,7 @@ from sensord.decode.regex import Pattern
 from sensord.decode.regex import pattern_fault as regex_fault
 from sensord.model.readings import Value, ValueType
 from sensord.model.topics import pattern_fault
+from sensord.model.units import unit_fault
 
 __all__ = ["Action", "Argument", "Command", "Writable", "Write"]
 
@@ -38,6 +39,11 @@ class Argument:
     choices: tuple[str, ...] = ()
     default: Scalar | None = None
     description: str = ""
+
+    def warnings(self) -> Iterator[tuple[str, str]]:
+        """Yield a unit that no program knows."""
+        if self.unit and (message := unit_fault(self.unit)):
+            yield "unit", message
 
     def faults(self) -> Iterator[tuple[str, str]]:
         """Yield what the fields cannot know of each other."""

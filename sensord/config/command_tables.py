@@ -58,6 +58,7 @@ def commands(
             here = (*at, name)
             before = len(faults.found)
             if key == "writable":
+                _check_channel(name, one, rules(name), here, faults)
                 command = _writable(device, name, pattern, one, rules(name), write, here, faults)
             else:
                 command = _action(device, name, one, write, here, faults)
@@ -67,6 +68,18 @@ def commands(
             if found.setdefault(f"{key}: {command.name}", command) is not command:
                 faults.add(here, f"{command.name} is declared twice")
     return tuple(found.values())
+
+
+def _check_channel(
+    name: str, table: Mapping[str, Any], rules: ChannelRules, path: Path, faults: Faults
+) -> None:
+    """Warn of a field that nothing bounds, which is mostly a misspelt one."""
+    if rules == ChannelRules() and not {"type", "range", "choices"} & set(table):
+        text = (
+            f"there is no channels.{name} beside it, so any number may be set;"
+            " declare its type and range there or here"
+        )
+        faults.warn(path, text)
 
 
 def _writable(

@@ -1,12 +1,15 @@
 """Load a configuration file and report all that is wrong with it at once.
 
-Reading the file is all the I/O there is: no device and no network is touched.
+Beside reading the file, symbolic links of ports are followed; no device and no network is touched.
 """
 
 from __future__ import annotations
 
+import dataclasses
+import os
 import re
 import tomllib
+from collections.abc import Callable
 from pathlib import Path
 
 from sensord.config.lines import Lines
@@ -25,19 +28,28 @@ def load(file: Path, readers: Registry, decoders: Registry) -> Config:
         ConfigError: It cannot be read or has faults; all of them are told.
     """
     try:
-        text = file.read_text(encoding="utf-8")
+        # Windows' editors put a byte order mark in front.
+        text = file.read_text(encoding="utf-8-sig")
     except OSError as exc:
         raise ConfigError(
             [ConfigFault(str(file), 0, "", f"cannot be read: {exc.strerror}")]
         ) from exc
     except UnicodeDecodeError as exc:
-        message = f"is not UTF-8 text: {exc.reason} at byte {exc.start}"
+        message = f"is not UTF-8 text: {exc.reason} at byte {exc.start}; save it as UTF-8"
         raise ConfigError([ConfigFault(str(file), 0, "", message)]) from exc
-    return parse(text, str(file), readers, decoders)
+    return parse(text, str(file), readers, decoders, os.path.realpath)
 
 
-def parse(text: str, file: str, readers: Registry, decoders: Registry) -> Config:
+def parse(
+    text: str,
+    file: str,
+    readers: Registry,
+    decoders: Registry,
+    resolve: Callable[[str], str] = os.path.normpath,
+) -> Config:
     """Check the text of a configuration; ``file`` is what messages call it.
+
+    ``resolve`` follows the symbolic links of a path: two names may be those of one port.
 
     Raises:
         ConfigError: It has faults; all of them are told.
@@ -50,15 +62,16 @@ def parse(text: str, file: str, readers: Registry, decoders: Registry) -> Config
         line = int(found[1]) if found else text.count("\n") + 1
         raise ConfigError([ConfigFault(file, line, "", f"is not TOML: {exc}")]) from exc
     faults = Faults()
-    config = build(raw, faults, readers, decoders)
+    config = build(raw, faults, readers, decoders, resolve)
+    lines = Lines(text)
+
+    def placed(found: list[tuple[KeyPath, str]]) -> list[ConfigFault]:
+        each = {ConfigFault(file, lines.of(at), _dotted(at), message) for at, message in found}
+        return sorted(each, key=lambda fault: (fault.line, fault.path))
+
     if config is None:
-        lines = Lines(text)
-        told = {
-            ConfigFault(file, lines.of(path), _dotted(path), message)
-            for path, message in faults.found
-        }
-        raise ConfigError(sorted(told, key=lambda fault: (fault.line, fault.path)))
-    return config
+        raise ConfigError(placed(faults.found))
+    return dataclasses.replace(config, warnings=tuple(placed(faults.doubts)))
 
 
 def _dotted(path: KeyPath) -> str:

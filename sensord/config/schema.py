@@ -10,7 +10,8 @@ A configuration class is a frozen dataclass; its annotations are the schema. Bey
 * `Scalar`: a number, a text, true or false;
 * ``Annotated[int, Within(1, 65535)]``: a range, both ends included; also of a `Duration` or `Size`.
 
-A class may define ``faults()``, which yields ``(key, message)`` for what one field cannot know.
+A class may define ``faults()``, which yields ``(key, message)`` for what one field cannot know,
+and ``warnings()``, for what may be meant but seldom is.
 Nothing here touches a file, a device or the network.
 """
 
@@ -50,14 +51,19 @@ Path = tuple[str | int, ...]
 
 
 class Faults:
-    """Collects what is wrong, each with its path."""
+    """Collects what is wrong, and what is doubtful, each with its path."""
 
     def __init__(self) -> None:
         self.found: list[tuple[Path, str]] = []
+        self.doubts: list[tuple[Path, str]] = []
 
     def add(self, path: Path, message: str) -> None:
         """Note one fault."""
         self.found.append((path, message))
+
+    def warn(self, path: Path, message: str) -> None:
+        """Note what is accepted but hardly meant."""
+        self.doubts.append((path, message))
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -127,14 +133,19 @@ def structure(cls: type[T], table: Mapping[str, object], path: Path, faults: Fau
     # Unknown and faulty keys do not hide what else is wrong: their defaults stand in for them.
     built = cls(**values)
     told = {at for at, _ in faults.found[before:]}
-    own_faults: Callable[[], Iterator[tuple[str | Path, str]]] | None
-    own_faults = getattr(built, "faults", None)
-    if own_faults is not None:
-        for key, message in own_faults():
-            at = (*path, key) if isinstance(key, str) and key else (*path, *key)
-            if at not in told:
-                faults.add(at, message)
+    for at, message in _own(built, "faults", path):
+        if at not in told:
+            faults.add(at, message)
+    for at, message in _own(built, "warnings", path):
+        faults.warn(at, message)
     return built if len(faults.found) == before else None
+
+
+def _own(built: object, name: str, path: Path) -> Iterator[tuple[Path, str]]:
+    """Yield what a class says of its own fields, at their paths."""
+    own: Callable[[], Iterator[tuple[str | Path, str]]] | None = getattr(built, name, None)
+    for key, message in () if own is None else own():
+        yield ((*path, key) if isinstance(key, str) and key else (*path, *key)), message
 
 
 def unknown_key(key: str, known: typing.Iterable[str]) -> str:

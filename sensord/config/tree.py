@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
-import re
-from collections.abc import Iterator, Mapping, Sequence
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal, Protocol
 
+from sensord.config.across import Checked, check_devices, check_openings
+from sensord.config.addresses import is_loopback, listen_faults
 from sensord.config.channels import ChannelRules, rules_of
 from sensord.config.command_options import Command
 from sensord.config.command_tables import commands
@@ -29,9 +31,11 @@ from sensord.config.schema import (
 )
 from sensord.decode.framing import Config as Framing
 from sensord.device.policy import Policy
+from sensord.errors import ConfigFault
 from sensord.log.journal.options import Options as Journal
 from sensord.model.readings import Kind, ValueType
 from sensord.model.topics import filter_fault, pattern_fault, topic_fault
+from sensord.model.units import unit_fault
 
 __all__ = [
     "ChannelRules",
@@ -85,36 +89,22 @@ class Server:
 
     def faults(self) -> Iterator[tuple[str, str]]:
         """Yield addresses that cannot be, or may not be listened on."""
-        if not self.listen:
-            yield "listen", 'is empty: nobody could connect; say ["127.0.0.1:8765"]'
-        seen: set[tuple[str, int]] = set()
-        for address in self.listen:
-            host, _, port = address.rpartition(":")
-            is_open = host.startswith("[") is not host.endswith("]")
-            is_port = re.fullmatch("[0-9]{1,5}", port) and int(port) <= HIGHEST_PORT
-            if is_open or not is_port or not re.fullmatch(r"\[?[\w.:%-]+]?", host):
-                yield "listen", f'expected "host:port", such as "127.0.0.1:8765", got "{address}"'
-            elif not self.insecure and not is_loopback(host):
-                yield "listen", _EXPOSED.format(host)
-            elif (place := (host.strip("[]").lower(), int(port))) in seen:
-                yield "listen", f"{address} stands there twice"
-            elif int(port):  # 0 is any free port, another one each time
-                seen.add(place)
+        for message in listen_faults(self.listen, insecure=self.insecure):
+            yield "listen", message
+
+    def warnings(self) -> Iterator[tuple[str, str]]:
+        """Yield what an open door means."""
+        hosts = [address.rpartition(":")[0] for address in self.listen]
+        if self.insecure and (open_ := [host for host in hosts if not is_loopback(host)]):
+            yield "insecure", _OPEN.format(", ".join(open_))
+        elif self.insecure:
+            yield "insecure", "has no effect: only this machine reaches the addresses in listen"
 
 
-_EXPOSED = (
-    "{} is reachable from other machines and there is no authentication yet;"
-    " listen on 127.0.0.1, or say insecure = true if everybody there may read"
+_OPEN = (
+    "everybody who reaches {} may read everything and act on devices and clients:"
+    " set, call, publish, take leases; there is no authentication yet"
 )
-
-HIGHEST_PORT = 65_535
-
-
-def is_loopback(host: str) -> bool:
-    """Tell whether only this machine can reach ``host``."""
-    return host in {"localhost", "[::1]", "::1"} or (
-        host.startswith("127.") and host.replace(".", "").isdecimal()
-    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,6 +118,11 @@ class OpenTopic:
     description: str = ""
     range: tuple[float, ...] = ()
     stays: bool = False
+
+    def warnings(self) -> Iterator[tuple[str, str]]:
+        """Yield a unit that no program knows."""
+        if self.unit and (message := unit_fault(self.unit)):
+            yield "unit", message
 
     def faults(self) -> Iterator[tuple[str, str]]:
         """Yield what the fields cannot know of each other."""
@@ -221,6 +216,8 @@ class Config:
     journal: Journal = Journal()
     logging: Logging = Logging()
     devices: tuple[Device, ...] = ()
+    warnings: tuple[ConfigFault, ...] = ()
+    """What is accepted but hardly meant."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -253,12 +250,23 @@ _COMMON = {f.name for f in dataclasses.fields(_Common)}
 
 
 def build(
-    raw: Mapping[str, Any], faults: Faults, readers: Registry, decoders: Registry
+    raw: Mapping[str, Any],
+    faults: Faults,
+    readers: Registry,
+    decoders: Registry,
+    resolve: Callable[[str], str] = os.path.normpath,
 ) -> Config | None:
-    """Build the tree; every fault goes to ``faults``, and then the answer is None."""
+    """Build the tree; every fault goes to ``faults``, and then the answer is None.
+
+    ``resolve`` follows the symbolic links of a path.
+    """
     before = len(faults.found)
     devices = raw.get("devices", {})
     plain = {key: value for key, value in raw.items() if key != "devices"}
+    tables = [field.name for field in dataclasses.fields(_Root)]
+    for key in [key for key in plain if key not in tables]:
+        faults.add((key,), unknown_key(key, [*tables, "devices"]))
+        del plain[key]
     root = structure(_Root, plain, (), faults)
     built: list[Device | None] = []
     if not isinstance(devices, dict):
@@ -268,6 +276,10 @@ def build(
         built = [_device(name, table, faults, *both) for name, table in devices.items()]
     whole = tuple(device for device in built if device is not None)
     _one_owner_each(whole, faults)
+    checked = [Checked(d.name, d.topic, d.reader_config, d.channels) for d in whole]
+    check_devices(checked, faults, resolve)
+    if root is not None:
+        check_openings(list(root.clients.topics), checked, faults)
     if root is None or len(faults.found) > before:
         return None
     return Config(

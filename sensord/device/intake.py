@@ -245,7 +245,7 @@ class Intake:
             topic = expand(pattern, values)
         except KeyError:
             return None
-        return None if topic_fault(topic) or topic.startswith("$") else topic
+        return None if topic_fault(topic) or topic.startswith(("$", "state/")) else topic
 
     def _metadata(self, field_: str, rules: ChannelRules, value: Value) -> Metadata:
         told = self._decoder.metadata(field_) if self._decoder else self._described.get(field_)

@@ -29,6 +29,8 @@ from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 from paho.mqtt.subscribeoptions import SubscribeOptions
 
+from sensord.config.across import Place
+from sensord.config.addresses import host_fault
 from sensord.config.command_options import Command
 from sensord.config.placeholders import fill
 from sensord.config.schema import Duration, Printable, Within
@@ -174,8 +176,8 @@ class Config:
         """Yield what the fields cannot know of each other."""
         if not self.host:
             yield "host", "may not be empty"
-        elif any(character.isspace() or character == "/" for character in self.host):
-            yield "host", f'expected a name or an address, such as "127.0.0.1", got "{self.host}"'
+        elif message := host_fault(self.host):
+            yield "host", message
         if not self.topics:
             yield "topics", "at least one is needed, as a table [[devices.<name>.topics]]"
         if len({one.filter for one in self.topics}) < len(self.topics):
@@ -184,6 +186,14 @@ class Config:
             yield "password_file", "needs username beside it"
         if self.session_expiry and not self.client_id:
             yield "client_id", "is needed with session_expiry: the broker knows a session by it"
+
+    def places(self) -> Iterator[Place]:
+        """Yield the client id: a broker ends the older connection of two with one."""
+        if self.client_id:
+            port = self.target().port
+            name = f"{self.client_id} at {self.host.lower()}:{port}"
+            mend = "a broker ends the older connection of two; give each an id of its own"
+            yield Place("client_id", name, mend)
 
     def command_faults(
         self, commands: Iterable[Command], pattern: str

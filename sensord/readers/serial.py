@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
+from sensord.config.across import Place
 from sensord.config.placeholders import fill
 from sensord.config.schema import Duration, Printable, Within
 from sensord.device.backoff import LOCAL, REMOTE, Limits
@@ -67,6 +68,9 @@ class Poll:
         return self.command.encode() or _unhex(self.command_hex) or b""
 
 
+ONE_LINE = "of two that read one line each gets a part; make one device of them"
+
+
 def _unhex(text: str) -> bytes | None:
     try:
         return bytes.fromhex(text)
@@ -101,6 +105,15 @@ class Config:
             yield "port", f"expected a path or one of {listed}"
         elif is_remote(self.port) and not _has_host_and_port(self.port):
             yield "port", f'expected "{scheme}://host:port"'
+
+    def places(self) -> Iterator[Place]:
+        """Yield the line: what two devices read, each gets half of."""
+        if "://" not in self.port:
+            yield Place("port", self.port, ONE_LINE)
+        elif is_remote(self.port):
+            scheme, _, rest = self.port.partition("://")
+            name = f"{scheme}://{rest.lower()}"
+            yield Place("port", name, ONE_LINE, is_shared=scheme == "socket")
 
     def settings(self) -> Settings:
         """Return what concerns the line alone."""

@@ -10,12 +10,12 @@ from collections.abc import Iterator
 from typing import Annotated, Any
 
 import pytest
+from sensord.config.writing import Action
 
 import sensord
 from sensord.config.schema import Faults, as_duration, as_size
 from sensord.config.schema import structure as read
 from sensord.config.tree import build
-from sensord.config.writing import Action
 from sensord.decode import registry as decoders
 from sensord.log.journal import Options
 from sensord.readers import registry as readers

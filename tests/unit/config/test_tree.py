@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from sensord.config.addresses import is_loopback
 from sensord.config.schema import Faults
-from sensord.config.tree import ChannelRules, Config, Device, build, is_loopback
+from sensord.config.tree import ChannelRules, Config, Device, build
 from sensord.device.policy import Policy
 from sensord.model.readings import Kind, ValueType
 from tests.unit.config.plugins import DECODERS, READERS, CsvConfig, PlainConfig, PortConfig
@@ -94,13 +95,16 @@ def test_an_address_that_cannot_be_is_refused(listen: str) -> None:
         '["127.0.0.1:80", "127.0.0.1:0080"]',
         '["localhost:80", "localhost:80"]',
         '["::1:80", "[::1]:80"]',
+        '["127.0.0.1:80", "localhost:80"]',
+        '["[::1]:80", "localhost:80"]',
+        '["[0:0:0:0:0:0:0:1]:80", "[::1]:80"]',
     ],
 )
 def test_an_address_is_listened_on_once(listen: str) -> None:
     """The second attempt would only fail at the start."""
     ((path, message),) = faults_of(f"[server]\nlisten = {listen}").items()
     assert path == "server.listen"
-    assert message.endswith(" stands there twice")
+    assert message.endswith((" stands there twice", "are one address; keep one of them"))
 
 
 def test_any_free_port_may_be_asked_for_twice() -> None:

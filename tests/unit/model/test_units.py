@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sensord.model import units
 from sensord.decode.nmea0183 import quantities
+from sensord.model import units
 from sensord.model.units import meant_unit, unit_fault
 
 
