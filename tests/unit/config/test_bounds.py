@@ -10,9 +10,9 @@ from collections.abc import Iterator
 from typing import Annotated, Any
 
 import pytest
-from sensord.config.writing import Action
 
 import sensord
+from sensord.config.command_options import Action
 from sensord.config.schema import Faults, as_duration, as_size
 from sensord.config.schema import structure as read
 from sensord.config.tree import build
