@@ -17,6 +17,7 @@ from sensord.cli.info import describe_hole
 from sensord.cli.options import check_filters
 from sensord.errors import SensordError, UsageError
 from sensord.log.journal import Hole
+from sensord.model.durations import ago_us
 from sensord.model.times import iso
 from sensord.recordings import Selection, in_order, scan_all
 from sensord.recordings.capture import open_any
@@ -24,7 +25,6 @@ from sensord.recordings.outputs import Format, open_output
 
 __all__ = ["bound_of", "configure", "run", "selection_of"]
 
-_UNITS_US = {"s": 1_000_000, "m": 60_000_000, "h": 3_600_000_000, "d": 86_400_000_000}
 _QUIET_S = 1.0
 """Work that is done sooner shows no progress."""
 _REFRESH_S = 0.2
@@ -170,8 +170,9 @@ def bound_of(text: str | None, newest_us: int) -> tuple[int | None, int | None]:
         return None, None
     if text.isdecimal():
         return int(text), None
-    if found := re.fullmatch(r"-(\d+(?:\.\d+)?)([smhd])", text):
-        return None, newest_us - int(float(found[1]) * _UNITS_US[found[2]])
+    us = ago_us(text)
+    if us is not None:
+        return None, newest_us - us
     try:
         return None, round(datetime.fromisoformat(text).astimezone().timestamp() * 1e6)
     except (ValueError, OverflowError, OSError):

@@ -11,6 +11,7 @@ from datetime import datetime
 from pathlib import Path
 
 from sensord.errors import UsageError
+from sensord.model.durations import ago_us, seconds_of
 from sensord.model.readings import Position, Value
 from sensord.model.topics import filter_fault
 
@@ -89,10 +90,10 @@ def duration(text: str) -> float:
     Raises:
         argparse.ArgumentTypeError: It is none.
     """
-    found = re.fullmatch(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)?", text)
+    found = seconds_of(text if text[-1:].isalpha() else f"{text}s")
     if found is None:
         raise argparse.ArgumentTypeError(f"{text}: expected a duration such as 2s or 500ms")
-    return float(found[1]) * {"ms": 1e-3, "m": 60.0, "h": 3600.0, "d": 86_400.0}.get(found[2], 1.0)
+    return found
 
 
 def count(text: str) -> int:
@@ -157,7 +158,7 @@ def start_of(text: str) -> str | Position | int:
     Raises:
         StartError: It means nothing.
     """
-    if text in {"snapshot", "now"} or re.fullmatch(r"-\d+(\.\d+)?[smhd]", text):
+    if text in {"snapshot", "now"} or ago_us(text) is not None:
         return text
     if found := re.fullmatch(r"([0-9a-f]{16}):(\d+)", text):
         return Position(found[1], int(found[2]))

@@ -7,7 +7,6 @@ import asyncio
 import contextlib
 import json
 import logging
-import re
 import signal
 import sys
 import time
@@ -35,6 +34,7 @@ from sensord.client import (
 )
 from sensord.errors import SensordError, UsageError
 from sensord.log.journal import Batch, Hole
+from sensord.model.durations import ago_us
 from sensord.model.readings import Position
 from sensord.recordings.mcap_output import McapOutput
 from sensord.recordings.transcript import Told, Transcript
@@ -53,7 +53,6 @@ _MARKS = 16_384
 """A full disk takes back two chunks at most, and they hold fewer readings than that."""
 
 _EXPORTED = (".csv", ".jsonl", ".parquet")
-_UNITS_US = {"s": 1_000_000, "m": 60_000_000, "h": 3_600_000_000, "d": 86_400_000_000}
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -132,8 +131,9 @@ def _stop_us(text: str | None, now_us: int) -> int | None:
     """Read the option --to, by the daemon's clock; None for no time."""
     if text is None or text == "now":
         return None
-    if found := re.fullmatch(r"-(\d+(?:\.\d+)?)([smhd])", text):
-        return now_us - int(float(found[1]) * _UNITS_US[found[2]])
+    us = ago_us(text)
+    if us is not None:
+        return now_us - us
     try:
         return round(datetime.fromisoformat(text).astimezone().timestamp() * 1e6)
     except (ValueError, OverflowError, OSError):

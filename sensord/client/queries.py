@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -19,6 +18,7 @@ from sensord.client.conversation import (
     Update,
 )
 from sensord.client.inflow import Arrived, Line, Query, T, place
+from sensord.model.durations import ago_us
 from sensord.model.readings import Position
 
 __all__ = ["History", "Listing", "Summaries"]
@@ -30,9 +30,6 @@ LOW = PAGE // 2
 """With no more than this left to be taken, the next page is asked for."""
 
 FIRST_INTERVALS = 64
-
-_AGO = re.compile(r"-(\d+(?:\.\d+)?)([smhd])")
-_UNIT_US = {"s": 10**6, "m": 60 * 10**6, "h": 3600 * 10**6, "d": 86400 * 10**6}
 
 
 class _Past(Query[T]):
@@ -86,10 +83,9 @@ class _Past(Query[T]):
             return  # followed readings: where they begin is known
         options, now_us = self._options, int(fields["time_us"])
         for bound in ("from", "to"):
-            found = _AGO.fullmatch(str(options.get(bound)))
-            if found is not None:
-                ago_us = int(float(found[1]) * _UNIT_US[found[2]])
-                options[bound] = {"time_us": now_us - ago_us}
+            us = ago_us(str(options.get(bound)))
+            if us is not None:
+                options[bound] = {"time_us": now_us - us}
         if not self._is_followed:
             options.setdefault("to", {"epoch": fields["epoch"], "offset": fields["offset"]})
 

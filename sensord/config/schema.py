@@ -30,6 +30,8 @@ import typing
 from collections.abc import Callable, Hashable, Iterator, Mapping
 from typing import Annotated, Any, Literal, TypeVar
 
+from sensord.model.durations import SECONDS
+
 __all__ = [
     "Duration",
     "Faults",
@@ -97,7 +99,6 @@ Printable = Annotated[str, _Text.PRINTABLE]
 Scalar = Annotated[bool | int | float | str, _Unit.SCALAR]
 """One plain value, of whatever type it is written as."""
 
-_SECONDS = {"us": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 _BYTES = {"": 1, "B": 1, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30, "kB": 10**3, "MB": 10**6}
 _BYTES |= {"GB": 10**9}
 LONGEST_S = 36_500 * 86_400.0
@@ -216,7 +217,7 @@ def _annotated(hint: Any, raw: object, path: Path, faults: Faults) -> object:
     inner, *notes = typing.get_args(hint)
     within = next((note for note in notes if isinstance(note, Within)), None)
     if _Unit.DURATION in notes:
-        value = _amount(_SECONDS, 'a duration such as "500ms", "10s" or "1h"', raw, path, faults)
+        value = _amount(SECONDS, 'a duration such as "500ms", "10s" or "1h"', raw, path, faults)
         bounds = within or Within(0, LONGEST_S)
         return _bounded(value, bounds, "a duration", as_duration, raw, path, faults)
     if _Unit.SIZE in notes:

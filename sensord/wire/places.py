@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from typing import Literal
 
+from sensord.model.durations import ago_us
 from sensord.model.readings import Position
 from sensord.wire.fields import bad
 
@@ -41,9 +41,6 @@ Start = Literal["snapshot", "now"] | Place
 """Where a subscription may begin."""
 
 
-_AGO = re.compile(r"-(\d{1,9}(?:\.\d{1,6})?)([smhd])")
-_UNIT_US = {"s": 10**6, "m": 60 * 10**6, "h": 3600 * 10**6, "d": 86400 * 10**6}
-
 _PLACES = '"-10m", {"epoch", "offset"} or {"time_us"}'
 
 
@@ -78,8 +75,9 @@ def read_place(field: str, raw: object) -> Place:
 
 def _place(raw: object) -> Place | None:
     match raw:
-        case str() if found := _AGO.fullmatch(raw):
-            return Ago(int(float(found[1]) * _UNIT_US[found[2]]))
+        case str():
+            us = ago_us(raw)
+            return None if us is None else Ago(us)
         # Types are compared exactly: True is an int to Python.
         case {"epoch": str(epoch), "offset": offset} if type(offset) is int and 0 <= offset < 2**63:
             return Position(epoch, offset)
