@@ -8,7 +8,6 @@ import signal
 import sys
 import time
 from collections.abc import Sequence
-from datetime import datetime
 from pathlib import Path
 from types import FrameType, TracebackType
 from typing import Self
@@ -18,7 +17,7 @@ from sensord.cli.options import check_filters
 from sensord.errors import SensordError, UsageError
 from sensord.log.journal import Hole
 from sensord.model.durations import ago_us
-from sensord.model.times import iso
+from sensord.model.times import LOCAL, iso, time_us_of
 from sensord.recordings import Selection, in_order, scan_all
 from sensord.recordings.capture import open_any
 from sensord.recordings.outputs import Format, open_output
@@ -173,10 +172,10 @@ def bound_of(text: str | None, newest_us: int) -> tuple[int | None, int | None]:
     us = ago_us(text)
     if us is not None:
         return None, newest_us - us
-    try:
-        return None, round(datetime.fromisoformat(text).astimezone().timestamp() * 1e6)
-    except (ValueError, OverflowError, OSError):
-        raise BoundError(text) from None
+    time_us = time_us_of(text, LOCAL)
+    if time_us is None:
+        raise BoundError(text)
+    return None, time_us
 
 
 class _Interrupts:

@@ -7,12 +7,12 @@ import json
 import re
 import sys
 from collections.abc import Sequence
-from datetime import datetime
 from pathlib import Path
 
 from sensord.errors import UsageError
 from sensord.model.durations import ago_us, seconds_of
 from sensord.model.readings import Position, Value
+from sensord.model.times import LOCAL, time_us_of
 from sensord.model.topics import filter_fault
 
 __all__ = [
@@ -162,7 +162,7 @@ def start_of(text: str) -> str | Position | int:
         return text
     if found := re.fullmatch(r"([0-9a-f]{16}):(\d+)", text):
         return Position(found[1], int(found[2]))
-    try:
-        return int(datetime.fromisoformat(text).astimezone().timestamp() * 1e6)
-    except (ValueError, OverflowError):  # the second: it lies outside of the years that there are
-        raise StartError(text) from None
+    time_us = time_us_of(text, LOCAL)
+    if time_us is None:
+        raise StartError(text)
+    return time_us

@@ -12,7 +12,6 @@ import sys
 import time
 from collections import deque
 from collections.abc import Iterator, Sequence
-from datetime import datetime
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -36,6 +35,7 @@ from sensord.errors import SensordError, UsageError
 from sensord.log.journal import Batch, Hole
 from sensord.model.durations import ago_us
 from sensord.model.readings import Position
+from sensord.model.times import LOCAL, time_us_of
 from sensord.recordings.mcap_output import McapOutput
 from sensord.recordings.transcript import Told, Transcript
 
@@ -134,10 +134,10 @@ def _stop_us(text: str | None, now_us: int) -> int | None:
     us = ago_us(text)
     if us is not None:
         return now_us - us
-    try:
-        return round(datetime.fromisoformat(text).astimezone().timestamp() * 1e6)
-    except (ValueError, OverflowError, OSError):
-        raise UsageError(f"--to {text}: expected now, -5m, or a time (ISO 8601)") from None
+    time_us = time_us_of(text, LOCAL)
+    if time_us is None:
+        raise UsageError(f"--to {text}: expected now, -5m, or a time (ISO 8601)")
+    return time_us
 
 
 def _text(position: Position) -> str:

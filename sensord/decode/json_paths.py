@@ -10,12 +10,13 @@ import json
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import UTC
 
 from sensord.decode.base import Decoded, Fault, Sample, excerpt
 from sensord.decode.naming import field_level
 from sensord.decode.text import NOT_FINITE, TOO_MANY_VALUES, number
 from sensord.model.readings import GOOD, Level, Metadata, Quality, Reason, Value
+from sensord.model.times import time_us_of
 from sensord.model.topics import topic_fault
 
 __all__ = ["BAD_TIME", "NOT_JSON", "PATH_MISSING", "TOO_DEEP", "Config", "Decoder", "TimeUnit"]
@@ -40,7 +41,6 @@ BARE_FIELD = "value"
 PARTLY_FINITE = Quality(Level.UNCERTAIN, Reason.NOT_FINITE)
 """An array or object in which something was not finite: that is null, the rest stands."""
 
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _END_US = 253_402_300_800_000_000
 """The year 10000. A later time is written in another unit."""
 
@@ -263,22 +263,11 @@ def _encodable(text: str) -> str:
 def _time_us(node: Value, unit: TimeUnit) -> int | None:
     """Return microseconds since 1970, or None if ``node`` is not a time in that unit."""
     if unit is TimeUnit.ISO8601:
-        return _iso8601_us(node) if isinstance(node, str) else None
+        time_us = time_us_of(node, UTC) if isinstance(node, str) else None
+        return time_us if time_us is not None and time_us >= 0 else None
     amount = number(node) if isinstance(node, str) else node
     if isinstance(amount, bool) or not isinstance(amount, int | float):
         return None
     scaled = amount * _MICROSECONDS[unit]
     # Compared before it is rounded: round() refuses what is not finite.
     return round(scaled) if 0 <= scaled < _END_US else None
-
-
-def _iso8601_us(text: str) -> int | None:
-    """Return microseconds since 1970; a time without a zone is UTC."""
-    try:
-        moment = datetime.fromisoformat(text)
-    except ValueError:
-        return None
-    if moment.tzinfo is None:
-        moment = moment.replace(tzinfo=UTC)
-    time_us = (moment - _EPOCH) // timedelta(microseconds=1)
-    return time_us if time_us >= 0 else None

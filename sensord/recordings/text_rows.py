@@ -9,13 +9,12 @@ import csv
 import io
 import json
 from collections.abc import Iterable, Iterator, Sequence
-from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from typing import Any, NamedTuple
 
 from sensord.mcap.payload import recordable
 from sensord.model.readings import Level, Quality, Reading, Record, Value
-from sensord.model.times import iso
+from sensord.model.times import iso, time_us_of
 
 __all__ = [
     "COLUMNS",
@@ -42,8 +41,6 @@ COLUMNS = (
 
 _LEVELS = {level.name.lower(): level for level in Level}
 _NAMES = {level: name for name, level in _LEVELS.items()}
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_MICROSECOND = timedelta(microseconds=1)
 _FORMULA = tuple("=+-@")
 """A spreadsheet takes a text that begins with one of these for a formula, and runs it."""
 
@@ -220,7 +217,7 @@ def _time(time_us: int) -> str:
 
 
 def _time_us(text: str) -> int:
-    time = datetime.fromisoformat(text)
-    if time.tzinfo is None:
-        raise ValueError(f"the time {text} has no zone")
-    return (time - _EPOCH) // _MICROSECOND
+    time_us = time_us_of(text, None)
+    if time_us is None:
+        raise ValueError(f"{text} is not a time in ISO 8601 with its zone")
+    return time_us

@@ -108,7 +108,7 @@ def test_a_file_without_readings_is_empty(tmp_path: Path) -> None:
     [
         ("1,2\n", "line 2: expected 9 fields"),
         ("x" * 10, "line 2: expected 9 fields"),
-        ("1,noon,noon,a,1,,good,,false\n", "line 2: Invalid isoformat"),
+        ("1,noon,noon,a,1,,good,,false\n", "line 2: noon is not a time"),
         ('1,2,3,a,"1\n', "line 2"),
     ],
 )

@@ -143,7 +143,7 @@ LINE = "0,1970-01-01T00:00:00Z,1970-01-01T00:00:00Z,a,1,,good,,false\n"
         ("time,value\n", "first line"),
         (csv_header() + "1,2\n", "line 2: expected 9 fields"),
         (csv_header() + LINE + LINE.replace("good", "fine"), "line 3: 'fine'"),
-        (csv_header() + LINE.replace("00Z", "00"), "no zone"),
+        (csv_header() + LINE.replace("00Z", "00"), "is not a time in ISO 8601 with its zone"),
         (csv_header() + LINE.replace("false", "no"), "restated"),
         (csv_header() + '0,"1970', "line 2"),
     ],
