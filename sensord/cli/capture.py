@@ -9,7 +9,6 @@ import dataclasses
 import re
 import signal
 import sys
-import time
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -19,6 +18,7 @@ import uvloop
 from sensord.cli import check
 from sensord.cli.info import size_text
 from sensord.cli.options import duration
+from sensord.cli.progress import REFRESH_S, Progress
 from sensord.cli.record import must_be_new
 from sensord.config.tree import Device
 from sensord.device.reader import Reader
@@ -35,7 +35,6 @@ __all__ = ["configure", "device_of", "run"]
 FLUSH_S = 10.0
 """What a capture that is killed loses at most, of a file that can still be replayed."""
 
-REFRESH_S = 0.5
 _BYTES = {"": 1, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30}
 
 
@@ -99,14 +98,14 @@ async def _capture(options: argparse.Namespace, device: Device, table: dict[str,
             capturing = Capturing(output, SystemClock(), changed.set)
             supervised = supervise(device.name, reader, capturing, capturing)
             reading = asyncio.create_task(supervised, name=f"reader:{device.name}")
-            teller = _Teller(device.name)
+            report = _Report(device.name)
             try:
-                await _until_enough(options, capturing, teller, (interrupted, changed))
+                await _until_enough(options, capturing, report, (interrupted, changed))
             finally:
                 reading.cancel()
                 with contextlib.suppress(asyncio.CancelledError):
                     await reading
-                teller.wipe()
+                report.progress.wipe()
             capturing.end()
             failure = capturing.failure
             try:
@@ -127,7 +126,7 @@ async def _capture(options: argparse.Namespace, device: Device, table: dict[str,
 async def _until_enough(
     options: argparse.Namespace,
     capturing: Capturing,
-    teller: _Teller,
+    report: _Report,
     events: tuple[asyncio.Event, asyncio.Event],
 ) -> None:
     loop = asyncio.get_running_loop()
@@ -137,14 +136,14 @@ async def _until_enough(
     stopping = asyncio.ensure_future(interrupted.wait())
     try:
         while not stopping.done() and capturing.failure is None:
-            teller.tell(capturing)
+            report.update(capturing)
             left_s = FLUSH_S if end is None else end - loop.time()
             if left_s <= 0 or (options.size is not None and capturing.bytes >= options.size):
                 return
             changing = asyncio.ensure_future(changed.wait())
             await asyncio.wait(
                 (stopping, changing),
-                timeout=min(left_s, REFRESH_S if teller.is_terminal else FLUSH_S),
+                timeout=min(left_s, REFRESH_S if report.progress.is_terminal else FLUSH_S),
                 return_when=asyncio.FIRST_COMPLETED,
             )
             changing.cancel()
@@ -156,31 +155,19 @@ async def _until_enough(
         stopping.cancel()
 
 
-class _Teller:
-    """Tells on stderr how the device fares and, to a terminal, how much came."""
+class _Report:
+    """Reports on stderr how the device fares and how much came."""
 
     def __init__(self, device: str) -> None:
-        self.is_terminal = sys.stderr.isatty()
+        self.progress = Progress()
         self._device = device
         self._state = "connecting"
-        self._due = 0.0
-        self._is_shown = False
 
-    def tell(self, capturing: Capturing) -> None:
-        """Say what changed."""
+    def update(self, capturing: Capturing) -> None:
+        """Report what changed."""
         if capturing.state != self._state:
             self._state = capturing.state
-            self.wipe()
-            print(f"{self._device} is {self._state}", file=sys.stderr, flush=True)
-        now = time.monotonic()
-        if self.is_terminal and now >= self._due:
-            self._due, self._is_shown = now + REFRESH_S, True
+            self.progress.print(f"{self._device} is {self._state}")
+        if self.progress.is_due:
             came = f"{capturing.bytes} bytes in {capturing.count} arrivals"
-            told = f"{came}; Ctrl-C ends it with a whole file"
-            print(f"\r{told}\x1b[K", end="", file=sys.stderr, flush=True)
-
-    def wipe(self) -> None:
-        """Take the line of progress away."""
-        if self._is_shown:
-            print("\r\x1b[K", end="", file=sys.stderr, flush=True)
-            self._is_shown = False
+            self.progress.show(f"{came}; Ctrl-C ends it with a whole file")

@@ -6,7 +6,6 @@ import argparse
 import re
 import signal
 import sys
-import time
 from collections.abc import Sequence
 from pathlib import Path
 from types import FrameType, TracebackType
@@ -14,6 +13,7 @@ from typing import Self
 
 from sensord.cli.info import describe_hole
 from sensord.cli.options import check_filters
+from sensord.cli.progress import Progress
 from sensord.errors import SensordError, UsageError
 from sensord.log.journal import Hole
 from sensord.model.durations import ago_us
@@ -24,9 +24,8 @@ from sensord.recordings.outputs import Format, open_output
 
 __all__ = ["bound_of", "configure", "run", "selection_of"]
 
-_QUIET_S = 1.0
+QUIET_S = 1.0
 """Work that is done sooner shows no progress."""
-_REFRESH_S = 0.2
 
 
 class BoundError(UsageError):
@@ -87,7 +86,7 @@ def run(options: argparse.Namespace) -> int:
     selection = selection_of(options.topic or ["#"], *asked)
     epochs = {span.epoch for _, span in recordings}
     epoch = epochs.pop() if len(epochs) == 1 else ""
-    teller = _Teller()
+    report = _Report()
     try:
         with (
             _Interrupts(is_file=options.output is not None) as interrupts,
@@ -96,11 +95,11 @@ def run(options: argparse.Namespace) -> int:
             for item in scan_all(recordings, selection):
                 interrupts.check()
                 if isinstance(item, Hole):
-                    teller.hole(item)
+                    report.hole(item)
                     output.hole(item)
                 elif len(item):
                     output.add(item)
-                    teller.progress(len(item), item.log_ns[-1] // 1000)
+                    report.written(len(item), item.log_ns[-1] // 1000)
             interrupts.check()
             output.complete()
     except BrokenPipeError:
@@ -109,10 +108,10 @@ def run(options: argparse.Namespace) -> int:
         where = options.output or "the output"
         raise SensordError(f"cannot write {where}: {error.strerror or error}") from error
     finally:
-        teller.end()
+        report.end()
     if options.output is not None:
-        print(f"{options.output}: {teller.readings} readings", file=sys.stderr)
-    return 1 if options.strict and teller.holes else 0
+        print(f"{options.output}: {report.readings} readings", file=sys.stderr)
+    return 1 if options.strict and report.holes else 0
 
 
 def selection_of(
@@ -216,54 +215,38 @@ class _Interrupts:
             raise SystemExit(128 + self._came)
 
 
-class _Teller:
-    """Tells on stderr of holes and, to a terminal, of progress."""
+class _Report:
+    """Reports holes and progress on stderr."""
 
     def __init__(self) -> None:
         self.readings = 0
         self.holes = 0
         self._hole: Hole | None = None
-        self._is_terminal = sys.stderr.isatty()
-        self._due = time.monotonic() + _QUIET_S
-        self._is_shown = False
+        self._progress = Progress(QUIET_S)
 
     def hole(self, hole: Hole) -> None:
-        """Note a hole; those that follow each other for the same reason are told as one."""
+        """Note a hole; those that follow each other for the same reason are reported as one."""
         self.holes += 1
         last = self._hole
         if last is not None and (last.end, last.reason) == (hole.first, hole.reason):
             self._hole = Hole(last.first, last.count + hole.count, last.reason)
             return
-        self._tell_hole()
+        self._print_hole()
         self._hole = hole
 
-    def progress(self, count: int, log_us: int) -> None:
+    def written(self, count: int, log_us: int) -> None:
         """Note readings that were written."""
-        self._tell_hole()
+        self._print_hole()
         self.readings += count
-        now = time.monotonic()
-        if self._is_terminal and now >= self._due:
-            self._due, self._is_shown = now + _REFRESH_S, True
-            at = (iso(log_us) or "?")[:19]
-            print(
-                f"\r{self.readings} readings, at {at}\x1b[K",
-                end="",
-                file=sys.stderr,
-                flush=True,
-            )
+        if self._progress.is_due:
+            self._progress.show(f"{self.readings} readings, at {(iso(log_us) or '?')[:19]}")
 
     def end(self) -> None:
-        """Tell what is left to tell."""
-        self._tell_hole()
-        self._wipe()
+        """Report what is left."""
+        self._print_hole()
+        self._progress.wipe()
 
-    def _tell_hole(self) -> None:
+    def _print_hole(self) -> None:
         if self._hole is not None:
-            self._wipe()
-            print(f"hole: {describe_hole(self._hole)}", file=sys.stderr)
+            self._progress.print(f"hole: {describe_hole(self._hole)}")
             self._hole = None
-
-    def _wipe(self) -> None:
-        if self._is_shown:
-            print("\r\x1b[K", end="", file=sys.stderr, flush=True)
-            self._is_shown = False

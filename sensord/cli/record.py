@@ -8,7 +8,6 @@ import contextlib
 import json
 import logging
 import signal
-import sys
 import time
 from collections import deque
 from collections.abc import Iterator, Sequence
@@ -21,6 +20,7 @@ import uvloop
 from sensord.cli.connection import name_of
 from sensord.cli.info import size_text
 from sensord.cli.options import DEFAULT_URL, check_filters, count, duration, start_of
+from sensord.cli.progress import REFRESH_S, Progress
 from sensord.client import (
     Arrived,
     Client,
@@ -45,7 +45,6 @@ TOPICS = ("#", "$sys/devices/#")
 FLUSH_S = 10.0
 """What a recorder that is killed loses at most, of a file that `sensord export` can still read."""
 
-REFRESH_S = 0.5
 NOTE = "sensord.record"
 """The metadata record that says where a recording is from."""
 
@@ -100,13 +99,13 @@ async def _record(options: argparse.Namespace, topics: Sequence[str]) -> int:
     start = start_of(options.start)
     async with Client(options.url, name=name_of("record"), is_brief=True) as client:
         stop_us = _stop_us(options.stop, int(client.server["time_us"]))
-        with _Teller() as teller, McapOutput(options.output, "") as output:
+        with _Report() as report, McapOutput(options.output, "") as output:
             subscription = client.subscribe(*topics, start=start)
             recorder = _Recorder(
-                client, output, teller, stop_us, options.count, ends_live=options.stop == "now"
+                client, output, report, stop_us, options.count, ends_live=options.stop == "now"
             )
             failure = await recorder.run(subscription, options.lasting)
-            if failure is not None and not teller.readings:
+            if failure is not None and not report.readings:
                 raise failure
 
             def last_note(readings: int) -> tuple[str, dict[str, str]]:
@@ -120,11 +119,11 @@ async def _record(options: argparse.Namespace, topics: Sequence[str]) -> int:
                 failure = failure or SensordError(f"cannot write: {error.strerror or error}")
                 with _telling(options.output):
                     output.salvage(last_note)
-            teller.readings = output.readings
-    teller.total(options.output, recorder.position_behind(teller.readings))
+            report.readings = output.readings
+    report.total(options.output, recorder.position_behind(report.readings))
     if failure is not None:
         raise SensordError(f"{options.output} ends early: {failure}")
-    return 1 if teller.gaps else 0
+    return 1 if report.gaps else 0
 
 
 def _stop_us(text: str | None, now_us: int) -> int | None:
@@ -163,7 +162,7 @@ class _Recorder:
         self,
         client: Client,
         output: McapOutput,
-        teller: _Teller,
+        report: _Report,
         stop_us: int | None,
         limit: int | None,
         *,
@@ -174,7 +173,7 @@ class _Recorder:
         """Readings written so far, and where another recording would go on; the newest last."""
         self._client = client
         self._output = output
-        self._teller = teller
+        self._report = report
         self._stop_us = stop_us
         self._left = (1 << 64) if limit is None else limit
         self._transcript = Transcript()
@@ -213,7 +212,7 @@ class _Recorder:
                 if loop.time() - flushed > FLUSH_S:
                     flushed = loop.time()
                     self._output.flush()
-                self._teller.progress(self._output.bytes, is_live=self._is_live)
+                self._report.written(self._output.bytes, is_live=self._is_live)
         except SensordError as error:
             return error
         except OSError as error:
@@ -252,7 +251,7 @@ class _Recorder:
                     self._miss(item)
                 case PhaseChange(phase):
                     self._is_live = phase == "live"
-                    self._teller.begun()
+                    self._report.begun()
         if not told:
             self._transcript.passed(arrived.position)
         elif not self._write(told, arrived.position):
@@ -260,9 +259,9 @@ class _Recorder:
             self._is_complete = True
             return
         if arrived.position is not None:
-            if self._marks and self._marks[-1][0] == self._teller.readings:
+            if self._marks and self._marks[-1][0] == self._report.readings:
                 self._marks.pop()
-            self._marks.append((self._teller.readings, arrived.position))
+            self._marks.append((self._report.readings, arrived.position))
 
     def position_behind(self, readings: int) -> Position | None:
         """Say where another recording would go on, if only so many of the first are kept."""
@@ -277,7 +276,7 @@ class _Recorder:
         if len(batch):
             self._output.add(batch)
             self._left -= len(batch)
-            self._teller.readings += len(batch)
+            self._report.readings += len(batch)
         self._is_complete = self._left <= 0
         return len(batch) == len(told)
 
@@ -288,7 +287,7 @@ class _Recorder:
         readings = "readings" if gap.count is None else f"{gap.count} readings"
         why = f"{gap.reason}: {gap.detail}" if gap.detail else gap.reason
         self._output.hole(Hole(first, offsets, f"{readings} missing, {why}"))
-        self._teller.gap(f"gap: {readings} missing: {why}", gap.lost or {})
+        self._report.gap(f"gap: {readings} missing: {why}", gap.lost or {})
 
 
 def _within(batch: Batch, limit: int, stop_us: int | None) -> Batch:
@@ -312,18 +311,17 @@ def _within(batch: Batch, limit: int, stop_us: int | None) -> Batch:
     )
 
 
-class _Teller(logging.Handler):
-    """Tells on stderr of gaps, of lost connections, of the end and, to a terminal, of progress."""
+class _Report(logging.Handler):
+    """Reports gaps, lost connections, the end and progress on stderr."""
 
     def __init__(self) -> None:
         super().__init__(logging.INFO)
         self.readings = 0
         self.gaps = 0
-        self._is_terminal = sys.stderr.isatty()
-        self._has_begun = self._is_shown = False
+        self._progress = Progress(REFRESH_S)
+        self._has_begun = False
         self._began = self._shown_at = time.monotonic()
         self._shown_readings = 0
-        self._rate = 0.0
 
     def __enter__(self) -> Self:
         logger = logging.getLogger("sensord.client")
@@ -338,51 +336,41 @@ class _Teller(logging.Handler):
         trace: TracebackType | None,
     ) -> None:
         logging.getLogger("sensord.client").removeHandler(self)
-        self._wipe()
+        self._progress.wipe()
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Tell that the connection was lost, or is there again."""
+        """Report that the connection was lost, or is there again."""
         reason = getattr(record, "reason", "")
-        self._say(f"{record.getMessage()}{f': {reason}' if reason else ''}")
+        self._progress.print(f"{record.getMessage()}{f': {reason}' if reason else ''}")
 
     def begun(self) -> None:
-        """Tell, once, that it works, and how it is ended."""
+        """Report, once, that it works, and how it is ended."""
         if not self._has_begun:
             self._has_begun = True
-            self._say("recording; Ctrl-C ends it with a whole file")
+            self._progress.print("recording; Ctrl-C ends it with a whole file")
 
     def gap(self, text: str, lost: dict[str, int]) -> None:
-        """Tell what is missing, and of which topics."""
+        """Report what is missing, and of which topics."""
         self.gaps += 1
         topics = ", ".join(f"{topic} {number}" for topic, number in list(lost.items())[:5])
         more = ", ..." if len(lost) > 5 else ""  # noqa: PLR2004  # enough to recognise them
-        self._say(f"{text} ({topics}{more})" if topics else text)
+        self._progress.print(f"{text} ({topics}{more})" if topics else text)
 
-    def progress(self, size: int, *, is_live: bool) -> None:
+    def written(self, size: int, *, is_live: bool) -> None:
         """Show how far it is."""
-        now = time.monotonic()
-        passed = now - self._shown_at
-        if not self._is_terminal or passed < REFRESH_S:
+        if not self._progress.is_due:
             return
-        self._rate = (self.readings - self._shown_readings) / passed
-        self._shown_at, self._shown_readings, self._is_shown = now, self.readings, True
-        parts = [f"{self.readings} readings", size_text(size), f"{self._rate:.0f}/s"]
+        now = time.monotonic()
+        rate = (self.readings - self._shown_readings) / (now - self._shown_at)
+        self._shown_at, self._shown_readings = now, self.readings
+        parts = [f"{self.readings} readings", size_text(size), f"{rate:.0f}/s"]
         parts += [f"{self.gaps} gaps"] * bool(self.gaps) + ["catching up"] * (not is_live)
-        print(f"\r{', '.join(parts)}\x1b[K", end="", file=sys.stderr, flush=True)
+        self._progress.show(", ".join(parts))
 
     def total(self, path: Path, position: Position | None) -> None:
-        """Tell what was recorded."""
+        """Report what was recorded."""
         parts = [f"{self.readings} readings", size_text(path.stat().st_size)]
         parts += [f"{time.monotonic() - self._began:.1f} s"]
         parts += [f"{self.gaps} gaps"] * bool(self.gaps)
         parts += [f"goes on at {_text(position)}"] if position is not None else []
-        self._say(f"{path}: {', '.join(parts)}")
-
-    def _say(self, text: str) -> None:
-        self._wipe()
-        print(text, file=sys.stderr, flush=True)
-
-    def _wipe(self) -> None:
-        if self._is_shown:
-            print("\r\x1b[K", end="", file=sys.stderr, flush=True)
-            self._is_shown = False
+        self._progress.print(f"{path}: {', '.join(parts)}")
