@@ -40,7 +40,7 @@ from sensord.readers import registry as readers
 from sensord.server.listener import Server
 from sensord.server.shared import Limits, control_for
 from sensord.sharing.sharing import Sharing
-from sensord.sharing.store import Store, StoreError
+from sensord.sharing.store import Store
 from sensord.status.clock import watch_clock
 from sensord.status.journal import folder_of, open_archive, open_log, record, restore_last
 
@@ -51,6 +51,10 @@ log = logging.getLogger("sensord.app")
 READERS_STOP_S = 1.0
 SESSIONS_STOP_S = 0.7
 """Together well under two seconds: nobody should have to wait, or to kill."""
+
+
+NO_STORE = "the journal was not there when the daemon started; restart it when it is"
+"""Why nothing of what clients share can be kept."""
 
 
 class App:
@@ -77,7 +81,7 @@ class App:
         bus = Bus(bus_log, self._clock)
         archive = open_archive(recorder, recovery, bus, loop)
         await restore_last(bus, archive, [d.name for d in self.config.devices], self._clock)
-        store = self._open_store(loop, is_open=recovery is not None)
+        store = self._store(loop, recovery)
         sharing = Sharing.build(bus, store, loop, self.config.clients)
         control = control_for(bus, sharing, loop, self.config.control)
         server = Server(bus, loop, self._limits(), archive, sharing, control)
@@ -132,17 +136,20 @@ class App:
         except JournalBusyError as exc:
             raise StartError(f"{exc}; give this daemon a journal.folder of its own") from exc
 
-    def _open_store(self, loop: asyncio.AbstractEventLoop, *, is_open: bool) -> Store:
-        """Open it beside the journal; without it, what clients share ends with the process.
+    def _store(self, loop: asyncio.AbstractEventLoop, recovery: Recovery | None) -> Store:
+        """Open the store beside the journal.
 
         If the journal is not open, its folder may be another one than it will be.
         """
-        folder = folder_of(self.config.journal, os.environ, is_root=os.geteuid() == 0)
-        try:
-            return Store(folder if is_open else None, loop)
-        except StoreError as exc:
-            log.error("clients' state is not kept", extra={"reason": str(exc)})
-            return Store(None, loop)
+        if not self.config.journal.enabled:
+            store = Store(None, loop)
+        elif recovery is None:
+            store = Store(None, loop, refusal=NO_STORE)
+        else:
+            folder = folder_of(self.config.journal, os.environ, is_root=os.geteuid() == 0)
+            store = Store(folder, loop)
+        store.open(is_expected=recovery is not None and not recovery.is_new)
+        return store
 
     def stop(self) -> None:
         """Begin to stop."""

@@ -1,40 +1,40 @@
 """The store: small things that clients were promised, kept across restarts and power cuts.
 
-One SQLite file, read once at the start and written by a thread of its own. What is put while the
-thread works is written together in its next transaction, in order; whoever put it is called back
-when it is on the disk.
+One SQLite file (`store_file`), read once at the start and written by a thread of its own. What is
+put while the thread works is written together in its next transaction, in order; whoever put it is
+called back when it is on the disk.
 
 Theory of operation. A change with a ``done`` is a question: if the disk cannot take it, it is
 dropped and ``done`` is told why, so whoever asked can say so. A change without one must reach the
-disk some time: it is tried again until it does.
+disk some time: it is tried again until it does. A file that cannot be written at the start is no
+other case: what can be read of it is read, and each change tries to open it again.
 """
 
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import json
 import logging
-import os
-import sqlite3
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple, NoReturn
 
-from sensord.errors import SensordError
 from sensord.model.readings import Value
+from sensord.sharing.store_file import FILE_NAME, StoreError, StoreFile, Write
 
-__all__ = ["Done", "Store", "StoreError"]
+__all__ = ["FILE_NAME", "Done", "Store", "StoreError"]
 
 log = logging.getLogger("sensord.store")
 
-FILE_NAME = "clients.sqlite3"
-
-OWNER_ONLY = 0o600
-"""The file holds what clients' keys are signed with."""
-
 MAX_WAITING = 50_000
+MAX_WAITING_BYTES = 8 * 1024 * 1024
 """Changes that may wait for the disk: seconds of them. Beyond it they are refused."""
+
+CHANGE_BYTES = 200
+"""What one takes beside its text."""
 
 RETRY_S = 1.0
 """After a failure, what must be kept is tried again so often, and with every new change."""
@@ -42,20 +42,8 @@ RETRY_S = 1.0
 CLOSE_S = 5.0
 """How long a hanging disk may hold up the end."""
 
-_SCHEMA = """
-CREATE TABLE IF NOT EXISTS entries (
-    kind TEXT NOT NULL, key TEXT NOT NULL, value TEXT NOT NULL, PRIMARY KEY (kind, key)
-) WITHOUT ROWID
-"""
-_PUT = "INSERT INTO entries VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET value = excluded.value"
-_DELETE = "DELETE FROM entries WHERE kind = ? AND key = ?"
-
 Done = Callable[[Exception | None], None]
 """Called on the loop when a change is on the disk, or cannot be brought there."""
-
-
-class StoreError(SensordError):
-    """The store cannot be opened or written; the text says why."""
 
 
 class _Change(NamedTuple):
@@ -64,20 +52,28 @@ class _Change(NamedTuple):
     text: str | None  # None deletes
     done: Done | None
 
+    @property
+    def size(self) -> int:
+        """What it takes while it waits."""
+        return CHANGE_BYTES + len(self.key) + len(self.text or "")
+
 
 class Store:
     """A durable map from (kind, key) to a JSON value."""
 
-    def __init__(self, folder: Path | None, loop: asyncio.AbstractEventLoop) -> None:
-        """Open it; without a folder nothing outlives the process.
+    def __init__(
+        self, folder: Path | None, loop: asyncio.AbstractEventLoop, *, refusal: str = ""
+    ) -> None:
+        """Keep what is put in a folder; without one nothing outlives the process.
 
-        Raises:
-            StoreError: The file cannot be used.
+        ``refusal`` says why there is no folder although there should be: then nothing that
+        somebody waits for is taken.
         """
-        self.is_durable = folder is not None
         self._loop = loop
+        self._refusal = refusal
         self._entries: dict[str, dict[str, Value]] = {}
         self._waiting: list[_Change] = []
+        self._waiting_bytes = 0
         self._newest: dict[tuple[str, str], int] = {}
         """By kind and key, the place in ``_waiting`` of the newest change."""
         self._wake = threading.Condition()
@@ -86,34 +82,42 @@ class Store:
         """What became of changes, for the loop to tell."""
         self._is_failing = False
         self._failed = 0  # changes that are tried again
+        self._file = None if folder is None else StoreFile(folder)
+        self._found = ""
+        """What stood in a file that could not be opened for writing, as a digest."""
+        self._refused: tuple[float, StoreError] | None = None
+        """When it could not be opened last, and why."""
         self._thread: threading.Thread | None = None
-        if folder is None:
+
+    @property
+    def is_durable(self) -> bool:
+        """Whether what is put outlives the process."""
+        return self._file is not None
+
+    def open(self, *, is_expected: bool = False) -> None:
+        """Read what was kept, and begin to write.
+
+        ``is_expected`` says that something was kept before: that the file is missing is damage.
+        What is damaged is named in the log. A file that cannot be written is too, and changes are
+        refused until it can be.
+        """
+        if self._file is None:
             return
-        self._database = self._open(folder / FILE_NAME)
+        try:
+            self._file.open(is_expected=is_expected)
+        except StoreError as exc:
+            self._fail(exc)
+            self._found = _digest(self._file)
+        _name_damage(self._file)
+        for kind, key, text, *_ in self._file.rows.values():
+            try:
+                self._entries.setdefault(kind, {})[key] = json.loads(text)
+            except ValueError as exc:
+                found = {"kind": kind, "key": key, "reason": str(exc)}
+                log.error("clients' state is damaged", extra=found)
+        self._file.rows = {}
         self._thread = threading.Thread(target=self._write, name="store-write", daemon=True)
         self._thread.start()
-
-    def _open(self, path: Path) -> sqlite3.Connection:
-        try:
-            os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, OWNER_ONLY))
-            database = sqlite3.connect(path, check_same_thread=False)
-        except (OSError, sqlite3.Error) as exc:
-            raise StoreError(f"{path}: {exc}") from exc
-        try:
-            ((verdict,),) = database.execute("PRAGMA quick_check(1)")
-            if verdict != "ok":
-                raise sqlite3.DatabaseError(verdict)
-            database.execute("PRAGMA journal_mode = WAL")
-            database.execute("PRAGMA synchronous = FULL")
-            database.execute(_SCHEMA)
-            database.commit()
-            for kind, key, text in database.execute("SELECT kind, key, value FROM entries"):
-                self._entries.setdefault(kind, {})[key] = json.loads(text)
-        except (sqlite3.Error, ValueError) as exc:
-            database.close()
-            text = f"{path}: {exc}; if it is damaged, move it away and start again: clients then"
-            raise StoreError(f"{text} get new ids") from exc
-        return database
 
     def load(self, kind: str) -> dict[str, Value]:
         """Return what was kept of one kind when the store was opened; to be asked once."""
@@ -148,7 +152,8 @@ class Store:
             log.error("the disk hangs, clients' last changes are not kept")
             return
         self._thread = None
-        self._database.close()
+        assert self._file is not None
+        self._file.close()
         # At once, for the loop may not turn again: what was kept is told, audited and recorded.
         for told, error in self._take_written():
             for done in told:
@@ -158,7 +163,8 @@ class Store:
         change.key.encode()  # a key that is no text would stop the thread
         if self._thread is None:
             if change.done is not None:
-                self._loop.call_soon(change.done, None)
+                error = StoreError(self._refusal) if self._refusal else None
+                self._loop.call_soon(change.done, error)
             return
         with self._wake:
             self._note(change)
@@ -168,12 +174,19 @@ class Store:
         place = self._newest.get(change[:2])
         if place is not None and change.done is None and self._waiting[place].done is None:
             # It will not be seen: a state that changes often costs one row.
+            self._waiting_bytes += change.size - self._waiting[place].size
             self._waiting[place] = change
             return
         if len(self._waiting) >= MAX_WAITING:
             raise StoreError(f"{MAX_WAITING} changes wait for the disk; try again later")
+        if self._waiting_bytes + change.size > MAX_WAITING_BYTES:
+            raise StoreError(f"{MAX_WAITING_BYTES} bytes wait for the disk; try again later")
+        self._wait(change)
+
+    def _wait(self, change: _Change) -> None:
         self._newest[change[:2]] = len(self._waiting)
         self._waiting.append(change)
+        self._waiting_bytes += change.size
 
     # -- the thread --------------------------------------------------------------------------------
 
@@ -191,7 +204,7 @@ class Store:
                 self._wake.wait(RETRY_S)
             while not self._waiting and not self._is_closing:
                 self._wake.wait()
-            changes, self._waiting = self._waiting, []
+            changes, self._waiting, self._waiting_bytes = self._waiting, [], 0
             self._newest.clear()
             is_last = self._is_closing
         if not changes:
@@ -201,11 +214,11 @@ class Store:
         if error is not None:
             kept = [change for change in changes if change.done is None]
             with self._wake:
-                fresh, self._waiting, self._failed = self._waiting, kept, len(kept)
-                self._newest = {change[:2]: place for place, change in enumerate(kept)}
-                for change in fresh:
-                    self._newest[change[:2]] = len(self._waiting)
-                    self._waiting.append(change)
+                fresh, self._waiting, self._waiting_bytes = self._waiting, [], 0
+                self._newest.clear()
+                self._failed = len(kept)
+                for change in kept + fresh:
+                    self._wait(change)
         if told:
             with self._wake:
                 self._written.append((told, error))
@@ -213,22 +226,43 @@ class Store:
         return not (is_last and error is not None)
 
     def _commit(self, changes: list[_Change]) -> StoreError | None:
+        assert self._file is not None
         try:
-            with self._database:
-                for kind, key, text, _ in changes:
-                    if text is None:
-                        self._database.execute(_DELETE, (kind, key))
-                    else:
-                        self._database.execute(_PUT, (kind, key, text))
-        except sqlite3.Error as exc:
-            if not self._is_failing:
-                log.error("clients' state is not kept", extra={"reason": str(exc)})
-            self._is_failing = True
-            return StoreError(f"the disk does not take it: {exc}")
+            if not self._file.is_open:
+                self._open_again(self._file)
+            self._file.write(Write(kind, key, text) for kind, key, text, _ in changes)
+        except StoreError as exc:
+            self._fail(exc)
+            return exc
         if self._is_failing:
             log.info("clients' state is kept again")
         self._is_failing = False
         return None
+
+    def _open_again(self, file: StoreFile) -> None:
+        """Open a file that could not be written before.
+
+        Raises:
+            StoreError: It still cannot be, or it is not the one that was read.
+        """
+        now = time.monotonic()
+        if self._refused is not None and now - self._refused[0] < RETRY_S:
+            raise self._refused[1]
+        try:
+            file.open()
+            if _digest(file) != self._found:
+                file.close()
+                raise StoreError(f"{file.path} is another one than at the start; restart")
+        except StoreError as exc:
+            self._refused = now, exc
+            raise
+        _name_damage(file)
+        file.rows = {}
+
+    def _fail(self, exc: StoreError) -> None:
+        if not self._is_failing:
+            log.error("clients' state is not kept", extra={"reason": str(exc)})
+        self._is_failing = True
 
     def _tell(self) -> None:
         for told, error in self._take_written():
@@ -249,3 +283,14 @@ class Store:
 
 def _raise(exc: Exception) -> NoReturn:
     raise exc
+
+
+def _name_damage(file: StoreFile) -> None:
+    for finding in file.findings:
+        log.error("clients' state is damaged", extra={"file": str(file.path), "finding": finding})
+
+
+def _digest(file: StoreFile) -> str:
+    """Return what tells the contents of a file from any other."""
+    rows = sorted((row.kind, row.key, row.text) for row in file.rows.values())
+    return hashlib.sha256(repr(rows).encode()).hexdigest()

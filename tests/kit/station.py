@@ -77,6 +77,7 @@ class Station:
         sharing = None
         if self._clients is not None:
             store = Store(self._folder, loop)
+            store.open()
             sharing = Sharing.build(self.bus, store, loop, self._clients)
         self._server = Server(self.bus, loop, self.limits, sharing=sharing)
         await self._server.listen([address])

@@ -23,6 +23,7 @@ def value_of(key: int) -> dict[str, object]:
 async def main(folder: Path) -> None:
     loop = asyncio.get_running_loop()
     store = Store(folder, loop)
+    store.open()
     first = max((int(key) for key in store.load("things")), default=-1) + 1
     sys.stdout.write(f"begin {first}\n")
     sys.stdout.flush()

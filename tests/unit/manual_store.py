@@ -31,12 +31,15 @@ class ManualStore(Store):
 
     def __init__(self, disk: Disk, loop: asyncio.AbstractEventLoop) -> None:
         super().__init__(None, loop)
-        self.is_durable = True
         self.disk = disk
         self._pending: list[_Change] = []
         self._turn: asyncio.Handle | None = None
         for (kind, key), text in disk.entries.items():
             self._entries.setdefault(kind, {})[key] = json.loads(text)
+
+    @property
+    def is_durable(self) -> bool:
+        return True
 
     def _change(self, change: _Change) -> None:
         self._pending.append(change)

@@ -260,6 +260,7 @@ async def test_the_real_store_keeps_it(tmp_path: Path) -> None:
     loop = asyncio.get_running_loop()
     for number in range(3):
         store = Store(tmp_path, loop)
+        store.open()
         bus = Bus(Log("e", 4096), ManualClock())
         state = State(bus, Audit(bus), store, 10)
         entry = state.find("state/a")
