@@ -10,7 +10,8 @@ of `sensord.topics`; publishing walks a ready list.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from operator import attrgetter
 from typing import Protocol
 
 from sensord.log import Log
@@ -19,6 +20,8 @@ from sensord.model.readings import Channel, Metadata, Reading, Record, make_reco
 from sensord.model.topics import FilterTree, TopicTree
 
 __all__ = ["Bus", "Sink", "Watcher"]
+
+_number = attrgetter("number")
 
 
 class Watcher(Protocol):
@@ -155,8 +158,15 @@ class Bus:
 
     def select(self, filters: Iterable[str]) -> list[Channel]:
         """Return the channels that any of the filters selects, each once, by number."""
-        found = {c.number: c for pattern in filters for c in self._topics.match(pattern)}
-        return [found[number] for number in sorted(found)]
+        return sorted(self._topics.match_any(filters), key=_number)
+
+    def selecting(self, filters: Iterable[str]) -> Iterator[Channel]:
+        """Yield the channels that any of the filters selects, each once, in no order.
+
+        For those who do a part at a time; whether channels that are new meanwhile come too is left
+        open.
+        """
+        return self._topics.match_any(filters)
 
     def find(self, topic: str) -> Channel | None:
         """Return the channel of exactly this topic, if there is one."""

@@ -8,7 +8,8 @@ Matching is needed both ways, and each way has its tree, so that 10,000 topics a
 cost a walk of a few levels instead of 10,000,000 comparisons:
 
 * `FilterTree` holds filters; `match` finds those that a new topic satisfies.
-* `TopicTree` holds topics; `match` finds those that a new filter selects.
+* `TopicTree` holds topics; `match` finds those that a new filter selects, and `match_any` those
+  that any of many filters selects: it walks the topics once, however many the filters are.
 
 Source: MQTT 5.0 (OASIS Standard, 2019-03-07), section 4.7.
 """
@@ -16,7 +17,7 @@ Source: MQTT 5.0 (OASIS Standard, 2019-03-07), section 4.7.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Generic, TypeVar
 
 __all__ = [
@@ -201,6 +202,40 @@ class TopicTree(Generic[T]):
         """Yield the item of every topic that ``pattern`` selects, each once."""
         yield from self._walk(self._root, pattern.split("/"), 0)
 
+    def match_any(self, patterns: Iterable[str]) -> Iterator[T]:
+        """Yield the item of every topic that any of the patterns selects, each once.
+
+        Topics may be added while it is walked; whether those come too is left open.
+        """
+        filters: _Node[bool] = _Node()
+        for pattern in patterns:
+            _add(filters, pattern, True)  # noqa: FBT003  # an item like any other
+        # What is still to be visited: wanted with all below it, or as far as somebody wants it.
+        whole: list[_Node[T]] = []
+        partly: list[tuple[_Node[T], _Wanted]] = []
+        first, plain = _Wanted((filters,)), _Wanted((filters,), is_wild=False)
+        for level, node in self._root.children.items():
+            wanted = plain if level.startswith("$") else first
+            if wanted.is_all:
+                whole.append(node)
+            elif (below := wanted.after(level)) is not None:
+                partly.append((node, below))
+        while whole or partly:
+            if whole:
+                node = whole.pop()
+                if node.children:
+                    whole += node.children.values()
+                yield from node.items
+                continue
+            node, below = partly.pop()
+            if below.is_all:
+                whole.append(node)
+                continue
+            if node.children:
+                partly += below.within(node.children)
+            if below.is_end:
+                yield from node.items
+
     def _walk(self, node: _Node[T], wanted: list[str], depth: int) -> Iterator[T]:
         if depth == len(wanted):
             yield from node.items
@@ -223,3 +258,52 @@ class TopicTree(Generic[T]):
         yield from node.items
         for child in node.children.values():
             yield from self._below(child)
+
+
+class _Wanted:
+    """What any of some filters wants below a topic's first levels: their nodes, made one.
+
+    Each level that follows is looked up once for all the topics that have it, so a topic costs as
+    much under a hundred filters as under one.
+    """
+
+    __slots__ = ("_after", "_any_one", "_nodes", "is_all", "is_end")
+
+    def __init__(self, nodes: tuple[_Node[bool], ...], *, is_wild: bool = True) -> None:
+        self._nodes = nodes
+        self.is_all = is_wild and any("#" in node.children for node in nodes)
+        """Whether the levels so far and everything below is wanted."""
+        self.is_end = any(node.items for node in nodes)
+        """Whether the levels so far are themselves a topic that is wanted."""
+        plus = tuple(node.children["+"] for node in nodes if is_wild and "+" in node.children)
+        self._any_one = plus
+        # By level; what no filter names goes the way of those that name none.
+        names = {name for node in nodes for name in node.children} - {"+", "#"}
+        self._after: dict[str | None, _Wanted | None] = dict.fromkeys(names)
+        self._after[None] = _Wanted(plus) if plus else None
+
+    def after(self, level: str) -> _Wanted | None:
+        """Return what is wanted below one more level; None if nothing is."""
+        known = self._after
+        if level not in known:
+            return known[None]
+        found = known[level]
+        if found is None:
+            nodes = (node.children[level] for node in self._nodes if level in node.children)
+            found = known[level] = _Wanted((*nodes, *self._any_one))
+        return found
+
+    def within(self, children: dict[str, _Node[T]]) -> list[tuple[_Node[T], _Wanted]]:
+        """Return the wanted children of a topic's node, with what is wanted of each."""
+        known, after = self._after, self.after
+        other = known[None]
+        if other is None:
+            # Whichever is fewer: the children there are, or those that are named.
+            named = known if len(known) <= len(children) else children
+            levels = [level for level in named if level in children and level in known]
+        elif len(known) == 1:
+            return [(child, other) for child in children.values()]
+        else:
+            levels = list(children)
+        pairs = [(children[level], after(level)) for level in levels]
+        return [(child, below) for child, below in pairs if below is not None]

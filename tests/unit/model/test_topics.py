@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -212,6 +214,55 @@ def test_a_topic_tree_finds_what_matching_one_by_one_finds(known: list[str], pat
         tree.add(topic, number)
     found = sorted(tree.match(pattern))
     assert found == [i for i, topic in enumerate(known) if matches(pattern, topic)]
+
+
+@given(st.lists(topics, max_size=12), st.lists(filters, max_size=6))
+def test_many_filters_at_once_find_what_each_of_them_finds(
+    known: list[str], patterns: list[str]
+) -> None:
+    """Each topic once, however many filters select it."""
+    tree: TopicTree[int] = TopicTree()
+    for number, topic in enumerate(known):
+        tree.add(topic, number)
+    found = sorted(tree.match_any(patterns))
+    assert found == [
+        i for i, topic in enumerate(known) if any(matches(one, topic) for one in patterns)
+    ]
+
+
+@pytest.mark.parametrize("patterns", [["#"], ["+/+/x", "a/#", "+/b/+"], ["+/+/+", "+/b/x"]])
+def test_hundreds_of_filters_cost_no_more_than_one(patterns: list[str]) -> None:
+    """Each topic is looked at once: counted in calls, for time says nothing on a busy machine."""
+    tree: TopicTree[int] = TopicTree()
+    for number in range(2000):
+        tree.add(f"a/{number}/x", number)
+    many = [*patterns, *(f"+/{name}/{other}" for name in "abcde" for other in range(100))]
+    calls = 0
+
+    def count(_frame: object, event: str, _arg: object) -> None:
+        nonlocal calls
+        calls += event in {"call", "c_call"}
+
+    sys.setprofile(count)
+    try:
+        found = sum(1 for _ in tree.match_any(many))
+    finally:
+        sys.setprofile(None)
+    assert found == 2000
+    assert calls < 10 * 2000 + 40 * len(many)
+
+
+def test_topics_may_be_added_while_many_filters_are_matched() -> None:
+    """What is being read in pieces goes on."""
+    tree: TopicTree[int] = TopicTree()
+    for number in range(100):
+        tree.add(f"a/{number}", number)
+    found = []
+    for number in tree.match_any(["+/+", "a/b"]):
+        found.append(number)
+        tree.add(f"a/x{len(found)}", 1000)
+        tree.add(f"x{len(found)}/a", 1000)
+    assert sorted(n for n in found if n < 1000) == [*range(100)]
 
 
 # -- patterns --------------------------------------------------------------------------------------
