@@ -27,6 +27,7 @@ BENCHES = (
     "journal",
     "catch_up",
     "together",
+    "floods",
 )
 
 LONGEST_S = 1800.0

@@ -75,6 +75,10 @@ def run(*arguments: str, path: str | None = None) -> list[dict[str, Any]]:
             "catch_up --monitors 5 --count 5000 --seconds 0.3",
             ["beside 5 monitors that catch up", "caught up with", "lost or doubled"],
         ),
+        (
+            "floods --rate 1000 --monitors 5 --seconds 0.2 --flood pages",
+            ["live p99", "slowest /healthz", "growth", "lost or doubled"],
+        ),
     ],
 )
 def test_a_benchmark_says_what_it_found(command: str, expected: list[str]) -> None:
