@@ -18,7 +18,7 @@ import contextlib
 import logging
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Protocol, cast
 
 from websockets.datastructures import Headers
@@ -29,9 +29,12 @@ from websockets.protocol import State
 from websockets.server import ServerProtocol
 from websockets.typing import Subprotocol
 
+from sensord.server.http import Answer
 from sensord.server.live.group import Write
+from sensord.server.page import MARK_BYTES, Page, Places
 from sensord.server.session import Session
 from sensord.server.shared import Shared
+from sensord.server.turns import Turns
 from sensord.wire.frames import CODECS, Codec
 
 __all__ = ["Connection", "Host"]
@@ -57,6 +60,17 @@ TURN_S = 0.002
 
 PATHS = {"/", "/v1"}
 
+PHRASES = {
+    200: "OK",
+    400: "Bad Request",
+    404: "Not Found",
+    405: "Method Not Allowed",
+    503: "Service Unavailable",
+}
+
+BUSY_TEXT = b"Too many pages are being read; come back later.\n"
+BUSY = Answer(503, "text/plain", BUSY_TEXT)
+
 NO_REQUEST = "This is no HTTP request.\n"
 BODY = "Requests are served without a body.\n"
 
@@ -65,6 +79,10 @@ class Host(Protocol):
     """The server, as its connections see it."""
 
     shared: Shared
+    serving: Turns
+    """Those whose requests wait to be served."""
+    places: Places
+    """The pages that are being read."""
 
     def connected(self, connection: Connection) -> None:
         """Learn of a connection."""
@@ -86,8 +104,8 @@ class Host(Protocol):
         """Learn that a connection is over."""
         ...
 
-    def http(self, path: str) -> tuple[int, str, bytes]:
-        """Answer a plain HTTP request: status, content type, body."""
+    def http(self, path: str) -> Answer:
+        """Answer a plain HTTP request."""
         ...
 
 
@@ -107,6 +125,8 @@ class Connection(asyncio.Protocol):
         self.pinged_at: float | None = None
         """Loop time when it was asked whether it is still there, until it is heard again."""
         self.write: Write = _unconnected
+        self.page: Page | None = None
+        """The answer to a plain HTTP request, while it is being read."""
         self._host = host
         self._ws = ServerProtocol(
             subprotocols=[Subprotocol(name) for name in CODECS],
@@ -119,7 +139,6 @@ class Connection(asyncio.Protocol):
         self._is_text = False
         self._inbox: deque[tuple[bytes, bool]] = deque()
         self._unread = bytearray()  # bytes that wait for the next turn: one read of the transport
-        self._turn: asyncio.Handle | None = None
         self._cut: asyncio.Handle | None = None
         self._is_refused = False  # it has its answer; what it still sends nobody reads
 
@@ -139,23 +158,24 @@ class Connection(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Take bytes of the client."""
-        if self._is_refused:
-            return
+        if self._is_refused or self.page is not None:
+            return  # what follows a request for a page is not served
         self._heard()
         self._unread += data
-        if self._turn is None:
-            self.guard(self._work)
+        self._host.serving.start(self)
 
     def _heard(self) -> None:
         self.heard_at = self._host.shared.loop.time()
         self.pinged_at = None
 
-    def _work(self) -> None:
-        """Read and serve a little; the rest in the loop's next turns.
+    def take_turn(self) -> None:
+        """Read and serve a little; the rest when it is this client's turn again.
 
-        However much a client sends, it takes no more than its share of each turn.
+        However many clients send however much, they delay nobody else by more than one turn.
         """
-        self._turn = None
+        self.guard(self._work)
+
+    def _work(self) -> None:
         if not self._inbox:
             part = bytes(self._unread[:PART_BYTES])
             del self._unread[:PART_BYTES]
@@ -166,23 +186,29 @@ class Connection(asyncio.Protocol):
         transport = self._transport
         if transport is None or transport.is_closing():
             return
+        if self.page is not None:
+            self._unread.clear()
+            return
         if self.is_clogged and self.session is not None:
             return  # it is read again when it has read
         if self._unread or self._inbox:
             transport.pause_reading()
-            self._turn = self._host.shared.loop.call_soon(self.guard, self._work)
+            self._host.serving.wait(self)
         else:
             transport.resume_reading()
 
     def eof_received(self) -> bool:
-        """Take the end of the client's bytes: what it left unserved, nobody waits for."""
-        return False
+        """Take the end of the client's bytes: what it left unserved, nobody waits for.
+
+        A page is still sent: some programs end their side as soon as they have asked.
+        """
+        return self.page is not None
 
     def connection_lost(self, _exc: Exception | None) -> None:
         """End."""
-        for handle in (self._cut, self._turn):
-            if handle is not None:
-                handle.cancel()
+        if self._cut is not None:
+            self._cut.cancel()
+        self._host.serving.leave(self)
         self._end_session()
         self._host.disconnected(self)
 
@@ -203,10 +229,14 @@ class Connection(asyncio.Protocol):
         self.guard(self._go_on)
 
     def _go_on(self) -> None:
+        if self.page is not None:
+            if self._transport is not None and not self._transport.is_closing():
+                self._transport.resume_reading()
+            self.page.unclogged()
+            return
         if self.session is not None:
             self.session.unclogged()
-        if self._turn is None:
-            self._work()
+        self._host.serving.start(self)
 
     # -- WebSocket ---------------------------------------------------------------------------------
 
@@ -214,11 +244,11 @@ class Connection(asyncio.Protocol):
         for event in self._ws.events_received():
             if isinstance(event, Request):
                 self._handshake(event)
-            elif isinstance(event, Frame):
+            elif isinstance(event, Frame) and self.page is None:
                 self._frame(event)
         if isinstance(self._ws.handshake_exc, InvalidMessage):
             self._refuse(self._ws.handshake_exc.__cause__)
-        else:
+        elif self.page is None:
             self._flush()
 
     def _flush(self) -> None:
@@ -308,6 +338,10 @@ class Connection(asyncio.Protocol):
         if self.session is not None:
             self._host.ended(self.session)
             self.session = None
+        if self.page is not None:
+            self.page.close()
+            self.page = None
+            self._host.places.leave(self)
         self._inbox.clear()
 
     # -- the first request -------------------------------------------------------------------------
@@ -337,19 +371,32 @@ class Connection(asyncio.Protocol):
 
     def _answer_http(self, request: Request) -> None:
         if request.method != "GET":
-            status, kind, body = 405, "text/plain", b"Only GET is served here.\n"
+            answer = Answer(405, "text/plain", b"Only GET is served here.\n")
         else:
-            status, kind, body = self._host.http(request.path)
-        headers = Headers(
-            {
-                "Connection": "close",
-                "Content-Type": f"{kind}; charset=utf-8",
-                "Content-Length": str(len(body)),
-                "Cache-Control": "no-store",
-            }
-        )
-        phrase = {200: "OK", 404: "Not Found", 405: "Method Not Allowed"}.get(status, "Error")
-        self._answer(Response(status, phrase, headers, body))
+            answer = self._host.http(request.path)
+        if isinstance(answer.body, bytes):
+            self._answer(_response(answer, answer.body))
+        elif self._host.places.enter(self, self._host.shared.loop.time()):
+            self._open_page(answer, answer.body, is_chunked=request.protocol != "HTTP/1.0")
+        else:
+            self._answer(_response(BUSY, BUSY_TEXT, {"Retry-After": "1"}))
+
+    def _open_page(self, answer: Answer, pieces: Iterator[bytes], *, is_chunked: bool) -> None:
+        transport = self._transport
+        assert transport is not None
+        response = _response(answer, None, {"Transfer-Encoding": "chunked"} if is_chunked else {})
+        # Many may be read at a time, and none needs a session's mark.
+        transport.set_write_buffer_limits(high=MARK_BYTES, low=MARK_BYTES // 4)
+        self.page = Page(self, pieces, self._host.shared.groups.turns, is_chunked=is_chunked)
+        self._cut_later(self._host.shared.limits.lag_timeout_s)
+        self.write(response.serialize())
+        self.page.begin()
+
+    def finish(self) -> None:
+        """End the connection when the page has been sent."""
+        assert self._transport is not None
+        self._end_session()
+        self._transport.close()
 
     def _refuse(self, cause: BaseException | None) -> None:
         """Answer what is no request, or has a body; the library would only hang up."""
@@ -374,8 +421,24 @@ class Connection(asyncio.Protocol):
         assert self._transport is not None
         self.write(response.serialize())
         self._transport.close()
-        shared = self._host.shared
-        self._cut = shared.loop.call_later(shared.limits.lag_timeout_s, self._transport.abort)
+        self._cut_later(self._host.shared.limits.lag_timeout_s)
+
+    def _cut_later(self, seconds: float) -> None:
+        assert self._transport is not None
+        self._cut = self._host.shared.loop.call_later(seconds, self._transport.abort)
+
+
+def _response(
+    answer: Answer, body: bytes | None = None, more: Mapping[str, str] | None = None
+) -> Response:
+    """Make the head of an answer, with its body if that is known."""
+    headers = Headers({"Connection": "close"})
+    headers["Content-Type"] = f"{answer.content_type}; charset=utf-8"
+    if body is not None:
+        headers["Content-Length"] = str(len(body))
+    headers["Cache-Control"] = "no-store"
+    headers.update(more or {})
+    return Response(answer.status, PHRASES.get(answer.status, "Error"), headers, body or b"")
 
 
 def _unconnected(_data: bytes, /) -> None:

@@ -3,21 +3,43 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass
+from itertools import islice
+from operator import attrgetter
 from urllib.parse import parse_qs, urlsplit
 
 from sensord.bus import Bus
-from sensord.model.readings import Record
+from sensord.model.readings import Channel, Record
 from sensord.model.times import iso
 from sensord.model.topics import filter_fault
+from sensord.wire.fields import MAX_FILTERS
 
-__all__ = ["Answer", "Pages"]
-
-Answer = tuple[int, str, bytes]
-"""Status, content type, body."""
+__all__ = ["PIECE_BYTES", "Answer", "Pages"]
 
 JSON = "application/json"
+
+PIECE_BYTES = 16 * 1024
+"""A piece of a body has so many bytes or a little more; making it takes a millisecond."""
+
+MATCHED_AT_ONCE = 1024
+"""Topics found in one turn of the loop."""
+
+MAX_FIELDS = MAX_FILTERS + 16
+"""Of a query, whatever their names are."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """The answer to a request.
+
+    A body that may be large comes in pieces, each of which is one turn's work to make; an empty
+    one is work without a result.
+    """
+
+    status: int
+    content_type: str
+    body: bytes | Iterator[bytes]
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,22 +58,65 @@ class Pages:
         if parts.path == "/healthz":
             return _json(200, {"status": "ok", **self.health()})
         if parts.path == "/api/readings":
-            # A plus is a wildcard here, not a space: people type it as it is.
-            fields = parse_qs(parts.query.replace("+", "%2B"))
-            return self._readings(fields.get("topics", ["#"]))
+            return self._readings(parts.query)
         return self._unknown()
 
     def _unknown(self) -> Answer:
         paths = "/healthz and /api/readings"
         return _json(404, {"error": f"there is only {paths}, and a WebSocket at /v1"})
 
-    def _readings(self, filters: list[str]) -> Answer:
+    def _readings(self, query: str) -> Answer:
+        try:
+            # A plus is a wildcard here, not a space: people type it as it is.
+            fields = parse_qs(query.replace("+", "%2B"), max_num_fields=MAX_FIELDS)
+        except ValueError:
+            return _json(400, {"error": f"more than {MAX_FIELDS} fields"})
+        filters = fields.get("topics", ["#"])
+        if len(filters) > MAX_FILTERS:
+            return _json(400, {"error": f"topics: send at most {MAX_FILTERS} filters"})
         for pattern in filters:
             if fault := filter_fault(pattern):
                 return _json(400, {"error": f"topics={pattern}: {fault}"})
-        last = (self.bus.last(channel) for channel in self.bus.select(filters))
-        readings = [describe(record) for record in last if record is not None]
-        return _json(200, {"epoch": self.bus.log.epoch, "readings": readings})
+        return Answer(200, JSON, self._pieces(filters))
+
+    def _pieces(self, filters: list[str]) -> Iterator[bytes]:
+        found: list[Channel] = []
+        selecting = self.bus.selecting(filters)
+        while part := list(islice(selecting, MATCHED_AT_ONCE)):
+            found += part
+            yield b""
+        found.sort(key=attrgetter("number"))
+        made = [f'{{\n "epoch": {json.dumps(self.bus.log.epoch)},\n "readings": [']
+        size, separator = 0, "\n  "
+        for channel in found:
+            if (record := self.bus.last(channel)) is None:
+                continue
+            made.append(separator + _indented(describe(record)))
+            separator = ",\n  "
+            size += len(made[-1])
+            if size >= PIECE_BYTES:
+                yield _encoded("".join(made))
+                made.clear()
+                size = 0
+        # As `json.dumps` writes it: an empty list in one line.
+        made.append("]\n}\n" if separator == "\n  " else "\n ]\n}\n")
+        yield _encoded("".join(made))
+
+
+def _indented(reading: dict[str, object]) -> str:
+    """Write a reading as `json.dumps` would, indented by 1 inside a list inside a map.
+
+    Value by value: with an indent, `json` falls back to its slow encoder.
+    """
+    fields = []
+    for name, value in reading.items():
+        if isinstance(value, str | int | float | None):
+            text = json.dumps(value, ensure_ascii=False)
+        else:
+            text = json.dumps(value, ensure_ascii=False, default=asdict, indent=1)
+            text = text.replace("\n", "\n   ")
+        fields.append(f'\n   "{name}": {text}')
+    return "{" + ",".join(fields) + "\n  }"
 
 
 def describe(record: Record) -> dict[str, object]:
@@ -76,4 +141,8 @@ def describe(record: Record) -> dict[str, object]:
 
 def _json(status: int, body: Mapping[str, object]) -> Answer:
     text = json.dumps(body, ensure_ascii=False, default=asdict, indent=1)
-    return status, JSON, text.encode("utf-8", "replace") + b"\n"
+    return Answer(status, JSON, _encoded(text + "\n"))
+
+
+def _encoded(text: str) -> bytes:
+    return text.encode("utf-8", "replace")

@@ -22,8 +22,10 @@ from sensord.model.readings import Channel, Kind, Metadata, Reading, Value, Valu
 from sensord.server.connection import Connection
 from sensord.server.http import Answer, Pages
 from sensord.server.live.group import Groups
+from sensord.server.page import Places
 from sensord.server.session import Session
 from sensord.server.shared import Limits, Shared, control_for
+from sensord.server.turns import Turns
 from sensord.sharing.sharing import Sharing
 from sensord.wire.frames import Codec
 
@@ -32,6 +34,9 @@ __all__ = ["Server", "Statistics"]
 log = logging.getLogger("sensord.server")
 
 SWEEP_S = 1.0
+
+SERVING_S = 0.002
+"""Requests that had to wait are served for so long in one turn of the loop."""
 
 BACKLOG = 4096
 """A whole plant's monitors come back at once after a restart."""
@@ -64,6 +69,10 @@ class Server:
         sharing = sharing or Sharing.quiet(bus, loop)
         control = control or control_for(bus, sharing, loop, ControlOptions())
         self.shared = Shared(bus, archive, Groups(bus, loop), loop, limits, sharing, control)
+        self.serving = Turns(loop, SERVING_S)
+        """Those whose requests wait to be served."""
+        self.places = Places()
+        """The pages that are being read."""
         self.addresses: list[str] = []
         """Where it listens, once it does."""
         self._pages = Pages(bus, self._health)
@@ -206,6 +215,8 @@ class Server:
         now, limits = self.shared.loop.time(), self.shared.limits
         for connection in tuple(self._connections):
             session = connection.session
+            if connection.page is not None:
+                continue  # it has a deadline of its own
             if connection.is_clogged:
                 if now - connection.clogged_at > limits.lag_timeout_s:
                     self._close_lagging(connection)

@@ -1,5 +1,7 @@
 """Turns: those that are behind go on one at a time, so that however many they are, nobody waits.
 
+One in each turn of the loop, and the clients take turns among themselves.
+
 What one of them sends in its turn, a piece of the log, takes a millisecond or two. Between two
 turns the loop serves everything else: a live reading waits for one turn at most.
 """
@@ -7,9 +9,13 @@ turns the loop serves everything else: a live reading waits for one turn at most
 from __future__ import annotations
 
 import asyncio
+import time
 from typing import Protocol
 
 __all__ = ["Behind", "Turns"]
+
+AT_ONCE_S = 0.004
+"""What may be done in one turn of the loop for those who need not wait."""
 
 
 class Behind(Protocol):
@@ -21,34 +27,82 @@ class Behind(Protocol):
 
 
 class Turns:
-    """The queue of those that are behind, each in it once; as long as there are sessions."""
+    """The queue of those that are behind, each in it once; as long as there are sessions.
 
-    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+    Clients are served in turn, however much of its own each of them has waiting.
+    """
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, share_s: float = 0.0) -> None:
+        """``share_s``: others follow in the same turn of the loop until so much time is over."""
         self._loop = loop
-        self._waiting: dict[Behind, None] = {}
+        self._share_s = share_s
+        self._queues: dict[object, dict[Behind, None]] = {}
+        """By client, whose turn comes next first."""
+        self._clients: dict[Behind, object] = {}
         self._handle: asyncio.Handle | None = None
+        self._spent_s = 0.0
+        self._renewal: asyncio.Handle | None = None
 
     @property
     def are_free(self) -> bool:
         """Whether nobody waits."""
-        return not self._waiting
+        return not self._queues
 
-    def wait(self, one: Behind) -> None:
-        """Have `Behind.take_turn` called when it is its turn."""
-        self._waiting[one] = None
+    def wait(self, one: Behind, client: object = None) -> None:
+        """Have `Behind.take_turn` called when it is its turn; ``client`` is whose it is."""
+        if one in self._clients:
+            return
+        client = one if client is None else client
+        self._clients[one] = client
+        self._queues.setdefault(client, {})[one] = None
         if self._handle is None:
             self._handle = self._loop.call_soon(self._next)
 
+    def start(self, one: Behind, client: object = None) -> None:
+        """Call `Behind.take_turn` now if nobody waits and there is time, else when it is its turn.
+
+        Whoever comes first in a turn of the loop need not wait; all together have `AT_ONCE_S`.
+        """
+        if self._queues or self._spent_s >= AT_ONCE_S:
+            self.wait(one, client)
+            return
+        begun = time.monotonic()
+        one.take_turn()
+        self._spent_s += time.monotonic() - begun
+        if self._renewal is None:
+            self._renewal = self._loop.call_soon(self._renew)
+
     def leave(self, one: Behind) -> None:
         """Wait no longer."""
-        self._waiting.pop(one, None)
+        client = self._clients.pop(one, None)
+        if client is not None:
+            queue = self._queues[client]
+            del queue[one]
+            if not queue:
+                del self._queues[client]
+
+    def _renew(self) -> None:
+        self._renewal = None
+        self._spent_s = 0.0
 
     def _next(self) -> None:
         self._handle = None
-        one = next(iter(self._waiting), None)
-        if one is None:
-            return
-        del self._waiting[one]
-        if self._waiting:
-            self._handle = self._loop.call_soon(self._next)
-        one.take_turn()
+        until = time.monotonic() + self._share_s
+        while (one := self._take_first()) is not None:
+            if self._queues and self._handle is None:
+                self._handle = self._loop.call_soon(self._next)
+            one.take_turn()
+            if time.monotonic() >= until:
+                return
+
+    def _take_first(self) -> Behind | None:
+        """Return who is next, and let the next client follow."""
+        client = next(iter(self._queues), None)
+        if client is None:
+            return None
+        queue = self._queues.pop(client)
+        one = next(iter(queue))
+        del queue[one], self._clients[one]
+        if queue:
+            self._queues[client] = queue
+        return one

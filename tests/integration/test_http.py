@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import socket
 from dataclasses import replace
@@ -10,7 +11,10 @@ from typing import Any
 
 import pytest
 
+import sensord.server.page
 from sensord.model.readings import Level, Metadata, Quality, ValueType
+from sensord.server.http import PIECE_BYTES
+from sensord.server.page import MARK_BYTES, PAGES
 from sensord.server.shared import Limits
 from tests.kit.loops import on_each_loop
 from tests.kit.monitor import monitor
@@ -42,10 +46,28 @@ def read(answer: bytes) -> tuple[int, Any]:
     headers = dict(line.lower().split(": ", 1) for line in lines)
     assert status.startswith("HTTP/1.1 ")
     assert headers["connection"] == "close"
-    assert int(headers["content-length"]) == len(body)
+    if "transfer-encoding" in headers:
+        assert headers["transfer-encoding"] == "chunked"
+        body = whole(body)
+    else:
+        assert int(headers["content-length"]) == len(body)
     if headers["content-type"].startswith("application/json"):
         return int(status.split()[1]), json.loads(body)
     return int(status.split()[1]), body.decode()
+
+
+def whole(chunked: bytes) -> bytes:
+    """Join the chunks of a body; it must have come to its end."""
+    body = b""
+    while True:
+        size, _, rest = chunked.partition(b"\r\n")
+        length = int(size, 16)
+        assert rest[length : length + 2] == b"\r\n"
+        if not length:
+            assert rest == b"\r\n"
+            return body
+        body += rest[:length]
+        chunked = rest[length + 2 :]
 
 
 @on_each_loop
@@ -322,23 +344,176 @@ async def test_a_page_larger_than_the_outbox_arrives_whole() -> None:
 
 
 @on_each_loop
+async def test_who_speaks_an_older_http_gets_the_page_without_chunks() -> None:
+    """As wget and ab ask; the end of the connection is the end of the page."""
+    async with Station() as station:
+        station.publish("plant/a", 1.5)
+        answer = await exchange(station, b"GET /api/readings HTTP/1.0\r\n\r\n")
+    head, _, body = answer.partition(b"\r\n\r\n")
+    assert b" 200 OK\r\n" in head
+    assert b"chunked" not in head.lower()
+    assert json.loads(body)["readings"][0]["value"] == 1.5
+
+
+@on_each_loop
+async def test_who_ends_its_side_after_asking_gets_the_whole_page() -> None:
+    """As `printf … | nc` does."""
+    async with Station() as station:
+        for i in range(5000):
+            station.publish(f"plant/{i}", i + 0.5)
+        host, port = station.address.split(":")
+        reader, writer = await asyncio.open_connection(host, int(port))
+        writer.write(b"GET /api/readings HTTP/1.1\r\n\r\n")
+        writer.write_eof()
+        status, told = read(await reader.read())
+        assert (status, len(told["readings"])) == (200, 5000)
+        writer.close()
+        await writer.wait_closed()
+
+
+@on_each_loop
+async def test_what_follows_a_request_for_a_page_does_not_spoil_it() -> None:
+    """Be it another request, or garbage, at once or later."""
+    async with Station() as station:
+        for i in range(1000):
+            station.publish(f"plant/{i}", i + 0.5)
+        request = b"GET /api/readings HTTP/1.1\r\n\r\n"
+        for more in (request, b"\xff" * 5000, b"\x88\x80\0\0\0\0"):
+            status, told = read(await exchange(station, request + more, more, more))
+            assert (status, len(told["readings"])) == (200, 1000)
+
+
+def lazy_socket() -> socket.socket:
+    """Return a socket that holds little that is not read."""
+    lazy = socket.socket()
+    lazy.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    lazy.setblocking(False)
+    return lazy
+
+
+async def ask_lazily(station: Station, lazy: socket.socket) -> None:
+    """Request a page and read nothing of it."""
+    host, port = station.address.split(":")
+    loop = asyncio.get_running_loop()
+    await loop.sock_connect(lazy, (host, int(port)))
+    await loop.sock_sendall(lazy, b"GET /api/readings HTTP/1.1\r\n\r\n")
+
+
+def fill(station: Station, count: int = 3000) -> None:
+    """Publish more than the kernel would hold for a client that does not read."""
+    for i in range(count):
+        station.publish(station.state(f"plant/{i}", ValueType.STRING), "x" * 1000)
+
+
+@on_each_loop
 async def test_a_page_that_nobody_reads_is_not_kept_for_ever() -> None:
     """It is let go after the time that a monitor may lag."""
     limits = replace(Limits(), lag_timeout_s=0.2)
     async with Station(limits) as station, monitor(station.url) as client:
-        for i in range(3000):
-            station.publish(station.state(f"plant/{i}", ValueType.STRING), "x" * 1000)
-        host, port = station.address.split(":")
-        with socket.socket() as lazy:
-            lazy.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-            lazy.setblocking(False)
-            loop = asyncio.get_running_loop()
-            await loop.sock_connect(lazy, (host, int(port)))
-            await loop.sock_sendall(lazy, b"GET /api/readings HTTP/1.1\r\n\r\n")
+        fill(station)
+        with lazy_socket() as lazy:
+            await ask_lazily(station, lazy)
             while station.server.statistics().connections == 1:
                 await client.ask("ping")
             while station.server.statistics().connections == 2:
                 await client.ask("ping")
+
+
+@on_each_loop
+async def test_of_a_page_that_nobody_reads_only_a_piece_is_made() -> None:
+    """Not all of it, to be kept until it is read or let go."""
+    async with Station() as station, monitor(station.url) as client:
+        fill(station)
+        with lazy_socket() as lazy:
+            await ask_lazily(station, lazy)
+            while not any(one.is_clogged for one in station.server._connections):
+                await client.ask("ping")
+            [page] = [one for one in station.server._connections if one.page is not None]
+            assert page._transport is not None
+            assert page._transport.get_write_buffer_size() < MARK_BYTES + 2 * PIECE_BYTES
+
+
+@on_each_loop
+async def test_a_page_is_read_to_its_end_beside_many_that_are_not(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Those who do not read give their places up, the first one first."""
+    monkeypatch.setattr(sensord.server.page, "STUCK_S", 0.0)
+    async with Station() as station, monitor(station.url) as client:
+        fill(station)
+        with contextlib.ExitStack() as stack:
+            for number in range(PAGES + 3):
+                lazy = stack.enter_context(lazy_socket())
+                await ask_lazily(station, lazy)
+                # Until it clogs: only those may have to go.
+                while len(clogged(station)) < min(number + 1, PAGES):
+                    await client.ask("ping")
+            status, told = await get(station, "/api/readings")
+            assert (status, len(told["readings"])) == (200, 3000)
+            assert len(station.server.places) < PAGES
+            assert (await get(station, "/healthz"))[0] == 200
+
+
+def clogged(station: Station) -> list[object]:
+    return [one for one in station.server._connections if one.page and one.is_clogged]
+
+
+@on_each_loop
+async def test_when_all_places_are_taken_by_those_who_read_others_come_back_later(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """HTTP 503, and how soon."""
+    monkeypatch.setattr(sensord.server.page, "STUCK_S", 3600.0)
+    async with Station() as station, monitor(station.url) as client:
+        fill(station)
+        with contextlib.ExitStack() as stack:
+            for _ in range(PAGES):
+                await ask_lazily(station, stack.enter_context(lazy_socket()))
+            while len(clogged(station)) < PAGES:
+                await client.ask("ping")
+            answer = await exchange(station, b"GET /api/readings HTTP/1.1\r\n\r\n")
+            assert read(answer) == (503, "Too many pages are being read; come back later.\n")
+            assert b"\r\nRetry-After: 1\r\n" in answer
+            assert (await get(station, "/healthz"))[0] == 200
+
+
+@on_each_loop
+async def test_a_page_of_ten_thousand_topics_does_not_stop_the_loop() -> None:
+    """Between two pieces others are served: several times before it is complete."""
+    async with Station() as station, monitor(station.url) as client:
+        for i in range(10_000):
+            station.publish(f"plant/{i}", i + 0.5)
+        page = asyncio.ensure_future(
+            get(station, "/api/readings?" + "&".join(["topics=plant/%23", "topics=%23"] * 32))
+        )
+        pings = 0
+        while not page.done():
+            await client.ask("ping")
+            pings += 1
+        status, told = await page
+        assert (status, len(told["readings"])) == (200, 10_000)
+        assert pings > 20
+
+
+@on_each_loop
+async def test_a_page_of_a_server_that_stops_ends_with_it() -> None:
+    """Whoever does not read is not waited for beyond the deadline."""
+    async with Station() as station, monitor(station.url) as client:
+        fill(station)
+        with lazy_socket() as lazy:
+            await ask_lazily(station, lazy)
+            while not clogged(station):
+                await client.ask("ping")
+            await station.server.close(0.1)
+            assert station.server.statistics().failures == 0
+
+
+@on_each_loop
+async def test_a_line_of_more_than_8_kib_is_refused() -> None:
+    """HTTP 414, with all that is still to come unread."""
+    async with Station() as station:
+        answer = await exchange(station, b"GET /?" + b"x" * 9000 + b" HTTP/1.1\r\n\r\n")
+    assert answer.startswith(b"HTTP/1.1 414 ")
 
 
 @on_each_loop

@@ -9,8 +9,8 @@ import pytest
 
 from sensord.bus import Bus
 from sensord.log import Log
-from sensord.model.readings import GOOD, Level, Metadata, Quality, Reading, ValueType
-from sensord.server.http import Pages
+from sensord.model.readings import GOOD, Level, Metadata, Quality, Reading, Value, ValueType
+from sensord.server.http import PIECE_BYTES, Pages
 from tests.unit.manual import START_US, ManualClock
 
 
@@ -25,9 +25,10 @@ def bus(clock: ManualClock) -> Bus:
 
 
 def get(bus: Bus, target: str) -> tuple[int, Any]:
-    status, kind, body = Pages(bus, lambda: {"sessions": 2}).get(target)
-    assert kind == "application/json"
-    return status, json.loads(body)
+    answer = Pages(bus, lambda: {"sessions": 2}).get(target)
+    assert answer.content_type == "application/json"
+    body = answer.body if isinstance(answer.body, bytes) else b"".join(answer.body)
+    return answer.status, json.loads(body)
 
 
 def publish(bus: Bus, topic: str, reading: Reading, metadata: Metadata | None = None) -> None:
@@ -125,3 +126,39 @@ def test_a_text_with_half_a_character_is_answered_all_the_same(bus: Bus) -> None
     """A lone surrogate becomes a question mark."""
     publish(bus, "a", Reading(START_US, "\ud800!"), Metadata(ValueType.STRING))
     assert get(bus, "/api/readings")[1]["readings"][0]["value"] == "?!"
+
+
+def test_a_page_in_pieces_reads_like_one_that_was_written_at_once(bus: Bus) -> None:
+    """Down to the last blank, whatever kinds of values there are."""
+    values: list[Value] = [1.5, 1, True, None, 'ä\n"', [], [1, {"a": [2]}], {}, {"b": {"c": "\n"}}]
+    for number, value in enumerate(values):
+        publish(bus, f"a/{number}", Reading(START_US, value), Metadata(ValueType.JSON))
+    for target in ("/api/readings", "/api/readings?topics=b"):
+        answer = Pages(bus, dict).get(target)
+        assert not isinstance(answer.body, bytes)
+        text = b"".join(answer.body).decode()
+        assert text == json.dumps(json.loads(text), ensure_ascii=False, indent=1) + "\n"
+
+
+def test_a_large_page_is_made_in_pieces_of_bounded_size(bus: Bus) -> None:
+    """Finding the topics takes turns too."""
+    for number in range(5000):
+        publish(bus, f"a/{number}", Reading(START_US, "x" * 100), Metadata(ValueType.STRING))
+    answer = Pages(bus, dict).get("/api/readings")
+    assert not isinstance(answer.body, bytes)
+    sizes = [len(piece) for piece in answer.body]
+    assert sizes[:5] == [0] * 5
+    assert max(sizes) < PIECE_BYTES + 1000
+    assert len(sizes) > 5000 * 200 // PIECE_BYTES
+
+
+@pytest.mark.parametrize("query", ["topics=%23", "colour=red"])
+def test_hundreds_of_filters_are_refused(bus: Bus, query: str) -> None:
+    """With the limit that subscriptions have; other fields are not read without end either."""
+    status, body = get(bus, "/api/readings?" + "&".join([query] * 64))
+    assert status == 200
+    status, body = get(bus, "/api/readings?" + "&".join([query] * 700))
+    assert status == 400
+    assert "at most 64 filters" in body["error"] or "more than 80 fields" in body["error"]
+    status, body = get(bus, "/api/readings?" + "&".join(["topics=%23"] * 65))
+    assert (status, body) == (400, {"error": "topics: send at most 64 filters"})

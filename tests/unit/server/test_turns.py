@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sensord.server.turns import Turns
+from sensord.server.turns import AT_ONCE_S, Turns
 from tests.unit.manual import manual_loop
 
 
@@ -49,3 +49,49 @@ def test_who_leaves_is_not_served() -> None:
     turns.leave(first)
     loop.settle()
     assert told == ["b"]
+
+
+def test_clients_take_turns_however_much_each_has_waiting() -> None:
+    """One request of a client does not wait for the thousand of another."""
+    loop, told = manual_loop(), list[str]()
+    turns = Turns(loop)
+    for one in [One(name, turns, told, 1) for name in "abc"]:
+        turns.wait(one, "greedy")
+    turns.wait(One("x", turns, told, 1), "modest")
+    loop.settle()
+    assert "".join(told) == "axbc"
+
+
+def test_who_comes_first_in_a_turn_of_the_loop_need_not_wait() -> None:
+    """Until the time for that is used up: then everybody waits, in order."""
+    loop, told = manual_loop(), list[str]()
+    turns = Turns(loop)
+
+    class Slow(One):
+        def take_turn(self) -> None:
+            super().take_turn()
+            turns._spent_s = AT_ONCE_S
+
+    turns.start(One("a", turns, told, 1))
+    turns.start(Slow("b", turns, told, 1))
+    assert "".join(told) == "ab"
+    turns.start(One("c", turns, told, 1))
+    turns.start(One("d", turns, told, 1))
+    assert "".join(told) == "ab"
+    loop.settle()
+    assert "".join(told) == "abcd"
+    turns.start(One("e", turns, told, 1))
+    assert "".join(told) == "abcde"
+
+
+def test_several_may_follow_in_one_turn_of_the_loop() -> None:
+    """As long as there is time; nobody twice while others wait."""
+    loop, told = manual_loop(), list[str]()
+    turns = Turns(loop, share_s=3600.0)
+    for one in [One(name, turns, told, 2) for name in "abc"]:
+        turns.wait(one)
+    loop.turn()
+    assert "".join(told) == "abcabc"
+    loop.settle()
+    assert "".join(told) == "abcabc"
+    assert turns.are_free
