@@ -86,6 +86,9 @@ class Outlet:
     def message(self, route: Route, payload: bytes) -> None:
         """Not called: simulated devices have no messages."""
 
+    def availability(self, name: str, *, is_there: bool) -> None:
+        """Not called: a simulated device is always there."""
+
     def describe(self, field: str, metadata: Metadata) -> None:
         """Not called: simulated fields have no metadata."""
 

@@ -137,6 +137,8 @@ class Device:
     def message(self, route: Route, payload: bytes) -> None:
         """Take one whole message."""
         self._intake.message(route, payload, self._clock.monotonic_us(), self._clock.wall_us())
+        if route.is_retained:
+            self._samples = self._intake.totals.samples  # no sign of life
         self._after()
 
     def samples(self, samples: Iterable[Sample]) -> None:
@@ -144,6 +146,10 @@ class Device:
         now_us = self._clock.monotonic_us()
         self._intake.samples(DEVICE, samples, now_us, self._clock.wall_us())
         self._after()
+
+    def availability(self, name: str, *, is_there: bool) -> None:
+        """Accept what ``name`` reports of the sources that depend on it."""
+        self._intake.availability(name, self._clock.monotonic_us(), is_there=is_there)
 
     def describe(self, field: str, metadata: Metadata) -> None:
         """Learn what is known of a field of samples."""

@@ -18,10 +18,27 @@ from sensord.config.tree import ChannelRules, Device
 from sensord.decode.base import Decoder, Fault, Framer, Sample, excerpt
 from sensord.device.conform import Rules, conform, infer_type
 from sensord.device.policy import Policy, Publisher
-from sensord.model.readings import Channel, Kind, Metadata, Quality, Reading, Value, make_reading
+from sensord.model.readings import (
+    Channel,
+    Kind,
+    Level,
+    Metadata,
+    Quality,
+    Reading,
+    Reason,
+    Value,
+    make_reading,
+)
 from sensord.model.topics import expand, topic_fault
 
 __all__ = ["DEVICE", "Intake", "Listener", "Route", "Totals"]
+
+MAX_AWAY = 10_000
+"""Names that are remembered as away; values that a broker kept for more of them are retained."""
+
+DISCONNECTED = Quality(Level.BAD, Reason.DISCONNECTED)
+RETAINED = Quality(Level.UNCERTAIN, Reason.RETAINED)
+MISSING = Quality(Level.BAD, Reason.MISSING)
 
 EVERY = Policy(policy="every")
 """What `event` channels get, whatever is configured: each one counts."""
@@ -30,14 +47,19 @@ EVERY = Policy(policy="every")
 class Route(NamedTuple):
     """Where a message came from and how its topic is made.
 
-    ``source`` names the place it came from (an MQTT topic); messages of one source have one route.
-    ``pattern`` is the topic pattern for this source, or None for the device's own. ``captures``
-    fill ``{1}``, ``{2}``, ... in the pattern: what the wildcards stood for.
+    ``source`` names the place it came from (an MQTT topic); all messages of one source have the
+    same pattern, captures and ``depends_on``. ``pattern`` is the topic pattern for this source, or
+    None for the device's own. ``captures`` fill ``{1}``, ``{2}``, ... in the pattern: what the
+    wildcards stood for. ``is_retained`` marks a message that somebody kept, so that nobody knows
+    how old it is. ``depends_on`` names what reports whether the source is there: see
+    `Intake.availability`.
     """
 
     source: str
     pattern: str | None = None
     captures: tuple[str, ...] = ()
+    is_retained: bool = False
+    depends_on: tuple[str, ...] = ()
 
 
 DEVICE = Route("")
@@ -107,6 +129,10 @@ class Intake:
         self._known = 0  # fields in all of them
         self._timed: list[_Tap] = []
         self._described: dict[str, Metadata] = {}
+        self._dependents: dict[str, list[str]] = {}
+        """By availability topic, the sources that have taps."""
+        self._away: set[str] = set()
+        """What was reported as away; bounded by `MAX_AWAY`."""
 
     def describe(self, field_: str, metadata: Metadata) -> None:
         """Learn what is known of a field whose samples need no decoding."""
@@ -114,8 +140,9 @@ class Intake:
             self._described[field_] = metadata
 
     def reset(self) -> None:
-        """Forget an incomplete message: the stream was interrupted."""
+        """Forget an incomplete message, and what was away: the connection was interrupted."""
         self._framer.reset()
+        self._away.clear()
 
     def data(self, data: bytes, now_us: int, wall_us: int) -> None:
         """Take the next bytes of a stream."""
@@ -129,6 +156,9 @@ class Intake:
         """Take one whole message."""
         self.totals.messages += 1
         is_answer = self.listener is not None and self.listener.heard(message)
+        if not message and route.source:
+            self._withdraw(route, now_us, wall_us)
+            return
         if self._decoder is None:
             return
         samples, faults = self._decoder.decode(message)
@@ -138,6 +168,9 @@ class Intake:
 
     def samples(self, route: Route, samples: Iterable[Sample], now_us: int, wall_us: int) -> None:
         """Take decoded values."""
+        if route.is_retained:
+            self._recall(route, samples, now_us, wall_us)
+            return
         if self.listener is not None:
             samples = list(samples)  # to be gone through twice
         taps = self._taps.get(route.source, {})
@@ -165,6 +198,56 @@ class Intake:
         self._bus.publish_all(due, wall_us)
         if self.listener is not None:
             self._show(self.listener, taps, samples)
+
+    def _recall(self, route: Route, samples: Iterable[Sample], now_us: int, wall_us: int) -> None:
+        """Accept values that a broker kept: their age is unknown, and they confirm nothing."""
+        taps = self._taps.get(route.source, {})
+        at_best = RETAINED if self._away.isdisjoint(route.depends_on) else DISCONNECTED
+        due: list[tuple[Channel, Reading]] = []
+        for field_, value, quality, time_us in samples:
+            self.totals.samples += 1
+            tap = taps.get(field_)
+            if tap is None and field_ not in taps:
+                tap = self._open(taps, route, field_, value)
+            if tap is None:
+                continue
+            value, quality = conform(tap.rules, value, quality)  # noqa: PLW2901  # the same value
+            quality = quality if quality.level is Level.BAD else at_best  # noqa: PLW2901  # as above
+            known = tap.publisher.last or self._before_the_start(tap.channel)
+            reading = Reading(wall_us if time_us is None else time_us, value, quality)
+            if known is not None and _is_same(known, value, time_us):
+                if tap.channel.is_event:
+                    continue  # it has been counted
+                reading = known._replace(quality=quality, restates=True)
+            recalled = tap.publisher.recall(now_us, reading)
+            if recalled is not None:
+                due.append((tap.channel, recalled))
+        self.totals.readings += len(due)
+        self._bus.publish_all(due, wall_us)
+
+    def _before_the_start(self, channel: Channel) -> Reading | None:
+        record = self._bus.last(channel)
+        return None if record is None else record.reading
+
+    def _withdraw(self, route: Route, now_us: int, wall_us: int) -> None:
+        """Report that the states of a source have no value any more: its message was empty."""
+        gone = Reading(wall_us, None, MISSING)
+        for tap in self._taps.get(route.source, {}).values():
+            if tap is not None and not tap.channel.is_event:
+                self._publish(tap, tap.publisher.withdraw(now_us, gone))
+
+    def availability(self, name: str, now_us: int, *, is_there: bool) -> None:
+        """Accept what ``name`` reports of the sources that depend on it.
+
+        Those that are away turn bad; those that are back wait for their next value.
+        """
+        if is_there:
+            self._away.discard(name)
+            return
+        if len(self._away) < MAX_AWAY:
+            self._away.add(name)
+        for source in self._dependents.get(name, ()):
+            self._spoil(self._taps[source].values(), now_us, DISCONNECTED)
 
     def _show(
         self, listener: Listener, taps: Mapping[str, _Tap | None], samples: Iterable[Sample]
@@ -198,9 +281,12 @@ class Intake:
         Events are left alone: they happened, whatever became of the device.
         """
         for taps in self._taps.values():
-            for tap in taps.values():
-                if tap is not None and not tap.channel.is_event:
-                    self._publish(tap, tap.publisher.spoil(now_us, quality))
+            self._spoil(taps.values(), now_us, quality)
+
+    def _spoil(self, taps: Iterable[_Tap | None], now_us: int, quality: Quality) -> None:
+        for tap in taps:
+            if tap is not None and not tap.channel.is_event:
+                self._publish(tap, tap.publisher.spoil(now_us, quality))
 
     def _publish(self, tap: _Tap, reading: Reading | None) -> None:
         if reading is not None:
@@ -219,7 +305,10 @@ class Intake:
             self.fault(Fault("too many channels", _excerpt(route, field_)))
             return None
         self._known += 1
-        self._taps[route.source] = taps
+        if not taps:
+            self._taps[route.source] = taps
+            for name in route.depends_on:
+                self._dependents.setdefault(name, []).append(route.source)
         tap = taps[field_] = self._tap(route, field_, value)
         return tap
 
@@ -258,6 +347,12 @@ class Intake:
             description=base.description if rules.description is None else rules.description,
             device=self._device.name,
         )
+
+
+def _is_same(known: Reading, value: Value, time_us: int | None) -> bool:
+    """Tell whether a value is the one that is known already, as far as can be seen."""
+    is_later = time_us is not None and time_us > known.time_us
+    return type(known.value) is type(value) and known.value == value and not is_later
 
 
 def _excerpt(route: Route, field_: str) -> bytes:

@@ -134,6 +134,11 @@ class Publisher:
         return self.tick(now_us)
 
     @property
+    def last(self) -> Reading | None:
+        """What was published last."""
+        return self._last
+
+    @property
     def due_us(self) -> int | None:
         """When `tick` has something to do, or None."""
         held_us, stale_us = self._held_due_us(), self._stale_due_us()
@@ -182,6 +187,30 @@ class Publisher:
         level = max(known.quality.level, Level.UNCERTAIN)
         return self.spoil(now_us, Quality(level, Reason.STALE))
 
+    def recall(self, now_us: int, reading: Reading) -> Reading | None:
+        """Accept a value of unknown age; return what to publish now, if anything.
+
+        It never replaces a value that a sample brought since the last `spoil`. The next sample is
+        published at once as a change, whatever it holds.
+        """
+        last = self._last
+        if self._held is not None or (last is not None and not self._stale):
+            return None
+        if last is not None and last[:3] == reading[:3]:
+            return None
+        return self._doubt(now_us, reading)
+
+    def withdraw(self, now_us: int, reading: Reading) -> Reading | None:
+        """Accept that there is no value any more; return what to publish now, if anything."""
+        if self._held is None and self._last is not None and self._last[1:3] == reading[1:3]:
+            return None
+        return self._doubt(now_us, reading)
+
+    def _doubt(self, now_us: int, reading: Reading) -> Reading:
+        self._publish(now_us - int(self._policy.min_period * _US), reading)
+        self._stale = True
+        return reading
+
     def spoil(self, now_us: int, quality: Quality) -> Reading | None:
         """Say of the last value that its quality is now ``quality``; None if nothing was said yet.
 
@@ -192,6 +221,7 @@ class Publisher:
         elif self._last is not None and self._last.quality != quality:
             spoiled = self._last._replace(quality=quality, restates=True)
         else:
+            self._stale = self._last is not None
             return None
         self._publish(now_us, spoiled)
         self._stale = True

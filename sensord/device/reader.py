@@ -50,6 +50,13 @@ class Link(Protocol):
         """Hand on values that need no decoding."""
         ...
 
+    def availability(self, name: str, *, is_there: bool) -> None:
+        """Report whether a device on this connection is there.
+
+        ``name`` is what the routes of its sources have in ``depends_on``.
+        """
+        ...
+
     def describe(self, field: str, metadata: Metadata) -> None:
         """Say what is known of a field of samples, before its first value is handed on.
 

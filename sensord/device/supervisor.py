@@ -98,7 +98,16 @@ async def supervise(
 class _NotedLink:
     """A link that also tells the supervisor when the device is there; the rest costs nothing."""
 
-    __slots__ = ("_link", "_on_opened", "data", "describe", "fault", "message", "samples")
+    __slots__ = (
+        "_link",
+        "_on_opened",
+        "availability",
+        "data",
+        "describe",
+        "fault",
+        "message",
+        "samples",
+    )
 
     def __init__(self, link: Link, on_opened: Callable[[str], None]) -> None:
         self._link = link
@@ -107,6 +116,7 @@ class _NotedLink:
         self.describe = link.describe
         self.fault = link.fault
         self.message = link.message
+        self.availability = link.availability
         self.samples = link.samples
 
     def opened(self, detail: str) -> None:

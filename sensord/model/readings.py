@@ -56,6 +56,8 @@ class Reason(enum.StrEnum):
     WRONG_TYPE = "wrong_type"
     NOT_FINITE = "not_finite"
     NO_FIX = "no_fix"
+    RETAINED = "retained"
+    MISSING = "missing"
 
 
 class Quality(NamedTuple):

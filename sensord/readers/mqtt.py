@@ -26,15 +26,18 @@ from paho.mqtt.reasoncodes import ReasonCode
 from paho.mqtt.subscribeoptions import SubscribeOptions
 
 from sensord.device.backoff import REMOTE, Limits
-from sensord.device.reader import Link, Order
+from sensord.device.reader import Link, Order, Route
 from sensord.errors import DeviceError
 from sensord.readers.blocking import Ending, in_thread
-from sensord.readers.mqtt_options import Config, Poll, Tls, TopicMap, Write
+from sensord.readers.mqtt_options import Availability, Config, Poll, Tls, TopicMap, Write
 from sensord.readers.mqtt_routes import Router, identifiers
 from sensord.readers.mqtt_wire import Client, Wire, connect
 from sensord.readers.ticks import next_tick
 
-__all__ = ["Config", "Poll", "Reader", "Tls", "TopicMap", "Write"]
+__all__ = ["Availability", "Config", "Poll", "Reader", "Tls", "TopicMap", "Write"]
+
+QUOTED_BYTES = 80
+"""Of a message that a fault quotes."""
 
 ANSWER_TIMEOUT_S = 10.0
 """How long a broker may take to answer CONNECT and SUBSCRIBE."""
@@ -47,7 +50,7 @@ class Reader:
 
     def __init__(self, config: Config) -> None:
         self._config = config
-        self._router = Router(config.topics)
+        self._router = Router(config)
         self._kept: Client | None = None
         self._session: _Session | None = None
 
@@ -185,21 +188,25 @@ class _Session:
             return
         self._connected.set_result(None)
         if self._config.protocol != "5":
-            pairs: list[tuple[str, int]] = [(one.filter, one.qos) for one in self._config.topics]
+            wanted = self._router.subscriptions()
+            pairs: list[tuple[str, int]] = [(one.filter, one.qos) for one in wanted]
             self._asked(self._client.subscribe(pairs), *(pattern for pattern, _ in pairs))
             return
         self._subscribe_5(can_identify=getattr(properties, "SubscriptionIdentifierAvailable", 1))
 
     def _subscribe_5(self, *, can_identify: int) -> None:
-        config = self._config
+        wanted = self._router.subscriptions()
         # 2: send no retained messages. 1: only for a subscription that the session lacks, or each
-        # return would tell old values anew.
-        handling = 2 if config.retained == "ignore" else 1
+        # return would bring old values again. 0: always, for who was there may be gone.
+        handling = 2 if self._config.retained == "ignore" else 1
         options = {
-            one.filter: SubscribeOptions(qos=one.qos, retainHandling=handling)
-            for one in config.topics
+            one.filter: SubscribeOptions(
+                qos=one.qos,
+                retainHandling=0 if self._router.has_availability(one.filter) else handling,
+            )
+            for one in wanted
         }
-        self._identifiers = identifiers(config.topics) if can_identify else {}
+        self._identifiers = identifiers(wanted) if can_identify else {}
         if not self._identifiers:
             self._asked(self._client.subscribe(list(options.items())), *options)
             return
@@ -235,8 +242,9 @@ class _Session:
         if not self._is_opened:
             self._is_opened = True
             self._link.opened(f"{self._config.target().where} MQTT {self._config.protocol}")
-            careful = self._identifiers or self._config.retained == "ignore"
-            self._client.on_message = self._on_doubtful_message if careful else self._deliver
+            self._client.on_message = (
+                self._on_doubtful_message if self._identifiers else self._deliver
+            )
 
     def _on_first_message(self, client: PahoClient, userdata: object, message: MQTTMessage) -> None:
         """Take a message that overtook the answer to SUBSCRIBE; brokers may send it before."""
@@ -247,10 +255,10 @@ class _Session:
     def _on_doubtful_message(
         self, client: PahoClient, userdata: object, message: MQTTMessage
     ) -> None:
-        """Leave out retained messages that are not wanted, and copies."""
-        if message.retain and self._config.retained == "ignore":
-            return
-        if not self._is_copy(message):
+        """Leave out copies; what they report counts, for it may be all that comes."""
+        if self._is_copy(message):
+            self._report_availability(message.topic, bytes(message.payload))
+        else:
             self._deliver(client, userdata, message)
 
     def _is_copy(self, message: MQTTMessage) -> bool:
@@ -262,8 +270,8 @@ class _Session:
 
     def _hand_on(self) -> Callable[[PahoClient, object, MQTTMessage], None]:
         """Return the callback for messages: the hot path, with all it needs at hand."""
-        routes, work_out, link = self._router.routes, self._router.route, self._link
-        hand_on = link.message
+        routes, rare, link = self._router.routes, self._on_rare_topic, self._link
+        hand_on, takes_retained = link.message, self._config.retained == "accept"
 
         def on_message(_client: PahoClient, _userdata: object, message: MQTTMessage) -> None:
             try:
@@ -271,14 +279,39 @@ class _Session:
             except UnicodeDecodeError:
                 link.fault("topic is not UTF-8", "")
                 return
-            route = routes.get(topic) or work_out(topic)
+            route = routes.get(topic) or rare(topic, bytes(message.payload))
             if route is None:
-                # A kept session may hold subscriptions that the configuration has no more.
-                link.fault("unexpected topic", topic)
-            else:
+                return
+            if not message.retain:
                 hand_on(route, bytes(message.payload))
+            elif takes_retained:
+                hand_on(route._replace(is_retained=True), bytes(message.payload))
 
         return on_message
+
+    def _on_rare_topic(self, topic: str, payload: bytes) -> Route | None:
+        """Return the route of a topic that is new or reports availability; None for no value."""
+        is_availability = self._report_availability(topic, payload)
+        if self._router.is_ignored(topic):
+            return None
+        route = self._router.route(topic)
+        if route is None and not is_availability:
+            # A kept session may hold subscriptions that the configuration has no more.
+            self._link.fault("unexpected topic", topic)
+        return route
+
+    def _report_availability(self, topic: str, payload: bytes) -> bool:
+        """Report what an availability topic brings; return whether ``topic`` is one."""
+        known = self._router.availabilities(topic)
+        for availability in known if payload else ():
+            is_there = availability.is_there(payload)
+            if is_there is None:
+                words = ", ".join([*availability.online, *availability.offline])
+                quoted = payload[:QUOTED_BYTES].decode("utf-8", "backslashreplace")
+                self._link.fault("unknown availability", f"{topic}: {quoted}; known are {words}")
+            else:
+                self._link.availability(topic, is_there=is_there)
+        return bool(known)
 
     async def write(self, order: Order) -> None:
         """Publish a command."""

@@ -14,9 +14,10 @@ from sensord.config.schema import Duration, Printable, Within
 from sensord.config.schema import Path as KeyPath
 from sensord.model.readings import Value
 from sensord.model.topics import can_make, filter_fault, pattern_fault, topic_fault
+from sensord.readers.mqtt_availability import Availability
 from sensord.readers.mqtt_wire import Target
 
-__all__ = ["Config", "Poll", "Tls", "TopicMap", "Write"]
+__all__ = ["Availability", "Config", "Poll", "Tls", "TopicMap", "Write"]
 
 PORT = 1883
 TLS_PORT = 8883
@@ -36,6 +37,7 @@ class TopicMap:
     filter: str
     qos: Literal[0, 1, 2] = 0
     topic: str = ""
+    availability: Availability | None = None
 
     @property
     def plain(self) -> str:
@@ -43,6 +45,11 @@ class TopicMap:
         if self.filter.startswith("$share/"):
             return self.filter.split("/", 2)[-1]
         return self.filter
+
+    @property
+    def wildcards(self) -> int:
+        """How many wildcards the filter has."""
+        return sum(level in {"+", "#"} for level in self.plain.split("/"))
 
     def faults(self) -> Iterator[tuple[str, str]]:
         """Yield a filter or pattern that cannot be.
@@ -56,10 +63,12 @@ class TopicMap:
             yield "filter", message
         if self.topic and (message := pattern_fault(self.topic)):
             yield "topic", message
-        wildcards = sum(level in {"+", "#"} for level in self.plain.split("/"))
-        for number in range(wildcards + 1, 100):
+        for number in range(self.wildcards + 1, 100):
             if f"{{{number}}}" in self.topic:
-                yield "topic", f"{{{number}}}, but the filter has {wildcards} wildcards"
+                yield "topic", f"{{{number}}}, but the filter has {self.wildcards} wildcards"
+        own = self.availability
+        if own is not None and (message := own.pattern_fault(self.wildcards)):
+            yield "availability", message
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,6 +145,8 @@ class Config:
     keepalive: Annotated[Duration, Within(1, MAX_KEEPALIVE_S)] = 60.0
     session_expiry: Annotated[Duration, Within(0, MAX_SESSION_EXPIRY_S)] = 0.0
     retained: Literal["accept", "ignore"] = "accept"
+    availability: Availability | None = None
+    ignore_topics: tuple[str, ...] = ()
     poll: Poll | None = None
 
     def faults(self) -> Iterator[tuple[str, str]]:
@@ -148,6 +159,7 @@ class Config:
             yield "topics", "at least one is needed, as a table [[devices.<name>.topics]]"
         if len({one.filter for one in self.topics}) < len(self.topics):
             yield "topics", "the same filter stands there twice"
+        yield from self._pattern_faults()
         if self.password_file and not self.username:
             yield "password_file", "needs username beside it"
         if self.session_expiry and not self.client_id:
@@ -160,6 +172,14 @@ class Config:
             name = f"{self.client_id} at {self.host.lower()}:{port}"
             mend = "a broker ends the older connection of two; give each an id of its own"
             yield Place("client_id", name, mend)
+
+    def _pattern_faults(self) -> Iterator[tuple[str, str]]:
+        fewest = min((one.wildcards for one in self.topics), default=0)
+        if self.availability and (message := self.availability.pattern_fault(fewest)):
+            yield "availability", message
+        for pattern in self.ignore_topics:
+            if message := filter_fault("/".join(level or "x" for level in pattern.split("/"))):
+                yield "ignore_topics", f"{pattern}: {message}"
 
     def command_faults(
         self, commands: Iterable[Command], pattern: str

@@ -5,10 +5,12 @@ from __future__ import annotations
 import zlib
 from collections.abc import Iterator
 from itertools import combinations
+from typing import Any
 
 from sensord.device.reader import Route
 from sensord.model.topics import matches
-from sensord.readers.mqtt_options import TopicMap
+from sensord.readers.mqtt_availability import Availability, Witness
+from sensord.readers.mqtt_options import Config, TopicMap
 
 __all__ = ["Router", "do_overlap", "identifiers"]
 
@@ -35,27 +37,80 @@ def do_overlap(one: str, other: str) -> bool:
 
 
 class Router:
-    """Finds the route of a source topic: the first filter in the configuration's order wins."""
+    """Finds the route of a source topic: the first filter in the configuration's order wins.
 
-    def __init__(self, topics: tuple[TopicMap, ...]) -> None:
-        self._topics = topics
+    What comes on a filter's own availability topics is no value of that filter; on those of the
+    whole connection, it is no value at all.
+    """
+
+    def __init__(self, config: Config) -> None:
+        self._config = config
+        self._witnesses = {
+            one.filter: [
+                Witness(availability, one.plain)
+                for availability in (config.availability, one.availability)
+                if availability is not None
+            ]
+            for one in config.topics
+        }
         self.routes: dict[str, Route] = {}
-        """Bounded by `MAX_ROUTES`; the reader looks here first."""
+        """Bounded by `MAX_ROUTES`; the reader looks here first. Holds no availability topic."""
+        self._ignored: dict[str, None] = {}
+        """Topics that are ignored, bounded by the same."""
+
+    def subscriptions(self) -> tuple[TopicMap, ...]:
+        """Return what to subscribe to: the filters of values, and those of availability."""
+        known = {one.filter for one in self._config.topics}
+        wanted = [w.filter for found in self._witnesses.values() for w in found]
+        more = [TopicMap(one, qos=1) for one in dict.fromkeys(wanted) if one not in known]
+        return (*self._config.topics, *more)
+
+    def has_availability(self, pattern: str) -> bool:
+        """Tell whether availability comes by a subscription, so that its retained words count."""
+        return any(w.filter == pattern for found in self._witnesses.values() for w in found)
+
+    def availabilities(self, topic: str) -> list[Availability]:
+        """Return what ``topic`` is the availability topic of; mostly nothing."""
+        found = (w for one in self._witnesses.values() for w in one if w.speaks_in(topic))
+        return list(dict.fromkeys(one.availability for one in found))
 
     def find(self, topic: str) -> TopicMap | None:
-        """Return the first subscription that selects ``topic``."""
-        return next((one for one in self._topics if matches(one.plain, topic)), None)
+        """Return the first subscription that selects ``topic`` as a value."""
+        return next((one for one in self._config.topics if self._brings(one, topic)), None)
+
+    def _brings(self, one: TopicMap, topic: str) -> bool:
+        if not matches(one.plain, topic):
+            return False
+        return not any(witness.speaks_in(topic) for witness in self._witnesses[one.filter])
+
+    def is_ignored(self, topic: str) -> bool:
+        """Tell whether the configuration wants nothing of ``topic``."""
+        if topic in self._ignored:
+            return True
+        if not any(matches(pattern, topic) for pattern in self._config.ignore_topics):
+            return False
+        _make_room(self._ignored)
+        self._ignored[topic] = None
+        return True
 
     def route(self, topic: str) -> Route | None:
-        """Work out the route of ``topic`` and remember it; None if no filter selects it."""
+        """Work out the route of ``topic`` and remember it; None if no filter brings it."""
         found = self.find(topic)
         if found is None:
             return None
-        while len(self.routes) >= MAX_ROUTES:
-            del self.routes[next(iter(self.routes))]
-        route = Route(topic, found.topic or None, tuple(_captures(found.plain, topic)))
-        self.routes[topic] = route
+        captures = tuple(_captures(found.plain, topic))
+        depends_on = [one.topic(topic, captures) for one in self._witnesses[found.filter]]
+        names = tuple(dict.fromkeys(depends_on))
+        route = Route(topic, found.topic or None, captures, depends_on=names)
+        if not self.availabilities(topic):
+            _make_room(self.routes)
+            self.routes[topic] = route
         return route
+
+
+def _make_room(remembered: dict[str, Any]) -> None:
+    while len(remembered) >= MAX_ROUTES:
+        del remembered[next(iter(remembered))]
 
 
 def _captures(pattern: str, topic: str) -> Iterator[str]:

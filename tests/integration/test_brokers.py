@@ -88,3 +88,86 @@ def test_as_many_readings_come_out_as_messages_go_in(
         assert readings.gaps == []
 
     flow()
+
+
+DOORS = """
+[devices.z]
+reader = "mqtt"
+host = "{broker.host}"
+port = {broker.port}
+decoder = "json"
+
+[[devices.z.topics]]
+filter = "zigbee2mqtt/+"
+topic = "home/{{1}}/{{field}}"
+availability = {{ filter = "zigbee2mqtt/{{1}}/availability" }}
+"""
+
+
+def say(broker: Broker, topic: str, payload: str, *, retain: bool = False) -> None:
+    with Publisher(broker) as publisher:
+        publisher.publish(topic, payload.encode(), qos=1, retain=retain)
+
+
+def qualities(follower: Follower, topic: str) -> list[str]:
+    found = [u.reading for u in follower.updates if u.topic == topic]
+    return [one.quality.reason or "good" for one in found]
+
+
+def test_an_old_value_does_not_pass_for_a_new_one(broker: Broker, tmp_path: Path) -> None:
+    """Whoever published it may be dead: over restarts of both sides, until a live one comes."""
+
+    @on_uvloop()
+    async def flow() -> None:
+        await in_thread(lambda: say(broker, "zigbee2mqtt/grid", '{"power":2500}', retain=True))
+        first, doors = 0, DOORS.format(broker=broker)
+        for round_ in range(2):
+            with Daemon(tmp_path, f'journal.folder = "{tmp_path}"\n{doors}') as daemon:
+                async with Client(daemon.url) as client:
+                    readings = Follower(client.subscribe("home/#"))
+                    kept = await readings.update(lambda u: u.reading.quality.reason == "retained")
+                    assert kept.reading.value == 2500
+                    first = first or kept.reading.time_us
+                    assert kept.reading.time_us == first, "its age is not hidden"
+                    await in_thread(broker.stop)
+                    await readings.update(lambda u: u.reading.quality.reason == "disconnected")
+                    await in_thread(broker.start)
+                    kept = await readings.update(lambda u: u.reading.quality.reason == "retained")
+                    assert (kept.reading.time_us, kept.reading.restates) == (first, True)
+                    if round_:
+                        live = '{"power":2500}'
+                        await in_thread(lambda: say(broker, "zigbee2mqtt/grid", live))  # noqa: B023  # awaited here
+                        await readings.update(lambda u: not u.reading.quality.level)
+                daemon.stop()
+
+    flow()
+
+
+def test_a_device_that_is_offline_has_no_good_channel(broker: Broker, tmp_path: Path) -> None:
+    """Exactly its own turn bad; when it is online again they wait for the next value."""
+
+    @on_uvloop()
+    async def flow() -> None:
+        with Daemon(tmp_path, DOORS.format(broker=broker)) as daemon:
+            async with Client(daemon.url) as client:
+                status = Follower(client.subscribe("$sys/devices/z"))
+                await status.update(lambda update: state(update) == "up")
+                readings = Follower(client.subscribe("home/#"))
+                await readings.live()
+                for topic, payload in (
+                    ("door", '{"contact":true}'),
+                    ("lamp", '{"on":true}'),
+                    ("door/availability", '{"state":"offline"}'),
+                    ("door/availability", '{"state":"online"}'),
+                    ("lamp", '{"on":false}'),
+                    ("door", '{"contact":true}'),
+                    ("lamp", ""),
+                ):
+                    await in_thread(say, broker, f"zigbee2mqtt/{topic}", payload)
+                await readings.update(lambda u: u.reading.quality.reason == "missing")
+        assert qualities(readings, "home/door/contact") == ["good", "disconnected", "good"]
+        assert qualities(readings, "home/lamp/on") == ["good", "good", "missing"]
+        assert readings.updates[-1].reading.value is None
+        assert not any("warn" in line for line in daemon.log)
+
+    flow()

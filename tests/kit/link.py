@@ -35,6 +35,7 @@ class RecordingLink(_Recording):
         self.batches: list[list[Sample]] = []
         self.faults: list[tuple[str, str]] = []
         self.described: dict[str, Metadata] = {}
+        self.availabilities: list[tuple[str, bool]] = []
 
     @property
     def payloads(self) -> list[bytes]:
@@ -55,6 +56,10 @@ class RecordingLink(_Recording):
 
     def samples(self, samples: Iterable[Sample]) -> None:
         self.batches.append(list(samples))
+        self._changed.set()
+
+    def availability(self, name: str, *, is_there: bool) -> None:
+        self.availabilities.append((name, is_there))
         self._changed.set()
 
     def describe(self, field: str, metadata: Metadata) -> None:

@@ -39,7 +39,8 @@ class Values(NamedTuple):
 class Event(NamedTuple):
     """What became of the connection.
 
-    ``kind`` is ``up``, ``down``, ``fault`` (which ends nothing) or ``end`` (of the capture).
+    ``kind`` is ``up``, ``down``, ``fault`` (which ends nothing), ``online`` and ``offline`` (of
+    what ``reason`` names) or ``end`` (of the capture).
     """
 
     kind: str
@@ -88,6 +89,10 @@ def stored(device: str, what: What) -> Stored:
                 facts.append(("pattern", route.pattern))
             if route.captures:
                 facts.append(("captures", json.dumps(list(route.captures))))
+            if route.is_retained:
+                facts.append(("retained", "true"))
+            if route.depends_on:
+                facts.append(("depends_on", json.dumps(list(route.depends_on))))
             return Stored(f"{device}/{route.source}", BYTES, tuple(facts))
         case Values():
             return Stored(f"{device}/samples", JSON, (("capture", "samples"),))
@@ -122,7 +127,11 @@ def what_of(facts: Mapping[str, str], payload: bytes) -> What:
         return Piece(payload)
     if kind == "message":
         captures = tuple(json.loads(facts.get("captures", "[]")))
-        return Message(Route(facts["source"], facts.get("pattern"), captures), payload)
+        depends_on = tuple(json.loads(facts.get("depends_on", "[]")))
+        is_retained = facts.get("retained") == "true"
+        pattern = facts.get("pattern")
+        route = Route(facts["source"], pattern, captures, is_retained, depends_on)
+        return Message(route, payload)
     told = json.loads(payload)
     if kind == "samples":
         rows = told["samples"]

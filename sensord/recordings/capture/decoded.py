@@ -236,6 +236,8 @@ class _Run:
                 intake.reset()
             case Event("down"):
                 intake.spoil(at_us, _DISCONNECTED)
+            case Event("online" | "offline" as kind, name):
+                intake.availability(name, at_us, is_there=kind == "online")
             case Event("fault", reason):
                 self.faults[reason] += 1
             case Event():

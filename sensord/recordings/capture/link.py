@@ -63,6 +63,10 @@ class Capturing:
         """Take values that need no decoding."""
         self._add(Values(tuple(samples)))
 
+    def availability(self, name: str, *, is_there: bool) -> None:
+        """Note whether a device on the connection is there."""
+        self._add(Event("online" if is_there else "offline", name))
+
     def describe(self, field: str, metadata: Metadata) -> None:
         """Do nothing: a capture keeps what was sent."""
 

@@ -15,7 +15,7 @@ import pytest
 from sensord.device.reader import Route
 from sensord.errors import DeviceError
 from sensord.readers import mqtt
-from sensord.readers.mqtt import Config, Poll, Reader, Tls, TopicMap
+from sensord.readers.mqtt import Availability, Config, Poll, Reader, Tls, TopicMap
 from tests.kit.broker import Broker, Certificates, Publisher, free_port, needed
 from tests.kit.fakebroker import CONNACK, CONNECT, SUBSCRIBE, fake_broker, publish_packet, suback
 from tests.kit.link import RecordingLink
@@ -475,3 +475,139 @@ async def test_topics_that_cannot_be_are_faults() -> None:
         await link.until(lambda link: link.messages)
     assert link.faults == [("topic is not UTF-8", ""), ("unexpected topic", "c")]
     assert link.payloads == [b"3"]
+
+
+# -- retained, cleared, away -----------------------------------------------------------------------
+
+
+@on_each_loop
+@each_protocol
+async def test_what_the_broker_kept_is_told_from_what_is_live(
+    broker: Broker, protocol: Protocol
+) -> None:
+    """The route of the same topic says which it is."""
+    with Publisher(broker) as publisher:
+        await asyncio.to_thread(publisher.publish, "plant/a", b"old", qos=1, retain=True)
+        async with running(Reader(config(broker, protocol=protocol))) as link:
+            await link.until(lambda link: link.messages)
+            # Retained for others, but live for us.
+            await asyncio.to_thread(publisher.publish, "plant/a", b"new", retain=True)
+            await asyncio.to_thread(publisher.publish, "plant/a", b"", retain=True)
+            await link.until(lambda link: b"" in link.payloads)
+    assert [(route.is_retained, payload) for route, payload in link.messages] == [
+        (True, b"old"),
+        (False, b"new"),
+        (False, b""),
+    ]
+
+
+DOORS = TopicMap("z/+", topic="{1}/{field}", availability=Availability("z/{1}/availability"))
+
+
+@on_each_loop
+@each_protocol
+@pytest.mark.parametrize("retained", ["accept", "ignore"])
+async def test_an_availability_topic_reports_who_is_there(
+    broker: Broker, protocol: Protocol, retained: Literal["accept", "ignore"]
+) -> None:
+    """What the broker kept of it counts in every case: nobody repeats it."""
+    given = replace(
+        config(broker, DOORS, protocol=protocol),
+        retained=retained,
+        availability=Availability("z/bridge/state"),
+    )
+    with Publisher(broker) as publisher:
+        await asyncio.to_thread(
+            publisher.publish, "z/door/availability", b"offline", qos=1, retain=True
+        )
+        async with running(Reader(given)) as link:
+            await link.until(lambda link: link.availabilities)
+            words = [
+                ("z/lamp/availability", b'{"state":"online"}'),
+                ("z/bridge/state", b"what?"),
+                ("z/bridge/state", b""),
+                ("z/lamp", b"1"),
+            ]
+            await asyncio.to_thread(publisher.publish_all, words)
+            await link.until(lambda link: link.messages)
+    assert link.availabilities == [("z/door/availability", False), ("z/lamp/availability", True)]
+    ((reason, detail),) = link.faults
+    assert reason == "unknown availability"
+    assert "z/bridge/state: what?; known are online, " in detail
+    (route, _) = link.messages[0]
+    assert route.depends_on == ("z/bridge/state", "z/lamp/availability")
+
+
+@on_each_loop
+@pytest.mark.parametrize("retained", ["accept", "ignore"])
+async def test_a_filter_that_selects_the_availability_too_gives_no_value_of_it(
+    tmp_path: Path, retained: Literal["accept", "ignore"]
+) -> None:
+    """The broker sends a copy for each subscription; no word is lost, and none is a value."""
+    everything = TopicMap("z/#", availability=Availability("z/+/availability"))
+    explicit = TopicMap("z/lamp/availability", topic="lamp/there")
+    with (
+        Broker(tmp_path, "allow_duplicate_messages true") as broker,
+        Publisher(broker) as publisher,
+    ):
+        for name in ("door", "lamp"):
+            topic = f"z/{name}/availability"
+            await asyncio.to_thread(publisher.publish, topic, b"offline", qos=1, retain=True)
+        given = replace(config(broker, everything, explicit), retained=retained)
+        async with running(Reader(given)) as link:
+            await asyncio.to_thread(publisher.publish, "z/door", b"1")
+            await link.until(
+                lambda link: b"1" in link.payloads and len(set(link.availabilities)) > 1
+            )
+    assert set(link.availabilities) == {
+        ("z/door/availability", False),
+        ("z/lamp/availability", False),
+    }
+    kept = [("z/lamp/availability", b"offline")] if retained == "accept" else []
+    assert [(route.source, payload) for route, payload in link.messages] == [
+        *kept,
+        ("z/door", b"1"),
+    ]
+
+
+@on_each_loop
+async def test_a_session_that_the_broker_kept_brings_the_availability_again(
+    broker: Broker,
+) -> None:
+    """Who went away meanwhile is known at once, though its values do not come again."""
+    kept = replace(config(broker, DOORS), client_id="gateway", session_expiry=60.0)
+    reader = Reader(kept)
+    with Publisher(broker) as publisher:
+        await asyncio.to_thread(publisher.publish, "z/door", b"1", retain=True)
+        async with running(reader) as link:
+            await link.until(lambda link: link.messages)
+        word = ("z/door/availability", b"offline")
+        await asyncio.to_thread(publisher.publish, *word, retain=True)
+        async with running(reader) as link:
+            await link.until(lambda link: link.availabilities)
+            await asyncio.to_thread(publisher.publish, "z/door", b"2")
+            await link.until(lambda link: b"2" in link.payloads)
+    assert link.availabilities == [("z/door/availability", False)]
+    assert link.payloads == [b"2"]
+
+
+@on_each_loop
+async def test_an_ignored_topic_gives_nothing(broker: Broker) -> None:
+    """Neither messages nor faults; availability counts all the same."""
+    given = replace(
+        config(broker, TopicMap("z/#", availability=Availability("z/+/availability"))),
+        ignore_topics=("z/bridge/#", "z/+/availability"),
+    )
+    messages = [
+        ("z/bridge/info", b"1"),
+        ("z/a/availability", b"online"),
+        ("z/bridge/info", b"2"),
+        ("z/a", b"3"),
+    ]
+    with Publisher(broker) as publisher:
+        async with running(Reader(given)) as link:
+            await asyncio.to_thread(publisher.publish_all, messages)
+            await link.until(lambda link: link.messages)
+    assert link.payloads == [b"3"]
+    assert link.availabilities == [("z/a/availability", True)]
+    assert link.faults == []

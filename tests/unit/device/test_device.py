@@ -225,6 +225,14 @@ def test_statistics_tell_how_it_fares(scene: Scene) -> None:
     }
 
 
+def test_a_retained_message_is_no_sign_of_life(scene: Scene) -> None:
+    """A device whose broker alone speaks has told nothing."""
+    scene.device.message(Route("in", is_retained=True), b"t=1")
+    assert scene.device.statistics().last_reading_us is None
+    scene.device.message(Route("in"), b"t=1")
+    assert scene.device.statistics().last_reading_us == START_US
+
+
 # -- status ----------------------------------------------------------------------------------------
 
 

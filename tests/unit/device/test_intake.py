@@ -406,6 +406,169 @@ def test_losing_the_device_is_said_of_every_state() -> None:
     assert scene.records[-1].reading == Reading(START_US + 6 * S, 1.0)
 
 
+# -- what a broker kept, cleared, or reports as away -----------------------------------------------
+
+RETAINED = Quality(Level.UNCERTAIN, Reason.RETAINED)
+MISSING = Quality(Level.BAD, Reason.MISSING)
+LIVE = Route("in/a", "{device}/{field}")
+KEPT = LIVE._replace(is_retained=True)
+
+
+def test_a_retained_value_does_not_pass_for_a_new_one() -> None:
+    """It is uncertain until a live one comes, which is published at once, also when it is equal."""
+    slow = Policy(min_period=10, deadband=5)
+    scene = Scene(device(publish=slow))
+    scene.samples(Sample("t", 1.0), route=KEPT)
+    scene.samples(Sample("t", 1.0), route=LIVE, at_s=1)
+    assert [r.reading for r in scene.records] == [
+        Reading(START_US, 1.0, RETAINED),
+        Reading(START_US + S, 1.0),
+    ]
+
+
+def test_an_equal_retained_value_confirms_nothing() -> None:
+    """After a lost connection it keeps the time at which it was said, and stays uncertain."""
+    scene = Scene(device(publish=Policy(stale_after=30)))
+    scene.samples(Sample("t", 1.0), route=LIVE)
+    scene.intake.spoil(5 * S, GONE)
+    scene.intake.reset()
+    for at_s in (6, 7):
+        scene.samples(Sample("t", 1.0), route=KEPT, at_s=at_s)
+    assert [r.reading for r in scene.records[1:]] == [
+        Reading(START_US, 1.0, GONE, restates=True),
+        Reading(START_US, 1.0, RETAINED, restates=True),
+    ]
+
+
+def test_another_retained_value_is_one_of_unknown_age() -> None:
+    """It was published while nobody listened."""
+    scene = Scene()
+    scene.samples(Sample("t", 1.0), route=LIVE)
+    scene.intake.spoil(5 * S, GONE)
+    scene.samples(Sample("t", 2.0), route=KEPT, at_s=6)
+    assert scene.records[-1].reading == Reading(START_US + 6 * S, 2.0, RETAINED)
+
+
+def test_a_retained_value_does_not_replace_a_live_one() -> None:
+    """It may come later, of a second subscription, and is older all the same."""
+    scene = Scene()
+    scene.samples(Sample("t", 2.0), route=LIVE)
+    scene.samples(Sample("t", 1.0), route=KEPT, at_s=1)
+    assert scene.told == [("boiler/t", 2.0)]
+
+
+def test_an_equal_retained_value_keeps_its_time_over_a_restart() -> None:
+    """The reading of before the start is remembered by the bus."""
+    scene = Scene()
+    channel = scene.bus.channel("boiler/t", Metadata(device="boiler"))
+    stale = Quality(Level.UNCERTAIN, Reason.STALE)
+    scene.bus.remember(Record(0, 5, channel, Reading(5, 1.0, stale, restates=True)))
+    scene.samples(Sample("t", 1.0), route=KEPT)
+    assert scene.records[-1].reading == Reading(5, 1.0, RETAINED, restates=True)
+
+
+def test_the_time_in_a_retained_message_counts() -> None:
+    """Equal, but of a later time, it is another value; how it fares now is unknown all the same."""
+    scene = Scene()
+    scene.samples(Sample("t", 1.0, GOOD, 100), route=LIVE)
+    scene.intake.spoil(S, GONE)
+    scene.samples(Sample("t", 1.0, GOOD, 200), route=KEPT, at_s=2)
+    assert scene.records[-1].reading == Reading(200, 1.0, RETAINED)
+
+
+def test_a_retained_event_is_not_counted_twice() -> None:
+    """The first one is uncertain; it comes again with each connection."""
+    scene = Scene(device(channels={"e": ChannelRules(kind=Kind.EVENT)}))
+    scene.samples(Sample("e", "press"), route=KEPT)
+    scene.intake.spoil(S, GONE)
+    scene.samples(Sample("e", "press"), route=KEPT, at_s=2)
+    scene.samples(Sample("e", "press"), route=LIVE, at_s=3)
+    assert [r.reading.quality for r in scene.records] == [RETAINED, GOOD]
+
+
+def test_a_bad_retained_value_is_no_better_for_its_age() -> None:
+    """Its own reason stays."""
+    scene = Scene(device(channels={"t": ChannelRules(range=(0.0, 1.0))}))
+    scene.samples(Sample("t", 2.0), route=KEPT)
+    assert scene.records[-1].reading.quality == Quality(Level.BAD, Reason.OUT_OF_RANGE)
+
+
+def test_an_empty_message_says_that_there_is_no_value_any_more() -> None:
+    """Once, of the states of its source alone, and without a fault."""
+    scene = Scene(device(channels={"e": ChannelRules(kind=Kind.EVENT)}))
+    other = Route("in/b", "other/{field}")
+    scene.samples(Sample("t", 1.0), Sample("e", 1.0), route=LIVE)
+    scene.samples(Sample("t", 1.0), route=other)
+    for at_s in (3, 4):
+        scene.intake.message(LIVE, b"", at_s * S, START_US + at_s * S)
+    scene.intake.message(Route("in/never"), b"", 5 * S, START_US + 5 * S)
+    assert [(r.channel.topic, r.reading) for r in scene.records[3:]] == [
+        ("boiler/t", Reading(START_US + 3 * S, None, MISSING)),
+    ]
+    assert scene.faults == []
+    scene.samples(Sample("t", 1.0), route=LIVE, at_s=6)
+    assert scene.records[-1].reading == Reading(START_US + 6 * S, 1.0)
+
+
+DOOR = Route("z/door", "door/{field}", depends_on=("bridge", "z/door/availability"))
+LAMP = Route("z/lamp", "lamp/{field}", depends_on=("bridge", "z/lamp/availability"))
+
+
+def test_a_device_that_is_away_takes_exactly_its_channels_along() -> None:
+    """They say so at once; when it is back they wait for their next value."""
+    scene = Scene()
+    for route in (DOOR, LAMP):
+        scene.samples(Sample("t", 1.0), route=route)
+    scene.intake.availability("z/door/availability", 2 * S, is_there=False)
+    assert [(r.channel.topic, r.reading) for r in scene.records[2:]] == [
+        ("door/t", Reading(START_US, 1.0, GONE, restates=True))
+    ]
+    scene.intake.availability("z/door/availability", 3 * S, is_there=True)
+    assert len(scene.records) == 3
+    scene.samples(Sample("t", 1.0), route=DOOR, at_s=4)
+    assert scene.records[-1].reading == Reading(START_US + 4 * S, 1.0)
+
+
+def test_a_gateway_that_is_away_takes_all_along() -> None:
+    """A source may depend on more than one."""
+    scene = Scene()
+    for route in (DOOR, LAMP):
+        scene.samples(Sample("t", 1.0), route=route)
+    scene.intake.availability("bridge", 2 * S, is_there=False)
+    told = [(r.channel.topic, r.reading.quality) for r in scene.records[2:]]
+    assert told == [("door/t", GONE), ("lamp/t", GONE)]
+
+
+def test_what_a_broker_kept_of_a_device_that_is_away_is_bad() -> None:
+    """Whichever of the two comes first; a live value is a sign of life."""
+    scene = Scene()
+    scene.intake.availability("z/door/availability", 0, is_there=False)
+    scene.samples(Sample("t", 1.0), route=DOOR._replace(is_retained=True))
+    assert scene.records[-1].reading == Reading(START_US, 1.0, GONE)
+    scene.samples(Sample("t", 1.0), route=DOOR, at_s=1)
+    assert scene.records[-1].reading == Reading(START_US + S, 1.0)
+
+
+def test_what_was_away_is_unknown_after_a_lost_connection() -> None:
+    """The broker reports it again."""
+    scene = Scene()
+    scene.intake.availability("bridge", 0, is_there=False)
+    scene.intake.reset()
+    scene.samples(Sample("t", 1.0), route=DOOR._replace(is_retained=True))
+    assert scene.records[-1].reading.quality == RETAINED
+
+
+def test_what_is_remembered_as_away_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Beyond it the channels turn bad all the same."""
+    monkeypatch.setattr("sensord.device.intake.MAX_AWAY", 1)
+    scene = Scene()
+    scene.samples(Sample("t", 1.0), route=DOOR)
+    for name in ("other", "bridge"):
+        scene.intake.availability(name, S, is_there=False)
+    assert scene.intake._away == {"other"}
+    assert scene.records[-1].reading.quality == GONE
+
+
 steps = st.lists(
     st.tuples(
         st.integers(0, 15),

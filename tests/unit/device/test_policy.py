@@ -542,3 +542,12 @@ def test_silence_is_told_when_it_is_long_enough(
             # A newer value of a channel that is stale already waits for its time.
             assert one.at_us >= long_enough if not was_good else one.at_us == long_enough
         was_good = one.by in {"sample", "tick"}
+
+
+def test_silence_of_what_called_itself_stale_is_reported_once() -> None:
+    """A value with the quality that silence would give is not due for ever."""
+    stale = Quality(Level.UNCERTAIN, Reason.STALE)
+    publisher = Publisher(Policy(stale_after=5))
+    publisher.offer(0, Reading(0, 1.0, stale))
+    assert publisher.tick(5_000_000) is None
+    assert publisher.due_us is None

@@ -17,6 +17,10 @@ def found(table: dict[str, Any]) -> list[tuple[str, str]]:
     return [(".".join(map(str, path)), message) for path, message in faults.found]
 
 
+def up(pattern: str, **more: object) -> dict[str, Any]:
+    return {"topics": [{"filter": "a/+", "availability": {"filter": pattern, **more}}]}
+
+
 ONE = [{"filter": "a/+"}]
 
 
@@ -30,6 +34,9 @@ ONE = [{"filter": "a/+"}]
         {"topics": ONE, "tls": {}},
         {"topics": ONE, "client_id": "gw", "session_expiry": "1d", "protocol": "3.1.1"},
         {"topics": ONE, "poll": {"topic": "a/get", "payload": '{"state":""}'}},
+        {"topics": [{"filter": "a/+", "availability": {"filter": "a/{1}/LWT"}}]},
+        {"topics": ONE, "availability": {"filter": "bridge/state", "online": ["up"]}},
+        {"topics": ONE, "availability": {"filter": "a/+/LWT"}, "ignore_topics": ["a/bridge", "/#"]},
     ],
 )
 def test_good_options_are_accepted(table: dict[str, Any]) -> None:
@@ -59,6 +66,20 @@ def test_good_options_are_accepted(table: dict[str, Any]) -> None:
         ({"topics": ONE, "keepalive": 0}, "keepalive", "1s"),
         ({"topics": ONE, "protocol": "5.0"}, "protocol", 'one of "5", "3.1.1"'),
         ({"topics": ONE, "tls": {"key_file": "/x"}}, "tls.key_file", "cert_file"),
+        (up("a/{2}/LWT"), "topics.0.availability", "{2}, but the filter has 1 wildcards"),
+        (up("a/+/+"), "topics.0.availability", "{2}, but the filter has 1"),
+        (up("a/{x}"), "topics.0.availability", "unknown placeholder {x}"),
+        (up("a/{1"), "topics.0.availability", "written {1}"),
+        (up(""), "topics.0.availability.filter", "empty"),
+        (up("a", online=[]), "topics.0.availability.online", "needs words"),
+        (up("a", offline=[" "]), "topics.0.availability.offline", "needs words"),
+        (up("a", offline=["Online"]), "topics.0.availability.offline", "word of online too"),
+        (
+            {"topics": [{"filter": "a"}], "availability": {"filter": "{1}"}},
+            "availability",
+            "0 wild",
+        ),
+        ({"topics": ONE, "ignore_topics": ["a/#/b"]}, "ignore_topics", "a/#/b: # may only be"),
         ({"topics": ONE, "poll": {"topic": "a/+"}}, "poll.topic", "wildcards"),
         ({"topics": ONE, "poll": {"topic": "a", "interval": 0}}, "poll.interval", 'from "1ms"'),
     ],

@@ -21,6 +21,7 @@ from sensord.recordings.capture.arrivals import (
 )
 
 text = st.text(max_size=10)
+texts = st.lists(text, max_size=3).map(tuple)
 qualities = st.builds(Quality, st.sampled_from(Level), text)
 values = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | text
 samples = st.builds(Sample, text, values, qualities, st.none() | st.integers())
@@ -28,11 +29,13 @@ whats = st.one_of(
     st.builds(Piece, st.binary()),
     st.builds(
         Message,
-        st.builds(Route, text, st.none() | text, st.lists(text, max_size=3).map(tuple)),
+        st.builds(Route, text, st.none() | text, texts, st.booleans(), texts),
         st.binary(),
     ),
     st.builds(Values, st.lists(samples, max_size=3).map(tuple)),
-    st.builds(Event, st.sampled_from(["up", "down", "fault", "end"]), text, text),
+    st.builds(
+        Event, st.sampled_from(["up", "down", "fault", "online", "offline", "end"]), text, text
+    ),
 )
 
 
