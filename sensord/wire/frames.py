@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Sequence
 from math import copysign
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, NoReturn, Protocol
 
 import msgpack
 
@@ -163,11 +163,15 @@ class _Msgpack:
 
     def decode(self, payload: bytes) -> object:
         try:
-            return msgpack.unpackb(payload, ext_hook=_unpack_extension)
+            message: object = msgpack.unpackb(payload, ext_hook=_unpack_extension)
+            # Looked for only where the bytes could be one: a walk costs more than the decoding.
+            if any(mark in payload for mark in _TIMESTAMPS) and _holds_timestamp(message):
+                raise ValueError("extension type -1 is unknown")
         # What the library raises for bytes that are not one whole object; TypeError for a map
         # whose keys cannot be hashed.
         except (ValueError, TypeError, RecursionError, msgpack.UnpackException) as exc:
             raise ProtocolError("bad_message", f"not one msgpack object: {exc}") from exc
+        return message
 
     def read_frame(self, frame: Sequence[object], announced: Announced) -> DecodedFrame:
         def value_of(told_us: int, value: Any, metadata: Metadata) -> Reading:  # noqa: ANN401  # off the wire
@@ -180,14 +184,35 @@ class _Msgpack:
         return _read_frame(frame, announced, value_of)
 
 
+_TIMESTAMPS = (b"\xd6\xff", b"\xd7\xff", b"\xc7\x0c\xff")
+"""How a timestamp of 32, 64 or 96 bits begins."""
+
+
 def _unpack_extension(code: int, data: bytes) -> object:
     if code != WRAPPED:
-        return None
-    parts = msgpack.unpackb(data)
+        raise ValueError(f"extension type {code} is unknown")
+    parts = msgpack.unpackb(data, ext_hook=_no_extension)
     if not isinstance(parts, list) or len(parts) not in {3, 4}:
         raise ValueError("a wrapped value has three or four parts")
     level, reason, value, *age = parts
     return _Wrapped(level, reason, value, age[0] if age else None)
+
+
+def _no_extension(code: int, _: bytes) -> NoReturn:
+    raise ValueError(f"extension type {code} inside of a wrapped value")
+
+
+def _holds_timestamp(found: object) -> bool:
+    """Tell whether a timestamp, which the library reads by itself, stands anywhere in an object."""
+    match found:
+        case msgpack.Timestamp():
+            return True
+        case list() | tuple():
+            return any(_holds_timestamp(one) for one in found)
+        case dict():
+            return any(_holds_timestamp(one) for pair in found.items() for one in pair)
+        case _:
+            return False
 
 
 class _Json:

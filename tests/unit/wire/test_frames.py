@@ -414,9 +414,21 @@ def test_what_is_not_one_msgpack_object_is_refused(payload: bytes) -> None:
         MSGPACK.decode(payload)
 
 
-def test_an_extension_that_is_not_known_is_nothing() -> None:
-    """They are reserved; a newer server may send them to those who asked."""
-    assert MSGPACK.decode(b"\xd4\x02\x01") is None
+@pytest.mark.parametrize(
+    "value",
+    [
+        msgpack.ExtType(2, b"\x01"),
+        msgpack.ExtType(1, msgpack.packb([0, "", msgpack.ExtType(3, b"")])),
+        msgpack.ExtType(1, msgpack.packb([0, "", {"a": msgpack.Timestamp(1)}])),
+        msgpack.Timestamp(1),
+        msgpack.Timestamp(1 << 33, 5),
+        msgpack.Timestamp(1 << 40, 5),
+    ],
+)
+def test_an_extension_that_is_not_known_is_refused(value: object) -> None:
+    """It became null, as a value that is missing would be."""
+    with pytest.raises(ProtocolError, match="extension type"):
+        MSGPACK.decode(msgpack.packb({"op": "put", "value": [value]}))
 
 
 frame_parts = st.recursive(
