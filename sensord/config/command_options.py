@@ -47,8 +47,10 @@ class Argument:
 
     def faults(self) -> Iterator[tuple[str, str]]:
         """Yield what the fields cannot know of each other."""
-        yield from _limits(self.type, self.range, self.choices)
-        if self.default is not None and (message := self.fault(self.default)):
+        limits = list(_limits(self.type, self.range, self.choices))
+        yield from limits
+        # Only limits that are right can be compared with.
+        if not limits and self.default is not None and (message := self.fault(self.default)):
             yield "default", message
 
     def fault(self, value: Value) -> str | None:
