@@ -15,17 +15,19 @@ import json
 import math
 import operator
 import os
+import shlex
+import shutil
 import sys
 import tempfile
 import time
 import tty
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 import uvloop
 
 from sensord.app import App
 from sensord.cli.lines import as_line
-from sensord.cli.options import DEFAULT_URL
+from sensord.cli.options import DEFAULT_URL, duration
 from sensord.client import Client, Update
 from sensord.config.load import parse
 from sensord.decode import registry as decoders
@@ -89,6 +91,9 @@ decimals = 2
 """
 
 
+WIDEST = 100
+"""Columns of the hints; the lines of a terminal that is narrower break anyhow."""
+
 SUGGESTIONS = [
     ("tail", "", "everything, as it happens"),
     ("tail", "'plant/#' --json", "one JSON object a line, for programs"),
@@ -106,7 +111,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
     default = DEFAULT_URL.removeprefix("ws://")
     parser.add_argument("--listen", default=default, help="host:port (default: %(default)s)")
-    parser.add_argument("--for", dest="seconds", type=float, help="stop after so many seconds")
+    parser.add_argument(
+        "--for", dest="seconds", type=duration, metavar="TIME", help="stop after this, such as 10s"
+    )
 
 
 def run(options: argparse.Namespace) -> int:
@@ -199,9 +206,8 @@ async def _watch(listening: asyncio.Future[list[str]]) -> None:
                 if shown == SHOWN:
                     break
     url = "" if f"ws://{address}" == DEFAULT_URL else f" --url ws://{address}"
-    suggestions = "\n".join(
-        f"  {f'{sys.argv[0]} {name}{url} {rest}'.rstrip():<{56 + len(url)}}{what}"
-        for name, rest, what in SUGGESTIONS
+    suggestions = _columns(
+        [(f"{_command()} {name} {rest}".rstrip() + url, what) for name, rest, what in SUGGESTIONS]
     )
     print(
         f"""
@@ -214,6 +220,24 @@ A page and a service for Node, which do all that, too: examples/README.md.
 Ctrl-C stops it. Next: config.toml, a commented example for your own devices.""",
         flush=True,
     )
+
+
+def _command() -> str:
+    """Return what runs this program from here, as briefly as it can be typed."""
+    given = sys.argv[0]
+    found = shutil.which("sensord")
+    if found is not None and os.path.realpath(found) == os.path.realpath(given):
+        return "sensord"
+    near = os.path.relpath(given)
+    return shlex.quote(near if len(near) < len(given) else given)
+
+
+def _columns(rows: Sequence[tuple[str, str]]) -> str:
+    """Write commands beside what they show, or above where that would be wider than a screen."""
+    width = max(len(command) for command, _ in rows) + 2
+    if width + max(len(what) for _, what in rows) + 2 <= WIDEST:
+        return "\n".join(f"  {command:<{width}}{what}" for command, what in rows)
+    return "\n".join(f"  # {what}\n  {command}" for command, what in rows)
 
 
 def _boiler(now: float) -> bytes:
