@@ -6,8 +6,10 @@ import argparse
 import sys
 
 from sensord.cli.connection import asked
+from sensord.cli.hints import note_absent
 from sensord.cli.options import configure_client
 from sensord.client import Client, SharedState
+from sensord.errors import SensordError
 
 __all__ = ["configure", "run"]
 
@@ -16,6 +18,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
     parser.add_argument("topic", help="what shows the alarm")
     parser.add_argument("text", nargs="?", default="", help="what is being done about it")
+    parser.add_argument("--force", action="store_true", help="also of a topic without readings")
     configure_client(parser)
 
 
@@ -24,8 +27,9 @@ def run(options: argparse.Namespace) -> int:
 
     async def acknowledge(client: Client) -> str:
         state = SharedState(client)
-        if not await client.get(options.topic):
-            print(f"-- {options.topic} has no reading yet", file=sys.stderr)
+        if not options.force and not await client.get(options.topic):
+            await note_absent(client, [options.topic])
+            raise SensordError(f"{options.topic} has no reading: there is nothing to acknowledge")
         before = await state.get(f"state/alarms/{options.topic}")
         if before is not None:
             who = before.by.get("name") or before.by.get("id")

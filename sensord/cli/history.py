@@ -9,6 +9,7 @@ import sys
 from collections.abc import Callable, Iterable
 
 from sensord.cli.connection import being, client_for
+from sensord.cli.hints import note, note_absent
 from sensord.cli.lines import as_json, as_line, gap_line, plain_value
 from sensord.cli.options import (
     StartError,
@@ -109,12 +110,16 @@ async def _ask(
                 limit=limit,
                 follow=follow,
             )
+        count = 0
         async for item in asked:
+            count += isinstance(item, Update | Summary)
             if (line := show(item)) is not None:
                 print(line, flush=follow)
             if isinstance(item, Gap) and not options.json:
                 sys.stdout.flush()
                 print(gap_line(item), file=sys.stderr)
+        if not count and not await note_absent(client, options.topics):
+            note("no readings in that time")
     if asked.is_complete is False and asked.position is not None:
         epoch, offset = asked.position
         print(f"-- there may be more; go on with --from {epoch}:{offset}", file=sys.stderr)

@@ -15,13 +15,19 @@ from sensord.errors import UsageError
 
 __all__ = ["configure", "run"]
 
+RENEWED_S = 60.0
+"""What a lease is asked for unless --for says how long, and at most at a time by hold."""
+
+SHORTEST_S = 1.0
+"""No lease is shorter; one that is held for less is given back in time."""
+
 HELP = """\
 list       say who holds what
 take       hold it until --for is over, but no longer than the daemon waits for a client that is
            away (clients.grace); needs --identity, to be the same client again
 renew      hold it for longer
 give-back  let others act again
-hold       hold it for as long as this command runs
+hold       hold it for as long as this command runs, or for --for
 """
 
 
@@ -39,9 +45,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--for",
         dest="duration",
         type=duration,
-        default=60.0,
         metavar="TIME",
-        help="how long, such as 5m (default: 60s)",
+        help="how long, such as 5m (default: 60s; hold: until Ctrl-C)",
     )
     configure_client(parser)
 
@@ -57,13 +62,15 @@ def run(options: argparse.Namespace) -> int:
     if options.identity is None and options.act != "hold":
         raise UsageError("say --identity FILE, or the next command is a stranger to this lease")
 
+    duration_s = RENEWED_S if options.duration is None else options.duration
+
     async def act(client: Client) -> str:
         control = Control(client)
         match options.act:
             case "take":
-                return _taken(await control.take(options.subject, options.duration), options)
+                return _taken(await control.take(options.subject, duration_s), duration_s, options)
             case "renew":
-                return _taken(await control.renew(options.subject, options.duration), options)
+                return _taken(await control.renew(options.subject, duration_s), duration_s, options)
             case "give-back":
                 await control.give_back(options.subject)
                 return ""
@@ -73,18 +80,24 @@ def run(options: argparse.Namespace) -> int:
     return asked(options, "lease", act, stays=True)
 
 
-async def _hold(client: Client, subject: str, duration_s: float) -> str:
-    """Renew it in time, again and again; give it back when interrupted."""
+async def _hold(client: Client, subject: str, hold_s: float | None) -> str:
+    """Renew it in time, again and again; give it back after ``hold_s``, or when interrupted."""
     control = Control(client)
-    lease = await control.take(subject, duration_s)
+    asked_s = RENEWED_S if hold_s is None else max(SHORTEST_S, min(hold_s, RENEWED_S))
+    lease = await control.take(subject, asked_s)
     print(_line(lease), flush=True)
-    print("-- until you press Ctrl-C", file=sys.stderr)
+    end = "until you press Ctrl-C" if hold_s is None else f"for {hold_s:g} s, or until Ctrl-C"
+    print(f"-- {end}", file=sys.stderr)
     try:
-        while True:
-            # By the server's own clock: it may give less than it was asked for.
-            left_s = (lease.until_us - await client.ping()) / 1e6
-            await asyncio.sleep(max(0.1, left_s / 3))
-            lease = await control.renew(subject, duration_s)
+        # The wait ends where it should: being asked to end is another matter, and raises.
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(hold_s):
+                while True:
+                    # By the server's own clock: it may give less than it was asked for.
+                    left_s = (lease.until_us - await client.ping()) / 1e6
+                    await asyncio.sleep(max(0.1, left_s / 3))
+                    lease = await control.renew(subject, asked_s)
+        return ""
     finally:
         # A daemon that is not there need not be told: it ends by itself.
         with contextlib.suppress(TimeoutError):
@@ -109,9 +122,9 @@ def _line(lease: Lease) -> str:
     return f"{lease.subject} is held until {clock_of(lease.until_us)}"
 
 
-def _taken(lease: Lease, options: argparse.Namespace) -> str:
+def _taken(lease: Lease, duration_s: float, options: argparse.Namespace) -> str:
     """Say until when, and what it takes to keep it so long."""
-    asked_us, given_us = round(options.duration * 1e6), lease.until_us - lease.since_us
+    asked_us, given_us = round(duration_s * 1e6), lease.until_us - lease.since_us
     shorter = ", the longest that the daemon allows" if given_us < asked_us else ""
     keep = f"-- if you come back with --identity {options.identity} before clients.grace is over"
     print(keep, file=sys.stderr)

@@ -6,10 +6,12 @@ import argparse
 import sys
 
 from sensord.cli.connection import being, client_for
+from sensord.cli.hints import note, note_absent, note_losses
 from sensord.cli.lines import as_json, as_line, gap_line
 from sensord.cli.options import check_filters, configure_client, count, duration, start_of
 from sensord.client import Gap, PhaseChange, Subscription, Update
 from sensord.errors import UsageError
+from sensord.model.topics import matches
 
 __all__ = ["configure", "run"]
 
@@ -55,9 +57,10 @@ async def _follow(options: argparse.Namespace) -> None:
     left = options.count
     start = start_of(options.start)
     async with client_for(options, "tail") as client:
+        note_losses(client)
         mode = "latest" if options.latest else "every"
         topics = options.topics
-        shown = False
+        unseen = list(topics)
         if options.speed is not None:
             following: Subscription = client.replay(*topics, start=start, speed=options.speed)
         else:
@@ -68,9 +71,13 @@ async def _follow(options: argparse.Namespace) -> None:
                 print(line, flush=True)
             if isinstance(item, Gap) and not options.json:
                 print(gap_line(item), file=sys.stderr)
-            if item == PhaseChange("live") and not shown and options.start != "now":
-                print("-- nothing under these topics yet; waiting", file=sys.stderr)
-            shown = shown or isinstance(item, Update)
+            if unseen and item == PhaseChange("live"):
+                await note_absent(client, unseen)
+                if len(unseen) == len(topics) and options.start != "now":
+                    note("nothing under these topics yet; waiting")
+                unseen = []
+            if unseen and isinstance(item, Update):
+                unseen = [one for one in unseen if not matches(one, item.topic)]
             if left is not None and isinstance(item, Update):
                 left -= 1
                 if not left:

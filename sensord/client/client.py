@@ -14,7 +14,7 @@ import contextlib
 import itertools
 import logging
 import random
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from types import TracebackType
 from typing import Any, NamedTuple, Self
 
@@ -96,6 +96,10 @@ class Client(Asking):
         """The answer to hello: server, epoch, limits, ..."""
         self.id = ""
         """What other clients know this one by."""
+        self.on_lost: Callable[[str], None] | None = None
+        """Called with the reason when the connection is lost; may not raise."""
+        self.on_back: Callable[[], None] | None = None
+        """Called when it is there again; may not raise."""
         self._url = url
         self._key = key
         self._hello: dict[str, Any] = {"op": "hello", "id": 1, "client": name}
@@ -356,6 +360,8 @@ class Client(Asking):
             reason, code = await self._serve(conversation)
             self._forget_answers(reason)
             log.info("disconnected", extra={"url": self._url, "reason": reason})
+            if self.on_lost is not None:
+                self.on_lost(reason)
             if loop.time() - began > STEADY_S:
                 pause_s = FIRST_PAUSE_S
             while True:
@@ -374,6 +380,8 @@ class Client(Asking):
                 else:
                     break
             log.info("connected again", extra={"url": self._url})
+            if self.on_back is not None:
+                self.on_back()
             self._ask_again()
 
     def _ask_again(self) -> None:

@@ -351,3 +351,50 @@ def test_a_daemon_that_is_not_there_is_said_in_one_line(command: str) -> None:
     assert (done.returncode, done.stdout) == (1, "")
     wanted = "cannot connect to ws://127.0.0.1:1: nothing listens there; is the daemon running?\n"
     assert done.stderr == wanted
+
+
+def test_a_lease_is_held_for_as_long_as_was_asked(shell: Shell) -> None:
+    """`hold --for 2s` ran on until it was interrupted."""
+    began = time.monotonic()
+    shell.says("lease", "hold", "tank", "--for", "500ms")
+    assert time.monotonic() - began < 30
+    assert shell.says("lease", "list") == ""
+
+
+def test_an_alarm_of_no_topic_is_not_acknowledged(shell: Shell) -> None:
+    """A misspelt one was kept, and the alarm went on."""
+    status, _, error = shell.run("ack", "tank/setpiont", "seen")
+    assert status == 1
+    assert "-- tank/setpiont: no such topic; did you mean tank/setpoint?" in error
+    assert "there is nothing to acknowledge" in error
+    assert shell.run("get", "state/#")[0] == 1
+    assert shell.says("ack", "tank/later", "seen", "--force") == "state/alarms/tank/later"
+
+
+@pytest.mark.parametrize("arguments", [(), ("--from", "now"), ("tank/#",)])
+def test_tail_notes_a_topic_that_is_not_there(shell: Shell, arguments: tuple[str, ...]) -> None:
+    """It waited for ever, also beside one that is there."""
+    tailing = shell.start("tail", "tank/setpiont", *arguments)
+    assert told(tailing) == "-- tank/setpiont: no such topic; did you mean tank/setpoint?"
+    ended(tailing, signal.SIGTERM)
+
+
+def test_history_notes_a_topic_that_is_not_there(shell: Shell) -> None:
+    """And tells it from one that had no readings then."""
+    status, text, error = shell.run("history", "tnak/#")
+    assert (status, text) == (0, "")
+    assert error == "-- tnak/#: no such topic; did you mean tank/#?"
+    _, _, error = shell.run("history", "tank/#", "--from", "2001-01-01", "--to", "2001-01-02")
+    assert error == "-- no readings in that time"
+
+
+def test_tail_says_when_the_daemon_is_away_and_back(shell: Shell) -> None:
+    """It was silent, as if nothing changed."""
+    tailing = shell.start("tail", "tank/nothing")
+    assert "no such topic" in told(tailing)
+    assert "nothing under these topics yet" in told(tailing)
+    shell.daemon.kill()
+    assert told(tailing).startswith("-- the daemon is away (")
+    shell.daemon.start()
+    assert told(tailing).startswith("-- the daemon is back after ")
+    ended(tailing, signal.SIGTERM)
