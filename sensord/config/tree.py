@@ -196,6 +196,8 @@ class Device:
     description: str
     publish: Policy
     max_channels: int
+    ignore: tuple[str, ...] = ()
+    """Patterns of fields that give nothing."""
     channels: Mapping[str, ChannelRules] = field(default_factory=dict)
     commands: tuple[Command, ...] = ()
     """What clients may have it do."""
@@ -239,10 +241,14 @@ class _Common:
     publish: Policy = Policy()
     framing: Framing = dataclasses.field(default_factory=Framing)
     max_channels: Annotated[int, Within(1, 100_000)] = 1000
+    ignore: tuple[Printable, ...] = ()
 
     def faults(self) -> Iterator[tuple[str, str]]:
         if message := pattern_fault(self.topic):
             yield "topic", message
+        for pattern in self.ignore:
+            if not pattern.strip("*"):
+                yield "ignore", f'"{pattern}" leaves nothing; name fields, such as "debug/*"'
 
 
 _SEPARATE = {"reader", "decoder", "channels", "writable", "actions"}
@@ -338,6 +344,7 @@ def _device(
         description=shared.description,
         publish=shared.publish,
         max_channels=shared.max_channels,
+        ignore=shared.ignore,
         channels=channels,
         commands=found,
     )

@@ -37,11 +37,12 @@ class Fault(NamedTuple):
     """Bytes that could not be understood.
 
     ``reason`` is one of a few constant texts (they are counted by it), ``excerpt`` the beginning
-    of the bytes in question.
+    of the bytes in question, ``detail`` what a person can do about it, if that is known.
     """
 
     reason: str
     excerpt: bytes
+    detail: str = ""
 
 
 class Framed(NamedTuple):

@@ -218,7 +218,8 @@ class Device:
 
     def _on_fault(self, fault: Fault) -> None:
         text = fault.excerpt.decode("ascii", "backslashreplace")
-        self._tell_fault("bad data", fault.reason, {"bytes": text})
+        more = {"detail": fault.detail} if fault.detail else {}
+        self._tell_fault("bad data", fault.reason, {"bytes": text, **more})
 
     def _tell_fault(self, message: str, reason: str, more: dict[str, str]) -> None:
         unlogged = self._repeats.note(reason, self._clock.monotonic_us())

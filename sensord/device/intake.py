@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
 from typing import NamedTuple, Protocol
 
 from sensord.bus import Bus
@@ -32,6 +33,19 @@ from sensord.model.readings import (
 from sensord.model.topics import expand, topic_fault
 
 __all__ = ["DEVICE", "Intake", "Listener", "Route", "Totals"]
+
+MAX_IGNORED = 10_000
+"""Fields that are remembered as ignored; others are looked up again each time."""
+
+SHARE = 4
+"""One MQTT topic, or one message of a stream, gets at most one part in this many of a device's
+channels: what has thousands of keys must leave room for the others."""
+
+MIN_SHARE = 16
+"""However small ``max_channels`` is."""
+
+MOST_TAKERS = 3
+"""So many are named of those that have a device's channels."""
 
 MAX_AWAY = 10_000
 """Names that are remembered as away; values that a broker kept for more of them are retained."""
@@ -127,6 +141,13 @@ class Intake:
         # By source, then by field; None stands for a field that was refused.
         self._taps: dict[str, dict[str, _Tap | None]] = {}
         self._known = 0  # fields in all of them
+        self._share = max(MIN_SHARE, device.max_channels // SHARE)
+        self._room = device.max_channels
+        """How many new fields the message at hand may still bring."""
+        self._refused: list[str] = []
+        """New fields of the message at hand that there is no room for."""
+        self._ignored: set[str] = set()
+        self._takers = ""
         self._timed: list[_Tap] = []
         self._described: dict[str, Metadata] = {}
         self._dependents: dict[str, list[str]] = {}
@@ -155,6 +176,7 @@ class Intake:
     def message(self, route: Route, message: bytes, now_us: int, wall_us: int) -> None:
         """Take one whole message."""
         self.totals.messages += 1
+        self._room = self._share
         is_answer = self.listener is not None and self.listener.heard(message)
         if not message and route.source:
             self._withdraw(route, now_us, wall_us)
@@ -196,6 +218,8 @@ class Intake:
         self.totals.samples += count
         self.totals.readings += len(due)
         self._bus.publish_all(due, wall_us)
+        if self._refused:
+            self._report_refused(route)
         if self.listener is not None:
             self._show(self.listener, taps, samples)
 
@@ -224,6 +248,8 @@ class Intake:
                 due.append((tap.channel, recalled))
         self.totals.readings += len(due)
         self._bus.publish_all(due, wall_us)
+        if self._refused:
+            self._report_refused(route)
 
     def _before_the_start(self, channel: Channel) -> Reading | None:
         record = self._bus.last(channel)
@@ -301,10 +327,14 @@ class Intake:
         A device that sends garbage must not fill the bus with channels, nor this table with
         refusals: past the cap nothing is remembered.
         """
-        if self._known >= self._device.max_channels:
-            self.fault(Fault("too many channels", _excerpt(route, field_)))
+        if self._device.ignore and self._is_ignored(field_):
+            return None
+        room = self._share - len(taps) if route.source else self._room
+        if room <= 0 or self._known >= self._device.max_channels:
+            self._refused.append(field_)
             return None
         self._known += 1
+        self._room -= 1
         if not taps:
             self._taps[route.source] = taps
             for name in route.depends_on:
@@ -312,12 +342,43 @@ class Intake:
         tap = taps[field_] = self._tap(route, field_, value)
         return tap
 
+    def _is_ignored(self, field_: str) -> bool:
+        if field_ in self._ignored:
+            return True
+        if not any(fnmatchcase(field_, pattern) for pattern in self._device.ignore):
+            return False
+        if len(self._ignored) < MAX_IGNORED:
+            self._ignored.add(field_)
+        return True
+
+    def _report_refused(self, route: Route) -> None:
+        """Count every field that got no channel, and report once who has them and what helps."""
+        refused, self._refused = self._refused, []
+        most = self._device.max_channels
+        if self._known >= most:
+            # Nothing changes any more, so the list need be made but once.
+            self._takers = self._takers or ", ".join(_takers(self._taps))
+            reason, detail = "too many channels", f"max_channels = {most} are taken: {self._takers}"
+        else:
+            who = route.source or "one message"
+            reason = "too many fields"
+            detail = f"{who} brings more than {self._share}, its share of max_channels = {most}"
+        detail += "; leave out what is not wanted with ignore"
+        detail += " or ignore_topics" if route.source else ""
+        detail += ", or raise max_channels"
+        self.totals.faults[reason] += len(refused) - 1
+        self.fault(Fault(reason, _excerpt(route, refused[0]), detail))
+
     def _tap(self, route: Route, field_: str, value: Value) -> _Tap | None:
         rules = self._device.rules(field_)
         topic = self._topic(rules.topic or route.pattern or self._device.topic, route, field_)
-        if topic is None or not self._bus.claim(topic):
-            reason = "bad topic" if topic is None else "topic belongs to another field"
-            self.fault(Fault(reason, _excerpt(route, field_)))
+        if message := _unfit(topic):
+            detail = f"it would get the topic {topic!a}: {message}; give it a topic pattern"
+            self.fault(Fault("bad topic", _excerpt(route, field_), detail))
+            return None
+        if not self._bus.claim(topic):
+            detail = f"{topic} has a field already; give this one a topic pattern of its own"
+            self.fault(Fault("topic belongs to another field", _excerpt(route, field_), detail))
             return None
         metadata = self._metadata(field_, rules, value)
         policy = EVERY if metadata.kind is Kind.EVENT else rules.publish
@@ -327,14 +388,16 @@ class Intake:
             self._timed.append(tap)
         return tap
 
-    def _topic(self, pattern: str, route: Route, field_: str) -> str | None:
+    def _topic(self, pattern: str, route: Route, field_: str) -> str:
+        """Make the topic of a field, which may be unfit.
+
+        Sources may have empty levels (``/esp/kitchen``), which our topics have not: they are left
+        out. An empty level of a field stays, and makes the topic unfit.
+        """
         values = {"device": self._device.name, "field": field_, "source": route.source}
         values |= {str(i): text for i, text in enumerate(route.captures, 1)}
-        try:
-            topic = expand(pattern, values)
-        except KeyError:
-            return None
-        return None if topic_fault(topic) or topic.startswith(("$", "state/")) else topic
+        levels = [_expanded(level, values) for level in pattern.split("/")]
+        return "/".join(level for level in levels if level)
 
     def _metadata(self, field_: str, rules: ChannelRules, value: Value) -> Metadata:
         told = self._decoder.metadata(field_) if self._decoder else self._described.get(field_)
@@ -347,6 +410,41 @@ class Intake:
             description=base.description if rules.description is None else rules.description,
             device=self._device.name,
         )
+
+
+def _expanded(level: str, values: Mapping[str, str]) -> str:
+    """Fill in a level of a pattern; empty levels of what is filled in are left out."""
+    if level == "{field}":
+        return values["field"] or "/"  # an empty field makes no topic
+    try:
+        return "/".join(one for one in expand(level, values).split("/") if one)
+    except KeyError as missing:
+        return f"{{{missing.args[0]}}}/"  # unfit, and it shows why
+
+
+def _unfit(topic: str) -> str | None:
+    """Return why a topic cannot be a field's, or None if it can."""
+    if topic.startswith(("$", "state/")):
+        return f"topics that begin with {'$' if topic[0] == '$' else 'state/'} are not for readings"
+    return topic_fault(topic)
+
+
+def _takers(taps: Mapping[str, Mapping[str, object]]) -> list[str]:
+    """Return who has the most channels: topics, or where each has few, the trees that they form."""
+    counts = Counter({source: len(fields) for source, fields in taps.items()})
+    total = counts.total()
+    for depth in range(8, 0, -1):
+        if max(counts.values()) * 2 * MOST_TAKERS > total:
+            break
+        trees: Counter[str] = Counter()
+        for source, fields in taps.items():
+            levels = source.split("/")
+            trees["/".join([*levels[:depth], "#"]) if len(levels) > depth else source] += len(
+                fields
+            )
+        counts = trees
+    named = counts.most_common(MOST_TAKERS)
+    return [f"{source or 'the device itself'} has {count}" for source, count in named]
 
 
 def _is_same(known: Reading, value: Value, time_us: int | None) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -169,5 +170,46 @@ def test_a_device_that_is_offline_has_no_good_channel(broker: Broker, tmp_path: 
         assert qualities(readings, "home/lamp/on") == ["good", "good", "missing"]
         assert readings.updates[-1].reading.value is None
         assert not any("warn" in line for line in daemon.log)
+
+    flow()
+
+
+def test_messages_with_thousands_of_keys_starve_nobody(broker: Broker, tmp_path: Path) -> None:
+    """The broker kept three of them; every real reading comes, and the log says who is too many."""
+    config = DOORS.format(broker=broker).replace("zigbee2mqtt/+", "zigbee2mqtt/#", 1)
+    huge = json.dumps({f"k{i}": i for i in range(5000)})
+
+    @on_uvloop()
+    async def flow() -> None:
+        for name in ("bridge/info", "bridge/devices", "bridge/definitions"):
+            await in_thread(lambda n=name: say(broker, f"zigbee2mqtt/{n}", huge, retain=True))
+        with Daemon(tmp_path, config) as daemon:
+            async with Client(daemon.url) as client:
+                readings = Follower(client.subscribe("home/door/#"))
+                await readings.live()
+                daemon.wait_for_log("too many fields")
+                await in_thread(say, broker, "zigbee2mqtt/door", '{"contact":true}')
+                await readings.value(value=True)
+                line = daemon.wait_for_log("too many fields")
+        assert "its share of max_channels = 1000" in line
+        assert "ignore_topics" in line
+
+    flow()
+
+
+def test_a_leading_slash_stops_nothing(broker: Broker, tmp_path: Path) -> None:
+    """Levels that are empty are left out of our topics."""
+    config = DOORS.format(broker=broker).replace('"zigbee2mqtt/+"', '"/zigbee2mqtt/+"')
+
+    @on_uvloop()
+    async def flow() -> None:
+        with Daemon(tmp_path, config.replace("home/{1}", "home/{source}")) as daemon:
+            async with Client(daemon.url) as client:
+                status = Follower(client.subscribe("$sys/devices/z"))
+                await status.update(lambda update: state(update) == "up")
+                await in_thread(say, broker, "/zigbee2mqtt/door", '{"contact":true}')
+                readings = Follower(client.subscribe("home/#"))
+                found = await readings.value(value=True)
+        assert found.topic == "home/zigbee2mqtt/door/contact"
 
     flow()

@@ -252,6 +252,8 @@ def test_the_faults_of_readers_and_decoders_are_told_at_their_keys() -> None:
         ('topic = "{devise}/x"', "topic"),
         ('topic = "$sys/{field}"', "topic"),
         ("max_channels = 0", "max_channels"),
+        ('ignore = ["*"]', "ignore"),
+        ('ignore = ["a", ""]', "ignore"),
         ("description = 5", "description"),
         ("publish = 5", "publish"),
         ("[devices.boiler.framing]\nterminator = ''", "framing.terminator"),

@@ -350,6 +350,106 @@ def test_a_fault_quotes_a_short_beginning() -> None:
     assert [len(fault.excerpt) for fault in scene.faults] == [80, 80]
 
 
+def test_one_message_with_thousands_of_keys_leaves_room_for_the_others() -> None:
+    """Neither a topic nor a message of a stream gets more than its share; the log says who did."""
+    scene = Scene(device(max_channels=100, topic="{source}/{field}"))
+    many = [Sample(f"k{i}", 1.0) for i in range(1000)]
+    for source in ("bridge/info", "bridge/devices"):
+        for _ in range(2):
+            scene.samples(*many, route=Route(source))
+    scene.samples(Sample("t", 1.0), route=Route("door"))
+    assert len(scene.fields) == 51
+    assert scene.told[-1] == ("door/t", 1.0)
+    assert scene.intake.totals.faults == {"too many fields": 4 * 975}
+    assert len(scene.faults) == 4, "one report a message"
+    assert scene.faults[0].excerpt == b"bridge/info/k25"
+    assert (
+        "bridge/info brings more than 25, its share of max_channels = 100" in scene.faults[0].detail
+    )
+    assert "ignore_topics" in scene.faults[0].detail
+
+
+def test_one_message_of_a_stream_leaves_room_for_the_next() -> None:
+    """What a device says in many lines may fill all of its channels."""
+    scene = Scene(device(max_channels=100))
+    garbage = ";".join(f"k{i}=1" for i in range(60))
+    scene.line(garbage)
+    assert len(scene.fields) == 25
+    scene.line("t=1")
+    assert scene.told[-1] == ("boiler/t", 1.0)
+    scene.line(garbage)
+    scene.line(garbage)
+    assert len(scene.fields) == 61
+
+
+def test_who_has_the_channels_is_named_when_there_are_none_left() -> None:
+    """A topic, or the tree of many that have a few each."""
+    scene = Scene(device(max_channels=40, topic="{source}/{field}"))
+    for i in range(12):
+        route = Route(f"homeassistant/sensor/x{i}/config")
+        scene.samples(*(Sample(name, 1.0) for name in "abc"), route=route)
+    scene.samples(*(Sample(f"k{i}", 1.0) for i in range(9)), route=Route("z/lamp"))
+    (fault,) = scene.faults
+    assert fault.reason == "too many channels"
+    assert scene.intake.totals.faults == {"too many channels": 5}
+    assert (
+        "max_channels = 40 are taken: homeassistant/sensor/# has 36, z/lamp has 4" in fault.detail
+    )
+
+
+def test_fields_that_are_ignored_take_no_room() -> None:
+    """They give no reading and no fault."""
+    scene = Scene(device(max_channels=2, ignore=("update/*", "linkquality")))
+    names = ["linkquality", *(f"update/{i}" for i in range(9)), "t", "update", "x"]
+    for _ in range(2):
+        scene.samples(*(Sample(name, 1.0) for name in names))
+    assert [topic for topic, _ in scene.told] == ["boiler/t", "boiler/update"]
+    assert scene.intake.totals.faults == {"too many channels": 2}
+
+
+def test_what_is_remembered_as_ignored_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Beyond it, fields are ignored all the same."""
+    monkeypatch.setattr("sensord.device.intake.MAX_IGNORED", 1)
+    scene = Scene(device(ignore=("x*",)))
+    scene.samples(*(Sample(f"x{i}", 1.0) for i in range(3)))
+    assert scene.told == []
+    assert scene.intake._ignored == {"x0"}
+
+
+@pytest.mark.parametrize(
+    ("pattern", "source", "captures", "topic"),
+    [
+        ("lab/{source}/{field}", "/esp/kitchen", (), "lab/esp/kitchen/t"),
+        ("all/{1}/{field}", "/esp/kitchen", ("/esp/kitchen",), "all/esp/kitchen/t"),
+        ("{1}/{2}/{field}", "a//b/", ("a", "/b/"), "a/b/t"),
+        ("x/{1}/{field}", "a//b", ("",), "x/t"),
+        ("{source}", "/t", (), "t"),
+    ],
+)
+def test_empty_levels_of_a_source_are_left_out(
+    pattern: str, source: str, captures: tuple[str, ...], topic: str
+) -> None:
+    """MQTT allows them, at the beginning above all; our topics have none."""
+    scene = Scene()
+    scene.samples(Sample("t", 1.0), route=Route(source, pattern, captures))
+    assert scene.told == [(topic, 1.0)]
+
+
+@pytest.mark.parametrize(
+    ("pattern", "words"),
+    [
+        ("{source}/{field}", "'a/b+/t': a topic may not contain the wildcards"),
+        ("{1}/{field}", "'{1}//t': no level may be empty"),
+        ("$x/{field}", "'$x/t': topics that begin with $"),
+    ],
+)
+def test_a_topic_that_cannot_be_is_said_with_its_reason(pattern: str, words: str) -> None:
+    """So that somebody can give it another pattern."""
+    scene = Scene()
+    scene.samples(Sample("t", 1.0), route=Route("a/b+", pattern))
+    assert words in scene.faults[0].detail
+
+
 # -- policies --------------------------------------------------------------------------------------
 
 
