@@ -58,6 +58,7 @@ class Reason(enum.StrEnum):
     NO_FIX = "no_fix"
     RETAINED = "retained"
     MISSING = "missing"
+    NOT_SENDABLE = "not_sendable"
 
 
 class Quality(NamedTuple):

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple, NoReturn, Protocol
 import msgpack
 
 from sensord.errors import ProtocolError
-from sensord.model.readings import GOOD, Level, Metadata, Quality, Reading, Record, Value
+from sensord.model.readings import GOOD, Level, Metadata, Quality, Reading, Reason, Record, Value
 
 __all__ = ["CODECS", "JSON", "MSGPACK", "Codec", "DecodedFrame", "FrameReading", "Message"]
 
@@ -24,6 +24,12 @@ WRAPPED = 1
 
 EXACT = 2**53
 """Integers below this are exact in a float64, and so in JavaScript."""
+
+_LATEST_US = 1 << 62
+"""Any two times nearer to 1970 than this have a difference that msgpack holds."""
+
+_UNSENDABLE = (OverflowError, ValueError, TypeError, RecursionError)
+"""What the encoders raise for what they cannot hold: too large an integer, NaN, deep nesting."""
 
 Message = dict[str, Any]
 """A control message as it travels; `sensord.wire.messages` makes and reads them."""
@@ -125,6 +131,12 @@ class _Msgpack:
         return self._pack(message)
 
     def frame(self, stream: int, cursor: int | None, records: Sequence[Record]) -> bytes:
+        try:
+            return self._frame(stream, cursor, records)
+        except _UNSENDABLE:
+            return self._frame(stream, cursor, _sendable(self._frame, records))
+
+    def _frame(self, stream: int, cursor: int | None, records: Sequence[Record]) -> bytes:
         flat: list[object] = []
         start = before = _told_us(records[0]) if records else 0
         for record in records:
@@ -229,6 +241,12 @@ class _Json:
         return self._encode(message).encode("utf-8", "replace")
 
     def frame(self, stream: int, cursor: int | None, records: Sequence[Record]) -> bytes:
+        try:
+            return self._frame(stream, cursor, records)
+        except _UNSENDABLE:
+            return self._frame(stream, cursor, _sendable(self._frame, records))
+
+    def _frame(self, stream: int, cursor: int | None, records: Sequence[Record]) -> bytes:
         flat: list[object] = []
         start = before = _told_us(records[0]) if records else 0
         for record in records:
@@ -263,6 +281,23 @@ class _Json:
             return Reading(told_us, _floated(value, metadata))
 
         return _read_frame(frame, announced, value_of)
+
+
+def _sendable(
+    encode: Callable[[int, int | None, Sequence[Record]], bytes], records: Sequence[Record]
+) -> list[Record]:
+    """Replace what an encoding cannot hold: a recording may have it, and it must end no session."""
+    sendable = []
+    for record in records:
+        reading = record.reading
+        if abs(reading.time_us) >= _LATEST_US:
+            reading = reading._replace(time_us=record.log_us)
+        try:
+            encode(0, None, [record._replace(reading=reading)])
+        except _UNSENDABLE:
+            reading = reading._replace(value=None, quality=Quality(Level.BAD, Reason.NOT_SENDABLE))
+        sendable.append(record._replace(reading=reading))
+    return sendable
 
 
 def _no_constant(name: str) -> object:

@@ -525,10 +525,19 @@ def test_an_object_is_not_taken_for_a_wrapped_value() -> None:
         assert told == (24, 0, Reading(0, value))
 
 
-def test_infinities_cannot_be_sent_as_json() -> None:
-    """They are refused at the gate before the bus; here that would be a fault of ours."""
-    with pytest.raises(ValueError, match="not JSON compliant"):
-        JSON.frame(1, 2, [Record(0, 0, FLOAT, Reading(0, math.inf))])
+@BOTH
+def test_what_cannot_be_sent_is_bad_and_the_others_are_as_they_are(codec: Codec) -> None:
+    """It ended the sessions that asked for it; in a group, the daemon."""
+    deep: Value = None
+    for _ in range(5000):
+        deep = [deep]
+    good = Reading(5, 1.5)
+    odd = [Reading(5, math.nan if codec is JSON else 2**64), Reading(5, deep), Reading(2**70, "x")]
+    records = [Record(i, 7, DEEP, one) for i, one in enumerate([good, *odd, good])]
+    told = [reading for _, _, reading in round_trip(codec, records)]
+    bad = Quality(Level.BAD, Reason.NOT_SENDABLE)
+    unsent = Reading(5, None, bad)
+    assert told == [good, unsent, unsent, Reading(7, "x"), good]
 
 
 def test_json_is_as_short_as_it_can_be() -> None:
