@@ -110,7 +110,25 @@ class ProtocolError(SensordError):
 
 
 class JournalError(SensordError):
-    """The journal could not be read or written."""
+    """The journal could not be read or written.
+
+    ``place`` is the folder or file, ``at`` the byte in it, ``first`` the offset of the first
+    reading that it concerns; each where it is known.
+    """
+
+    def __init__(
+        self, reason: str, place: str = "", *, at: int | None = None, first: int | None = None
+    ) -> None:
+        super().__init__(reason, place, at, first)
+        self.reason = reason
+        self.place = place
+        self.at = at
+        self.first = first
+
+    def __str__(self) -> str:
+        place = self.place if self.at is None else f"{self.place}, byte {self.at}"
+        text = f"{place}: {self.reason}" if place else self.reason
+        return text if self.first is None else f"{text}, from offset {self.first} on"
 
 
 class JournalBusyError(JournalError):

@@ -14,8 +14,19 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 
 from sensord.errors import JournalError
-from sensord.log.journal import Batch, ChannelFor, Described, Hole, Reader, Writer
-from sensord.model.readings import Record
+from sensord.log.damage import warn
+from sensord.log.journal import (
+    Batch,
+    ChannelFor,
+    Damage,
+    Described,
+    Hole,
+    Ledger,
+    Reader,
+    Scan,
+    Writer,
+)
+from sensord.model.readings import Channel, Metadata, Record
 
 __all__ = ["Archive", "Fetched", "Wanted"]
 
@@ -48,15 +59,32 @@ class Fetched(NamedTuple):
 class Archive:
     """The journal, for those who read it while it is written; empty until it is opened."""
 
-    def __init__(self, channel_for: ChannelFor, loop: asyncio.AbstractEventLoop) -> None:
-        self._channel_for = channel_for
+    def __init__(
+        self,
+        channel_for: ChannelFor,
+        loop: asyncio.AbstractEventLoop,
+        ledger: Ledger | None = None,
+    ) -> None:
+        self.ledger = ledger or Ledger()
+        """The damage that was found since the start."""
+        self._known = channel_for
         self._reader: Reader | None = None
         self._loop = loop
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="journal-read")
 
     def open(self, writer: Writer) -> None:
         """Read from here on what this writer writes."""
-        self._reader = Reader(writer, self._channel_for, kept=KEPT)
+        self._reader = Reader(writer, self._channel_for, kept=KEPT, report=self._damaged)
+
+    def _channel_for(self, topic: str, metadata: Metadata) -> Channel:
+        try:
+            return self._known(topic, metadata)
+        except KeyError:
+            raise JournalError(f"the channel of topic {topic} is not known") from None
+
+    def _damaged(self, damage: Damage, cause: Exception | None) -> None:
+        if self.ledger.add(damage, is_unforeseen=cause is not None):
+            warn(damage, cause)
 
     @property
     def first(self) -> int | None:
@@ -79,7 +107,7 @@ class Archive:
     def fetch(self, wanted: Wanted, limit: int, done: Callable[[Fetched], None]) -> None:
         """Read about ``limit`` records from the start of what is wanted; call ``done`` with them.
 
-        A journal that cannot be read is a hole over all that was wanted.
+        What cannot be read is a hole, for whatever reason.
         """
         future = self._loop.run_in_executor(self._pool, self._fetch, wanted, limit)
 
@@ -90,9 +118,9 @@ class Archive:
         future.add_done_callback(hand_on)
 
     def _fetch(self, wanted: Wanted, limit: int) -> Fetched:
-        records: list[Record] = []
-        holes: list[Hole] = []
+        """Read a piece; part of the catch-all around a monitor's session, as `Scan.__next__`."""
         assert self._reader is not None, "there is a first reading"
+        got = Fetched([], [], wanted.start)
         scan = self._reader.scan(
             wanted.start,
             wanted.stop,
@@ -101,20 +129,21 @@ class Archive:
             topics=wanted.topics,
         )
         try:
-            for _, step in zip(range(STEPS), scan, strict=False):
-                if isinstance(step, Batch):
-                    records += step.records()
-                else:
-                    holes.append(step)
-                if len(records) >= limit:
+            for _ in range(STEPS):
+                got = _add_step(got, scan)
+                if got.next_offset >= wanted.stop or len(got.records) >= limit:
                     break
-        except JournalError as exc:
-            rest = wanted.stop - scan.position
-            return Fetched(records, [*holes, Hole(scan.position, rest, str(exc))], wanted.stop)
+        except StopIteration:
+            return got._replace(next_offset=scan.position)
+        except Exception as exc:  # noqa: BLE001  # reported with its traceback
+            first = got.next_offset
+            hole = Hole(first, wanted.stop - first, str(exc) or type(exc).__name__)
+            self._damaged(_unnamed(hole), _surprise(exc))
+            return Fetched(got.records, [*got.holes, hole], wanted.stop)
         finally:
             # Else it would wait for the collector with all it holds: megabytes in a large history.
             scan.close()
-        return Fetched(records, holes, scan.position)
+        return got
 
     async def newest(self, wanted: Sequence[Described], limit_s: float) -> list[Record]:
         """Look for the last record of channels, from the newest back, for so long at most."""
@@ -133,3 +162,28 @@ class Archive:
     def close(self) -> None:
         """Stop; pieces asked for and not begun are not read any more."""
         self._pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _add_step(got: Fetched, scan: Scan) -> Fetched:
+    """Add a step of a scan to what was fetched.
+
+    Raises:
+        StopIteration: There is no more.
+    """
+    step = next(scan)
+    if isinstance(step, Batch):
+        got.records.extend(step.records())
+    else:
+        got.holes.append(step)
+    return got._replace(next_offset=scan.position)
+
+
+def _unnamed(hole: Hole) -> Damage:
+    """Describe a loss of which nobody knows in which file it is."""
+    return Damage("", hole.reason, None, hole.first, hole.count)
+
+
+def _surprise(error: Exception) -> Exception | None:
+    """Return what nobody foresaw, if that is what ended a read."""
+    cause = error.__cause__ if isinstance(error, JournalError) else error
+    return cause if isinstance(cause, Exception) and not isinstance(cause, OSError) else None

@@ -82,6 +82,7 @@ class Cursor:
         self._numbers = numbers
         self._until_us: int | None = None
         self._ahead: deque[Piece] = deque()  # fetched, and not taken yet
+        self._fetched: tuple[Wanted, Fetched] | None = None  # not cut into pieces yet
 
     def selecting(self, topics: Sequence[str], numbers: AbstractSet[int]) -> Cursor:
         """Return a cursor at the same place, for another selection."""
@@ -115,18 +116,12 @@ class Cursor:
     @property
     def is_at_hand(self) -> bool:
         """Whether the next piece need not be fetched from the disk."""
-        self._drop_strayed()
+        self._cut()
         return bool(self._ahead) or not self._is_older
-
-    def read(self, stop: int, done: Callable[[Piece], None]) -> None:
-        """Read the next piece, no further than ``stop``; call ``done`` with it, now or later."""
-        if self.is_at_hand:
-            done(self.take(stop))
-        else:
-            self.fetch(stop, lambda: done(self.take(stop)))
 
     def take(self, stop: int) -> Piece:
         """Return the next piece, which is at hand, no further than ``stop``."""
+        self._cut()
         if not self._ahead:
             # All that memory holds is younger. Kept, it would hide what comes after a clock step.
             self.since_us = None
@@ -136,14 +131,18 @@ class Cursor:
         return piece
 
     def fetch(self, stop: int, ready: Callable[[], None]) -> None:
-        """Fetch from the disk what comes next; call ``ready`` when a piece is at hand."""
+        """Fetch from the disk what comes next; call ``ready`` when a piece is at hand.
+
+        What is fetched is not looked at before ``ready`` returns: whatever there is to go wrong
+        with it does so where the caller looks after it.
+        """
         archive, end = self._archive, min(stop, self._log.first)
         assert archive is not None, "else it is at hand"
         wanted = Wanted(self.offset, end, self._topics, self.since_us, self._until_us)
 
         def fetched(got: Fetched) -> None:
             self.is_reading = False
-            self._ahead.extend(self._pieces(got, end))
+            self._fetched = wanted, got
             ready()
 
         self.is_reading = True
@@ -158,18 +157,22 @@ class Cursor:
             and self._archive.first is not None
         )
 
-    def _drop_strayed(self) -> None:
-        """Forget what was fetched for another place."""
+    def _cut(self) -> None:
+        """Cut what was fetched into pieces; forget what was fetched for another place."""
+        if self._fetched is not None:
+            self._ahead.extend(self._pieces(*self._fetched))
+            self._fetched = None
         if self._ahead and self._ahead[0].start != self.offset:
             self._ahead.clear()
 
-    def _pieces(self, got: Fetched, end: int) -> Iterator[Piece]:
+    def _pieces(self, wanted: Wanted, got: Fetched) -> Iterator[Piece]:
         """Cut what was fetched: a chunk of the journal is more than one piece."""
-        start, stop = self.offset, max(self.offset, got.next_offset)
+        start, end = wanted.start, wanted.stop
+        stop = max(start, got.next_offset)
         missed = [Missed(h.first, h.end, *_reason(h.reason), None) for h in got.holes]
         if stop == start:
             # The journal ends before the memory begins: it could not be written for a while.
-            missed += self._lost(end)
+            missed += self._lost(start, end)
             stop = end
         for at in range(PIECE_READINGS, len(got.records), PIECE_READINGS):
             next_start = got.records[at].offset
@@ -185,7 +188,7 @@ class Cursor:
         start = self.offset
         # All of it, even beyond ``stop``: the cursor can only go on where the memory begins.
         begin = max(start, self._log.first)
-        missed = self._lost(begin)
+        missed = self._lost(start, begin)
         self.offset = max(begin, min(stop, begin + PIECE_READINGS))
         numbers = self._numbers
         records = [
@@ -198,8 +201,8 @@ class Cursor:
             records = [record for record in records if record.log_us < self._until_us]
         return Piece(start, self.offset, records, missed)
 
-    def _lost(self, stop: int) -> list[Missed]:
-        lost = self._log.lost(self.offset)
+    def _lost(self, start: int, stop: int) -> list[Missed]:
+        lost = self._log.lost(start)
         if lost is None:
             return []
         end = min(lost.stop, stop)

@@ -18,7 +18,17 @@ from dataclasses import replace
 from typing import TypeVar
 
 from sensord.errors import JournalError
-from sensord.log.journal import Commit, GoingOn, Options, Recovery, State, Statistics, Writer
+from sensord.log.damage import warn
+from sensord.log.journal import (
+    Commit,
+    GoingOn,
+    Ledger,
+    Options,
+    Recovery,
+    State,
+    Statistics,
+    Writer,
+)
 from sensord.log.memory import Log
 from sensord.model.clocks import Clock
 from sensord.model.readings import Record
@@ -51,6 +61,8 @@ class Recorder:
 
     def __init__(self, options: Options, clock: Clock) -> None:
         self.options = options
+        self.ledger = Ledger()
+        """The damage that was found since the start, by a start or a read."""
         self._clock = clock
         self._writer = Writer(options)
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="journal-write")
@@ -98,11 +110,17 @@ class Recorder:
         self._reason = ""
         for finding in recovery.findings:
             log.info("journal", extra={"finding": finding})
+        for damage in recovery.damage:
+            if self.ledger.add(damage):
+                warn(damage)
         return recovery
 
     def statistics(self) -> Statistics:
         """Tell how the journal is."""
-        statistics = self._writer.statistics()
+        damaged, lost, unforeseen = self.ledger.losses()
+        statistics = replace(
+            self._writer.statistics(), damaged=damaged, lost=lost, unforeseen=unforeseen
+        )
         if self.is_open:
             return statistics
         return replace(statistics, state=State.FAILED, reason=self._reason)

@@ -178,8 +178,12 @@ class Rows:
 
         Raises:
             ValueError: A payload is not JSON.
+            JournalError: A channel is not known.
         """
         found, parsed = self._columns, self._columns.parse()
+        # Here and not with the first record: a channel that nobody knows is damage of this chunk.
+        for number in set(found.channels):
+            channels[number]
         return Batch(
             next_offset,
             self.offsets,

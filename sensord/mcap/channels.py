@@ -6,18 +6,23 @@ Pure. Source: docs/journal.md, Segments.
 from __future__ import annotations
 
 import json
+import zlib
 from collections.abc import Mapping
 from typing import NamedTuple, TypeVar
 
 from sensord.mcap import records as mcap
 from sensord.model.readings import Kind, Metadata, ValueType
 
-__all__ = ["SCHEMA_IDS", "Described", "definition", "described", "schema_record"]
+__all__ = ["SCHEMA_IDS", "Described", "checked", "definition", "described", "proof"]
+__all__ += ["schema_record", "unchecked"]
 
 E = TypeVar("E", ValueType, Kind)
 
 SCHEMA_IDS = {kind: number for number, kind in enumerate(ValueType, 1)}
 """Never 0: PlotJuggler skips channels without a schema."""
+
+_CHECK = "check"
+"""The key of a channel's metadata that holds a CRC of all the rest."""
 
 # Lichtblick's parser knows one `type` a property, and no property without one.
 _JSON_TYPES = {
@@ -58,6 +63,26 @@ def definition(number: int, topic: str, metadata: Metadata) -> mcap.ChannelRecor
     }
     known = {key: value for key, value in found.items() if value}
     return mcap.ChannelRecord(number, SCHEMA_IDS[metadata.type], topic, "json", known)
+
+
+def checked(record: mcap.ChannelRecord) -> mcap.ChannelRecord:
+    """Add the CRC of a channel's record to it: in an open segment nothing else has one."""
+    bare = unchecked(record)
+    crc = zlib.crc32(mcap.channel(bare))
+    return bare._replace(metadata=bare.metadata | {_CHECK: f"{crc:08x}"})
+
+
+def unchecked(record: mcap.ChannelRecord) -> mcap.ChannelRecord:
+    """Remove the CRC again."""
+    rest = {key: value for key, value in record.metadata.items() if key != _CHECK}
+    return record._replace(metadata=rest)
+
+
+def proof(record: mcap.ChannelRecord) -> bool | None:
+    """Return whether a record's CRC is its own; None if it has none, as those of before 0.2."""
+    if _CHECK not in record.metadata:
+        return None
+    return checked(record).metadata == record.metadata
 
 
 def described(topic: str, found: Mapping[str, str]) -> Described:

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from sensord import __version__
 from sensord.mcap import records as mcap
-from sensord.mcap.channels import SCHEMA_IDS, Described, definition, schema_record
+from sensord.mcap.channels import SCHEMA_IDS, Described, checked, definition, schema_record
 from sensord.mcap.chunk import EncodedChunk
 from sensord.mcap.disk import Disk
 from sensord.mcap.records import ChannelRecord, ChunkEntry, Opcode
@@ -114,7 +114,7 @@ class SegmentWriter:
 
     def define(self, number: int, channel: Described) -> None:
         """Say what a channel is; goes to the disk with the next chunk."""
-        self.define_record(definition(number, channel.topic, channel.metadata))
+        self.define_record(checked(definition(number, channel.topic, channel.metadata)))
 
     def define_record(self, record: ChannelRecord, schema: bytes = b"") -> None:
         """Say what a channel is in MCAP's terms, with a schema that is not one of sensord's."""

@@ -2,7 +2,8 @@
 
 Pure: bytes in, findings out. The walk jumps from record to record over their contents. Where it
 meets something that is no record it looks for the next chunk by zstd's magic number: a frame whose
-own checksum is right is a chunk, whatever became of the numbers around it.
+own checksum is right is a chunk, whatever became of the numbers around it. In the end each chunk is
+decompressed and compared with what stands around it: no index of an open segment has a checksum.
 
 Source: docs/journal.md, Start-up.
 """
@@ -14,6 +15,7 @@ from collections import Counter
 from typing import NamedTuple
 
 from sensord.mcap import records as mcap
+from sensord.mcap.channels import proof, unchecked
 from sensord.mcap.chunk import ChunkCodec, columns_of
 from sensord.mcap.records import HEADER, ChannelRecord, ChunkEntry, Opcode
 from sensord.mcap.segment import METADATA, Located
@@ -61,6 +63,12 @@ class Walk(NamedTuple):
     sound_bytes: int
     """Where the first damage, or what is not data, begins."""
     size: int
+    broken: frozenset[int] = frozenset()
+    """The first offsets of chunks that are in their place, but whose content is damaged."""
+    numbers: frozenset[int] = frozenset()
+    """The channels of the readings that are whole."""
+    damaged_channels: tuple[int, ...] = ()
+    """Where channel records are damaged."""
 
     @property
     def is_clean(self) -> bool:
@@ -70,6 +78,12 @@ class Walk(NamedTuple):
     def located(self) -> list[Located]:
         """Return the chunks."""
         return [found.located for found in self.chunks]
+
+    @property
+    def readings(self) -> int:
+        """How many readings are whole."""
+        found = (found.located for found in self.chunks)
+        return sum(located.count for located in found if located.first not in self.broken)
 
     def counts(self) -> Counter[int]:
         """Count the messages of each channel in the chunks before the first damage."""
@@ -107,6 +121,12 @@ class _Walker:
         self._sound: tuple[int, int] | None = None
         self._is_counting = True
         """False behind damage, where offsets are read from the chunks."""
+        self._broken: set[int] = set()
+        self._numbers: set[int] = set()
+        self._damaged_channels: list[int] = []
+        self._proven: set[int] = set()
+        self._ambiguous: set[int] = set()
+        """Channels that the file describes in two ways: one of the two is damaged."""
 
     def run(self) -> Walk:
         at = len(mcap.MAGIC)
@@ -125,8 +145,20 @@ class _Walker:
             at = after
         if self._chunks and self._chunks[-1].is_sound:
             self._verify_last()
+        for i in range(len(self._chunks)):
+            self._verify(i)
         chunks, size = self._sound or (len(self._chunks), min(at, self._size))
-        return Walk(self._facts, self._channels, self._chunks, chunks, size, self._size)
+        return Walk(
+            self._facts,
+            self._channels,
+            self._chunks,
+            chunks,
+            size,
+            self._size,
+            frozenset(self._broken),
+            frozenset(self._numbers),
+            tuple(self._damaged_channels),
+        )
 
     def _note_damage(self, at: int) -> None:
         """Remember where the first damage is, and that offsets cannot be counted on from here."""
@@ -148,16 +180,14 @@ class _Walker:
             return at
         if length > _LARGEST_FACT_BYTES:
             return None
+        if opcode == Opcode.CHANNEL:
+            return after if self._channel(at, self._data[at + HEADER.size : after]) else None
         return after if self._fact(opcode, self._data[at + HEADER.size : after]) else None
 
     def _fact(self, opcode: int, body: bytes) -> bool:
         """Take a record that is no chunk; False if its length is not that of its content."""
         try:
             match opcode:
-                case Opcode.CHANNEL:
-                    record = mcap.channel_of(body)
-                    self._channels[record.id] = record
-                    return mcap.channel(record)[HEADER.size :] == body
                 case Opcode.METADATA:
                     name, facts = mcap.metadata_of(body)
                     if name == METADATA:
@@ -171,6 +201,31 @@ class _Walker:
         except ValueError:
             pass
         return False
+
+    def _channel(self, at: int, body: bytes) -> bool:
+        """Take a channel; False if its length is not that of its content."""
+        try:
+            record = mcap.channel_of(body)
+        except ValueError:
+            return False
+        if mcap.channel(record)[HEADER.size :] != body:
+            return False
+        is_proven, bare = proof(record), unchecked(record)
+        known = self._channels.get(bare.id, bare)
+        if is_proven is False or known != bare or bare.id in self._ambiguous:
+            # Another program that reads this file would believe it: it is to be made again.
+            self._note_damage(at)
+            self._damaged_channels.append(at)
+        if is_proven:
+            self._channels[bare.id] = bare
+            self._proven.add(bare.id)
+        elif is_proven is None and bare.id not in self._proven:
+            if known != bare:
+                self._ambiguous.add(bare.id)
+                del self._channels[bare.id]
+            elif bare.id not in self._ambiguous:
+                self._channels[bare.id] = bare
+        return True
 
     def _chunk(self, at: int, after: int) -> int | None:
         if after - at < _CHUNK_HEAD.size:
@@ -257,6 +312,7 @@ class _Walker:
         length = _CHUNK_HEAD.size + size
         entry = ChunkEntry(start, end, position, length, b"", 0, "zstd", size, len(raw))
         self._add(Found(Located(first, len(columns.texts), entry), []))
+        self._numbers.update(columns.channels)
         return True
 
     def _behind_indexes(self, at: int) -> int:
@@ -268,6 +324,28 @@ class _Walker:
                 break
             at = after
         return at
+
+    def _verify(self, i: int) -> None:
+        """Compare a chunk with its indexes; those that say something else are to be made again."""
+        found = self._chunks[i]
+        if not found.is_sound:
+            return
+        located = found.located
+        try:
+            columns = columns_of(self._content(located.entry))
+        except ValueError:
+            self._broken.add(located.first)
+            return
+        counts, sequences = Counter(columns.channels), columns.sequences
+        self._numbers.update(counts)
+        if not sequences or sequences[0] != located.first % (1 << 32):
+            self._broken.add(located.first)
+        elif counts != Counter(dict(found.counts)):
+            bare = located.entry._replace(places=b"", index_length=0)
+            count = len(sequences)
+            self._chunks[i] = Found(Located(located.first, count, bare), [])
+            if self._sound is None or located.entry.position < self._sound[1]:
+                self._sound = (i, located.entry.position)
 
     def _verify_last(self) -> None:
         """Look into the last chunk: leave it out if it is not whole, and see if it is sound.

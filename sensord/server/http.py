@@ -44,7 +44,7 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class Pages:
-    """Answers by path. ``health`` gives what ``/healthz`` shows beside its status."""
+    """Answers by path. ``health`` gives what ``/healthz`` shows."""
 
     bus: Bus
     health: Callable[[], Mapping[str, object]]

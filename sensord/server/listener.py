@@ -157,8 +157,14 @@ class Server:
         )
 
     def _health(self) -> dict[str, object]:
-        bus_log = self.shared.bus.log
-        return {"epoch": bus_log.epoch, "offset": bus_log.tail, "sessions": len(self._sessions)}
+        bus_log, archive = self.shared.bus.log, self.shared.archive
+        health: dict[str, object] = {"epoch": bus_log.epoch, "offset": bus_log.tail}
+        health["sessions"] = len(self._sessions)
+        if archive is not None:
+            damaged, lost, _ = archive.ledger.losses()
+            health["status"] = "damaged" if damaged else "ok"
+            health["journal"] = {"damaged": damaged, "lost": lost}
+        return health
 
     # -- what connections tell ---------------------------------------------------------------------
 

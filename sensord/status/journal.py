@@ -99,7 +99,7 @@ def open_archive(
     """Return what reads the journal; empty as long as that is not open."""
     if recorder is None:
         return None
-    archive = Archive(bus.described, loop)
+    archive = Archive(bus.described, loop, recorder.ledger)
     if recovery is not None:
         _restore_channels(bus, recovery)
         archive.open(recorder.writer)
@@ -191,13 +191,16 @@ class JournalStatus:
             "$sys/journal", Metadata(ValueType.JSON, description="how recording fares")
         )
         self._told_us = -STATUS_US
-        self._told = ("", "")
+        self._told: tuple[str, str, int] = ("", "", 0)
         self._meter = WearMeter()
 
     def tell(self, statistics: Statistics | None) -> None:
         """Tell it, if something changed or it was not told for a while."""
         state = "off" if statistics is None else statistics.state.value
-        told = (state, "" if statistics is None else statistics.reason)
+        told = (
+            state,
+            *(("", 0) if statistics is None else (statistics.reason, statistics.damaged)),
+        )
         now_us = self._clock.monotonic_us()
         if told == self._told and now_us - self._told_us < STATUS_US:
             return
@@ -213,6 +216,8 @@ class JournalStatus:
                 "segments": statistics.segments,
                 "used_bytes": statistics.used_bytes,
                 "written_bytes": statistics.written_bytes,
+                "damaged": statistics.damaged,
+                "lost": statistics.lost,
             }
             value |= self._wear(statistics, now_us)
         self._bus.publish(self._channel, Reading(self._clock.wall_us(), value))

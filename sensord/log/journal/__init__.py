@@ -5,6 +5,7 @@ Both are synchronous and know no loop and no clock. What stands on the disk is d
 `docs/journal.md`, which is normative.
 """
 
+from sensord.log.journal.damage import Damage, Ledger, Losses
 from sensord.log.journal.fetch import ChannelFor
 from sensord.log.journal.options import Options
 from sensord.log.journal.reader import Reader
@@ -23,9 +24,12 @@ __all__ = [
     "Batch",
     "ChannelFor",
     "Commit",
+    "Damage",
     "Described",
     "GoingOn",
     "Hole",
+    "Ledger",
+    "Losses",
     "Options",
     "Reader",
     "Recovery",

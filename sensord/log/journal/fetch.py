@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from pathlib import Path
 
+from sensord.errors import JournalError
+from sensord.log.journal.damage import Damage, Report, ignore
 from sensord.log.journal.registry import Sealed
 from sensord.log.journal.view import View
 from sensord.mcap.batch import Batch, Rows
 from sensord.mcap.channels import Described
 from sensord.mcap.chunk import ChunkCodec, Columns, columns_of, index_at, pick_messages
-from sensord.mcap.segment import Located
+from sensord.mcap.segment import Located, sealed_path
 from sensord.mcap.table import Table, read_at, read_table
 from sensord.model.readings import Channel, Metadata
 
@@ -43,8 +46,16 @@ class Source:
     time have it decoded once. A chunk's 5,000 readings take some 2 MiB.
     """
 
-    def __init__(self, look: Callable[[], View], channel_for: ChannelFor, kept: int = 0) -> None:
+    def __init__(
+        self,
+        look: Callable[[], View],
+        channel_for: ChannelFor,
+        kept: int = 0,
+        report: Report = ignore,
+    ) -> None:
         self.look = look
+        self.report = report
+        """Takes what is found damaged."""
         self.keeps = kept > 0
         """Whether anything stays decoded; else use `rows`, which decodes no more than it must."""
         self._kept = kept
@@ -61,7 +72,12 @@ class Source:
             OSError: It cannot be read.
         """
         key = (part.first, part.bytes)
-        table = self._tables.pop(key, None) or read_table(descriptor, part.first, self._codec)
+        table = self._tables.pop(key, None)
+        if table is None:
+            table = read_table(descriptor, part.first, self._codec)
+            if not table.is_indexed:
+                name = sealed_path(Path(), part.first).name
+                self.report(Damage(name, "a damaged summary; what is whole is read", 0), None)
         self._tables[key] = table
         if len(self._tables) > _TABLES_KEPT:
             del self._tables[next(iter(self._tables))]
@@ -137,7 +153,9 @@ class _Channels(dict[int, Channel]):
         self._described = described
 
     def __missing__(self, number: int) -> Channel:
-        found = self._described.get(number) or Described(f"unknown/{number}", Metadata())
+        found = self._described.get(number)
+        if found is None:
+            raise JournalError(f"its channel {number} is described nowhere")
         channel = self[number] = self._source.channel(found)
         return channel
 

@@ -50,6 +50,8 @@ class Store:
         self.former: list[str] = []
         """The epochs that the log had before this one."""
         self.dropped = 0
+        self.numbered_from = 0
+        """Before this offset the numbers of channels had other meanings."""
         self._shape = shape
         self._registry = Registry(disk, folder)
         self._ring = Ring(disk, folder, shape.ring_bytes)
@@ -84,6 +86,7 @@ class Store:
         self.pending = [Run(block) for _, block in found.needed]
         self.segments.end = self.pending[0].block.first if self.pending else found.end
         self.numbering = numbering
+        self.numbered_from = found.facts.numbered_from
         firsts = [*(s.first for s in found.sealed), *(s.first for s in found.unsealed)]
         oldest = min(firsts, default=self.needed)
         # One that ends at the oldest reading tells why there is none before it.
@@ -119,7 +122,8 @@ class Store:
     def _facts(
         self, channels: dict[int, Described], sealed: dict[int, Sealed], holes: list[Hole]
     ) -> Facts:
-        return Facts(self.segments.epoch, channels, sealed, holes, self.former)
+        epoch, numbered_from = self.segments.epoch, self.numbered_from
+        return Facts(epoch, channels, sealed, holes, self.former, numbered_from)
 
     def renumber(self, wall_us: int) -> None:
         """Begin again with channel 1, once nothing uses the old numbers any more.
@@ -129,6 +133,7 @@ class Store:
         """
         self.settle(wall_us)
         sealed = {segment.first: segment for segment in self.segments.sealed}
+        self.numbered_from = self.segments.end
         self._registry.rewrite(self._facts({}, sealed, list(self.holes)))
         self.numbering = Numbering({})
 

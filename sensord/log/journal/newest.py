@@ -8,15 +8,19 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
 
+from sensord.errors import JournalError
+from sensord.log.journal.damage import Damage
 from sensord.log.journal.fetch import Source
 from sensord.log.journal.registry import Sealed
+from sensord.log.journal.ring import NAME as RING
 from sensord.log.journal.scan import open_part
 from sensord.log.journal.view import OpenSegment, View
 from sensord.mcap.batch import Rows, rows_of_block
 from sensord.mcap.block import Block
 from sensord.mcap.channels import Described
-from sensord.mcap.segment import Located
+from sensord.mcap.segment import Located, sealed_path
 from sensord.model.readings import Record
 
 __all__ = ["Newest"]
@@ -42,27 +46,32 @@ class Newest:
         for part in sorted(parts, key=lambda part: part.first, reverse=True):
             if not self._wanted:
                 return
-            if isinstance(part, Block):
-                numbers = self._numbers(view.channels)
-                yield self._take(rows_of_block(part).of_channels(numbers), view.channels)
-            else:
-                yield from self._segment(view, part)
+            try:
+                yield from self._part(view, part)
+            except (OSError, ValueError, JournalError):
+                pass  # damaged; whoever reads these readings reports it
+            except Exception as error:  # noqa: BLE001  # as in `Scan.__next__`
+                self._source.report(Damage(_name(part), f"cannot be read: {error!r}"), error)
+
+    def _part(self, view: View, part: Sealed | OpenSegment | Block) -> Iterator[list[Record]]:
+        if isinstance(part, Block):
+            numbers = self._numbers(view.channels)
+            yield self._take(rows_of_block(part).of_channels(numbers), view.channels)
+        else:
+            yield from self._segment(view, part)
 
     def _segment(self, view: View, part: Sealed | OpenSegment) -> Iterator[list[Record]]:
-        try:
-            descriptor = open_part(view.folder, part)
-        except OSError:
-            return
+        descriptor = open_part(view.folder, part)
         try:
             if isinstance(part, OpenSegment):
                 chunks, channels = part.chunks, view.channels
             else:
                 table = self._source.table(descriptor, part)
                 chunks, channels = table.chunks, table.channels
+                if not table.is_indexed:
+                    channels = view.channels_of(part, table.channels)
             for located in reversed(chunks):
                 yield self._chunk(descriptor, located, channels)
-        except OSError:
-            return
         finally:
             os.close(descriptor)
 
@@ -75,7 +84,7 @@ class Newest:
             return []
         try:
             return self._take(self._source.rows(descriptor, located, numbers), channels)
-        except ValueError:
+        except (ValueError, JournalError):
             return []  # damaged
 
     def _numbers(self, channels: Mapping[int, Described]) -> set[int]:
@@ -87,6 +96,7 @@ class Newest:
 
         Raises:
             ValueError: A payload is not JSON.
+            JournalError: A channel is not known.
         """
         if not len(rows):
             return []
@@ -94,3 +104,9 @@ class Newest:
         records = last.parse(0, self._source.channels(channels)).records()
         self._wanted -= {channels[number] for number in last.numbers}
         return records
+
+
+def _name(part: Sealed | OpenSegment | Block) -> str:
+    if isinstance(part, Block):
+        return RING
+    return part.path.name if isinstance(part, OpenSegment) else sealed_path(Path(), part.first).name

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from sensord.errors import JournalError
+from sensord.log.journal.damage import Report, ignore
 from sensord.log.journal.fetch import ChannelFor, Source, own_channels
 from sensord.log.journal.newest import Newest
 from sensord.log.journal.scan import Scan
@@ -24,11 +25,19 @@ class Reader:
     """
 
     def __init__(
-        self, source: Writer | Path, channel_for: ChannelFor | None = None, *, kept: int = 0
+        self,
+        source: Writer | Path,
+        channel_for: ChannelFor | None = None,
+        *,
+        kept: int = 0,
+        report: Report = ignore,
     ) -> None:
-        """Read a journal; ``kept`` chunks stay decoded for those who read the same next."""
+        """Read a journal; ``kept`` chunks stay decoded for those who read the same next.
+
+        ``report`` is called with what is found damaged.
+        """
         self._journal = source
-        self._source = Source(self.view, channel_for or own_channels(), kept)
+        self._source = Source(self.view, channel_for or own_channels(), kept, report)
 
     def view(self) -> View:
         """Look at the parts of the journal.
@@ -41,7 +50,7 @@ class Reader:
         try:
             return look(self._journal)
         except OSError as error:
-            raise JournalError(f"cannot read the journal in {self._journal}: {error}") from error
+            raise JournalError(f"cannot be read: {error}", str(self._journal)) from error
 
     def scan(
         self,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
+from sensord.log.journal.damage import Damage
 from sensord.log.journal.registry import Hole
 from sensord.log.journal.survey import Survey
 from sensord.mcap.channels import Described
@@ -25,11 +26,15 @@ class Recovery(NamedTuple):
     """There was no journal, or none that could be read."""
     was_closed: bool
     recovered: int
-    """Readings that were in no sealed segment."""
+    """Readings that were in no sealed segment, and can be read."""
+    unreadable: int
+    """Readings that were in no sealed segment, and cannot be read."""
     truncated_bytes: int
     """Cut off the end of the open segment: what a commit had not finished."""
     holes: tuple[Hole, ...]
     """What was found missing now."""
+    damage: tuple[Damage, ...]
+    """What was found damaged now; of holes, those that damage made."""
     findings: tuple[str, ...]
     """All of this as sentences."""
     channels: tuple[Described, ...]
@@ -43,10 +48,11 @@ class Recovery(NamedTuple):
 
 def recovery_of(found: Survey, epochs: Sequence[str]) -> Recovery:
     """Sum up a survey."""
-    recovered = sum(block.count for _, block in found.needed)
+    recovered, unreadable = sum(block.count for _, block in found.needed), 0
     cut = 0
     for left in found.unsealed:
-        recovered += sum(located.count for located in left.walk.located())
+        recovered += left.walk.readings
+        unreadable += sum(located.count for located in left.walk.located()) - left.walk.readings
         cut += left.walk.size - left.walk.sound_bytes if left.walk.is_clean else 0
     return Recovery(
         tuple(epochs),
@@ -55,16 +61,19 @@ def recovery_of(found: Survey, epochs: Sequence[str]) -> Recovery:
         found.is_empty,
         found.was_closed,
         recovered,
+        unreadable,
         cut,
         tuple(found.missing),
-        tuple(_sentences(found, recovered, cut)),
+        tuple(found.damage),
+        tuple(_sentences(found, recovered, unreadable, cut)),
         tuple(found.facts.channels.values()),
     )
 
 
-def _sentences(found: Survey, recovered: int, cut: int) -> Iterator[str]:
+def _sentences(found: Survey, recovered: int, unreadable: int, cut: int) -> Iterator[str]:
     if not found.was_closed:
-        yield f"the journal was not closed; {recovered} readings were recovered"
+        lost = f", {unreadable} cannot be read" if unreadable else ""
+        yield f"the journal was not closed; {recovered} readings were recovered{lost}"
     yield from found.findings
     if cut:
         yield f"{cut} bytes that were not wholly written were cut off"

@@ -114,8 +114,11 @@ class Facts:
     holes: list[Hole] = field(default_factory=list)
     former: list[str] = field(default_factory=list)
     """Epochs that the log had before, the oldest first."""
+    numbered_from: int = 0
+    """Before this offset the numbers of channels had other meanings."""
     format: int = FORMAT
-    damaged_lines: int = 0
+    damaged: list[int] = field(default_factory=list)
+    """Where in the file damaged lines begin."""
 
     @property
     def epochs(self) -> list[str]:
@@ -128,6 +131,8 @@ class Facts:
             yield epoch_line(epoch)
         for number, channel in self.channels.items():
             yield channel_line(number, channel)
+        if self.numbered_from:
+            yield _line({"numbered_from": self.numbered_from})
         for hole in self.holes:
             yield hole_line(hole)
         for segment in self.sealed.values():
@@ -146,6 +151,8 @@ class Facts:
             case {"sealed": int(first), "count": int(count), "bytes": int(size)}:
                 start, end, until = (int(found[f"{name}_us"]) for name in ("start", "end", "until"))
                 self.sealed[first] = Sealed(first, count, start, end, until, size)
+            case {"numbered_from": int(first)}:
+                self.numbered_from = first
             case {"hole": int(first), "count": int(count), "reason": str(reason)}:
                 self.holes.append(Hole(first, count, reason))
             case _:
@@ -153,7 +160,7 @@ class Facts:
 
 
 def read_facts(path: Path) -> Facts:
-    """Read the registry; lines that are damaged are counted and left out.
+    """Read the registry; lines that are damaged are noted and left out.
 
     Raises:
         OSError: The file cannot be read; one that is not there has no lines.
@@ -163,15 +170,17 @@ def read_facts(path: Path) -> Facts:
         lines = path.read_bytes().split(b"\n")
     except FileNotFoundError:
         return facts
+    at = 0
     for line in lines:
         text = line[_CRC_DIGITS + 1 :]
         if line[: _CRC_DIGITS + 1] == b"%08x " % zlib.crc32(text):
             try:
                 facts.add(json.loads(text))
             except (ValueError, KeyError, TypeError):
-                facts.damaged_lines += 1
+                facts.damaged.append(at)
         elif line:
-            facts.damaged_lines += 1
+            facts.damaged.append(at)
+        at += len(line) + 1
     return facts
 
 

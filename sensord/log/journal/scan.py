@@ -8,16 +8,24 @@ them in the order of their offsets; at the end it looks again, until there is no
 decodes one chunk at most, about 5 ms, so a caller may stop, pace or share time between any two.
 Parts that the time or the topics rule out are skipped by what the registry, the summary or the
 message indexes say of them, without decoding.
+
+Damage is a hole, and is reported. So is a read that fails in a way that nobody foresaw: the scan
+remembers which piece it was reading (`_spot`), names it, and resumes behind it.
 """
 
 from __future__ import annotations
 
 import os
 from collections.abc import Generator, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
+from typing import NamedTuple
 
+from sensord.errors import JournalError
+from sensord.log.journal.damage import Damage, damaged_chunk
 from sensord.log.journal.fetch import Source
 from sensord.log.journal.registry import Hole, Sealed, explain
+from sensord.log.journal.ring import NAME as RING
 from sensord.log.journal.view import OpenSegment, View
 from sensord.mcap.batch import Batch, Rows, rows_of_block
 from sensord.mcap.block import Block
@@ -28,6 +36,15 @@ from sensord.model.topics import matches
 __all__ = ["Scan", "open_part"]
 
 _Part = Sealed | OpenSegment | Block
+
+
+class _Spot(NamedTuple):
+    """The piece that is being read."""
+
+    damage: Damage
+    """What to report if it cannot be."""
+    end: int
+    """The offset behind it."""
 
 
 class Scan:
@@ -55,13 +72,38 @@ class Scan:
         self._is_wanted: dict[Described, bool] = {}
         self._numbered: tuple[Mapping[int, Described], int, set[int]] | None = None
         """The numbers that are asked for, of this mapping when it had this length."""
+        self._spot: _Spot | None = None
         self._steps = self._run()
 
     def __iter__(self) -> Iterator[Batch | Hole]:
         return self
 
     def __next__(self) -> Batch | Hole:
-        return next(self._steps)
+        """Return the next step.
+
+        Part of the catch-all around a monitor's session, for all that reads a journal on behalf of
+        somebody: one piece of a disk must not end what reads it, nor hide the pieces behind it.
+
+        Raises:
+            JournalError: No piece can be named that cannot be read.
+        """
+        try:
+            return next(self._steps)
+        except (StopIteration, JournalError):
+            raise
+        except Exception as error:  # noqa: BLE001  # reported with its traceback
+            return self._step_over(error)
+
+    def _step_over(self, error: Exception) -> Hole:
+        """Name the piece whose reading failed in a way that nobody foresaw, and go behind it."""
+        spot, what = self._spot, f"cannot be read: {type(error).__name__}: {error}"
+        if spot is None or spot.end <= self.position:
+            raise JournalError(what, first=self.position) from error
+        self._source.report(replace(spot.damage, reason=what), error)
+        hole = Hole(self.position, spot.end - self.position, f"{_place(spot.damage)} {what}")
+        self.position, self._spot, self._is_from_start = spot.end, None, False
+        self._steps = self._run()
+        return hole
 
     def close(self) -> None:
         """Let go of what was read: a scan left in the middle holds a chunk, and itself."""
@@ -123,43 +165,57 @@ class Scan:
     def _part(self, view: View, part: _Part, bound: int) -> Iterator[Batch | Hole]:
         if isinstance(part, Block):
             numbers = self._numbers(view.channels)
+            self._spot = _Spot(Damage(RING, "", None, part.first, part.count), bound)
             rows = rows_of_block(part)
             if numbers is not None:
                 rows = rows.of_channels(numbers)
             yield from self._give(rows, bound, view.channels)
             return
+        whole = _whole(part)
+        self._spot = _Spot(whole, bound)
         try:
             descriptor = open_part(view.folder, part)
         except FileNotFoundError:
-            yield Hole(self.position, bound - self.position, "removed by retention meanwhile")
+            reason = "removed by retention meanwhile"
+            if _is_missed(view, part):
+                reason = f"the file {whole.file} is gone"
+                self._source.report(replace(whole, reason="the file is gone"), None)
+            yield Hole(self.position, bound - self.position, reason)
             self.position = bound
             return
         except OSError as error:
-            yield Hole(self.position, bound - self.position, f"cannot be read: {error.strerror}")
+            reason = f"cannot be read: {error.strerror}"
+            self._source.report(replace(whole, reason=reason), None)
+            yield Hole(self.position, bound - self.position, f"{whole.file} {reason}")
             self.position = bound
             return
         try:
             if isinstance(part, OpenSegment):
-                yield from self._segment(descriptor, part.chunks, view.channels, bound)
+                yield from self._segment(whole, descriptor, part.chunks, view.channels, bound)
             else:
                 table = self._source.table(descriptor, part)
-                yield from self._segment(descriptor, table.chunks, table.channels, bound)
+                channels = table.channels
+                if not table.is_indexed:
+                    channels = view.channels_of(part, table.channels)
+                yield from self._segment(whole, descriptor, table.chunks, channels, bound)
         finally:
             os.close(descriptor)
 
     def _segment(
         self,
+        whole: Damage,
         descriptor: int,
         chunks: Sequence[Located],
         channels: Mapping[int, Described],
         bound: int,
     ) -> Iterator[Batch | Hole]:
-        numbers, is_empty = self._numbers(channels), True
+        numbers, is_empty, before = self._numbers(channels), True, whole.first
         for located in chunks:
+            gap, before = (before, located.first), located.end
             if located.end <= self.position or located.first >= bound:
                 continue
             if located.first > self.position:
-                yield Hole(self.position, located.first - self.position, "damaged")
+                yield self._gap(whole.file, *gap, located.first)
                 self.position = located.first
             if not self._is_within(located.entry.start_ns, located.entry.end_ns):
                 self.position = min(located.end, bound)
@@ -168,15 +224,19 @@ class Scan:
                 self.position = min(located.end, bound)
                 continue
             end = min(located.end, bound)
+            self._spot = _Spot(damaged_chunk(whole.file, located, "", channels), end)
             try:
                 if self._source.keeps:
-                    whole = self._source.batch(descriptor, located, numbers, channels, self._topics)
-                    found = list(self._give_part(whole, end))
+                    batch = self._source.batch(descriptor, located, numbers, channels, self._topics)
+                    found = list(self._give_part(batch, end))
                 else:
                     rows = self._source.rows(descriptor, located, numbers)
                     found = list(self._give(rows, end, channels))
-            except (ValueError, OSError) as error:
-                yield Hole(self.position, end - self.position, f"a damaged chunk: {error}")
+            except (ValueError, OSError, JournalError) as error:
+                reason = f"a damaged chunk: {error}"
+                self._source.report(replace(self._spot.damage, reason=reason), None)
+                where = _place(self._spot.damage)
+                yield Hole(self.position, end - self.position, f"{reason} ({where})")
                 self.position = end
                 continue
             is_empty = is_empty and not found
@@ -184,10 +244,15 @@ class Scan:
             if not self._left:
                 return
         if self.position < bound and (not chunks or chunks[-1].end < bound):
-            yield Hole(self.position, bound - self.position, "damaged")
+            yield self._gap(whole.file, before, bound, bound)
         self.position = max(self.position, bound)
         if is_empty:
             yield Batch(self.position, (), (), (), (), (), None, None, {})
+
+    def _gap(self, file: str, first: int, end: int, stop: int) -> Hole:
+        """Report that a file lacks readings that it should have, and return the hole."""
+        self._source.report(Damage(file, "damaged", None, first, end - first), None)
+        return Hole(self.position, stop - self.position, f"damaged ({file})")
 
     def _give_part(self, whole: Batch, end: int) -> Iterator[Batch]:
         """Narrow what others read too to what was asked for, and yield it if any is left."""
@@ -241,6 +306,24 @@ def _extent(part: _Part) -> tuple[int, int, int]:
         return 0, 0, part.first
     start = min(chunk.entry.start_ns for chunk in part.chunks)
     return start, max(chunk.entry.end_ns for chunk in part.chunks), part.chunks[-1].end
+
+
+def _whole(part: Sealed | OpenSegment) -> Damage:
+    """Describe the loss of a whole segment."""
+    start_ns, end_ns, end = _extent(part)
+    name = part.path.name if isinstance(part, OpenSegment) else sealed_path(Path(), part.first).name
+    times = (start_ns // 1000, end_ns // 1000)
+    return Damage(name, "", None, part.first, end - part.first, (), *times)
+
+
+def _is_missed(view: View, part: Sealed | OpenSegment) -> bool:
+    """Return whether a file is gone that retention cannot have removed: older ones stand."""
+    oldest = view.sealed[0].first if view.sealed else part.first
+    return oldest < part.first and sealed_path(view.folder, oldest).exists()
+
+
+def _place(damage: Damage) -> str:
+    return damage.file if damage.at is None else f"{damage.file}, byte {damage.at}"
 
 
 def open_part(folder: Path, part: Sealed | OpenSegment) -> int:

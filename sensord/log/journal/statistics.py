@@ -61,6 +61,12 @@ class Statistics:
     """The number of the disk that the folder is on, 0 before it was looked at."""
     elapsed_us: int
     """Since the start, by the monotonic clock."""
+    damaged: int = 0
+    """Damaged places that were found since the start."""
+    lost: int = 0
+    """Offsets that cannot be read because of them."""
+    unforeseen: int = 0
+    """Reads that failed in a way that nobody foresaw."""
 
     @property
     def written_per_day(self) -> float:

@@ -8,21 +8,23 @@ Source: docs/journal.md, Start-up and Reading while the daemon writes.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from sensord.errors import JournalError
 from sensord.log.journal import registry, ring
+from sensord.log.journal.damage import Damage, damaged_chunk
 from sensord.log.journal.registry import FORMAT, Facts, Hole, Sealed, read_facts, unexplained
-from sensord.log.journal.ring import Flag, Frame, decode_body, read_ring
+from sensord.log.journal.ring import SLOT_BYTES, Flag, Frame, decode_body, read_ring
 from sensord.mcap.block import Block
 from sensord.mcap.channels import Described, described
 from sensord.mcap.chunk import ChunkCodec
-from sensord.mcap.segment import open_path, sealed_path
-from sensord.mcap.table import read_table, walk_file
+from sensord.mcap.segment import Located, open_path, sealed_path
+from sensord.mcap.table import Table, read_table, walk_file
 from sensord.mcap.walk import Walk
 from sensord.model.readings import Metadata, ValueType
 
@@ -66,6 +68,8 @@ class Survey:
     """The frames whose readings no segment has."""
     missing: list[Hole] = field(default_factory=list)
     """What was found missing now; what was known before is in the facts."""
+    damage: list[Damage] = field(default_factory=list)
+    """What was found damaged now, with and without a loss."""
     findings: list[str] = field(default_factory=list)
     end: int = 0
     """The offset behind the last reading."""
@@ -98,16 +102,21 @@ def survey(folder: Path) -> Survey:
     found = Survey(read_facts(folder / registry.NAME), frames=frames)
     if found.facts.format > FORMAT:
         raise JournalError(f"{folder} was written by a newer sensord (format {found.facts.format})")
-    if found.facts.damaged_lines:
-        found.findings.append(f"{found.facts.damaged_lines} damaged lines in the registry")
-    codec = ChunkCodec()
+    for at in found.facts.damaged:
+        found.damage.append(Damage(registry.NAME, "a damaged line", at))
+    codec, tables = ChunkCodec(), dict[int, Table]()
     for first, is_open in _segments(folder):
-        _look_at_segment(folder, first, found, codec, is_open=is_open)
+        table = _look_at_segment(folder, first, found, codec, is_open=is_open)
+        if table is not None:
+            tables[first] = table
     found.sealed.sort()
     found.unsealed.sort(key=lambda segment: segment.first)
     found.end = max([0, *(s.end for s in found.sealed), *(s.end for s in found.unsealed)])
+    _restore_channels(folder, found, tables, codec)
+    _name_damage(found, tables)
+    _name_gaps(folder, found)
     _choose_frames(found, codec)
-    _name_channels(folder, found)
+    _name_channels(found)
     # With neither ring nor registry nobody can say which offsets were given: a new epoch.
     found.epoch = found.frames[-1].head.epoch if found.frames else found.facts.epoch
     _choose_next_offset(found)
@@ -137,31 +146,157 @@ def _segments(folder: Path) -> list[tuple[int, bool]]:
 
 def _look_at_segment(
     folder: Path, first: int, found: Survey, codec: ChunkCodec, *, is_open: bool
-) -> None:
+) -> Table | None:
+    """Enter a segment; return its table if the registry does not know it as it is."""
     path = open_path(folder, first) if is_open else sealed_path(folder, first)
     known = found.facts.sealed.get(first)
     try:
         if not is_open and known is not None and path.stat().st_size == known.bytes:
             found.sealed.append(known)
-            return
+            return None
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     except FileNotFoundError:
         # Sealed or removed since it was listed.
         if is_open:
-            _look_at_segment(folder, first, found, codec, is_open=False)
-        return
+            return _look_at_segment(folder, first, found, codec, is_open=False)
+        return None
+    except OSError as error:
+        _leave_alone(found, path, first, error)
+        return None
     try:
         if is_open:
             found.unsealed.append(Unsealed(path, first, walk_file(descriptor, first, codec)))
-        else:
-            table = read_table(descriptor, first, codec)
-            if not table.is_indexed:
-                found.findings.append(f"{path.name}: the summary is damaged, the rest is read")
-            end = table.end if table.end is not None else first
-            times = (table.start_ns // 1000, table.end_ns // 1000, table.end_ns // 1000)
-            found.sealed.append(Sealed(first, end - first, *times, table.size))
+            return None
+        table = read_table(descriptor, first, codec)
+    except OSError as error:
+        _leave_alone(found, path, first, error)
+        return None
     finally:
         os.close(descriptor)
+    end = table.end if table.end is not None else first
+    times = (table.start_ns // 1000, table.end_ns // 1000, table.end_ns // 1000)
+    found.sealed.append(Sealed(first, end - first, *times, table.size))
+    return table
+
+
+def _leave_alone(found: Survey, path: Path, first: int, error: OSError) -> None:
+    """Name a segment that cannot be read now: that must not hide the others."""
+    reason, known = f"cannot be read: {error.strerror}", found.facts.sealed.get(first)
+    if known is None:
+        found.damage.append(Damage(path.name, reason))
+    else:
+        # Listed as it was: who reads it finds the hole, or finds that it can be read again.
+        found.sealed.append(known)
+        times = (known.start_us, known.end_us)
+        found.damage.append(Damage(path.name, reason, None, first, known.count, (), *times))
+
+
+def _restore_channels(
+    folder: Path, found: Survey, tables: dict[int, Table], codec: ChunkCodec
+) -> None:
+    """Add the channels that a damaged registry lacks, from the segments.
+
+    A channel's line stands before that of any segment that uses it. So a registry without damaged
+    lines lacks at most channels of the segments that it does not list.
+    """
+    facts, sources = found.facts, dict[int, Mapping[int, Described]]()
+    if facts.damaged:
+        for segment in found.sealed:
+            if segment.first not in tables:
+                with contextlib.suppress(OSError):
+                    tables[segment.first] = _table(folder, segment.first, codec)
+    sources |= {first: table.channels for first, table in tables.items()}
+    for left in found.unsealed:
+        records = left.walk.channels.values()
+        sources[left.first] = {r.id: described(r.topic, r.metadata) for r in records}
+    known, taken = facts.channels, set(facts.channels.values())
+    restored = 0
+    # The newest first: after the numbers were given anew, the ring has the newest meaning.
+    for _, channels in sorted(sources.items(), reverse=True):
+        for number, channel in channels.items():
+            if channel not in taken:
+                known[number if number not in known else max(known) + 1] = channel
+                taken.add(channel)
+                restored += 1
+    if restored and not found.is_empty:
+        found.findings.append(f"{restored} channels that the registry lacked are in the segments")
+
+
+def _table(folder: Path, first: int, codec: ChunkCodec) -> Table:
+    descriptor = os.open(sealed_path(folder, first), os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        return read_table(descriptor, first, codec)
+    finally:
+        os.close(descriptor)
+
+
+def _name_damage(found: Survey, tables: dict[int, Table]) -> None:
+    """Name what is damaged inside the segments that were looked into."""
+    channels = found.facts.channels
+    for left in found.unsealed:
+        for located in left.walk.located():
+            if located.first in left.walk.broken:
+                reason = "the content of a chunk is damaged"
+                found.damage.append(damaged_chunk(left.path.name, located, reason, channels))
+        for at in left.walk.damaged_channels:
+            found.damage.append(Damage(left.path.name, "the record of a channel is damaged", at))
+        if not left.walk.is_clean:
+            reason = "something that is not what should stand there"
+            found.damage.append(Damage(left.path.name, reason, left.walk.sound_bytes))
+        _name_gaps_in(found, left.path.name, left.first, left.walk.located())
+    for first, table in tables.items():
+        name = sealed_path(Path(), first).name
+        if not table.is_indexed:
+            found.damage.append(Damage(name, "a damaged summary; what is whole is read", 0))
+            found.findings.append(f"{name}: the summary is damaged, the rest is read")
+        _name_gaps_in(found, name, first, table.chunks)
+        known = found.facts.sealed.get(first)
+        end = table.end if table.end is not None else first
+        if known is not None and known.end > end:
+            times = (table.end_ns // 1000, known.end_us)
+            _lose(found, Damage(name, "its end is gone", None, end, known.end - end, (), *times))
+
+
+def _name_gaps_in(found: Survey, name: str, first: int, chunks: Sequence[Located]) -> None:
+    for located in chunks:
+        if located.first > first:
+            _lose(found, Damage(name, "damaged", None, first, located.first - first))
+        first = located.end
+
+
+def _name_gaps(folder: Path, found: Survey) -> None:
+    """Name what is missing between the segments: those whose files are gone, and all else."""
+    parts = sorted(
+        [(s.first, s.end) for s in found.sealed] + [(s.first, s.end) for s in found.unsealed]
+    )
+    if not parts:
+        return
+    here = {first for first, _ in parts}
+    oldest = parts[0][0]
+    for first, known in sorted(found.facts.sealed.items()):
+        # Retention removes the oldest first; while it does so, somebody who only reads sees this.
+        if first > oldest and first not in here and _stands(folder, oldest):
+            name, times = sealed_path(folder, first).name, (known.start_us, known.end_us)
+            _lose(found, Damage(name, "the file is gone", None, first, known.count, (), *times))
+    end = oldest
+    for first, stop in parts:
+        if first > end:
+            _lose(found, Damage("", "missing between two segments", None, end, first - end))
+        end = max(end, stop)
+
+
+def _stands(folder: Path, first: int) -> bool:
+    return sealed_path(folder, first).exists() or open_path(folder, first).exists()
+
+
+def _lose(found: Survey, damage: Damage) -> None:
+    """Note offsets that no hole explains, and that they are lost by damage."""
+    holes = [*found.facts.holes, *found.missing]
+    for start, stop in unexplained(damage.first, damage.first + damage.count, holes):
+        lost = replace(damage, first=start, count=stop - start)
+        reason = f"{damage.reason} ({damage.file})" if damage.file else damage.reason
+        found.missing.append(Hole(start, stop - start, reason))
+        found.damage.append(lost)
 
 
 def _choose_frames(found: Survey, codec: ChunkCodec) -> None:
@@ -170,13 +305,17 @@ def _choose_frames(found: Survey, codec: ChunkCodec) -> None:
     newest = found.frames[-1]
     limit = max(found.end, newest.head.needed)
     if found.sealed or found.unsealed:
-        reason = _REASONS.get(newest.head.flags & ~Flag.CLOSED, "no reason is recorded")
-        _note_missing(found, found.end, limit, reason)
+        dropped = _REASONS.get(newest.head.flags & ~Flag.CLOSED)
+        if dropped is None:
+            _lose(found, _frames(found.end, limit, "missing between the segments and the ring"))
+        else:
+            for start, stop in unexplained(found.end, limit, found.facts.holes):
+                found.missing.append(Hole(start, stop - start, dropped))
     for frame in found.frames:
         head = frame.head
         if head.end <= limit or not head.count:
             continue
-        _note_missing(found, limit, head.first, "a damaged frame in the ring")
+        _lose(found, _frames(limit, head.first, "a damaged frame in the ring"))
         block = None
         if frame.body is not None:
             try:
@@ -186,44 +325,34 @@ def _choose_frames(found: Survey, codec: ChunkCodec) -> None:
         if block is not None:
             found.needed.append((frame, block.since(limit)))
         elif frame is newest:
-            _note_missing(found, head.first, head.end, "cut off while they were committed")
+            _lose(
+                found, _frames(head.first, head.end, "cut off while they were committed", head.slot)
+            )
         else:
-            _note_missing(found, head.first, head.end, "a damaged frame in the ring")
+            _lose(found, _frames(head.first, head.end, "a damaged frame in the ring", head.slot))
         limit = head.end
     found.end = limit
 
 
-def _note_missing(found: Survey, first: int, end: int, reason: str) -> None:
-    """Note the offsets that no hole in the registry explains."""
-    for start, stop in unexplained(first, end, found.facts.holes):
-        found.missing.append(Hole(start, stop - start, reason))
+def _frames(first: int, end: int, reason: str, slot: int | None = None) -> Damage:
+    at = None if slot is None else slot * SLOT_BYTES
+    return Damage(ring.NAME, reason, at, first, max(0, end - first))
 
 
-def _name_channels(folder: Path, found: Survey) -> None:
-    """See to it that every number in the ring has a channel, whatever became of the registry."""
+def _name_channels(found: Survey) -> None:
+    """See to it that every number in use has a channel, whatever became of the registry."""
     known = found.facts.channels
-    unknown = {number for _, block in found.needed for number in block.ids} - known.keys()
-    if not unknown:
-        return
-    for channels in _channels_of_segments(folder, found):
-        known.update({n: channels[n] for n in unknown & channels.keys() - known.keys()})
-    for number in sorted(unknown - known.keys()):
+    used = {number for _, block in found.needed for number in block.ids}
+    for left in found.unsealed:
+        used |= left.walk.numbers
+    for number in sorted(used - known.keys()):
         known[number] = Described(f"unknown/{number}", Metadata(type=ValueType.JSON))
         text = f"the topic of channel {number} is lost; its newest readings are unknown/{number}"
         found.findings.append(text)
-
-
-def _channels_of_segments(folder: Path, found: Survey) -> Iterator[dict[int, Described]]:
-    for segment in reversed(found.unsealed):
-        records = segment.walk.channels.values()
-        yield {record.id: described(record.topic, record.metadata) for record in records}
-    if found.sealed:
-        first = found.sealed[-1].first
-        descriptor = os.open(sealed_path(folder, first), os.O_RDONLY | os.O_CLOEXEC)
-        try:
-            yield dict(read_table(descriptor, first, ChunkCodec()).channels)
-        finally:
-            os.close(descriptor)
+        topic = known[number].topic
+        found.damage.append(
+            Damage(registry.NAME, f"the topic of channel {number} is lost", topics=(topic,))
+        )
 
 
 def _choose_next_offset(found: Survey) -> None:

@@ -36,6 +36,20 @@ class View(NamedTuple):
     channels: Mapping[int, Described]
     """What the numbers in ``unsealed`` and ``pending`` mean."""
     holes: tuple[Hole, ...]
+    numbered_from: int = 0
+    """Before this offset the numbers of channels had other meanings."""
+
+    def channels_of(self, part: Sealed, walked: Mapping[int, Described]) -> Mapping[int, Described]:
+        """Return the channels of a sealed segment whose summary is damaged.
+
+        ``walked`` are those that stand in its data, where no CRC covered them before 0.2: what the
+        registry knows otherwise is believed.
+        """
+        if part.first < self.numbered_from:
+            return walked
+        known = set(self.channels.values())
+        believed = {n: c for n, c in walked.items() if c in known or n not in self.channels}
+        return {**self.channels, **believed}
 
     @property
     def is_empty(self) -> bool:
@@ -89,4 +103,5 @@ def view_of(folder: Path, found: Survey) -> View:
         tuple(block for _, block in found.needed),
         channels,
         (*found.facts.holes, *found.missing),
+        found.facts.numbered_from,
     )

@@ -34,7 +34,7 @@ from sensord.log.journal.shape import Shape
 from sensord.log.journal.statistics import State, Statistics
 from sensord.log.journal.survey import Survey, survey
 from sensord.log.journal.takeover import GoingOn, take_over
-from sensord.log.journal.view import OpenSegment, View
+from sensord.log.journal.view import OpenSegment, View, view_of
 from sensord.mcap.disk import Disk, is_full
 from sensord.model.readings import Record
 
@@ -145,6 +145,8 @@ class Writer:
         if going_on is not None and lost is not None:
             self._epochs = [*found.epochs, going_on.epoch]
             self._store.dropped += lost
+        # Whatever becomes of the writing: what can be read is.
+        self._view = view_of(self._folder, found)
         self._intake.next_offset = self._committed = found.next_offset
         self._store.numbering = Numbering(found.facts.channels)
         if not self._try(lambda: self._open_store(found, wall_us)) and not self._store.reserved:
@@ -393,6 +395,7 @@ class Writer:
             tuple([run.block for run in store.pending]),
             store.numbering.channels,
             store.holes,
+            store.numbered_from,
         )
 
     def statistics(self) -> Statistics:

@@ -218,11 +218,17 @@ class Replay:
     def _read_ahead(self) -> None:
         cursor = self._cursor
         if not cursor.is_reading and len(self._ahead) < AHEAD and cursor.offset < self._stop:
-            cursor.read(self._stop, lambda piece: self._caller.guard(self._got, cursor, piece))
+            if cursor.is_at_hand:
+                self._got(cursor.take(self._stop))
+            else:
+                cursor.fetch(self._stop, lambda: self._caller.guard(self._fetched, cursor))
 
-    def _got(self, cursor: Cursor, piece: Piece) -> None:
-        if cursor is not self._cursor or self._is_closed:
-            return  # it was sought elsewhere while the disk was read
+    def _fetched(self, cursor: Cursor) -> None:
+        if cursor is self._cursor and not self._is_closed:
+            # Else it was sought elsewhere while the disk was read.
+            self._got(cursor.take(self._stop))
+
+    def _got(self, piece: Piece) -> None:
         records = piece.records
         for missed in piece.missed:
             self._ahead += [record for record in records if record.offset < missed.start]

@@ -120,10 +120,16 @@ class Past(ABC):
         elif self._end is not None:
             offset, is_complete = self._end
             self._caller.end(self._number, cursor=offset, complete=is_complete)
-        elif self._cursor.offset < self._stop:
-            self._cursor.read(self._stop, lambda piece: self._caller.guard(self._got, piece))
-        else:
+        elif self._cursor.offset >= self._stop:
             self._reached()
+        elif self._cursor.is_at_hand:
+            self._got(self._cursor.take(self._stop))
+        else:
+            self._cursor.fetch(self._stop, lambda: self._caller.guard(self._fetched))
+
+    def _fetched(self) -> None:
+        if not self._is_closed:  # while the disk was read
+            self._got(self._cursor.take(self._stop))
 
     def _come_back(self) -> None:
         """Go on when others that are behind have had their turn."""
@@ -131,8 +137,6 @@ class Past(ABC):
             self._turns.wait(self)
 
     def _got(self, piece: Piece) -> None:
-        if self._is_closed:
-            return  # while the disk was read
         records: Sequence[Record] = piece.records
         for missed in piece.missed:
             # In order: whoever goes on from a gap has had what lies before it.

@@ -49,6 +49,13 @@ class Shelf:
         done(Fetched(records, [self.hole], wanted.stop))
 
 
+def read(cursor: Cursor, stop: int, done: Callable[[Piece], None]) -> None:
+    if cursor.is_at_hand:
+        done(cursor.take(stop))
+    else:
+        cursor.fetch(stop, lambda: done(cursor.take(stop)))
+
+
 @pytest.mark.parametrize("at", [0, 5, PIECE_READINGS - 1, PIECE_READINGS, 2 * PIECE_READINGS + 7])
 def test_what_the_disk_gives_comes_in_pieces(at: int) -> None:
     """Each is bounded, they join, and a hole is told in its place, once."""
@@ -57,7 +64,7 @@ def test_what_the_disk_gives_comes_in_pieces(at: int) -> None:
     cursor = Cursor(log, cast("Archive", shelf), ("t",), {0}, 0)
     pieces: list[Piece] = []
     while cursor.offset < end:
-        cursor.read(end, pieces.append)
+        read(cursor, end, pieces.append)
     assert len(shelf.asked) == 1
     assert [pieces[0].start, *(piece.stop for piece in pieces)] == [
         *(piece.start for piece in pieces),
@@ -78,9 +85,9 @@ def test_a_cursor_that_is_moved_forgets_what_was_fetched() -> None:
     log, shelf = Log("e", 2 * BLOCK, end), Shelf(Hole(end, 1, "none"))
     cursor = Cursor(log, cast("Archive", shelf), ("t",), {0}, 0)
     pieces: list[Piece] = []
-    cursor.read(end, pieces.append)
+    read(cursor, end, pieces.append)
     cursor.offset = 5
-    cursor.read(end, pieces.append)
+    read(cursor, end, pieces.append)
     assert pieces[1].start == 5
     assert [record.offset for record in pieces[1].records][:2] == [5, 6]
     assert len(shelf.asked) == 2
