@@ -28,7 +28,7 @@ def impatient() -> Iterator[None]:
     """Try again at once."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("sensord.log.recorder.RETRY_S", 0.001)
-        patch.setattr("sensord.log.recorder.OPEN_S", 0.05)
+        patch.setattr("sensord.log.recorder.OPEN_S", 0.5)
         yield
 
 
