@@ -45,7 +45,7 @@ from sensord.model.readings import Metadata, Reading, Record
 from sensord.readers import registry as readers
 from sensord.server.live.group import Groups, Key
 from sensord.wire.frames import MSGPACK
-from sensord.wire.requests.subscriptions import Options as SubscriptionOptions
+from sensord.wire.ops.subscriptions import Options as SubscriptionOptions
 
 __all__ = ["measure"]
 

@@ -22,6 +22,7 @@ import uvloop
 from sensord.cli.options import MAX_NAME_CHARACTERS
 from sensord.client import Client
 from sensord.errors import ProtocolError, SensordError
+from sensord.wire.ops.session import Bye
 
 __all__ = ["PART_S", "asked", "being", "client_for", "name_of"]
 
@@ -118,7 +119,7 @@ async def _part(client: Client) -> None:
     """Let go of everything: nobody can come back as this client."""
     with contextlib.suppress(SensordError, TimeoutError):
         async with asyncio.timeout(PART_S):
-            await client.ask("bye", {})
+            await client.ask(Bye(client.number()))
 
 
 @asynccontextmanager

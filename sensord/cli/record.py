@@ -98,7 +98,7 @@ def must_be_new(path: Path) -> None:
 async def _record(options: argparse.Namespace, topics: Sequence[str]) -> int:
     start = start_of(options.start)
     async with Client(options.url, name=name_of("record"), is_brief=True) as client:
-        stop_us = _stop_us(options.stop, int(client.server["time_us"]))
+        stop_us = _stop_us(options.stop, int(client.server.time_us))
         with _Report() as report, McapOutput(options.output, "") as output:
             subscription = client.subscribe(*topics, start=start)
             recorder = _Recorder(

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import argparse
 import sys
+from typing import Literal
 
 from sensord.cli.connection import being, client_for
 from sensord.cli.hints import note, note_absent, note_losses
 from sensord.cli.lines import as_json, as_line, gap_line
 from sensord.cli.options import check_filters, configure_client, count, duration, start_of
-from sensord.client import Gap, PhaseChange, Subscription, Update
+from sensord.client import Gap, PhaseChange, Update
+from sensord.client.subscription import Stream
 from sensord.errors import UsageError
 from sensord.model.topics import matches
 
@@ -58,11 +60,11 @@ async def _follow(options: argparse.Namespace) -> None:
     start = start_of(options.start)
     async with client_for(options, "tail") as client:
         note_losses(client)
-        mode = "latest" if options.latest else "every"
+        mode: Literal["every", "latest"] = "latest" if options.latest else "every"
         topics = options.topics
         unseen = list(topics)
         if options.speed is not None:
-            following: Subscription = client.replay(*topics, start=start, speed=options.speed)
+            following: Stream = client.replay(*topics, start=start, speed=options.speed)
         else:
             following = client.subscribe(*topics, start=start, mode=mode, period_s=options.period)
         async for item in following:

@@ -14,33 +14,40 @@ import contextlib
 import itertools
 import logging
 import random
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
+from dataclasses import replace
 from types import TracebackType
-from typing import Any, NamedTuple, Self
+from typing import Any, Literal, NamedTuple, Self
 
 from websockets.asyncio.client import ClientConnection
 from websockets.exceptions import ConnectionClosed
 
 from sensord.client.conversation import (
     Conversation,
+    Decided,
     Ended,
     Event,
     Items,
-    Outcome,
     Refused,
-    Result,
+    Succeeded,
     Update,
 )
 from sensord.client.errors import ClientError, LostError, StrangerError
 from sensord.client.handshake import meet
-from sensord.client.inflow import Inflow, Opened, place
+from sensord.client.inflow import Inflow, Opened, R, place_of, start_of
 from sensord.client.lookup import Asking
 from sensord.client.replay import Replay
-from sensord.client.subscription import Subscription
+from sensord.client.subscription import Stream, Subscription
 from sensord.device.conform import value_fault
 from sensord.errors import ProtocolError
 from sensord.model.readings import Position, Value
 from sensord.wire.frames import CODECS, Codec
+from sensord.wire.ops import Request, Result, replay
+from sensord.wire.ops.acting import Call, Outcome, Set
+from sensord.wire.ops.queries import Get
+from sensord.wire.ops.session import Cancel, Hello, Ping, Welcome
+from sensord.wire.ops.state import Publish
+from sensord.wire.ops.subscriptions import DEFAULT_LATENCY_S, Options, Subscribe
 
 __all__ = ["Client"]
 
@@ -66,7 +73,7 @@ VALUES = ("value", "body", "args")
 class _Packed(NamedTuple):
     """A request, as it is sent."""
 
-    request: int
+    request: Request[Result]
     payload: bytes
 
 
@@ -92,8 +99,7 @@ class Client(Asking):
         ``key`` is that of an earlier client, to be the same one again; ``groups`` are those that it
         is in, and None leaves them as they are. One that is brief is gone with its connection.
         """
-        self.server: dict[str, Any] = {}
-        """The answer to hello: server, epoch, limits, ..."""
+        self._welcome: Welcome | None = None
         self.id = ""
         """What other clients know this one by."""
         self.on_lost: Callable[[str], None] | None = None
@@ -101,16 +107,17 @@ class Client(Asking):
         self.on_back: Callable[[], None] | None = None
         """Called when it is there again; may not raise."""
         self._url = url
-        self._key = key
-        self._hello: dict[str, Any] = {"op": "hello", "id": 1, "client": name}
-        if groups is not None:
-            self._hello["groups"] = list(groups)
-        if is_brief:
-            self._hello["brief"] = True
+        self._hello = Hello(
+            1,
+            name,
+            key or None,
+            None if groups is None else tuple(groups),
+            is_brief,
+        )
         self._codec: Codec = CODECS[f"sensord.v1.{encoding}"]
         self._numbers = itertools.count(2)
         self._inflows: dict[int, Inflow[Any]] = {}
-        self._answers: dict[int, tuple[asyncio.Future[dict[str, Any]], bool]] = {}
+        self._answers: dict[int, tuple[asyncio.Future[object], bool]] = {}
         self._collected: dict[int, list[Update]] = {}
         self._only_as: dict[int, str] = {}  # the client's id that a request must be asked with
         self._outbox: asyncio.Queue[_Packed] = asyncio.Queue()
@@ -140,7 +147,18 @@ class Client(Asking):
     @property
     def key(self) -> str:
         """What proves who this client is: hand it to a later one, and it is the same. Secret."""
-        return self._key
+        return self._hello.key or ""
+
+    @property
+    def server(self) -> Welcome:
+        """The newest answer to hello: the server's epoch, offset, clock, limits, ...
+
+        Raises:
+            ClientError: There has been no connection yet.
+        """
+        if self._welcome is None:
+            raise ClientError("not connected yet; enter the client first")
+        return self._welcome
 
     # -- asking ------------------------------------------------------------------------------------
 
@@ -148,7 +166,7 @@ class Client(Asking):
         self,
         *topics: str,
         start: str | Position | int = "snapshot",
-        mode: str = "every",
+        mode: Literal["every", "latest"] = "every",
         period_s: float = 0.0,
         max_latency_s: float | None = None,
         deadband: float = 0.0,
@@ -157,20 +175,20 @@ class Client(Asking):
 
         ``start`` is ``"snapshot"``, ``"now"``, ``"-10m"``, a `Position`, or a time in µs.
         """
-        options: dict[str, Any] = {"mode": mode, "from": place(start)}
-        if period_s:
-            options["period"] = period_s
-        if max_latency_s is not None:
-            options["max_latency"] = max_latency_s
-        if deadband:
-            options["deadband"] = deadband
-        return self.opened(Subscription(next(self._numbers), topics, options, self))
+        options = Options(
+            mode,
+            period_s,
+            DEFAULT_LATENCY_S if max_latency_s is None else max_latency_s,
+            deadband,
+        )
+        asked = Subscribe(next(self._numbers), topics, start_of(start), options)
+        return self.opened(Subscription(asked, self))
 
     def opened(self, inflow: Opened) -> Opened:
         """Ask what an iterator brings the answer of."""
-        message = inflow.message()
-        assert message is not None, "it has just begun"
-        self.send(message)
+        asked = inflow.opening()
+        assert asked is not None, "it has just begun"
+        self.send(asked)
         self._inflows[inflow.request] = inflow
         self._hurry()
         return inflow
@@ -198,35 +216,35 @@ class Client(Asking):
 
         ``start`` and ``stop`` are ``"-10m"``, a `Position`, or a time in µs.
         """
-        options: dict[str, Any] = {"from": place(start), "speed": speed, "paused": paused}
-        if stop is not None:
-            options["to"] = place(stop)
-        return self.opened(Replay(next(self._numbers), topics, options, self))
+        until = None if stop is None else place_of(stop)
+        number = next(self._numbers)
+        asked = replay.Replay(number, topics, place_of(start), until, speed, paused)
+        return self.opened(Replay(asked, self))
 
     def cancel(self, request: int) -> None:
         """Cancel a request; what it is answered with is of no interest any more."""
         if self._inflows.pop(request, None) is not None and self._ended is None:
-            self.send({"op": "cancel", "id": next(self._numbers), "request": request})
+            self.send(Cancel(next(self._numbers), request))
 
-    def fits(self, message: dict[str, Any]) -> bool:
-        """Tell whether a request is small enough for the server, which hangs up on larger ones."""
-        return self._limit is None or len(self._codec.message(message)) <= self._limit
+    def fits(self, request: Request[Result]) -> bool:
+        """Return whether a request is small enough for the server."""
+        return self._limit is None or len(self._codec.message(request.write())) <= self._limit
 
     @property
     def _limit(self) -> int | None:
-        found = self.server.get("limits", {}).get("message_bytes")
-        return found if isinstance(found, int) else None
+        return None if self._welcome is None else self._welcome.limits.get("message_bytes")
 
-    async def ask(self, op: str, fields: Mapping[str, object]) -> dict[str, Any]:
-        """Send a request that is answered at once; return the answer.
+    async def ask(self, request: Request[R]) -> R:
+        """Send a request that is answered at once; return its result.
 
         Raises:
             ProtocolError: The server refuses.
             ClientError: The connection is lost before the answer; it may have been served.
         """
-        return await self._ask({**fields, "op": op, "id": next(self._numbers)})
+        result: R = await self._ask(request)
+        return result
 
-    async def act(self, op: str, fields: Mapping[str, object], *, only_as: str) -> dict[str, Any]:
+    async def act(self, request: Set | Call, *, only_as: str) -> Outcome:
         """Send a request that ends with an outcome; return that.
 
         It is sent only while the server knows this client by the id ``only_as``.
@@ -236,14 +254,14 @@ class Client(Asking):
             StrangerError: The server knows it by another id.
             LostError: The connection is lost before the outcome.
         """
-        number = next(self._numbers)
         if only_as != self.id:
             raise StrangerError(only_as)
-        self._only_as[number] = only_as
+        self._only_as[request.id] = only_as
         try:
-            return await self._ask({**fields, "op": op, "id": number}, until_end=True)
+            outcome: Outcome = await self._ask(request, until_end=True)
+            return outcome
         finally:
-            del self._only_as[number]
+            del self._only_as[request.id]
 
     async def publish(self, topic: str, value: Value, *, time_us: int | None = None) -> int:
         """Publish a reading of a topic that is open for clients; return its offset.
@@ -252,12 +270,9 @@ class Client(Asking):
             ProtocolError: The server refuses.
             ClientError: The connection is lost before the answer; it may have been published.
         """
-        fields: dict[str, object] = {"topic": topic, "value": value}
-        if time_us is not None:
-            fields["time_us"] = time_us
-        return int((await self.ask("publish", fields))["offset"])
+        return (await self.ask(Publish(next(self._numbers), topic, value, time_us))).offset
 
-    def unsubscribe(self, subscription: Subscription) -> None:
+    def unsubscribe(self, subscription: Stream) -> None:
         """End a subscription or replay: its iteration stops after what has already arrived."""
         if subscription.request in self._inflows:
             self.cancel(subscription.request)
@@ -273,7 +288,7 @@ class Client(Asking):
         number = next(self._numbers)
         collected = self._collected[number] = []
         try:
-            await self._ask({"op": "get", "id": number, "topics": list(topics)}, until_end=True)
+            await self._ask(Get(number, topics), until_end=True)
         finally:
             del self._collected[number]
         return collected
@@ -284,13 +299,13 @@ class Client(Asking):
         Raises:
             ClientError: The connection is lost before the answer.
         """
-        answer = await self._ask({"op": "ping", "id": next(self._numbers)})
-        return int(answer["time_us"])
+        return (await self.ask(Ping(next(self._numbers)))).time_us
 
-    async def _ask(self, message: dict[str, Any], *, until_end: bool = False) -> dict[str, Any]:
-        answer: asyncio.Future[dict[str, Any]] = asyncio.get_running_loop().create_future()
-        self.send(message)
-        self._answers[message["id"]] = (answer, until_end)
+    async def _ask(self, request: Request[Result], *, until_end: bool = False) -> Any:  # noqa: ANN401
+        """Send a request; return its result, or with ``until_end`` its outcome if it has one."""
+        answer: asyncio.Future[object] = asyncio.get_running_loop().create_future()
+        self.send(request)
+        self._answers[request.id] = (answer, until_end)
         self._hurry()
         return await answer
 
@@ -304,7 +319,7 @@ class Client(Asking):
         """Whether several iterators wait for what arrives."""
         return len(self._inflows) > 1
 
-    def send(self, message: dict[str, Any]) -> None:
+    def send(self, request: Request[Result]) -> None:
         """Send a request when there is a connection.
 
         Raises:
@@ -314,10 +329,11 @@ class Client(Asking):
             raise self._ended
         if self._outbox.qsize() >= OUTBOX:
             raise ClientError(f"more than {OUTBOX} requests wait to be sent")
-        self._outbox.put_nowait(self._pack(message))
+        self._outbox.put_nowait(self._pack(request))
 
-    def _pack(self, message: dict[str, Any]) -> _Packed:
+    def _pack(self, request: Request[Result]) -> _Packed:
         """Encode a request: what is wrong with it is its caller's error, not the connection's."""
+        message = request.write()
         for field, value in message.items():
             if (field in VALUES or isinstance(value, str)) and (fault := value_fault(value)):
                 raise ClientError(f"{field}: cannot be sent, {fault}")
@@ -329,7 +345,7 @@ class Client(Asking):
         if limit is not None and len(payload) > limit:
             text = f"the request cannot be sent: {len(payload)} bytes, and the server takes {limit}"
             raise ClientError(text)
-        return _Packed(message["id"], payload)
+        return _Packed(request, payload)
 
     # -- staying connected -------------------------------------------------------------------------
 
@@ -343,12 +359,11 @@ class Client(Asking):
         Raises:
             ClientError: It did not work.
         """
-        key = {"key": self._key} if self._key else {}
-        met = await meet(self._url, self._codec, {**self._hello, **key})
-        self._socket, self.server = met.socket, met.answer
-        me = met.answer.get("client")
-        if isinstance(me, dict):  # a server without presence tells nothing
-            self.id, self._key = str(me.get("id", "")), str(me.get("key", ""))
+        met = await meet(self._url, self._codec, self._hello)
+        self._socket, self._welcome = met.socket, met.welcome
+        if met.welcome.client:  # a server without presence gives none
+            self.id = met.welcome.client
+            self._hello = replace(self._hello, key=met.welcome.key)
         return met.conversation
 
     async def _keep(self, conversation: Conversation) -> None:
@@ -389,23 +404,26 @@ class Client(Asking):
         asked, self._outbox = self._outbox, asyncio.Queue()
         for inflow in tuple(self._inflows.values()):
             inflow.lost()
-            message = inflow.message()
-            if message is not None:
-                self._outbox.put_nowait(self._pack(message))
+            asked_again = inflow.opening()
+            if asked_again is not None:
+                self._outbox.put_nowait(self._pack(asked_again))
             elif inflow.is_over:
                 del self._inflows[inflow.request]
         while not asked.empty():
             packed = asked.get_nowait()
-            only_as = self._only_as.get(packed.request, self.id)
+            number = packed.request.id
+            only_as = self._only_as.get(number, self.id)
             if only_as != self.id:
-                self._settle(packed.request, {}, StrangerError(only_as))
-            elif packed.request in self._answers:
+                self._settle(number, None, StrangerError(only_as))
+            elif number in self._answers:
                 self._outbox.put_nowait(packed)
 
     async def _serve(self, conversation: Conversation) -> tuple[str, int]:
         """Hand on what arrives until the connection ends; return why, and the close code."""
         assert self._socket is not None
-        sender = asyncio.create_task(self._send_requests(), name="sensord-client-sender")
+        sender = asyncio.create_task(
+            self._send_requests(conversation), name="sensord-client-sender"
+        )
         try:
             async for payload in _payloads(self._socket):
                 event = conversation.received(payload)
@@ -422,10 +440,12 @@ class Client(Asking):
             sender.cancel()
         return ("closed", 1000)
 
-    async def _send_requests(self) -> None:
+    async def _send_requests(self, conversation: Conversation) -> None:
         with contextlib.suppress(ConnectionClosed):
             while True:
-                await self._send((await self._outbox.get()).payload)
+                packed = await self._outbox.get()
+                conversation.asked(packed.request)
+                await self._send(packed.payload)
 
     async def _deliver(self, event: Event) -> None:
         match event:
@@ -435,28 +455,28 @@ class Client(Asking):
                     await inflow.put(event, lambda: self._answers)
                 elif request in self._collected:
                     self._collected[request] += [i for i in items if isinstance(i, Update)]
-            case Result(request, fields):
+            case Succeeded(request, result):
                 answer, until_end = self._answers.get(request, (None, False))
                 if answer is not None and not until_end:
-                    self._settle(request, fields, None)
+                    self._settle(request, result, None)
                 elif request in self._inflows:
-                    self._inflows[request].answered(fields)
-            case Outcome(request, fields):
+                    self._inflows[request].answered(result)
+            case Decided(request, outcome):
                 if request in self._inflows:
-                    self._inflows[request].settled(fields)
+                    self._inflows[request].settled(outcome)
                 else:
-                    self._settle(request, fields, None)
+                    self._settle(request, outcome, None)
             case Refused(request, error):
                 self._refused(request, error)
             case Ended(request):
                 self._over(event)
-                self._settle(request, {}, None)
+                self._settle(request, None, None)
 
     def _refused(self, request: int | None, error: ProtocolError) -> None:
         if request in self._inflows:
             self._inflows.pop(request).end(error)
         elif request is not None:
-            self._settle(request, {}, error)
+            self._settle(request, None, error)
 
     def _over(self, event: Ended) -> None:
         inflow = self._inflows.get(event.request)
@@ -465,24 +485,24 @@ class Client(Asking):
             if inflow.is_over:
                 del self._inflows[event.request]
 
-    def _settle(self, request: int, fields: dict[str, Any], error: Exception | None) -> None:
+    def _settle(self, request: int, found: object, error: Exception | None) -> None:
         answer, _ = self._answers.pop(request, (None, False))
         if answer is None or answer.done():
             return
         if error is None:
-            answer.set_result(fields)
+            answer.set_result(found)
         else:
             answer.set_exception(error)
 
     def _forget_answers(self, reason: str) -> None:
         for request in tuple(self._answers):
-            self._settle(request, {}, LostError(f"the connection was lost: {reason}"))
+            self._settle(request, None, LostError(f"the connection was lost: {reason}"))
 
     def _end(self, error: ClientError, for_readers: ClientError | None) -> None:
         """Refuse requests from now on, and those that wait; let all iterations end."""
         self._ended = error
         for request in tuple(self._answers):
-            self._settle(request, {}, error)
+            self._settle(request, None, error)
         for inflow in self._inflows.values():
             inflow.end(for_readers)
 

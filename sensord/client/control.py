@@ -6,9 +6,8 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 
 from sensord.client.client import Client
 from sensord.client.conversation import Items, Part
@@ -16,6 +15,7 @@ from sensord.client.errors import LostError, StrangerError
 from sensord.client.inflow import Line, Query
 from sensord.errors import SensordError
 from sensord.model.readings import Value
+from sensord.wire.ops.acting import Call, GiveBack, Outcome, Renew, Set, Take
 
 __all__ = ["Calling", "CommandError", "Control", "Lease"]
 
@@ -55,11 +55,11 @@ class Calling(Query[Part]):
     meanwhile are missing: they are counted from 0.
     """
 
-    def __init__(self, request: int, fields: dict[str, Any], line: Line) -> None:
-        super().__init__(request, line)
-        self._fields = fields
+    def __init__(self, asked: Call, line: Line) -> None:
+        super().__init__(asked.id, line)
+        self._asked = asked
         self._me = line.id
-        self._outcome: dict[str, Any] | None = None
+        self._outcome: Outcome | None = None
 
     @property
     def value(self) -> Value:
@@ -73,16 +73,16 @@ class Calling(Query[Part]):
             raise RuntimeError("the call is not over: iterate to the end first")
         return _value(self._outcome)
 
-    def message(self) -> dict[str, Any] | None:
+    def opening(self) -> Call | None:
         """Return the request that asks for it; None if the server has forgotten it."""
         if self._me != self._line.id:
             self.end(_forgotten(StrangerError(self._me)))
             return None
-        return {"op": "call", "id": self.request, **self._fields}
+        return replace(self._asked, id=self.request)
 
-    def settled(self, fields: dict[str, Any]) -> None:
-        """Learn how it has ended."""
-        self._outcome = fields
+    def settled(self, outcome: Outcome) -> None:
+        """Accept its outcome."""
+        self._outcome = outcome
 
     def _take(self, event: Items) -> None:
         parts = [item for item in event.items if isinstance(item, Part)]
@@ -111,7 +111,8 @@ class Control:
         Raises:
             CommandError: It was not done, or nobody knows.
         """
-        return await self._act("set", {"topic": topic, "value": value}, key, timeout_s)
+        key = key or _new_key()
+        return await self._act(lambda number: Set(number, topic, value, key, timeout_s))
 
     async def call(
         self,
@@ -126,7 +127,8 @@ class Control:
         Raises:
             CommandError: It was not done, or nobody knows.
         """
-        return await self._act("call", {"name": name, "args": dict(args or {})}, key, timeout_s)
+        key = key or _new_key()
+        return await self._act(lambda number: Call(number, name, args or {}, key, timeout_s))
 
     def calling(
         self,
@@ -137,59 +139,47 @@ class Control:
         timeout_s: float | None = None,
     ) -> Calling:
         """Call a service that answers in parts; iterate over what is returned."""
-        fields = _keyed({"name": name, "args": dict(args or {})}, key, timeout_s)
         client = self._client
-        return client.opened(Calling(client.number(), fields, client))
+        asked = Call(client.number(), name, args or {}, key or _new_key(), timeout_s)
+        return client.opened(Calling(asked, client))
 
     async def take(self, subject: str, duration_s: float = 60.0) -> Lease:
         """Hold a device, a topic or an action; renew it if it is held by this client already."""
-        return await self._hold("take", subject, duration_s)
+        return await self._hold(Take(self._client.number(), subject, duration_s))
 
     async def renew(self, subject: str, duration_s: float = 60.0) -> Lease:
         """Hold it for longer, counted from now."""
-        return await self._hold("renew", subject, duration_s)
+        return await self._hold(Renew(self._client.number(), subject, duration_s))
 
     async def give_back(self, subject: str) -> None:
         """Let others act again."""
-        await self._client.ask("give_back", {"subject": subject})
+        await self._client.ask(GiveBack(self._client.number(), subject))
 
-    async def _act(
-        self, op: str, fields: dict[str, Any], key: str, timeout_s: float | None
-    ) -> Value:
-        fields = _keyed(fields, key, timeout_s)
+    async def _act(self, asked: Callable[[int], Set | Call]) -> Value:
         me = self._client.id
         while True:
             try:
-                return _value(await self._client.act(op, fields, only_as=me))
+                return _value(await self._client.act(asked(self._client.number()), only_as=me))
             except StrangerError as exc:
                 raise _forgotten(exc) from exc
             except LostError:
                 continue  # it is the same act when it is asked again
 
-    async def _hold(self, op: str, subject: str, duration_s: float) -> Lease:
-        answer = await self._client.ask(op, {"subject": subject, "duration": duration_s})
-        told = answer["lease"]
-        holder = told["holder"]
-        return Lease(
-            told["subject"], holder["id"], holder["name"], told["since_us"], told["until_us"]
-        )
+    async def _hold(self, asked: Take | Renew) -> Lease:
+        held = await self._client.ask(asked)
+        holder = held.holder
+        return Lease(held.subject, holder.id, holder.name, held.since_us, held.until_us)
 
 
-def _keyed(fields: dict[str, Any], key: str, timeout_s: float | None) -> dict[str, Any]:
-    """Make it one act however often it is asked for."""
-    fields["key"] = key or secrets.token_hex(8)
-    if timeout_s is not None:
-        fields["timeout"] = timeout_s
-    return fields
+def _new_key() -> str:
+    """Return a key that makes it one act however often it is asked for."""
+    return secrets.token_hex(8)
 
 
-def _value(outcome: dict[str, Any]) -> Value:
-    if outcome["status"] == "done":
-        value: Value = outcome["value"]
-        return value
-    raise CommandError(
-        outcome["reason"], outcome["message"], may_have_acted=outcome["may_have_acted"]
-    )
+def _value(outcome: Outcome) -> Value:
+    if not outcome.reason:
+        return outcome.value
+    raise CommandError(outcome.reason, outcome.message, may_have_acted=outcome.may_have_acted)
 
 
 def _forgotten(error: StrangerError) -> CommandError:

@@ -12,27 +12,29 @@ from typing import Any, NamedTuple
 
 from sensord.errors import ProtocolError
 from sensord.model.readings import Channel, Position, Reading, Value
+from sensord.wire import ops
 from sensord.wire.frames import Codec
-from sensord.wire.messages import from_announcement
+from sensord.wire.ops import acting, messages, queries, services, session, subscriptions
+from sensord.wire.ops.messages import Receipt
 
 __all__ = [
     "Again",
     "Called",
     "Complete",
     "Conversation",
+    "Decided",
     "Ended",
     "Event",
     "Gap",
     "Item",
     "Items",
     "Mail",
-    "Outcome",
     "Part",
     "PhaseChange",
     "Receipt",
     "Refused",
-    "Result",
     "Row",
+    "Succeeded",
     "Summary",
     "Update",
 ]
@@ -151,20 +153,11 @@ class Mail:
 
 
 @dataclass(frozen=True, slots=True)
-class Receipt:
-    """What becomes of a message with one receiver; see `docs/protocol.md`, section 3.9."""
-
-    client: str
-    status: str
-    reason: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Result:
-    """A request succeeded."""
+class Succeeded:
+    """A request succeeded, with the result that its type has."""
 
     request: int
-    fields: dict[str, Any]
+    result: ops.Result
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,7 +170,10 @@ class Refused:
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """A request is over; of a history is known where another would go on, and if it is complete."""
+    """A request is over.
+
+    A history says where another one would continue, and whether it is complete.
+    """
 
     request: int
     resume: Position | None = None
@@ -186,7 +182,7 @@ class Ended:
 
 @dataclass(frozen=True, slots=True)
 class Items:
-    """What arrived for one request. ``resume`` is where it goes on after them, if known."""
+    """What arrived for one request. ``resume`` is where it continues after them, if known."""
 
     request: int
     items: Sequence[Item | Summary | Row | Complete | Called | Part | Mail | Receipt]
@@ -194,14 +190,14 @@ class Items:
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class Decided:
     """A `set` or `call` has ended, in one way or the other."""
 
     request: int
-    fields: dict[str, Any]
+    outcome: acting.Outcome
 
 
-Event = Outcome | Result | Refused | Ended | Items
+Event = Decided | Succeeded | Refused | Ended | Items
 
 
 class Conversation:
@@ -210,12 +206,17 @@ class Conversation:
     def __init__(self, codec: Codec) -> None:
         self.epoch = ""
         self._codec = codec
+        self._asked: dict[int, ops.Request[ops.Result]] = {}  # those without an answer
         self._channels: dict[int, Channel] = {}
         self._requests: dict[int, int] = {}  # stream -> request
         self._snapshots: set[int] = set()  # streams that carry last values at present
 
+    def asked(self, request: ops.Request[ops.Result]) -> None:
+        """Note a request that is sent: its type reads its result."""
+        self._asked[request.id] = request
+
     def received(self, payload: bytes) -> Event | None:
-        """Take one message; return what it means, or None if nothing is to be done.
+        """Accept one message; return what it means, or None if nothing is to be done.
 
         Raises:
             ProtocolError: The server does not keep to the protocol.
@@ -226,7 +227,9 @@ class Conversation:
         if not isinstance(message, dict):
             raise ProtocolError("bad_message", "neither a frame nor a control message")
         try:
-            return self._control(message)
+            if message.get("op") == ops.Result.op:
+                return self._result(message)
+            return self._answer(ops.read_answer(message))
         except (KeyError, TypeError, ValueError) as exc:
             raise ProtocolError("bad_message", f"incomplete message: {message!r}"[:200]) from exc
 
@@ -245,100 +248,87 @@ class Conversation:
     def _position(self, offset: int | None) -> Position | None:
         return None if offset is None else Position(self.epoch, offset)
 
-    def _control(self, message: dict[str, Any]) -> Event | None:
-        match message.get("op"):
-            case "channels":
-                for told in message["channels"]:
-                    channel = from_announcement(told)
+    def _result(self, message: dict[str, Any]) -> Event:
+        asked = self._asked.pop(message["id"], None)
+        result = ops.Result.read(message) if asked is None else asked.result(message)
+        match result:
+            case session.Welcome(epoch=epoch):
+                self.epoch = epoch
+            case (
+                subscriptions.Opened(stream=int(stream)) | queries.HistoryOpened(stream=int(stream))
+            ):
+                self._requests[stream] = result.id
+                self._snapshots.add(stream)
+        return Succeeded(result.id, result)
+
+    def _answer(
+        self, answer: ops.Answer | session.Error | subscriptions.Channels | None
+    ) -> Event | None:
+        match answer:
+            case subscriptions.Channels(channels):
+                for channel in channels:
                     # Announced again, it is the same: keep the object that is known.
                     self._channels.setdefault(channel.number, channel)
                 return None
-            case "result":
-                self.epoch = message.get("epoch", self.epoch)
-                if "stream" in message:
-                    self._requests[message["stream"]] = message["id"]
-                    self._snapshots.add(message["stream"])
-                return Result(message["id"], message)
-            case "error":
-                error = ProtocolError(message["code"], message["message"], message.get("present"))
-                return Refused(message["id"], error)
-            case "outcome":
-                return Outcome(message["id"], message)
-            case "end":
-                resume = self._position(message.get("cursor"))
-                return Ended(message["id"], resume, message.get("complete"))
-            case _:
-                return self._brought(message)
-
-    def _brought(self, message: dict[str, Any]) -> Items | None:
-        """Read what belongs to an open request, in the order in which it was sent."""
-        match message.get("op"):
-            case "stream":
-                return self._stream(message)
-            case "gap":
-                gap = Gap(
-                    message["reason"],
-                    message["from"],
-                    message["to"],
-                    message["count"],
-                    message["lost"],
-                    message.get("detail", ""),
-                )
-                return Items(message["id"], [gap], self._position(message["to"]))
-            case "summary":
-                rows = [self._summary(row) for row in message["rows"]]
-                return Items(message["id"], rows, self._position(message["cursor"]))
-            case "rows":
-                return Items(message["id"], [Row(dict(row)) for row in message["rows"]], None)
-            case "request":
-                who, left_s = message["from"], float(message["timeout"])
-                called = Called(
-                    message["call"], dict(message["args"]), who["id"], who["name"], left_s
-                )
-                return Items(message["id"], [called], None)
-            case "part":
-                return Items(message["id"], [Part(message["number"], message["value"])], None)
-            case "message":
-                who = message["from"]
-                mail = Mail(
-                    message["message"],
-                    who["id"],
-                    who["name"],
-                    dict(message["to"]),
-                    message["time_us"],
-                    message["body"],
-                )
-                return Items(message["id"], [mail], None)
-            case "receipt":
-                receipts = [
-                    Receipt(told["client"], told["status"], told.get("reason", ""))
-                    for told in message["receipts"]
-                ]
-                return Items(message["id"], receipts, None)
-            case "complete":
-                return Items(message["id"], [Complete()], self._position(message.get("cursor")))
-            case _:
+            case session.Error(number):
+                if number is not None:
+                    self._asked.pop(number, None)
+                return Refused(number, answer.as_error())
+            case session.End(number, cursor, is_complete):
+                return Ended(number, self._position(cursor), is_complete)
+            case acting.Outcome(number):
+                return Decided(number, answer)
+            case subscriptions.StreamChange():
+                return self._stream(answer)
+            case None:
                 return None  # from a newer server
+            case _:
+                return self._items(answer)
 
-    def _summary(self, row: dict[str, Any]) -> Summary:
+    def _items(self, answer: ops.Answer) -> Items | None:
+        """Return what belongs to an open request, in the order in which it was sent."""
+        number = answer.id
+        match answer:
+            case subscriptions.Gap(_, _, start, stop, reason, lost, detail):
+                lost = None if lost is None else dict(lost)
+                gap = Gap(reason, start, stop, answer.count, lost, detail)
+                return Items(number, [gap], self._position(stop))
+            case queries.Summary(_, cursor, rows):
+                return Items(number, [self._summary(row) for row in rows], self._position(cursor))
+            case queries.Rows(_, rows):
+                return Items(number, [Row(row) for row in rows], None)
+            case queries.Complete(_, cursor):
+                return Items(number, [Complete()], self._position(cursor))
+            case services.Called(_, call, _, args, caller, timeout_s):
+                called = Called(call, dict(args), caller.id, caller.name, timeout_s)
+                return Items(number, [called], None)
+            case acting.Part(_, part, value):
+                return Items(number, [Part(part, value)], None)
+            case messages.Delivery(_, message, sender, to, time_us, body):
+                mail = Mail(message, sender.id, sender.name, dict(to), time_us, body)
+                return Items(number, [mail], None)
+            case messages.Receipts(_, receipts):
+                return Items(number, receipts, None)
+        return None
+
+    def _summary(self, row: queries.SummaryRow) -> Summary:
+        minimum, maximum, mean = row.statistics or (None, None, None)
         return Summary(
-            self._channels[row["channel"]],
-            row["time_us"],
-            row["count"],
-            row["first"],
-            row["last"],
-            row.get("min"),
-            row.get("max"),
-            row.get("mean"),
+            self._channels[row.channel],
+            row.time_us,
+            row.count,
+            row.first,
+            row.last,
+            minimum,
+            maximum,
+            mean,
         )
 
-    def _stream(self, message: dict[str, Any]) -> Items:
-        stream, request = message["stream"], message["id"]
-        for known in [s for s, r in self._requests.items() if r == request]:
+    def _stream(self, change: subscriptions.StreamChange) -> Items:
+        for known in [s for s, r in self._requests.items() if r == change.id]:
             del self._requests[known]
             self._snapshots.discard(known)
-        self._requests[stream] = request
-        if message["phase"] == "snapshot":
-            self._snapshots.add(stream)
-        change = PhaseChange(message["phase"])
-        return Items(request, [change], self._position(message.get("cursor")))
+        self._requests[change.stream] = change.id
+        if change.phase == subscriptions.Phase.SNAPSHOT:
+            self._snapshots.add(change.stream)
+        return Items(change.id, [PhaseChange(change.phase)], self._position(change.cursor))

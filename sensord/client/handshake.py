@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidURI
 from websockets.typing import Subprotocol
 
-from sensord.client.conversation import Conversation, Refused, Result
+from sensord.client.conversation import Conversation, Refused, Succeeded
 from sensord.client.errors import ClientError
 from sensord.errors import ProtocolError
-from sensord.wire.frames import Codec, Message
+from sensord.wire.frames import Codec
+from sensord.wire.ops.session import Hello, Welcome
 
 __all__ = ["Met", "meet"]
 
@@ -24,10 +25,10 @@ class Met(NamedTuple):
 
     socket: ClientConnection
     conversation: Conversation
-    answer: dict[str, Any]
+    welcome: Welcome
 
 
-async def meet(url: str, codec: Codec, hello: Message) -> Met:
+async def meet(url: str, codec: Codec, hello: Hello) -> Met:
     """Connect and say hello.
 
     Raises:
@@ -61,17 +62,18 @@ async def _open(url: str, codec: Codec) -> ClientConnection:
         raise ClientError(f"cannot connect to {url}: {why}") from exc
 
 
-async def _greet(socket: ClientConnection, codec: Codec, hello: Message) -> Met:
+async def _greet(socket: ClientConnection, codec: Codec, hello: Hello) -> Met:
     conversation = Conversation(codec)
     try:
-        await socket.send(codec.message(hello), text=codec.is_text)
+        conversation.asked(hello)
+        await socket.send(codec.message(hello.write()), text=codec.is_text)
         async with asyncio.timeout(CONNECT_S):
             event = conversation.received(await socket.recv(decode=False))
         if isinstance(event, Refused):
             raise event.error
-        if not isinstance(event, Result):
+        if not isinstance(event, Succeeded) or not isinstance(event.result, Welcome):
             raise ProtocolError("bad_message", "hello was not answered")
     except BaseException:
         await socket.close()
         raise
-    return Met(socket, conversation, event.fields)
+    return Met(socket, conversation, event.result)

@@ -5,15 +5,19 @@ from __future__ import annotations
 import asyncio
 from abc import ABC, abstractmethod
 from collections import deque
-from collections.abc import AsyncGenerator, Callable, Mapping
+from collections.abc import AsyncGenerator, Callable
 from typing import Any, Generic, NamedTuple, Protocol, Self, TypeVar
 
 from sensord.client.conversation import Ended, Items
 from sensord.model.readings import Position
+from sensord.wire.ops import Request, Result
+from sensord.wire.ops.acting import Outcome
+from sensord.wire.places import Place, Since, Start, read_place, read_start
 
-__all__ = ["Arrived", "Inflow", "Line", "Opened", "Query", "place"]
+__all__ = ["Arrived", "Inflow", "Line", "Opened", "Query", "place_of", "start_of"]
 
 T = TypeVar("T")
+R = TypeVar("R", bound=Result)
 
 QUEUE = 64
 """Frames a slow reader may be behind before the socket is left unread: about a second's worth."""
@@ -48,17 +52,17 @@ class Inflow(ABC, Generic[T]):
         return self._is_ended
 
     @abstractmethod
-    def message(self) -> dict[str, Any] | None:
+    def opening(self) -> Request[Result] | None:
         """Return the request that opens it where it stands; None if nothing is to be asked now."""
 
     def lost(self) -> None:  # most have nothing to do
-        """Learn that the connection is lost: `message` is asked again."""
+        """Note that the connection is lost: `opening` is sent again."""
 
-    def answered(self, fields: dict[str, Any]) -> None:  # the same
-        """Learn what its request was answered with."""
+    def answered(self, result: Result) -> None:  # the same
+        """Accept the result of its request."""
 
-    def settled(self, fields: dict[str, Any]) -> None:  # the same
-        """Learn how the act that it asked for has ended."""
+    def settled(self, outcome: Outcome) -> None:  # the same
+        """Accept the outcome of the act that it asked for."""
 
     async def put(self, event: Items, is_urgent: Callable[[], object]) -> None:
         """Take what arrived; waits while the reader is far behind, unless ``is_urgent``.
@@ -136,7 +140,7 @@ class Line(Protocol):
         """Whether several iterators wait for what arrives."""
         ...
 
-    def send(self, message: dict[str, Any]) -> None:
+    def send(self, request: Request[Result]) -> None:
         """Send a request when there is a connection.
 
         Raises:
@@ -144,8 +148,8 @@ class Line(Protocol):
         """
         ...
 
-    async def ask(self, op: str, fields: Mapping[str, object]) -> dict[str, Any]:
-        """Send a request that is answered at once; return the answer.
+    async def ask(self, request: Request[R]) -> R:
+        """Send a request that is answered at once; return its result.
 
         Raises:
             ProtocolError: The server refuses.
@@ -165,7 +169,7 @@ class Line(Protocol):
         """Return the id for another request."""
         ...
 
-    def fits(self, message: dict[str, Any]) -> bool:
+    def fits(self, request: Request[Result]) -> bool:
         """Tell whether a request is small enough for the server."""
         ...
 
@@ -206,8 +210,24 @@ class Query(Inflow[T]):
 Opened = TypeVar("Opened", bound=Inflow[Any])
 
 
-def place(where: str | Position | int) -> object:
-    """Write a place in the log as requests do; a number is a time in µs."""
-    if isinstance(where, Position):
-        return {"epoch": where.epoch, "offset": where.offset}
-    return {"time_us": where} if isinstance(where, int) else where
+def start_of(where: str | Position | int) -> Start:
+    """Return where a subscription begins, as a program gives it; a number is a time in µs.
+
+    Raises:
+        ProtocolError: It is invalid.
+    """
+    return read_start(where) if isinstance(where, str) else place_of(where)
+
+
+def place_of(where: str | Position | int) -> Place:
+    """Return a place in the log, as a program gives it; a number is a time in µs.
+
+    Raises:
+        ProtocolError: It is invalid.
+    """
+    match where:
+        case Position():
+            return where
+        case int():
+            return Since(where)
+    return read_place("from", where)

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import secrets
 from abc import abstractmethod
-from typing import Any
+from dataclasses import replace
 
-from sensord.client.inflow import Line, Opened, place
+from sensord.client.inflow import Line, Opened, place_of
 from sensord.client.messages import Inbox, Sending
 from sensord.client.queries import History, Listing, Summaries
 from sensord.client.services import Handler, Service
 from sensord.model.readings import Position, Value
+from sensord.wire.ops import queries
+from sensord.wire.ops.messages import Send
+from sensord.wire.ops.services import Serve
 
 __all__ = ["Asking"]
 
@@ -39,8 +42,8 @@ class Asking(Line):
         ``start`` and ``stop`` are ``"-10m"``, a `Position`, or a time in µs. With ``follow``, which
         allows neither ``stop`` nor ``limit``, it goes on with what comes later.
         """
-        options = _bounds(start, stop, limit, follow=follow)
-        return self.opened(History(self.number(), topics, options, self))
+        asked = self._past(topics, start, stop, limit, follow=follow)
+        return self.opened(History(asked, self))
 
     def summaries(
         self,
@@ -56,20 +59,21 @@ class Asking(Line):
         The bounds are those of `history`; with ``follow`` each later interval comes when it is
         complete.
         """
-        options = _bounds(start, stop, limit, follow=follow) | {"interval": interval_s}
-        return self.opened(Summaries(self.number(), topics, options, self))
+        asked = self._past(topics, start, stop, limit, follow=follow)
+        return self.opened(Summaries(replace(asked, interval_s=interval_s), self))
 
     def topics(self, *topics: str, follow: bool = False) -> Listing:
         """Ask which topics there are; iterate over rows, and with ``follow`` over changes."""
-        return self._list({"op": "topics", "topics": list(topics) or ["#"]}, follow=follow)
+        asked = queries.Topics(self.number(), topics or ("#",), follow)
+        return self.opened(Listing(asked, self))
 
     def devices(self, *, follow: bool = False) -> Listing:
         """Ask which devices there are and how they fare, as `topics` does."""
-        return self._list({"op": "devices"}, follow=follow)
+        return self.opened(Listing(queries.Devices(self.number(), follow), self))
 
     def clients(self, *, follow: bool = False) -> Listing:
         """Ask who is there, as `topics` does."""
-        return self._list({"op": "clients"}, follow=follow)
+        return self.opened(Listing(queries.Clients(self.number(), follow), self))
 
     def serve(
         self, name: str, handler: Handler, *, description: str = "", timeout_s: float = 30.0
@@ -78,8 +82,8 @@ class Asking(Line):
 
         Enter what is returned to wait until others can call it; leaving it takes the name back.
         """
-        options = {"description": description, "timeout": timeout_s}
-        return self.opened(Service(self.number(), name, handler, options, self))
+        asked = Serve(self.number(), name, description, timeout_s)
+        return self.opened(Service(asked, handler, self))
 
     def messages(self) -> Inbox:
         """Have the messages for this client; iterate over them."""
@@ -100,32 +104,29 @@ class Asking(Line):
         ``key`` makes it one message however often it is sent; one is made up otherwise.
         """
         kinds = {"client": client, "group": group, "watching": watching}
-        to = {kind: name for kind, name in kinds.items() if name}
-        if len(to) != 1:
+        given = [(kind, receiver) for kind, receiver in kinds.items() if receiver]
+        if len(given) != 1:
             raise ValueError("give one of client, group and watching")
+        ((kind, receiver),) = given
         key = key or secrets.token_hex(16)
-        options = {"to": to, "body": body, "key": key, "wait": wait_s}
-        return self.opened(Sending(self.number(), options, self))
+        return self.opened(Sending(Send(self.number(), kind, receiver, body, key, wait_s), self))
 
-    def _list(self, message: dict[str, Any], *, follow: bool) -> Listing:
-        message["follow"] = follow
-        return self.opened(Listing(self.number(), message, self))
-
-
-def _bounds(
-    start: str | Position | int,
-    stop: str | Position | int | None,
-    limit: int | None,
-    *,
-    follow: bool,
-) -> dict[str, Any]:
-    if follow and not (stop is None and limit is None):
-        raise ValueError("what is followed has no end: neither stop nor limit")
-    options: dict[str, Any] = {"from": place(start)}
-    if stop is not None:
-        options["to"] = place(stop)
-    if limit is not None:
-        options["limit"] = limit
-    if follow:
-        options["follow"] = True
-    return options
+    def _past(
+        self,
+        topics: tuple[str, ...],
+        start: str | Position | int,
+        stop: str | Position | int | None,
+        limit: int | None,
+        *,
+        follow: bool,
+    ) -> queries.History:
+        if follow and not (stop is None and limit is None):
+            raise ValueError("what is followed has no end: neither stop nor limit")
+        return queries.History(
+            self.number(),
+            topics,
+            place_of(start),
+            None if stop is None else place_of(stop),
+            limit,
+            is_following=follow,
+        )

@@ -6,10 +6,12 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Callable
-from typing import Any
+from dataclasses import replace
 
 from sensord.client.conversation import Items, Mail, Receipt
 from sensord.client.inflow import Line, Query
+from sensord.wire.ops import Result
+from sensord.wire.ops.messages import Ack, Receive, Send, Sent
 
 __all__ = ["Inbox", "Sending"]
 
@@ -30,17 +32,14 @@ class Inbox(Query[Mail]):
         self._at_hand: Mail | None = None  # with the program, and not acknowledged
         self._strange = 0  # those among them that came when this was another client
 
-    def message(self) -> dict[str, Any]:
-        """Return the request that has them."""
+    def opening(self) -> Receive:
+        """Return the request that receives them."""
         if self._as != self._line.id:
             # The server does not know us any more, nor the numbers of our messages.
             self._as = self._line.id
             self._arrived_last = self._handled_last = -1
             self._strange = self._unhandled
-        message: dict[str, Any] = {"op": "receive", "id": self.request}
-        if self._handled_last >= 0:
-            message["after"] = self._handled_last
-        return message
+        return Receive(self.request, self._handled_last if self._handled_last >= 0 else None)
 
     async def put(self, event: Items, _is_urgent: Callable[[], object]) -> None:
         """Take what arrived: the server holds no more for a client than its inbox takes."""
@@ -62,8 +61,7 @@ class Inbox(Query[Mail]):
             self._at_hand = mail
             yield mail
             if self._is_handled(mail):
-                number = self._line.number()
-                self._line.send({"op": "ack", "id": number, "message": mail.number})
+                self._line.send(Ack(self._line.number(), mail.number))
 
     async def acknowledge(self, mail: Mail) -> None:
         """Say that the message at hand has been handled, before leaving the iteration.
@@ -72,7 +70,7 @@ class Inbox(Query[Mail]):
             ClientError: The connection is lost; then it comes again.
         """
         if self._is_handled(mail):
-            await self._line.ask("ack", {"message": mail.number})
+            await self._line.ask(Ack(self._line.number(), mail.number))
 
     def _is_handled(self, mail: Mail) -> bool:
         """Note that it is; return whether the server is to be told."""
@@ -93,20 +91,21 @@ class Sending(Query[Receipt]):
     After a lost connection it is asked again, with the same key: it stays one message.
     """
 
-    def __init__(self, request: int, options: dict[str, Any], line: Line) -> None:
-        super().__init__(request, line)
-        self._options = options
+    def __init__(self, asked: Send, line: Line) -> None:
+        super().__init__(asked.id, line)
+        self._asked = asked
         self._told: dict[str, Receipt] = {}
         self.receivers: int | None = None
         """How many clients are to get it, once that is known."""
 
-    def message(self) -> dict[str, Any]:
+    def opening(self) -> Send:
         """Return the request that sends it."""
-        return {"op": "send", "id": self.request, **self._options}
+        return replace(self._asked, id=self.request)
 
-    def answered(self, fields: dict[str, Any]) -> None:
-        """Learn that it was accepted."""
-        self.receivers = int(fields["receivers"])
+    def answered(self, result: Result) -> None:
+        """Note that it was accepted."""
+        if isinstance(result, Sent):
+            self.receivers = result.receivers
 
     def _take(self, event: Items) -> None:
         told = [item for item in event.items if isinstance(item, Receipt)]

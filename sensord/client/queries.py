@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Callable
+from dataclasses import replace
 
 from sensord.client.conversation import (
     Again,
@@ -17,9 +17,10 @@ from sensord.client.conversation import (
     Summary,
     Update,
 )
-from sensord.client.inflow import Arrived, Line, Query, T, place
-from sensord.model.durations import ago_us
+from sensord.client.inflow import Arrived, Line, Query, T
 from sensord.model.readings import Position
+from sensord.wire.ops import Result, queries
+from sensord.wire.places import Ago, Since
 
 __all__ = ["History", "Listing", "Summaries"]
 
@@ -31,6 +32,8 @@ LOW = PAGE // 2
 
 FIRST_INTERVALS = 64
 
+Listed = queries.Topics | queries.Devices | queries.Clients
+
 
 class _Past(Query[T]):
     """A stretch of the past, asked for page by page; after a lost connection it goes on.
@@ -41,34 +44,34 @@ class _Past(Query[T]):
     on when the pages have reached the present.
     """
 
-    def __init__(
-        self, request: int, topics: Sequence[str], options: dict[str, Any], line: Line
-    ) -> None:
-        super().__init__(request, line)
-        self.topics = list(topics)
+    def __init__(self, asked: queries.History, line: Line) -> None:
+        super().__init__(asked.id, line)
+        self.topics = list(asked.topics)
         self.position: Position | None = None
         """Where another one would go on."""
         self.is_complete: bool | None = None
         """Once it is over: False if ``limit`` ended it, True if nothing was left; else None."""
-        self._is_followed = bool(options.pop("follow", False))
-        self._left: int | None = options.pop("limit", None)
-        self._options = options
+        self._is_followed = asked.is_following
+        self._left = asked.limit
+        self._asked = asked
         self._page = PAGE
         self._is_asked = True  # a page, or to go on
         self._is_present = False  # the pages have reached it
         self._waiting = 0  # items that have arrived and were not taken
 
-    def message(self) -> dict[str, Any] | None:
+    def opening(self) -> queries.History | None:
         """Return the request for the next page."""
         if not self._is_asked:
             return None
-        message = {"op": "history", "id": self.request, "topics": self.topics, **self._options}
-        if self.position is not None:
-            message["from"] = place(self.position)
-        if self._is_present:
-            return message | {"follow": True}
+        start = self._asked.start if self.position is None else self.position
         page = self._page if self._left is None else min(self._page, self._left)
-        return message | {"limit": page}
+        return replace(
+            self._asked,
+            id=self.request,
+            start=start,
+            limit=None if self._is_present else page,
+            is_following=self._is_present,
+        )
 
     async def put(self, event: Items, is_urgent: Callable[[], object]) -> None:
         """Take what arrived; a page is no more than was asked for, so nothing waits."""
@@ -77,17 +80,19 @@ class _Past(Query[T]):
         else:
             self._take(event)
 
-    def answered(self, fields: dict[str, Any]) -> None:
-        """Pin what was asked for to the moment of asking, lest it move with the clock."""
-        if "time_us" not in fields:
+    def answered(self, result: Result) -> None:
+        """Pin the bounds to the moment of asking, lest they move with the clock."""
+        if not isinstance(result, queries.HistoryOpened) or result.time_us is None:
             return  # followed readings: where they begin is known
-        options, now_us = self._options, int(fields["time_us"])
-        for bound in ("from", "to"):
-            us = ago_us(str(options.get(bound)))
-            if us is not None:
-                options[bound] = {"time_us": now_us - us}
-        if not self._is_followed:
-            options.setdefault("to", {"epoch": fields["epoch"], "offset": fields["offset"]})
+        start, stop, now_us = self._asked.start, self._asked.stop, result.time_us
+        if isinstance(start, Ago):
+            start = Since(start.at_us(now_us))
+        if isinstance(stop, Ago):
+            stop = Since(stop.at_us(now_us))
+        if stop is None and not self._is_followed and result.epoch is not None:
+            assert result.offset is not None, "it comes with the epoch"
+            stop = Position(result.epoch, result.offset)
+        self._asked = replace(self._asked, start=start, stop=stop)
 
     async def arrived(self) -> Arrived[T] | None:
         """Return what came next, whole, or None at the end; for those who do not iterate."""
@@ -125,9 +130,9 @@ class _Past(Query[T]):
 
     def _ask(self) -> None:
         self._is_asked = True
-        message = self.message()
-        assert message is not None, "it is asked"
-        self._line.send(message)
+        asked = self.opening()
+        assert asked is not None, "it is asked"
+        self._line.send(asked)
 
 
 class History(_Past[Item]):
@@ -152,10 +157,8 @@ class Summaries(_Past[Summary | Gap | Complete]):
     so that it is told once, and whole: until another one has come, the newest is held back.
     """
 
-    def __init__(
-        self, request: int, topics: Sequence[str], options: dict[str, Any], line: Line
-    ) -> None:
-        super().__init__(request, topics, options, line)
+    def __init__(self, asked: queries.History, line: Line) -> None:
+        super().__init__(asked, line)
         self._page = FIRST_INTERVALS
         self._intervals = self._rows = 0  # of this page
         self._held: list[Summary | Gap | Complete] = []
@@ -213,16 +216,16 @@ class Listing(Query[Row | Complete | Again]):
     After a loss of the connection it is asked anew, and the whole answer comes after an `Again`.
     """
 
-    def __init__(self, request: int, message: dict[str, Any], line: Line) -> None:
-        super().__init__(request, line)
-        self._message = {**message, "id": request}
+    def __init__(self, asked: Listed, line: Line) -> None:
+        super().__init__(asked.id, line)
+        self._asked = asked
         self._answer: list[Row | Complete | Again] | None = []
         """What has come of the answer, until it is complete: it is given as a whole."""
         self._was_given = False
 
-    def message(self) -> dict[str, Any]:
+    def opening(self) -> Listed:
         """Return the request."""
-        return self._message
+        return self._asked
 
     def lost(self) -> None:
         """Begin anew."""

@@ -2,46 +2,51 @@
 
 from __future__ import annotations
 
-from typing import Any
+from dataclasses import replace
 
-from sensord.client.inflow import place
-from sensord.client.subscription import Subscription
+from sensord.client.inflow import Line, place_of
+from sensord.client.subscription import Stream
 from sensord.model.readings import Position
+from sensord.wire.ops import replay
 
 __all__ = ["Replay"]
 
 
-class Replay(Subscription):
+class Replay(Stream):
     """Readings of the past, when they are due.
 
-    After a loss of the connection it goes on where it was, at the speed it had.
+    After a loss of the connection it continues where it was, at the speed it had.
     """
 
-    def message(self) -> dict[str, Any]:
+    def __init__(self, asked: replay.Replay, line: Line) -> None:
+        super().__init__(asked.id, line)
+        self.topics = list(asked.topics)
+        self._asked = asked
+
+    def opening(self) -> replay.Replay:
         """Return the request that opens it where it stands."""
-        return super().message() | {"op": "replay"}
+        asked = replace(self._asked, id=self.request)
+        return asked if self.position is None else replace(asked, start=self.position)
 
     async def pause(self) -> None:
-        """Hold it."""
-        await self._do("pause")
-        self._options["paused"] = True
+        """Pause it."""
+        await self._line.ask(replay.Pause(self._line.number(), self.request))
+        self._asked = replace(self._asked, is_paused=True)
 
     async def go(self, speed: float | None = None) -> None:
-        """Let it go on, at another speed if one is given."""
-        await self._do("speed", **({} if speed is None else {"speed": speed}))
-        self._options["paused"] = False
-        self._options["speed"] = self._options["speed"] if speed is None else speed
+        """Continue it, at another speed if one is given."""
+        await self._line.ask(replay.Speed(self._line.number(), self.request, speed))
+        speed = self._asked.speed if speed is None else speed
+        self._asked = replace(self._asked, is_paused=False, speed=speed)
 
     async def step(self, count: int = 1) -> None:
         """Have the next readings sent at once, and pause it."""
-        await self._do("step", count=count)
-        self._options["paused"] = True
+        await self._line.ask(replay.Step(self._line.number(), self.request, count))
+        self._asked = replace(self._asked, is_paused=True)
 
     async def seek(self, start: str | Position | int) -> None:
-        """Go on from another place: ``"-10m"``, a `Position`, or a time in µs."""
-        await self._do("seek", **{"from": place(start)})
+        """Continue from another place: ``"-10m"``, a `Position`, or a time in µs."""
+        place = place_of(start)
+        await self._line.ask(replay.Seek(self._line.number(), self.request, place))
         # All that came before its answer was from before: from here on it stands there.
-        self._options["from"], self.position = place(start), None
-
-    async def _do(self, op: str, **fields: object) -> None:
-        await self._line.ask(op, {"replay": self.request, **fields})
+        self._asked, self.position = replace(self._asked, start=place), None

@@ -9,7 +9,8 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import Awaitable, Callable
-from typing import Any, Self
+from dataclasses import replace
+from typing import Self
 
 from sensord.client.conversation import Called, Items
 from sensord.client.errors import LostError
@@ -17,6 +18,8 @@ from sensord.client.inflow import Inflow, Line
 from sensord.device.conform import value_fault
 from sensord.errors import SensordError
 from sensord.model.readings import Value
+from sensord.wire.ops import Result
+from sensord.wire.ops.services import Failure, Reply, Serve, Tell
 
 __all__ = ["Asked", "FailedError", "Handler", "RejectedError", "Service"]
 
@@ -72,10 +75,10 @@ class Asked:
             ProtocolError: The call is over.
             ClientError: The connection is lost; the caller has been told.
         """
-        fields: dict[str, Value] = {"call": self._call, "value": _checked(value)}
-        if not self._line.fits({"op": "tell", "id": 0, **fields}):
-            raise TypeError("the part is too large; tell it in several")
-        return int((await self._line.ask("tell", fields))["receivers"])
+        part = Tell(self._line.number(), self._call, _checked(value))
+        if not self._line.fits(part):
+            raise TypeError("the part is too large; send it in several")
+        return (await self._line.ask(part)).receivers
 
 
 Handler = Callable[[Asked], Awaitable[Value]]
@@ -88,13 +91,11 @@ class Service(Inflow[Called]):
     when its time is over, or when nobody waits for its answer any more.
     """
 
-    def __init__(
-        self, request: int, name: str, handler: Handler, options: dict[str, Any], line: Line
-    ) -> None:
-        super().__init__(request)
-        self.name = name
+    def __init__(self, asked: Serve, handler: Handler, line: Line) -> None:
+        super().__init__(asked.id)
+        self.name = asked.name
+        self._asked = asked
         self._handler = handler
-        self._options = options
         self._line = line
         self._is_offered = False
         self._tasks: set[asyncio.Task[None]] = set()
@@ -134,12 +135,12 @@ class Service(Inflow[Called]):
 
     # -- what the connection tells -----------------------------------------------------------------
 
-    def message(self) -> dict[str, Any]:
+    def opening(self) -> Serve:
         """Return the request that offers it."""
-        return {"op": "serve", "id": self.request, "name": self.name, **self._options}
+        return replace(self._asked, id=self.request)
 
-    def answered(self, _fields: dict[str, Any]) -> None:
-        """Learn that it is offered."""
+    def answered(self, _result: Result) -> None:
+        """Note that it is offered."""
         self._is_offered = True
         self._woken.set()
 
@@ -169,13 +170,15 @@ class Service(Inflow[Called]):
 
     async def _do(self, called: Called) -> None:
         limit = asyncio.timeout(called.timeout_s)
+        value: Value = None
+        failure: Failure | None = None
         try:
             async with limit:
-                fields = {"value": _checked(await self._handler(Asked(called, self._line)))}
+                value = _checked(await self._handler(Asked(called, self._line)))
         except RejectedError as exc:
-            fields = _failed(exc.reason, str(exc), may_have_acted=False)
+            failure = _failure(exc.reason, str(exc), may_have_acted=False)
         except FailedError as exc:
-            fields = _failed(exc.reason, str(exc), may_have_acted=True)
+            failure = _failure(exc.reason, str(exc), may_have_acted=True)
         except LostError:
             return  # raised by `Asked.part`: the caller has been told that nobody knows
         # Whatever the program's function raises is the caller's answer, not the connection's end.
@@ -183,13 +186,13 @@ class Service(Inflow[Called]):
             if limit.expired():
                 return  # the caller has been told
             log.exception("a service failed", extra={"service": self.name})
-            fields = _failed("failed", f"{type(exc).__name__}: {exc}", may_have_acted=True)
-        answer = {"op": "answer", "id": self._line.number(), "call": called.call, **fields}
-        if not self._line.fits(answer):
-            answer.pop("value", None)
-            answer |= _failed("failed", "the answer is too large", may_have_acted=True)
+            failure = _failure("failed", f"{type(exc).__name__}: {exc}", may_have_acted=True)
+        reply = Reply(self._line.number(), called.call, value, failure)
+        if not self._line.fits(reply):
+            failure = _failure("failed", "the answer is too large", may_have_acted=True)
+            reply = replace(reply, value=None, error=failure)
         with contextlib.suppress(SensordError):  # the client has ended, or sends nothing
-            self._line.send(answer)
+            self._line.send(reply)
 
 
 def _checked_reason(reason: str) -> str:
@@ -205,6 +208,6 @@ def _checked(value: Value) -> Value:
     return value
 
 
-def _failed(reason: str, text: str, *, may_have_acted: bool) -> dict[str, Any]:
+def _failure(reason: str, text: str, *, may_have_acted: bool) -> Failure:
     plain = "".join(one if one.isprintable() else " " for one in text)[:MAX_MESSAGE_CHARACTERS]
-    return {"error": {"reason": reason, "message": plain, "may_have_acted": may_have_acted}}
+    return Failure(reason, plain, may_have_acted)

@@ -13,6 +13,7 @@ from typing import Any
 from sensord.client.client import Client
 from sensord.errors import ProtocolError
 from sensord.model.readings import Value
+from sensord.wire.ops.state import Delete, Put
 
 __all__ = ["Entry", "SharedState"]
 
@@ -48,13 +49,13 @@ class SharedState:
 
     async def put(self, topic: str, value: Value, version: int | None = None) -> int:
         """Write; with ``version`` only if that one stands, 0 for none. Return the new version."""
-        fields: dict[str, object] = {"topic": topic, "value": value, "version": version}
-        return int((await self._client.ask("put", fields))["version"])
+        number = self._client.number()
+        return (await self._client.ask(Put(number, topic, value, version))).version
 
     async def delete(self, topic: str, version: int | None = None) -> int:
         """Delete; with ``version`` only if that one stands. Return the new version."""
-        fields: dict[str, object] = {"topic": topic, "version": version}
-        return int((await self._client.ask("delete", fields))["version"])
+        number = self._client.number()
+        return (await self._client.ask(Delete(number, topic, version))).version
 
     async def update(self, topic: str, change: Callable[[Value], Value]) -> int:
         """Write ``change`` of what stands, None if nothing does; return the new version.

@@ -8,39 +8,30 @@ reader has taken what was held, it is opened anew at the place behind that.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Any, Self
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Self
 
 from sensord.client.conversation import Ended, Gap, Item, Items, PhaseChange, Update
-from sensord.client.inflow import QUEUE, Arrived, Inflow, Line, place
+from sensord.client.inflow import QUEUE, Arrived, Inflow, Line
 from sensord.model.readings import Position
+from sensord.wire.ops.subscriptions import Subscribe
 
-__all__ = ["Subscription"]
+__all__ = ["Stream", "Subscription"]
 
 
-class Subscription(Inflow[Item]):
-    """An asynchronous iterator over what one subscription brings, across reconnections.
+class Stream(Inflow[Item]):
+    """An asynchronous iterator over what one stream of readings brings, across reconnections.
 
-    An iteration that was left goes on where it stopped when another one begins.
+    An iteration that was left continues where it stopped when another one begins.
     """
 
-    def __init__(
-        self, request: int, topics: Sequence[str], options: dict[str, Any], line: Line
-    ) -> None:
+    def __init__(self, request: int, line: Line) -> None:
         super().__init__(request)
-        self.topics = list(topics)
         self.position: Position | None = None
         """Where it would resume: hand it to ``start`` of a later subscription."""
-        self._options = options
         self._line = line
         self._is_behind = False
-
-    def message(self) -> dict[str, Any]:
-        """Return the request that opens it where it stands."""
-        message = {"op": "subscribe", "id": self.request, "topics": self.topics, **self._options}
-        if self.position is not None:
-            message["from"] = place(self.position)
-        return message
 
     async def put(self, event: Items, is_urgent: Callable[[], object]) -> None:
         """Take what arrived; wait while the reader is far behind, or let it fall behind."""
@@ -88,3 +79,17 @@ class Subscription(Inflow[Item]):
 
     async def __anext__(self) -> Item:
         return await self._next()
+
+
+class Subscription(Stream):
+    """Last values, the past and live readings of what some filters select."""
+
+    def __init__(self, asked: Subscribe, line: Line) -> None:
+        super().__init__(asked.id, line)
+        self.topics = list(asked.topics)
+        self._asked = asked
+
+    def opening(self) -> Subscribe:
+        """Return the request that opens it where it stands."""
+        asked = replace(self._asked, id=self.request)
+        return asked if self.position is None else replace(asked, start=self.position)

@@ -6,7 +6,7 @@ Nothing is refused until clients can prove who they are; then the answer changes
 from __future__ import annotations
 
 from sensord.sharing.identity import Identity
-from sensord.wire.requests import Action
+from sensord.wire.ops import Action
 
 __all__ = ["Permissions"]
 

@@ -20,10 +20,10 @@ from sensord.server.requests import HANDLERS
 from sensord.server.shared import Shared
 from sensord.sharing.identity import Identity
 from sensord.sharing.presence import Member
-from sensord.wire import messages
-from sensord.wire.frames import Codec, Message
-from sensord.wire.requests import Request, read_request, request_id
-from sensord.wire.requests.greeting import Hello
+from sensord.wire.frames import Codec
+from sensord.wire.ops import Request, Result, read_request, request_id
+from sensord.wire.ops.base import Sendable
+from sensord.wire.ops.session import End, Error, Hello, Welcome
 from sensord.wire.states import Event, State, after
 
 __all__ = ["Outlet", "Session"]
@@ -109,9 +109,9 @@ class Session:
             total.update(request.lost)
         return total
 
-    def tell(self, message: Message) -> None:
+    def tell(self, message: Sendable) -> None:
         """Send a control message."""
-        self.write(packet(self.codec, self.codec.message(message)))
+        self.write(packet(self.codec, self.codec.message(message.write())))
 
     def guard(self, act: Callable[..., None], *args: object) -> None:
         """Call ``act``; what it raises ends this session and nothing else."""
@@ -143,7 +143,7 @@ class Session:
             self._refuse(number, exc)
 
     def _refuse(self, number: int | None, error: ProtocolError) -> None:
-        self.tell(messages.error(number, error.code, error.message, error.present))
+        self.tell(Error.of(number, error))
 
     def clogged(self) -> None:
         """Learn that the client does not read fast enough."""
@@ -168,7 +168,7 @@ class Session:
 
     # -- requests ----------------------------------------------------------------------------------
 
-    def _serve(self, request: Request) -> None:
+    def _serve(self, request: Request[Result]) -> None:
         if isinstance(request, Hello):
             self._hello(request)
             return
@@ -180,15 +180,11 @@ class Session:
         self._permit(request)
         HANDLERS[type(request)](self, request)
 
-    def _permit(self, request: Request) -> None:
+    def _permit(self, request: Request[Result]) -> None:
         for subject in request.subjects:
             why = self.shared.permissions.refusal(self.identity, request.action, subject)
             if why is not None:
                 raise ProtocolError("forbidden", why)
-
-    def result(self, number: int, /, **fields: object) -> None:
-        """Answer a request."""
-        self.tell({"op": "result", "id": number, **fields})
 
     def keep(self, number: int, request: Ongoing, *, is_counted: bool = True) -> None:
         """Keep a request open, until `end`; not counted are those that have a bound of their own.
@@ -212,14 +208,16 @@ class Session:
         if len(self.ongoing) - len(self._uncounted) >= limit:
             raise ProtocolError("too_many", f"end one of your {limit} open requests first")
 
-    def end(self, number: int, /, **fields: object) -> None:
+    def end(
+        self, number: int, *, cursor: int | None = None, is_complete: bool | None = None
+    ) -> None:
         """Close an open request and say that it is over."""
         request = self.ongoing.pop(number)
         request.close()
         self._lost.update(request.lost)
-        self.tell({"op": "end", "id": number, **fields})
+        self.tell(End(number, cursor, is_complete))
 
-    def settle(self, number: int, answer: Message) -> None:
+    def settle(self, number: int, answer: Sendable) -> None:
         """Answer a request that was kept open until now, and close it."""
         self.ongoing.pop(number).close()
         self._uncounted.discard(number)
@@ -244,11 +242,12 @@ class Session:
             presence.set_groups(self._member, frozenset(request.groups))
         self.identity = self._member.sessions[self]
         log, limits = self.shared.bus.log, self.shared.limits
-        self.result(
+        welcome = Welcome(
             request.id,
             server=f"sensord/{sensord.__version__}",
             session=self.name,
-            client={"id": self._member.identity.id, "key": self._member.key},
+            client=self._member.identity.id,
+            key=self._member.key,
             epoch=log.epoch,
             offset=log.tail,
             time_us=self.shared.bus.now_us(),
@@ -259,3 +258,4 @@ class Session:
                 "outbox_bytes": limits.outbox_bytes,
             },
         )
+        self.tell(welcome)

@@ -13,7 +13,7 @@ from sensord.server.live.group import Groups
 from sensord.server.permissions import Permissions
 from sensord.sharing.sharing import Sharing
 from sensord.wire.fields import MAX_FILTERS
-from sensord.wire.requests.state import STATE
+from sensord.wire.ops.state import STATE
 
 __all__ = ["Limits", "Shared", "control_for"]
 

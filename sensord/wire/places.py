@@ -9,7 +9,7 @@ from sensord.model.durations import ago_us
 from sensord.model.readings import Position
 from sensord.wire.fields import bad
 
-__all__ = ["Ago", "Place", "Since", "Start", "read_place", "read_start"]
+__all__ = ["Ago", "Place", "Since", "Start", "read_place", "read_start", "write_place"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,3 +84,15 @@ def _place(raw: object) -> Place | None:
         case {"time_us": time_us} if type(time_us) is int and abs(time_us) < 2**63:
             return Since(time_us)
     return None
+
+
+def write_place(start: Start) -> object:
+    """Return where to begin as requests have it."""
+    match start:
+        case Position():
+            return {"epoch": start.epoch, "offset": start.offset}
+        case Since():
+            return {"time_us": start.time_us}
+        case Ago():
+            return f"-{start.us // 10**6}.{start.us % 10**6:06d}s"
+    return start

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
-from typing import Any
 
 from sensord.client import Client
 from sensord.client.errors import LostError
+from sensord.model.readings import Value
+from sensord.wire.ops.acting import Pending, Set
 from tests.conversation.asking import SETPOINT
 from tests.conversation.cast import Cast
 from tests.conversation.hearing import failed, map_of, name_of, refused
@@ -21,11 +21,11 @@ TIMER_US = 2_000
 """A timer counts milliseconds, so what is due may be done one of them before its time."""
 
 
-async def insist(client: Client, op: str, fields: Mapping[str, object]) -> dict[str, Any]:
-    """Ask until there is an answer, over lost connections."""
+async def insist(client: Client, topic: str, value: Value, key: str) -> Pending:
+    """Set a topic, again after each lost connection until there is an answer."""
     while True:
         try:
-            return await client.ask(op, fields)
+            return await client.ask(Set(client.number(), topic, value, key, 60.0))
         except LostError:
             continue
 
@@ -46,14 +46,14 @@ async def commands(cast: Cast) -> None:
         assert "from 5 to 30" in error.message
         show.say("operator", f"sets it to 99: {error}")
     async with show.promise("a command that is asked for again with its key acts once"):
-        fields = {"topic": POSITION, "value": 40, "key": "open", "timeout": 60}
-        assert (await operator.client.ask("set", fields))["repeated"] is False
+        asked = await insist(operator.client, POSITION, 40, "open")
+        assert asked.is_repeated is False
         await valve.lines_are(1)
         show.say("valve", f"hears {valve.lines[0]}")
         cast.cutter.cut("reset")
         show.say("operator", "loses the connection before the outcome, and asks again")
-        again = await insist(operator.client, "set", fields)
-        assert (again["status"], again["repeated"]) == ("pending", True)
+        again = await insist(operator.client, POSITION, 40, "open")
+        assert again.is_repeated is True
         await cast.page.told("operator is here")
         show.say("operator", "is told that it is repeated")
         outcome = asyncio.ensure_future(operator.control.set(POSITION, 40, key="open"))

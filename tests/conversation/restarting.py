@@ -48,7 +48,6 @@ async def killed_in_the_middle(cast: Cast) -> None:
         assert (await anext(sending)).status == "away"
         show.say("operator", "sends the rival, who is away, a message")
         heard = len(valve.lines)
-        fields = {"topic": POSITION, "value": 70, "key": "more", "timeout": 60}
         moving = asyncio.ensure_future(operator.control.set(POSITION, 70, key="more", timeout_s=60))
         await valve.lines_are(heard + 1)
         show.say("valve", f"hears {valve.lines[-1]}, and says nothing")
@@ -72,7 +71,7 @@ async def killed_in_the_middle(cast: Cast) -> None:
         cast.outcomes["more"] = failure.reason
         assert (failure.reason, failure.may_have_acted) == ("unknown", True)
         show.say("operator", f"is told of the valve: {failure}")
-        assert (await insist(operator.client, "set", fields))["repeated"] is True
+        assert (await insist(operator.client, POSITION, 70, "more")).is_repeated is True
         assert len(valve.lines) == heard + 1
         show.say("operator", "asks again with the same key: repeated, and the valve heard it once")
     async with show.promise("the lease is still held"):

@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator
 
 from sensord.client import Client, Mail, Row, Sending
 from sensord.model.readings import Value
+from sensord.wire.ops.messages import Groups, Send
 from tests.conversation.asking import BOILER
 from tests.conversation.cast import Cast, row_of
 from tests.conversation.hearing import name_of, refused
@@ -47,7 +48,7 @@ async def messages(cast: Cast) -> None:
         assert (mail.sender_name, mail.body) == ("mean service", {"text": "well, thank you"})
         show.say("operator", said(mail))
     async with show.promise("the page sends, and reads what becomes of it"):
-        await client.ask("groups", {"join": ["operators"]})
+        await client.ask(Groups(client.number(), join=("operators",)))
         await cast.page.do("document.querySelector('#text').value = 'lunch?'")
         await cast.page.do("document.querySelector('#send').click()")
         mail = await anext(mails)
@@ -62,21 +63,18 @@ async def messages(cast: Cast) -> None:
         await inbox.acknowledge(await next_mail)
         show.say("operator", f"says it to all who watch {BOILER}: {', '.join(told)}")
         await cast.page.told("operator: how are you?")
-        await client.ask("groups", {"leave": ["operators"]})
+        await client.ask(Groups(client.number(), leave=("operators",)))
     async with show.promise("a message to nobody is refused"):
         told = await told_of(client.send_to(QUESTION, client="nobody"))
         assert list(told.values()) == ["unknown"]
         show.say("operator", "says it to a client that is not there: refused, unknown")
     async with show.promise("a message that is sent again with its key is the same"):
-        fields: dict[str, object] = {
-            "to": {"client": cast.rival.id},
-            "body": "once",
-            "key": "once",
-            "wait": 0,
-        }
-        first, again = [await client.ask("send", fields) for _ in range(2)]
-        assert first["message"] == again["message"]
-        assert [first["repeated"], again["repeated"]] == [False, True]
+        first, again = [
+            await client.ask(Send(client.number(), "client", cast.rival.id, "once", "once", 0.0))
+            for _ in range(2)
+        ]
+        assert first.message == again.message
+        assert [first.is_repeated, again.is_repeated] == [False, True]
         assert [body async for body in bodies(cast.rival.client)] == ["once"]
         show.say("rival", "has a message once that was sent twice with one key")
     inbox.close()

@@ -39,9 +39,8 @@ from sensord.model.readings import (
 from sensord.server.listener import Server
 from sensord.server.shared import Limits
 from sensord.wire.frames import CODECS, JSON, MSGPACK, Codec
-from sensord.wire.messages import Phase
-from sensord.wire.requests import READERS, read_request
-from sensord.wire.requests.subscriptions import Options, Subscribe
+from sensord.wire.ops import REQUESTS, read_request
+from sensord.wire.ops.subscriptions import Options, Phase, Subscribe
 from tests.kit.loops import on_each_loop
 
 ROOT = Path(__file__).parents[2]
@@ -219,7 +218,7 @@ def test_examples_are_true(name: str) -> None:
     for example in MESSAGES[name]["examples"]:
         payload = example["payload"]
         assert strict_faults(MESSAGES[name]["payload"]["$ref"], payload) == []
-        if MESSAGES[name]["payload"]["$ref"].rpartition("/")[2] in READERS:
+        if MESSAGES[name]["payload"]["$ref"].rpartition("/")[2] in REQUESTS:
             read_request(payload)
 
 
@@ -234,7 +233,7 @@ def test_every_message_has_an_example() -> None:
 
 def test_requests_are_those_of_the_code() -> None:
     """Each request that the server reads is an operation, and there is no other."""
-    assert ops("receive") == set(READERS)
+    assert ops("receive") == set(REQUESTS)
     for name, pointer in payloads("receive").items():
         assert found_at(pointer)["properties"]["op"]["const"] == name
 
@@ -251,7 +250,7 @@ def test_server_messages_are_those_of_the_document() -> None:
         assert set(SCHEMAS[name]["properties"]) - set(SCHEMAS[name]["required"]) == optional
 
 
-@pytest.mark.parametrize("op", sorted(READERS))
+@pytest.mark.parametrize("op", sorted(REQUESTS))
 def test_request_fields_are_those_of_the_document(op: str) -> None:
     """Each field of a request's table in section 3.2 is described, and there is no other."""
     text = section(f"`{op}`")
@@ -465,7 +464,7 @@ def requests(op: str) -> Iterator[dict[str, Any]]:
     yield {**{name: values[0] for name, values in VALUES.items()}, **whole}
 
 
-@pytest.mark.parametrize("op", sorted(READERS))
+@pytest.mark.parametrize("op", sorted(REQUESTS))
 def test_schemas_refuse_what_the_server_refuses(op: str) -> None:
     """A request is refused by its schema exactly if the server refuses it."""
     for message in requests(op):

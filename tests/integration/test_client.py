@@ -22,6 +22,7 @@ from sensord.client.inflow import QUEUE
 from sensord.errors import ProtocolError
 from sensord.model.readings import Position
 from sensord.server.shared import Limits
+from sensord.wire.ops.session import Ping
 from tests.kit.broker import free_port
 from tests.kit.follower import Follower
 from tests.kit.loops import on_each_loop
@@ -40,7 +41,7 @@ async def test_readings_arrive_with_all_that_is_known_of_them(encoding: str) -> 
     async with Station() as station:
         station.publish("plant/a", 1.5, time_us=1_763_829_000_000_000)
         async with Client(station.url, name="test", encoding=encoding) as client:
-            assert client.server["epoch"] == EPOCH
+            assert client.server.epoch == EPOCH
             followed = Follower(client.subscribe("plant/#"))
             await followed.live()
             station.publish("plant/a", 2.5, time_us=1_763_829_001_000_000)
@@ -185,7 +186,7 @@ async def test_many_requests_may_wait_for_a_server_that_is_away() -> None:
 
 def send_for_ever(client: Client) -> None:
     while True:
-        client.send({"op": "ping", "id": client.number()})
+        client.send(Ping(client.number()))
 
 
 async def client_is_cut(client: Client) -> None:
@@ -480,7 +481,7 @@ async def test_a_path_where_there_is_nothing() -> None:
 
 Talk = Callable[[ServerConnection], Awaitable[None]]
 
-HELLO = {"op": "result", "id": 1, "server": "made up", "epoch": "e", "offset": 0}
+HELLO = {"op": "result", "id": 1, "server": "made up", "epoch": "e", "offset": 0, "time_us": 0}
 
 
 @asynccontextmanager

@@ -187,13 +187,13 @@ async def test_a_client_survives_kill_and_restart(tmp_path: Path) -> None:
             await readings.live()  # from here on it has a position to resume from
             port.feed(line(1.5))
             await readings.value(1.5)
-            before = client.server["epoch"]
+            before = client.server.epoch
             await in_thread(daemon.kill)
             await in_thread(daemon.start)
             await in_thread(daemon.wait_for_log, "device is up")
             port.feed(line(2.5))
             update = await readings.value(2.5)
-            assert client.server["epoch"] != before
+            assert client.server.epoch != before
             port.feed(line(3.5))
             await readings.value(3.5)
     [gap] = readings.gaps
@@ -208,7 +208,7 @@ async def test_a_client_that_was_away_gets_the_snapshot_of_a_new_log(tmp_path: P
     """Values that were published before it came back are marked as last values."""
     with FakePort(tmp_path / "ttyUSB0") as port, Daemon(tmp_path, boiler(port.path)) as daemon:
         async with Client(daemon.url) as client:
-            position = client.server["epoch"], client.server["offset"]
+            position = client.server.epoch, client.server.offset
         await in_thread(daemon.kill)
         await in_thread(daemon.start)
         async with Client(daemon.url) as client:

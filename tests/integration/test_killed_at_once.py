@@ -19,12 +19,12 @@ async def test_what_a_kill_before_the_first_commit_took_is_missing_and_not_expir
     config = f'journal = {{ folder = "{folder}", commit_interval = "60s" }}'
     with Daemon(tmp_path, config) as daemon:
         async with Client(daemon.url) as client:
-            epoch = client.server["epoch"]
+            epoch = client.server.epoch
             await Follower(client.subscribe("$sys/clients/+")).update(lambda _: True)
         await in_thread(daemon.kill)
         await in_thread(daemon.start)
         async with Client(daemon.url) as client:
-            assert client.server["epoch"] == epoch
+            assert client.server.epoch == epoch
             story = Follower(client.subscribe("$sys/clients/+", start=Position(epoch, 0)))
             gap = await story.until(lambda item: isinstance(item, Gap))
             assert isinstance(gap, Gap)

@@ -10,6 +10,7 @@ import pytest
 
 from sensord.client import Client, ClientError
 from sensord.config.tree import Clients
+from sensord.wire.ops.messages import Groups, Send
 from tests.kit.daemon import Daemon, in_thread, on_uvloop, sensord
 from tests.kit.loops import on_each_loop
 from tests.kit.station import Station
@@ -36,7 +37,7 @@ async def test_a_message_arrives_once_and_its_sender_is_told(encoding: str) -> N
         mail = await anext(inbox)
         assert mail.body == "and again"
         assert [r.status async for r in second][-1] == "delivered"
-        await bert.ask("groups", {"join": ["operators"]})
+        await bert.ask(Groups(bert.number(), join=("operators",)))
         fourth = anna.send_to("all of you", group="operators")
         assert (await anext(inbox)).body == "all of you"
         await inbox.aclose()
@@ -92,7 +93,7 @@ async def test_messages_that_wait_for_the_program_are_not_lost_with_it(tmp_path:
 
         async def send(*bodies: int) -> None:
             for body in bodies:
-                await anna.ask("send", {"to": {"client": bert.id}, "body": body})
+                await anna.ask(Send(anna.number(), "client", bert.id, body))
             await bert.ping()  # they are there before its answer
 
         async with Client(station.url, name="Bert") as bert:
@@ -100,7 +101,7 @@ async def test_messages_that_wait_for_the_program_are_not_lost_with_it(tmp_path:
             await send(0, 1, 2)
             assert [(await anext(reading)).body for _ in range(2)] == [0, 1]
             await station.restart()
-            await bert.ask("ping", {})
+            await bert.ping()
             await send(3)
             assert (await anext(reading)).body == 2
             await bert.ping()  # what it had before is acknowledged
@@ -119,7 +120,7 @@ async def test_what_a_former_server_gave_is_not_acknowledged_to_another() -> Non
         reading = aiter(bert.messages())
         async with Client(station.url) as anna:
             for body in ("old 1", "old 2"):
-                await anna.ask("send", {"to": {"client": bert.id}, "body": body})
+                await anna.ask(Send(anna.number(), "client", bert.id, body))
             await bert.ping()
         me = bert.id
         await station.restart()
@@ -128,7 +129,7 @@ async def test_what_a_former_server_gave_is_not_acknowledged_to_another() -> Non
         await bert.ping()
         assert bert.id != me
         async with Client(station.url) as anna:
-            await anna.ask("send", {"to": {"client": bert.id}, "body": "new"})
+            await anna.ask(Send(anna.number(), "client", bert.id, "new"))
         assert [(await anext(reading)).body for _ in range(3)] == ["old 1", "old 2", "new"]
         await bert.ping()
         await reading.aclose()
@@ -148,13 +149,11 @@ async def test_messages_that_expire_together_end_nothing_but_themselves(tmp_path
                 told = [[r.status async for r in one] for one in sending]
                 assert {one[-1] for one in told} == {"expired"}
             for number in range(20):
-                await anna.ask(
-                    "send", {"to": {"client": bert.id}, "body": number, "key": f"k{number}"}
-                )
+                await anna.ask(Send(anna.number(), "client", bert.id, number, f"k{number}"))
             await station.stop()
             await asyncio.sleep(short.inbox_age)  # they expire while nobody looks
             await station.start(station.address)
-            await anna.ask("ping", {})
+            await anna.ping()
 
 
 @on_each_loop

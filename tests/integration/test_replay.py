@@ -172,7 +172,7 @@ async def test_a_monitor_that_was_away_resumes(journal: Path) -> None:
     async with Served([journal]) as served, Client(served.url, name="test") as client:
         whole = Follower(client.subscribe("#", start=0))
         await whole.count(COUNT)
-        position = Position(client.server["epoch"], COUNT // 2)
+        position = Position(client.server.epoch, COUNT // 2)
         rest = Follower(client.subscribe("#", start=position))
         await rest.live()
     expected = [told(update) for update in whole.updates]

@@ -219,7 +219,7 @@ async def test_a_part_that_cannot_be_sent_is_the_programs_error() -> None:
     ):
         assert await Control(caller).call("careless") == 1
     assert [error.split(":")[0] for error in errors] == [
-        "the part is too large; tell it in several",
+        "the part is too large; send it in several",
         "it cannot be sent",
     ]
 
@@ -302,7 +302,7 @@ async def test_a_call_in_parts_goes_on_after_a_lost_connection(tmp_path: Path) -
         cut.set()
         await told.wait()
         cutter.is_refusing = False
-        await caller.ask("ping", {})
+        await caller.ping()
         back.set()
         (last,) = [part async for part in parts]
         assert (last.number > 1, last.value) == (True, "after")

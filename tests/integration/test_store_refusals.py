@@ -10,6 +10,7 @@ import pytest
 from sensord.client import Client, Control, SharedState
 from sensord.errors import ProtocolError, SensordError
 from sensord.sharing.store import FILE_NAME
+from sensord.wire.ops.messages import Send
 from tests.kit.daemon import Daemon, in_thread, on_uvloop
 
 DEVICE = """
@@ -37,7 +38,7 @@ async def refusals(client: Client) -> dict[str, str]:
         "set": lambda: control.set("tank/pump", True, key="k"),
         "take": lambda: control.take("tank"),
         "send": lambda: client.ask(
-            "send", {"to": {"client": client.key.partition(".")[0]}, "body": 1}
+            Send(client.number(), "client", client.key.partition(".")[0], 1)
         ),
     }
     for what, ask in asked.items():

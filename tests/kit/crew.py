@@ -32,6 +32,8 @@ from sensord.client import (
 )
 from sensord.errors import ProtocolError
 from sensord.model.readings import Value
+from sensord.wire.ops import read_request
+from sensord.wire.ops.messages import Groups
 from tests.kit.cutter import Cutter
 
 __all__ = [
@@ -536,7 +538,7 @@ class Panel:
         async with AsyncExitStack() as stack:
             client = await stack.enter_async_context(self._client)
             self._books.knows(self.name, client.id)
-            await client.ask("groups", {"join": self._groups})
+            await client.ask(Groups(client.number(), tuple(self._groups)))
             group = await stack.enter_async_context(asyncio.TaskGroup())
             tasks = [group.create_task(self._read()), group.create_task(self._watch())]
             for task in tasks:
@@ -564,7 +566,8 @@ class Panel:
 
     async def ask(self, op: str, fields: Mapping[str, Any]) -> dict[str, Any]:
         try:
-            return await self._client.ask(op, fields)
+            message = {**fields, "op": op, "id": self._client.number()}
+            return (await self._client.ask(read_request(message))).write()
         except ClientError as exc:
             raise LostError from exc
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from sensord.client import Gap, Item, PhaseChange, Subscription, Update
+from sensord.client import Gap, Item, PhaseChange, Replay, Subscription, Update
 
 __all__ = ["Follower"]
 
@@ -13,7 +13,7 @@ __all__ = ["Follower"]
 class Follower:
     """Follows one subscription."""
 
-    def __init__(self, subscription: Subscription) -> None:
+    def __init__(self, subscription: Subscription | Replay) -> None:
         self.items: list[Item] = []
         self._count = 0  # of readings
         self._arriving = aiter(subscription)

@@ -11,7 +11,7 @@ import pytest
 
 from sensord.model.readings import GOOD, Channel, Level, Quality, Reading, Record, Value
 from sensord.wire.frames import CODECS, JSON, Codec
-from sensord.wire.messages import from_announcement
+from sensord.wire.ops.subscriptions import read_channel
 
 __all__ = [
     "CHANNELS",
@@ -31,7 +31,7 @@ REQUESTS = json.loads((FOLDER / "requests.json").read_text())
 MESSAGES = json.loads((FOLDER / "messages.json").read_text())
 FRAMES = json.loads((FOLDER / "frames.json").read_text())
 
-CHANNELS = {told["channel"]: from_announcement(told) for told in FRAMES["channels"]}
+CHANNELS = {told["channel"]: read_channel(told) for told in FRAMES["channels"]}
 
 
 def each(vectors: list[dict[str, Any]]) -> pytest.MarkDecorator:

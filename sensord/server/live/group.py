@@ -25,9 +25,8 @@ from sensord.model.readings import Channel, Record
 from sensord.server.live.thinning import Thinning, newest
 from sensord.server.past.frames import PastFrames
 from sensord.server.turns import Turns
-from sensord.wire.frames import Codec, Message
-from sensord.wire.messages import announcement
-from sensord.wire.requests.subscriptions import Options
+from sensord.wire.frames import Codec
+from sensord.wire.ops.subscriptions import Channels, Options
 
 __all__ = [
     "FRAME_BYTES",
@@ -94,9 +93,8 @@ def frames(
 def announcements(codec: Codec, channels: Sequence[Channel]) -> Iterator[bytes]:
     """Encode ``channels`` messages."""
     for start in range(0, len(channels), ANNOUNCED_AT_ONCE):
-        part = [announcement(channel) for channel in channels[start : start + ANNOUNCED_AT_ONCE]]
-        message: Message = {"op": "channels", "channels": part}
-        yield packet(codec, codec.message(message))
+        part = Channels(channels[start : start + ANNOUNCED_AT_ONCE])
+        yield packet(codec, codec.message(part.write()))
 
 
 class Key(NamedTuple):

@@ -34,8 +34,8 @@ from sensord.server.live.group import (
 from sensord.server.live.thinning import Thinning, conflate
 from sensord.server.open import outgoing
 from sensord.server.open.outgoing import Outgoing
-from sensord.wire.frames import Message
-from sensord.wire.messages import Phase, gap, phase_change
+from sensord.wire.ops.base import Sendable
+from sensord.wire.ops.subscriptions import Gap, Phase, StreamChange
 from sensord.wire.places import Ago, Since, Start
 
 __all__ = ["Client", "Subscription"]
@@ -44,7 +44,7 @@ __all__ = ["Client", "Subscription"]
 class Client(outgoing.Client, Protocol):
     """The session, as its subscriptions see it."""
 
-    def tell(self, message: Message) -> None:
+    def tell(self, message: Sendable) -> None:
         """Send a control message."""
         ...
 
@@ -351,7 +351,7 @@ class Subscription:
         is_sought = self._is_at_start and self._cursor.since_us is not None
         is_place = self._phase is not Phase.SNAPSHOT and not is_sought
         cursor = self._cursor.offset if is_place else None
-        self._tell(phase_change(self.number, self._stream, self._phase, cursor))
+        self._tell(StreamChange(self.number, self._stream, self._phase, cursor))
 
     def _tell_gap(
         self,
@@ -363,9 +363,9 @@ class Subscription:
     ) -> None:
         if lost is not None:
             self.lost.update(lost)
-        self._tell(gap(self.number, self._stream, start, stop, reason, lost, detail))
+        self._tell(Gap(self.number, self._stream, start, stop, reason, lost, detail))
 
-    def _tell(self, message: Message) -> None:
+    def _tell(self, message: Sendable) -> None:
         """Send a control message, behind what is still to be sent before it."""
         if self._outgoing:
             self._outgoing.tell(message)

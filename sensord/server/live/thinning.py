@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 from sensord.device.policy import is_change
 from sensord.model.readings import Reading, Record
-from sensord.wire.requests.subscriptions import Options
+from sensord.wire.ops.subscriptions import Options
 
 __all__ = ["Thinning", "conflate", "newest"]
 

@@ -9,7 +9,8 @@ from typing import Protocol
 from sensord.server.live.group import Write
 from sensord.server.shared import Shared
 from sensord.sharing.identity import Identity
-from sensord.wire.frames import Codec, Message
+from sensord.wire.frames import Codec
+from sensord.wire.ops.base import Sendable
 
 __all__ = ["Caller", "Ongoing"]
 
@@ -62,12 +63,8 @@ class Caller(Protocol):
         """Its open requests, by their ids."""
         ...
 
-    def tell(self, message: Message) -> None:
+    def tell(self, message: Sendable) -> None:
         """Send a control message."""
-        ...
-
-    def result(self, number: int, /, **fields: object) -> None:
-        """Answer a request."""
         ...
 
     def keep(self, number: int, request: Ongoing, *, is_counted: bool = True) -> None:
@@ -86,11 +83,13 @@ class Caller(Protocol):
         """
         ...
 
-    def end(self, number: int, /, **fields: object) -> None:
+    def end(
+        self, number: int, *, cursor: int | None = None, is_complete: bool | None = None
+    ) -> None:
         """Close an open request and say that it is over."""
         ...
 
-    def settle(self, number: int, answer: Message) -> None:
+    def settle(self, number: int, answer: Sendable) -> None:
         """Answer a request that was kept open until now, and close it."""
         ...
 

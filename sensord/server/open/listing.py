@@ -20,7 +20,8 @@ from sensord.server.open.caller import Caller
 from sensord.server.open.outgoing import Outgoing
 from sensord.server.open.rows import ROWS, row_packets
 from sensord.wire.frames import Message
-from sensord.wire.messages import complete, description, rows
+from sensord.wire.ops.queries import Complete, Rows
+from sensord.wire.ops.subscriptions import write_metadata
 
 __all__ = ["Clients", "Devices", "Listing", "Topics"]
 
@@ -111,7 +112,7 @@ class Listing(ABC):
                 if not self._is_following:
                     self._caller.end(self._number)
                     return
-                self._outgoing.tell(complete(self._number))
+                self._outgoing.tell(Complete(self._number))
             elif self._untold:
                 self._make_ready()
             else:
@@ -126,7 +127,7 @@ class Listing(ABC):
         made = [row for key in keys if (row := self._untold.pop(key)()) is not None]
         if made:
             codec = self._caller.codec
-            self._outgoing.add(row_packets(codec, made, lambda part, _: rows(self._number, part)))
+            self._outgoing.add(row_packets(codec, made, lambda part, _: Rows(self._number, part)))
 
 
 class Topics(Listing):
@@ -149,7 +150,7 @@ class Topics(Listing):
 
     def _row(self, topic: str) -> Message | None:
         channel = self._bus.find(topic)
-        return None if channel is None else description(channel)
+        return None if channel is None else write_metadata(channel)
 
 
 class _States(Listing):

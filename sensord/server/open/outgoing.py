@@ -10,7 +10,8 @@ from collections.abc import Iterator
 from typing import Protocol
 
 from sensord.server.live.group import Write, packet
-from sensord.wire.frames import Codec, Message
+from sensord.wire.frames import Codec
+from sensord.wire.ops.base import Sendable
 
 __all__ = ["Client", "Outgoing"]
 
@@ -46,10 +47,10 @@ class Outgoing:
         """Take packets that are made when they are sent."""
         self._waiting.append(packets)
 
-    def tell(self, message: Message) -> None:
-        """Take a control message."""
+    def tell(self, message: Sendable) -> None:
+        """Add a control message."""
         codec = self._client.codec
-        self.add(iter((packet(codec, codec.message(message)),)))
+        self.add(iter((packet(codec, codec.message(message.write())),)))
 
     def squeeze(self) -> None:
         """Make all packets now: they are a hundredth of the readings that they are made of."""

@@ -6,7 +6,8 @@ from collections import Counter
 from collections.abc import Callable
 
 from sensord.server.open.caller import Caller
-from sensord.wire.frames import Message
+from sensord.wire.ops.base import Sendable
+from sensord.wire.ops.session import End
 
 __all__ = ["Promise"]
 
@@ -27,9 +28,9 @@ class Promise:
         self._goes_on = goes_on
         self._is_cancelled = False
         self._is_closed = False
-        self._answer: tuple[Callable[[], Message], Callable[[], None] | None] | None = None
+        self._answer: tuple[Callable[[], Sendable], Callable[[], None] | None] | None = None
 
-    def answer(self, make: Callable[[], Message], then: Callable[[], None] | None = None) -> None:
+    def answer(self, make: Callable[[], Sendable], then: Callable[[], None] | None = None) -> None:
         """Send the answer that ``make`` makes, if anybody is there to have it; then go on."""
         if not self._is_closed:
             self._caller.guard(self._send, make, then)
@@ -51,13 +52,13 @@ class Promise:
         """Answer nobody."""
         self._is_closed = True
 
-    def _send(self, make: Callable[[], Message], then: Callable[[], None] | None) -> None:
+    def _send(self, make: Callable[[], Sendable], then: Callable[[], None] | None) -> None:
         if self._caller.is_clogged:
             self._answer = (make, then)
             return
         self._caller.settle(self._number, make())
         if then is not None:
             if self._is_cancelled:
-                self._caller.tell({"op": "end", "id": self._number})
+                self._caller.tell(End(self._number))
             else:
                 then()

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from typing import TypeVar
 
 from sensord.server.live.group import FRAME_BYTES, packet
-from sensord.wire.frames import Codec, Message
+from sensord.wire.frames import Codec
+from sensord.wire.ops.base import Sendable
 
 __all__ = ["ROWS", "row_packets"]
+
+Row = TypeVar("Row")
 
 ROWS = 256
 """Most rows in a message: some 30 KiB."""
 
 
 def row_packets(
-    codec: Codec, rows: Sequence[Message], message: Callable[[Sequence[Message], bool], Message]
+    codec: Codec, rows: Sequence[Row], message: Callable[[Sequence[Row], bool], Sendable]
 ) -> Iterator[bytes]:
     """Encode rows; ``message`` makes one of some rows, told whether they are the last.
 
@@ -27,12 +31,12 @@ def row_packets(
 
 def _packets(
     codec: Codec,
-    rows: Sequence[Message],
-    message: Callable[[Sequence[Message], bool], Message],
+    rows: Sequence[Row],
+    message: Callable[[Sequence[Row], bool], Sendable],
     *,
     is_last: bool,
 ) -> Iterator[bytes]:
-    payload = codec.message(message(rows, is_last))
+    payload = codec.message(message(rows, is_last).write())
     if len(payload) > FRAME_BYTES and len(rows) > 1:
         middle = len(rows) // 2
         yield from _packets(codec, rows[:middle], message, is_last=False)

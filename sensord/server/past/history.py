@@ -8,7 +8,7 @@ from sensord.model.readings import Record
 from sensord.server.live.group import frames
 from sensord.server.open.caller import Caller
 from sensord.server.past.stretch import Past
-from sensord.wire.messages import Phase, phase_change
+from sensord.wire.ops.subscriptions import Phase, StreamChange
 
 __all__ = ["History"]
 
@@ -25,7 +25,7 @@ class History(Past):
     def _began(self) -> None:
         # Where a time is in the journal is found by reading.
         place = None if self._cursor.since_us is not None else self._cursor.offset
-        told = phase_change(self._number, self.stream, Phase.CATCHING_UP, place)
+        told = StreamChange(self._number, self.stream, Phase.CATCHING_UP, place)
         self._outgoing.tell(told)
 
     def _take(self, records: Sequence[Record], stop: int) -> None:

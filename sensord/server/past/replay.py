@@ -17,7 +17,7 @@ from sensord.log import Cursor, Missed, Piece
 from sensord.model.readings import Position, Record
 from sensord.server.live.group import FRAME_READINGS, announcements, frames
 from sensord.server.open.caller import Caller
-from sensord.wire.messages import Phase, gap, phase_change
+from sensord.wire.ops.subscriptions import Gap, Phase, StreamChange
 from sensord.wire.places import Ago, Place, Since
 
 __all__ = ["Replay"]
@@ -276,7 +276,7 @@ class Replay:
         # Where a time is in the journal is found by reading: nobody could go on from here.
         is_sought = self._cursor.since_us is not None and not self._ahead
         cursor = None if is_sought else self._place()
-        self._caller.tell(phase_change(self._number, self.stream, phase, cursor))
+        self._caller.tell(StreamChange(self._number, self.stream, phase, cursor))
 
     def _place(self) -> int:
         """Return the offset behind what was sent."""
@@ -290,4 +290,4 @@ class Replay:
     ) -> None:
         if lost is not None:
             self.lost.update(lost)
-        self._caller.tell(gap(self._number, self.stream, start, stop, reason, lost, detail))
+        self._caller.tell(Gap(self._number, self.stream, start, stop, reason, lost, detail))

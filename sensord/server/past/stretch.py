@@ -17,7 +17,7 @@ from sensord.model.readings import Channel, Position, Record
 from sensord.server.live.group import announcements
 from sensord.server.open.caller import Caller
 from sensord.server.open.outgoing import Outgoing
-from sensord.wire.messages import gap
+from sensord.wire.ops.subscriptions import Gap
 from sensord.wire.places import Place
 
 __all__ = ["Past"]
@@ -119,7 +119,7 @@ class Past(ABC):
             pass  # `_got` comes back
         elif self._end is not None:
             offset, is_complete = self._end
-            self._caller.end(self._number, cursor=offset, complete=is_complete)
+            self._caller.end(self._number, cursor=offset, is_complete=is_complete)
         elif self._cursor.offset >= self._stop:
             self._reached()
         elif self._cursor.is_at_hand:
@@ -204,4 +204,4 @@ class Past(ABC):
     ) -> None:
         if lost is not None:
             self.lost.update(lost)
-        self._outgoing.tell(gap(self._number, self.stream, start, stop, reason, lost, detail))
+        self._outgoing.tell(Gap(self._number, self.stream, start, stop, reason, lost, detail))

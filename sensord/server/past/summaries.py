@@ -16,8 +16,7 @@ from sensord.server.open.caller import Caller
 from sensord.server.open.rows import row_packets
 from sensord.server.past.stretch import Past
 from sensord.server.past.summarizer import Interval, Row, Summarizer
-from sensord.wire.frames import Message
-from sensord.wire.messages import complete, summary
+from sensord.wire.ops.queries import Complete, Summary, SummaryRow
 
 __all__ = ["Summaries"]
 
@@ -103,7 +102,7 @@ class Summaries(Past):
         if not self._is_complete:
             self._is_complete = True
             place = self._summarizer.first_offset
-            self._outgoing.tell(complete(self._number, offset if place is None else place))
+            self._outgoing.tell(Complete(self._number, offset if place is None else place))
         end_us = self._summarizer.end_us
         if end_us is not None:
             self._wake_in((end_us - now_us) / 1e6)
@@ -128,20 +127,11 @@ class Summaries(Past):
         self._announce([row.channel for row in interval.rows])
         rows = [_row(interval.start_us, row) for row in interval.rows]
 
-        def message(part: Sequence[Message], is_last: bool) -> Message:  # noqa: FBT001  # as asked
-            return summary(self._number, interval.stop if is_last else None, part)
+        def message(part: Sequence[SummaryRow], is_last: bool) -> Summary:  # noqa: FBT001  # as asked
+            return Summary(self._number, interval.stop if is_last else None, part)
 
         self._outgoing.add(row_packets(self._caller.codec, rows, message))
 
 
-def _row(start_us: int, row: Row) -> Message:
-    told: Message = {
-        "channel": row.channel.number,
-        "time_us": start_us,
-        "count": row.count,
-        "first": row.first,
-        "last": row.last,
-    }
-    if row.is_number:
-        told |= {"min": row.min, "max": row.max, "mean": row.mean}
-    return told
+def _row(start_us: int, row: Row) -> SummaryRow:
+    return SummaryRow(row.channel.number, start_us, row.count, row.first, row.last, row.statistics)

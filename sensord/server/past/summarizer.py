@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from math import isfinite
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 from sensord.model.readings import Channel, Level, Record, Value, ValueType
 
@@ -34,6 +34,13 @@ class Row:
         self.first = self.last = value
         # Numbers, if the channel's type says so: then nothing else passed the bus.
         self.min = self.max = self.total = value
+
+    @property
+    def statistics(self) -> tuple[float, float, float | None] | None:
+        """Minimum, maximum and mean of numbers; None of other values."""
+        if not self.is_number:
+            return None
+        return cast("float", self.min), cast("float", self.max), self.mean
 
     @property
     def mean(self) -> float | None:

@@ -1,4 +1,4 @@
-"""What is done for each request: one module a family, as in `sensord.wire.requests`."""
+"""What is done for each request: one module a family, as in `sensord.wire.ops`."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from sensord.server.requests import (
     state,
     subscriptions,
 )
-from sensord.wire.requests import Request
+from sensord.wire.ops import Request, Result
 
 __all__ = ["HANDLERS"]
 
-HANDLERS: Mapping[type[Request], Callable[[Caller, Any], None]] = {
+HANDLERS: Mapping[type[Request[Result]], Callable[[Caller, Any], None]] = {
     **subscriptions.HANDLERS,
     **queries.HANDLERS,
     **replay.HANDLERS,

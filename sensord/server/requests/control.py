@@ -14,10 +14,9 @@ from sensord.device.calls import Outcome, Part
 from sensord.model.readings import Value
 from sensord.server.open.caller import Caller
 from sensord.server.open.promise import Promise
-from sensord.wire import messages
-from sensord.wire.frames import Message
-from sensord.wire.requests import Request
-from sensord.wire.requests.control import Call, GiveBack, Renew, Set, Take
+from sensord.wire.ops import Request, Result, acting
+from sensord.wire.ops.acting import Call, GiveBack, Renew, Set, Take
+from sensord.wire.ops.session import Error
 
 __all__ = ["HANDLERS"]
 
@@ -68,18 +67,18 @@ class _Awaiting:
     def _tell(self) -> None:
         while self._parts and not self._caller.is_clogged:
             part = self._parts[0]
-            self._caller.tell(messages.part(self._number, part.number, part.value))
+            self._caller.tell(acting.Part(self._number, part.number, part.value))
             self._parts.popleft().settle(was_told=True)
         outcome = self._outcome
         if outcome is None or self._parts or self._caller.is_clogged:
             return
         self._caller.tell(
-            messages.outcome(
+            acting.Outcome(
                 self._number,
                 outcome.value,
                 outcome.reason,
                 outcome.message,
-                may_have_acted=outcome.may_have_acted,
+                outcome.may_have_acted,
             )
         )
         self._caller.end(self._number)
@@ -105,7 +104,7 @@ def _ask(
     )
     awaiting = _Awaiting(request.id, caller, accepted)
     caller.keep(request.id, awaiting)
-    caller.result(request.id, status="pending", repeated=accepted.is_repeated)
+    caller.tell(acting.Pending(request.id, accepted.is_repeated))
     awaiting.begin()
 
 
@@ -125,10 +124,10 @@ def _lease(caller: Caller, request: Take | Renew, act: Callable[..., Lease]) -> 
 
     def kept(error: Exception | None) -> None:
         if error is None:
-            promise.answer(lambda: {"op": "result", "id": request.id, "lease": _told(lease)})
+            promise.answer(lambda: _held(request.id, lease))
         else:
             text = f"{error}; what you held before, if anything, you hold still"
-            promise.answer(lambda: messages.error(request.id, "unavailable", text))
+            promise.answer(lambda: Error(request.id, "unavailable", text))
 
     lease = act(request.subject, caller.identity, request.duration_s, kept)
     caller.keep(request.id, promise)
@@ -140,22 +139,17 @@ def give_back(caller: Caller, request: GiveBack) -> None:
     promise = Promise(request.id, caller)
 
     def kept(_error: Exception | None) -> None:
-        promise.answer(lambda: {"op": "result", "id": request.id})
+        promise.answer(lambda: Result(request.id))
 
     caller.shared.control.leases.give_back(request.subject, caller.identity, kept)
     caller.keep(request.id, promise)
 
 
-def _told(lease: Lease) -> Message:
-    return {
-        "subject": lease.subject,
-        "holder": {"id": lease.holder.id, "name": lease.holder.name},
-        "since_us": lease.since_us,
-        "until_us": lease.until_us,
-    }
+def _held(number: int, lease: Lease) -> acting.Held:
+    return acting.Held(number, lease.subject, lease.holder, lease.since_us, lease.until_us)
 
 
-HANDLERS: Mapping[type[Request], Callable[[Caller, Any], None]] = {
+HANDLERS: Mapping[type[Request[Result]], Callable[[Caller, Any], None]] = {
     Set: set_,
     Call: call,
     Take: take,

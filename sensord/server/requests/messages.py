@@ -12,10 +12,9 @@ from sensord.errors import ProtocolError
 from sensord.server.open.caller import Caller
 from sensord.server.open.promise import Promise
 from sensord.sharing.messages import Letter, Receipt, Status, To
-from sensord.wire import messages
-from sensord.wire.frames import Message
-from sensord.wire.requests import Request
-from sensord.wire.requests.messages import MAX_GROUPS, Ack, Groups, Receive, Send
+from sensord.wire.ops import Request, Result, messages
+from sensord.wire.ops.messages import MAX_GROUPS, Ack, Groups, Receive, Send
+from sensord.wire.ops.session import Error
 
 __all__ = ["HANDLERS"]
 
@@ -90,14 +89,14 @@ class _Sending:
             self._caller.end(self._request.id)
 
 
-def _receipts(number: int, told: Mapping[str, Status]) -> Message:
+def _receipts(number: int, told: Mapping[str, Status]) -> messages.Receipts:
     receipts = [
-        {"client": client, "status": "refused", "reason": status.value}
+        messages.Receipt(client, "refused", status.value)
         if status.is_refusal
-        else {"client": client, "status": status.value}
+        else messages.Receipt(client, status.value)
         for client, status in told.items()
     ]
-    return {"op": "receipt", "id": number, "receipts": receipts}
+    return messages.Receipts(number, receipts)
 
 
 class _Receiving:
@@ -150,15 +149,14 @@ class _Receiving:
             if letter is None:
                 return
             self._caller.tell(
-                {
-                    "op": "message",
-                    "id": self._number,
-                    "message": letter.number,
-                    "from": {"id": letter.sender.id, "name": letter.sender.name},
-                    "to": {letter.to.kind: letter.to.name},
-                    "time_us": letter.time_us,
-                    "body": letter.body,
-                }
+                messages.Delivery(
+                    self._number,
+                    letter.number,
+                    letter.sender,
+                    {letter.to.kind: letter.to.name},
+                    letter.time_us,
+                    letter.body,
+                )
             )
         self._turn = self._caller.shared.loop.call_soon(self._caller.guard, self._write)
 
@@ -172,22 +170,21 @@ def send(caller: Caller, request: Send) -> None:
     promise = Promise(request.id, caller, goes_on=True)
     caller.keep(request.id, promise)
 
-    def result() -> Message:
-        return {
-            "op": "result",
-            "id": request.id,
-            "message": sent.letter.number or None,
-            "time_us": sent.letter.time_us,
-            "receivers": len(sent.letter.statuses),
-            "repeated": sent.is_repeated,
-        }
+    def result() -> messages.Sent:
+        return messages.Sent(
+            request.id,
+            sent.letter.number or None,
+            sent.letter.time_us,
+            len(sent.letter.statuses),
+            sent.is_repeated,
+        )
 
     def accepted(error: Exception | None) -> None:
         if error is None:
             promise.answer(result, _Sending(request, caller, sent.letter).begin)
         else:
             text = f"{error}; nothing was sent"
-            promise.answer(lambda: messages.error(request.id, "unavailable", text))
+            promise.answer(lambda: Error(request.id, "unavailable", text))
 
     post.attend(sent.letter, accepted)
 
@@ -196,14 +193,14 @@ def receive(caller: Caller, request: Receive) -> None:
     """Have the messages for this client."""
     receiving = _Receiving(request.id, caller)
     caller.keep(request.id, receiving)
-    caller.result(request.id)
+    caller.tell(Result(request.id))
     receiving.begin(request.after)
 
 
 def ack(caller: Caller, request: Ack) -> None:
     """Take messages for delivered."""
     caller.shared.sharing.post.acknowledge(caller.identity.id, request.message)
-    caller.result(request.id)
+    caller.tell(Result(request.id))
 
 
 def groups(caller: Caller, request: Groups) -> None:
@@ -215,10 +212,10 @@ def groups(caller: Caller, request: Groups) -> None:
     if len(joined) > MAX_GROUPS:
         raise ProtocolError("too_many", f"leave one of your groups first; {MAX_GROUPS} are allowed")
     presence.set_groups(member, joined)
-    caller.result(request.id, groups=sorted(joined))
+    caller.tell(messages.GroupList(request.id, sorted(joined)))
 
 
-HANDLERS: Mapping[type[Request], Callable[[Caller, Any], None]] = {
+HANDLERS: Mapping[type[Request[Result]], Callable[[Caller, Any], None]] = {
     Send: send,
     Receive: receive,
     Ack: ack,

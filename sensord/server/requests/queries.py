@@ -20,9 +20,9 @@ from sensord.server.past.stretch import Past
 from sensord.server.past.summaries import Summaries
 from sensord.server.requests.subscriptions import open_subscription
 from sensord.wire.frames import Codec
-from sensord.wire.requests import Request, queries
-from sensord.wire.requests.greeting import Bye, Cancel, Ping
-from sensord.wire.requests.subscriptions import Options
+from sensord.wire.ops import Request, Result, queries
+from sensord.wire.ops.session import Bye, Cancel, Clock, Ping
+from sensord.wire.ops.subscriptions import Opened, Options
 
 __all__ = ["HANDLERS"]
 
@@ -32,12 +32,12 @@ def bye(caller: Caller, request: Bye) -> None:
     member = caller.shared.sharing.presence.find(caller.identity.id)
     assert member is not None, "it has said hello and is here"
     member.is_brief = True
-    caller.result(request.id)
+    caller.tell(Result(request.id))
 
 
 def ping(caller: Caller, request: Ping) -> None:
     """Tell the clock."""
-    caller.result(request.id, time_us=caller.shared.bus.now_us())
+    caller.tell(Clock(request.id, caller.shared.bus.now_us()))
 
 
 def cancel(caller: Caller, request: Cancel) -> None:
@@ -49,9 +49,9 @@ def cancel(caller: Caller, request: Cancel) -> None:
         if not found.cancel():
             text = f"request {request.request} is answered as soon as the disk has it"
             raise ProtocolError("not_found", text)
-        caller.result(request.id)
+        caller.tell(Result(request.id))
         return
-    caller.result(request.id)
+    caller.tell(Result(request.id))
     caller.end(request.request)
     caller.watching()
 
@@ -66,7 +66,7 @@ def get(caller: Caller, request: queries.Get) -> None:
     records = [r for c in bus.select(request.topics) if (r := bus.last(c)) is not None]
     parts = Parts(request.id, caller, _packets(caller.codec, stream, records))
     caller.keep(request.id, parts)
-    caller.result(request.id, stream=stream)
+    caller.tell(Opened(request.id, stream))
     parts.begin()
 
 
@@ -92,7 +92,7 @@ def history(caller: Caller, request: queries.History) -> None:
     caller.keep(number, past)
     bus = caller.shared.bus
     log, now_us = bus.log, bus.now_us()
-    caller.result(number, stream=past.stream, epoch=log.epoch, offset=log.tail, time_us=now_us)
+    caller.tell(queries.HistoryOpened(number, past.stream, log.epoch, log.tail, now_us))
     past.begin(request.start, request.stop)
 
 
@@ -112,13 +112,13 @@ def clients(caller: Caller, request: queries.Clients) -> None:
     _list(caller, request, listing.Clients(request.id, caller, is_following=request.is_following))
 
 
-def _list(caller: Caller, request: Request, rows: listing.Listing) -> None:
+def _list(caller: Caller, request: Request[Result], rows: listing.Listing) -> None:
     caller.keep(request.id, rows)
-    caller.result(request.id)
+    caller.tell(Result(request.id))
     rows.begin()
 
 
-HANDLERS: Mapping[type[Request], Callable[[Caller, Any], None]] = {
+HANDLERS: Mapping[type[Request[Result]], Callable[[Caller, Any], None]] = {
     Cancel: cancel,
     Bye: bye,
     Ping: ping,

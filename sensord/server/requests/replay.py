@@ -9,9 +9,10 @@ from sensord.errors import ProtocolError
 from sensord.model.readings import Position
 from sensord.server.open.caller import Caller
 from sensord.server.past.replay import Replay
+from sensord.wire.ops import Request, Result
+from sensord.wire.ops import replay as requests
+from sensord.wire.ops.subscriptions import Opened
 from sensord.wire.places import Place
-from sensord.wire.requests import Request
-from sensord.wire.requests import replay as requests
 
 __all__ = ["HANDLERS"]
 
@@ -23,28 +24,28 @@ def replay(caller: Caller, request: requests.Replay) -> None:
         _check(caller, request.stop)
     opened = Replay(request.id, caller, request.topics, request.speed, is_paused=request.is_paused)
     caller.keep(request.id, opened)
-    caller.result(request.id, stream=opened.stream)
+    caller.tell(Opened(request.id, opened.stream))
     opened.begin(request.start, request.stop)
 
 
 def pause(caller: Caller, request: requests.Pause) -> None:
     """Hold one."""
     found = _find(caller, request.replay)
-    caller.result(request.id)
+    caller.tell(Result(request.id))
     found.pause()
 
 
 def speed(caller: Caller, request: requests.Speed) -> None:
     """Let one go on."""
     found = _find(caller, request.replay)
-    caller.result(request.id)
+    caller.tell(Result(request.id))
     found.go(request.speed)
 
 
 def step(caller: Caller, request: requests.Step) -> None:
     """Send the next readings of one."""
     found = _find(caller, request.replay)
-    caller.result(request.id)
+    caller.tell(Result(request.id))
     found.step(request.count)
 
 
@@ -52,7 +53,7 @@ def seek(caller: Caller, request: requests.Seek) -> None:
     """Let one go on from another place."""
     found = _find(caller, request.replay)
     _check(caller, request.start)
-    caller.result(request.id)
+    caller.tell(Result(request.id))
     found.seek(request.start)
 
 
@@ -70,7 +71,7 @@ def _check(caller: Caller, place: Place) -> None:
         raise ProtocolError("not_found", f"this log's epoch is {log.epoch}; send a time instead")
 
 
-HANDLERS: Mapping[type[Request], Callable[[Caller, Any], None]] = {
+HANDLERS: Mapping[type[Request[Result]], Callable[[Caller, Any], None]] = {
     requests.Replay: replay,
     requests.Pause: pause,
     requests.Speed: speed,

@@ -11,9 +11,9 @@ from sensord.device.calls import Call
 from sensord.errors import ProtocolError
 from sensord.server.open.caller import Caller
 from sensord.server.open.promise import Promise
-from sensord.wire import messages
-from sensord.wire.requests import Request
-from sensord.wire.requests.services import Answer, Serve, Tell
+from sensord.wire.ops import Request, Result
+from sensord.wire.ops.services import Called, Receivers, Reply, Serve, Tell
+from sensord.wire.ops.session import Error
 
 __all__ = ["HANDLERS"]
 
@@ -62,9 +62,7 @@ class _Serving:
             call = self._waiting.pop(number)
             left_s = max(0.0, call.deadline - self._caller.shared.loop.time())
             call.acting()
-            self._caller.tell(
-                messages.request(self._number, number, call.name, call.args, call.who, left_s)
-            )
+            self._caller.tell(Called(self._number, number, call.name, call.args, call.who, left_s))
 
     def _end(self) -> None:
         self._caller.guard(self._caller.end, self._number)
@@ -81,7 +79,7 @@ def serve(caller: Caller, request: Serve) -> None:
     serving = _Serving(request, caller)
     caller.shared.control.services.offer(serving.offer)
     caller.keep(request.id, serving)
-    caller.result(request.id)
+    caller.tell(Result(request.id))
 
 
 def tell(caller: Caller, request: Tell) -> None:
@@ -90,7 +88,7 @@ def tell(caller: Caller, request: Tell) -> None:
     promise = Promise(request.id, caller)
 
     def over(receivers: int) -> None:
-        promise.answer(lambda: {"op": "result", "id": request.id, "receivers": receivers})
+        promise.answer(lambda: Receivers(request.id, receivers))
 
     # Those who wait may be there already.
     caller.keep(request.id, promise, is_counted=False)
@@ -98,18 +96,18 @@ def tell(caller: Caller, request: Tell) -> None:
         call.part(request.value, over)
     except ProtocolError as exc:
         refusal = exc
-        promise.answer(lambda: messages.error(request.id, refusal.code, refusal.message))
+        promise.answer(lambda: Error.of(request.id, refusal))
 
 
-def answer(caller: Caller, request: Answer) -> None:
+def answer(caller: Caller, request: Reply) -> None:
     """End a call of a service."""
     found = _find(caller, request.call)
     if request.error is None:
         found.done(request.value)
     else:
         error = request.error
-        found.failed(error["reason"], error["message"], may_have_acted=error["may_have_acted"])
-    caller.result(request.id)
+        found.failed(error.reason, error.message, may_have_acted=error.may_have_acted)
+    caller.tell(Result(request.id))
 
 
 def _find(caller: Caller, number: int) -> Call:
@@ -120,8 +118,8 @@ def _find(caller: Caller, number: int) -> Call:
     return found
 
 
-HANDLERS: Mapping[type[Request], Callable[[Caller, Any], None]] = {
+HANDLERS: Mapping[type[Request[Result]], Callable[[Caller, Any], None]] = {
     Serve: serve,
     Tell: tell,
-    Answer: answer,
+    Reply: answer,
 }

@@ -11,10 +11,10 @@ from sensord.model.readings import Value
 from sensord.server.open.caller import Caller
 from sensord.server.open.promise import Promise
 from sensord.sharing.state import Change, Outcome
-from sensord.wire import messages
-from sensord.wire.frames import Message
-from sensord.wire.requests import Request
-from sensord.wire.requests.state import Delete, Publish, Put
+from sensord.wire.ops import Request, Result
+from sensord.wire.ops.base import Sendable
+from sensord.wire.ops.session import Error
+from sensord.wire.ops.state import Delete, Publish, Published, Put, Version
 
 __all__ = ["HANDLERS"]
 
@@ -26,7 +26,7 @@ def publish(caller: Caller, request: Publish) -> None:
     is_held = leases.find(topic) is not None
     publishing = caller.shared.sharing.publishing
     record = publishing.publish(who, topic, request.value, request.time_us, is_held=is_held)
-    caller.result(request.id, offset=record.offset)
+    caller.tell(Published(request.id, record.offset))
 
 
 def put(caller: Caller, request: Put) -> None:
@@ -59,13 +59,13 @@ def _change(
         over(exc)
 
 
-def _answer(number: int, outcome: Outcome) -> Message:
+def _answer(number: int, outcome: Outcome) -> Sendable:
     if isinstance(outcome, int):
-        return {"op": "result", "id": number, "version": outcome}
-    return messages.error(number, outcome.code, outcome.message, outcome.present)
+        return Version(number, outcome)
+    return Error.of(number, outcome)
 
 
-HANDLERS: Mapping[type[Request], Callable[[Caller, Any], None]] = {
+HANDLERS: Mapping[type[Request[Result]], Callable[[Caller, Any], None]] = {
     Publish: publish,
     Put: put,
     Delete: delete,

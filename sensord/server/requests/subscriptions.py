@@ -9,9 +9,9 @@ from sensord.errors import ProtocolError
 from sensord.server.live.group import Key
 from sensord.server.live.subscription import Subscription
 from sensord.server.open.caller import Caller
+from sensord.wire.ops import Request, Result
+from sensord.wire.ops.subscriptions import Opened, Options, Subscribe, Unsubscribe
 from sensord.wire.places import Start
-from sensord.wire.requests import Request
-from sensord.wire.requests.subscriptions import Options, Subscribe, Unsubscribe
 
 __all__ = ["HANDLERS", "open_subscription"]
 
@@ -21,7 +21,7 @@ def subscribe(caller: Caller, request: Subscribe) -> None:
     if request.change is not None:
         subscription = _find(caller, request.change)
         key = _key(caller, request.topics, request.options, subscription)
-        caller.result(request.id)
+        caller.tell(Result(request.id))
         subscription.change(key)
         caller.watching()
         return
@@ -36,7 +36,7 @@ def open_subscription(
     subscription = Subscription(number, caller, shared.bus, shared.archive, shared.groups)
     caller.keep(number, subscription)
     stream = subscription.open(_key(caller, topics, options, subscription))
-    caller.result(number, stream=stream)
+    caller.tell(Opened(number, stream))
     subscription.begin(start)
     caller.watching()
 
@@ -53,11 +53,11 @@ def unsubscribe(caller: Caller, request: Unsubscribe) -> None:
         left = tuple(topic for topic in key.topics if topic not in request.topics)
         if left:
             key = _key(caller, left, key.options, subscription)
-            caller.result(request.id)
+            caller.tell(Result(request.id))
             subscription.change(key)
             caller.watching()
             return
-    caller.result(request.id)
+    caller.tell(Result(request.id))
     caller.end(request.subscription)
     caller.watching()
 
@@ -79,7 +79,7 @@ def _find(caller: Caller, number: int) -> Subscription:
     return subscription
 
 
-HANDLERS: Mapping[type[Request], Callable[[Caller, Any], None]] = {
+HANDLERS: Mapping[type[Request[Result]], Callable[[Caller, Any], None]] = {
     Subscribe: subscribe,
     Unsubscribe: unsubscribe,
 }

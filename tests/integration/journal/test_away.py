@@ -82,7 +82,7 @@ async def test_a_journal_that_comes_late_records_what_came_before(tmp_path: Path
             monitor = Follower(client.subscribe("counter/#"))
             await monitor.live()
             await plant.send(monitor)
-            epoch = client.server["epoch"]
+            epoch = client.server.epoch
             place.unlink()
             told = await until_state(status, "ok")
             assert told["dropped"] == 0
@@ -91,7 +91,7 @@ async def test_a_journal_that_comes_late_records_what_came_before(tmp_path: Path
             await in_thread(daemon.start)
             await in_thread(daemon.wait_for_log, "device is up")
             await plant.send(monitor)
-            assert client.server["epoch"] == epoch
+            assert client.server.epoch == epoch
     # What the kill took was seen by the monitor: it was there.
     assert monitor.values == list(range(1, plant.sent + 1))
     assert {gap.reason for gap in monitor.gaps} <= {"missing"}
@@ -114,7 +114,7 @@ async def test_a_journal_that_is_ahead_of_a_clock_in_1970(tmp_path: Path) -> Non
             monitor = Follower(client.subscribe("counter/#"))
             await monitor.live()
             await plant.send(monitor)
-            epoch = client.server["epoch"]
+            epoch = client.server.epoch
             await in_thread(daemon.stop)
             place.rename(tmp_path / "away")
             place.write_text("no folder")
@@ -123,7 +123,7 @@ async def test_a_journal_that_is_ahead_of_a_clock_in_1970(tmp_path: Path) -> Non
             await in_thread(daemon.wait_for_log, "device is up")
             await monitor.live()
             await plant.send(monitor)
-            assert client.server["epoch"] != epoch
+            assert client.server.epoch != epoch
             place.unlink()
             (tmp_path / "away").rename(place)
             await in_thread(daemon.wait_for_log, "recording")
@@ -131,7 +131,7 @@ async def test_a_journal_that_is_ahead_of_a_clock_in_1970(tmp_path: Path) -> Non
             await until_state(status, "ok")
             await monitor.live()
             await plant.send(monitor)
-            assert client.server["epoch"] == epoch
+            assert client.server.epoch == epoch
             await in_thread(daemon.stop)
     assert {gap.reason for gap in monitor.gaps} == {"epoch_changed"}
     # Last values come again after such a gap; none is left out, and order stays.

@@ -131,7 +131,7 @@ async def fill_and_free(tmp_path: Path, mount: str) -> None:
             told = await plant.state("ok")
             assert told["dropped"] > 0
             await plant.send(100)
-            start = Position(client.server["epoch"], 0)
+            start = Position(client.server.epoch, 0)
             past = Follower(client.subscribe("logger/number", start=start))
             await past.value(plant.sent)
             await in_thread(daemon.wait_for_log, "recording again")

@@ -16,7 +16,7 @@ from websockets.typing import Subprotocol
 from sensord.log.journal import Batch, Hole, Reader
 from sensord.model.readings import Metadata, Record
 from sensord.wire.frames import MSGPACK
-from sensord.wire.messages import from_announcement
+from sensord.wire.ops.subscriptions import read_channel
 from tests.kit.daemon import Daemon, in_thread, on_uvloop
 
 EVERYTHING = ["#", "$sys/#", "$audit/#"]
@@ -82,7 +82,7 @@ class Monitor:
             self.offset = frame.cursor
         elif message["op"] == "channels":
             for told in message["channels"]:
-                channel = from_announcement(told)
+                channel = read_channel(told)
                 self._channels[channel.number] = (channel.topic, channel.metadata)
         elif message["op"] == "gap":
             assert message["reason"] == "missing", message

@@ -10,25 +10,28 @@ from sensord.client.conversation import (
     Called,
     Complete,
     Conversation,
+    Decided,
     Ended,
     Event,
     Gap,
     Items,
     Mail,
-    Outcome,
     Part,
     PhaseChange,
     Receipt,
     Refused,
-    Result,
     Row,
+    Succeeded,
     Summary,
     Update,
 )
 from sensord.errors import ProtocolError
 from sensord.model.readings import GOOD, Channel, Metadata, Position, Reading, Record
 from sensord.wire.frames import Codec, Message
-from sensord.wire.messages import from_announcement
+from sensord.wire.ops import Result
+from sensord.wire.ops.acting import Outcome
+from sensord.wire.ops.session import Hello, Welcome
+from sensord.wire.ops.subscriptions import Opened, Subscribe, read_channel
 from tests.kit.vectors import (
     CHANNELS,
     FRAMES,
@@ -41,6 +44,7 @@ from tests.kit.vectors import (
 )
 
 EPOCH = "m3x9"
+WELCOME = Welcome(1, "sensord/0", "s1", "a1", "a1.0", EPOCH, 0, 0, {})
 REQUEST = 7
 
 SUMMARISED = {number: Channel(number, f"plant/{number}", Metadata()) for number in (7, 8, 9)}
@@ -50,8 +54,15 @@ SUMMARISED = {number: Channel(number, f"plant/{number}", Metadata()) for number 
 def greeted(codec: Codec) -> Conversation:
     """Begin a conversation: hello was answered."""
     conversation = Conversation(codec)
-    conversation.received(codec.message({"op": "result", "id": 1, "epoch": EPOCH}))
+    conversation.asked(Hello(1))
+    conversation.received(codec.message(WELCOME.write()))
     return conversation
+
+
+def opened(conversation: Conversation, codec: Codec, stream: int) -> None:
+    """Let a subscription be answered."""
+    conversation.asked(Subscribe(REQUEST, ("#",)))
+    conversation.received(codec.message(Opened(REQUEST, stream).write()))
 
 
 def position(offset: int | None) -> Position | None:
@@ -75,7 +86,7 @@ def check(event: Event | None, message: Message) -> None:
     """Compare what the client made of a message with what the document says of it."""
     match message["op"]:
         case "result":
-            assert event == Result(message["id"], message)
+            assert event == Succeeded(message["id"], Result(message["id"]))
         case "error":
             assert isinstance(event, Refused)
             assert event.request == message["id"]
@@ -89,7 +100,7 @@ def check(event: Event | None, message: Message) -> None:
             gap = Gap(reason, start, stop, message["count"], message["lost"], detail)
             assert event == Items(message["id"], [gap], position(message["to"]))
         case "outcome":
-            assert event == Outcome(message["id"], message)
+            assert event == Decided(message["id"], Outcome.read(message))
         case "end":
             wanted = Ended(message["id"], position(message.get("cursor")), message.get("complete"))
             assert event == wanted
@@ -150,10 +161,10 @@ def test_an_announced_channel_is_known_with_its_metadata(
 ) -> None:
     """It is the channel of the readings that come under its number."""
     conversation = greeted(codec)
-    conversation.received(codec.message({"op": "result", "id": REQUEST, "stream": 12}))
+    opened(conversation, codec, 12)
     assert conversation.received(payload(vector, codec)) is None
     for told in vector["channels"]:
-        record = Record(0, 1, from_announcement(told), Reading(1, None))
+        record = Record(0, 1, read_channel(told), Reading(1, None))
         event = conversation.received(codec.frame(12, None, [record]))
         assert isinstance(event, Items)
         [update] = event.items

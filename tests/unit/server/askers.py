@@ -16,7 +16,7 @@ from sensord.model.readings import Channel, Level, Record, ValueType
 from sensord.model.topics import matches
 from sensord.server.session import Session
 from sensord.wire.frames import Codec, DecodedFrame, Message
-from sensord.wire.messages import from_announcement
+from sensord.wire.ops.subscriptions import read_channel
 from tests.unit.server.monitors import EPOCH, KINDS, Wire, World, payload_of
 
 __all__ = ["Asker", "Book", "Listed", "Past", "Summed", "simple_summary"]
@@ -397,7 +397,7 @@ class Asker:
         match message["op"]:
             case "channels":
                 for told in message["channels"]:
-                    channel = from_announcement(told)
+                    channel = read_channel(told)
                     self._channels.setdefault(channel.number, channel)
             case "result":
                 book = self.books.get(message["id"])

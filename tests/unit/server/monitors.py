@@ -47,7 +47,7 @@ from sensord.server.session import Session
 from sensord.server.shared import Limits, Shared, control_for
 from sensord.sharing.sharing import Sharing
 from sensord.wire.frames import Codec, DecodedFrame, Message
-from sensord.wire.messages import from_announcement
+from sensord.wire.ops.subscriptions import read_channel
 from tests.unit.manual import ManualClock, manual_loop
 
 __all__ = [
@@ -775,7 +775,7 @@ class Monitor:
         match message["op"]:
             case "channels":
                 for told in message["channels"]:
-                    self._announced(from_announcement(told))
+                    self._announced(read_channel(told))
             case "result":
                 self.answers[message["id"]].result = message
                 if "stream" in message and message["id"] not in self.ledgers:

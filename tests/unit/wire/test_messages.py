@@ -10,12 +10,17 @@ from hypothesis import strategies as st
 
 from sensord.errors import ProtocolError
 from sensord.model.readings import Channel, Kind, Metadata, Position, ValueType
-from sensord.wire.messages import announcement, error, from_announcement
+from sensord.wire.ops import Request, Result, read_request, request_id
+from sensord.wire.ops.queries import Get
+from sensord.wire.ops.session import Error, Hello, Ping
+from sensord.wire.ops.subscriptions import (
+    Options,
+    Subscribe,
+    Unsubscribe,
+    read_channel,
+    write_channel,
+)
 from sensord.wire.places import Ago, Since, Start
-from sensord.wire.requests import Request, read_request, request_id
-from sensord.wire.requests.greeting import Hello, Ping
-from sensord.wire.requests.queries import Get
-from sensord.wire.requests.subscriptions import Options, Subscribe, Unsubscribe
 
 
 def refused(message: object) -> ProtocolError:
@@ -24,7 +29,7 @@ def refused(message: object) -> ProtocolError:
     return caught.value
 
 
-def subscribe(**fields: Any) -> Request:
+def subscribe(**fields: Any) -> Request[Result]:
     return read_request({"op": "subscribe", "id": 1, "topics": ["a"], **fields})
 
 
@@ -60,7 +65,7 @@ def options(**fields: Any) -> Options:
         ),
     ],
 )
-def test_requests_become_typed(message: object, request_: Request) -> None:
+def test_requests_become_typed(message: object, request_: Request[Result]) -> None:
     """With what is left out at its default."""
     assert read_request(message) == request_
 
@@ -291,7 +296,7 @@ fields = st.sampled_from(FIELDS.split())
 def test_any_message_is_a_request_or_a_protocol_error(message: object) -> None:
     """Nothing that a client sends raises anything else."""
     codes = {"bad_message", "bad_request", "unknown_op"}
-    answer: Request | str
+    answer: Request[Result] | str
     try:
         answer = read_request(message)
     except ProtocolError as caught:
@@ -304,7 +309,7 @@ def test_any_message_is_a_request_or_a_protocol_error(message: object) -> None:
 
 def test_an_error_is_a_map_with_what_went_wrong() -> None:
     """Its id is null where the request had none."""
-    assert error(None, "bad_message", "send a map") == {
+    assert Error(None, "bad_message", "send a map").write() == {
         "op": "error",
         "id": None,
         "code": "bad_message",
@@ -314,13 +319,13 @@ def test_an_error_is_a_map_with_what_went_wrong() -> None:
 
 def test_a_channel_is_told_without_its_defaults() -> None:
     """Most channels are a number, a topic and little else."""
-    assert announcement(Channel(7, "a/b", Metadata())) == {"channel": 7, "topic": "a/b"}
+    assert write_channel(Channel(7, "a/b", Metadata())) == {"channel": 7, "topic": "a/b"}
 
 
 def test_all_that_is_not_default_is_told() -> None:
     """Decimals of 0 are not none."""
     metadata = Metadata(ValueType.INT, "m/s", 0, Kind.EVENT, "how fast", "mast")
-    assert announcement(Channel(0, "a", metadata)) == {
+    assert write_channel(Channel(0, "a", metadata)) == {
         "channel": 0,
         "topic": "a",
         "type": "int",
@@ -348,7 +353,7 @@ def test_reading_an_announcement_undoes_making_it(
     number: int, topic: str, metadata: Metadata
 ) -> None:
     """Whatever is known of a channel arrives."""
-    told = from_announcement(announcement(Channel(number, topic, metadata)))
+    told = read_channel(write_channel(Channel(number, topic, metadata)))
     assert (told.number, told.topic, told.metadata) == (number, topic, metadata)
     assert type(told.metadata.type) is ValueType
     assert type(told.metadata.kind) is Kind
@@ -356,7 +361,7 @@ def test_reading_an_announcement_undoes_making_it(
 
 def test_an_announcement_of_a_newer_server_may_say_more() -> None:
     """What a client does not know it ignores."""
-    told = from_announcement({"channel": 1, "topic": "a", "colour": "blue"})
+    told = read_channel({"channel": 1, "topic": "a", "colour": "blue"})
     assert told.metadata == Metadata()
 
 
@@ -386,5 +391,5 @@ def test_an_announcement_of_a_newer_server_may_say_more() -> None:
 def test_what_is_no_announcement_is_refused(told: Any) -> None:
     """Before anything is made of it."""
     with pytest.raises(ProtocolError) as caught:
-        from_announcement(told)
+        read_channel(told)
     assert caught.value.code == "bad_message"

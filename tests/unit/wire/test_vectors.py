@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -12,13 +11,13 @@ import pytest
 from sensord.errors import ProtocolError
 from sensord.model.readings import Position
 from sensord.wire.frames import JSON, MSGPACK, Codec, DecodedFrame
-from sensord.wire.messages import announcement, from_announcement
+from sensord.wire.ops import ANSWERS, Request, Result, read_answer, read_request, request_id
+from sensord.wire.ops.messages import Send
+from sensord.wire.ops.queries import Clients, Devices, Get, History, Topics
+from sensord.wire.ops.services import Failure
+from sensord.wire.ops.session import Bye, Cancel, Hello, Ping
+from sensord.wire.ops.subscriptions import Channels, Subscribe, Unsubscribe, read_channel
 from sensord.wire.places import Ago, Since, Start
-from sensord.wire.requests import Request, read_request, request_id
-from sensord.wire.requests.greeting import Bye, Cancel, Hello, Ping
-from sensord.wire.requests.messages import Send
-from sensord.wire.requests.queries import Clients, Devices, Get, History, Topics
-from sensord.wire.requests.subscriptions import Subscribe, Unsubscribe
 from tests.kit.vectors import (
     CHANNELS,
     FRAMES,
@@ -34,7 +33,7 @@ from tests.kit.vectors import (
 # -- requests --------------------------------------------------------------------------------------
 
 
-def told_request(request: Request) -> dict[str, Any]:
+def told_request(request: Request[Result]) -> dict[str, Any]:
     """Write a typed request as the vectors do."""
     match request:
         case Hello():
@@ -104,8 +103,7 @@ def told_request(request: Request) -> dict[str, Any]:
                 "wait": request.wait_s,
             }
         case _:
-            op = re.sub("(?<=[a-z])(?=[A-Z])", "_", type(request).__name__).lower()
-            return {"op": op, **dict(told_fields(request))}
+            return {"op": request.op, **dict(told_fields(request))}
 
 
 RENAMED = {"start": "from", "stop": "to", "is_paused": "paused"}
@@ -113,7 +111,7 @@ RENAMED |= {"timeout_s": "timeout", "duration_s": "duration"}
 """Fields that have another name in the code than on the wire."""
 
 
-def told_fields(request: Request) -> Iterator[tuple[str, Any]]:
+def told_fields(request: Request[Result]) -> Iterator[tuple[str, Any]]:
     """Yield the fields of a request as the wire calls them."""
     for field in dataclasses.fields(request):
         value = getattr(request, field.name)
@@ -121,6 +119,8 @@ def told_fields(request: Request) -> Iterator[tuple[str, Any]]:
             value = list(value)
         elif isinstance(value, (Position, Since, Ago)):
             value = told_start(value)
+        elif isinstance(value, Failure):
+            value = value.write()
         yield RENAMED.get(field.name, field.name), value
 
 
@@ -172,6 +172,23 @@ def test_a_message_is_written_and_read_as_its_vector_says(
     assert codec.decode(payload(vector, codec)) == vector["message"]
 
 
+@each([v for v in MESSAGES["messages"] if v["message"]["op"] in ANSWERS])
+def test_an_answer_that_is_read_is_written_alike(vector: dict[str, Any], codec: Codec) -> None:
+    """One type reads and writes it; of a result, the type is the request's."""
+    message = codec.decode(payload(vector, codec))
+    assert isinstance(message, dict)
+    answer = read_answer(message)
+    assert answer is not None
+    assert answer.write() == message
+
+
+@each(REQUESTS["accepted"])
+def test_a_request_that_is_written_is_read_alike(vector: dict[str, Any], codec: Codec) -> None:
+    """What a client sends is what the server reads, to the last field."""
+    request = read_request(codec.decode(payload(vector, codec)))
+    assert read_request(codec.decode(codec.message(request.write()))) == request
+
+
 @each(MESSAGES["announcements"])
 def test_an_announcement_is_written_and_read_as_its_vector_says(
     vector: dict[str, Any], codec: Codec
@@ -179,10 +196,9 @@ def test_an_announcement_is_written_and_read_as_its_vector_says(
     """Defaults are left out on the wire and filled in again."""
     message = codec.decode(payload(vector, codec))
     assert isinstance(message, dict)
-    channels = [from_announcement(told) for told in message["channels"]]
+    channels = [read_channel(told) for told in message["channels"]]
     assert [told_channel(channel) for channel in channels] == vector["channels"]
-    written = {"op": "channels", "channels": [announcement(channel) for channel in channels]}
-    assert codec.message(written) == payload(vector, codec)
+    assert codec.message(Channels(channels).write()) == payload(vector, codec)
 
 
 @each(MESSAGES["refused_announcements"])
@@ -191,7 +207,7 @@ def test_an_announcement_that_is_none_is_refused(vector: dict[str, Any], codec: 
     message = codec.decode(payload(vector, codec))
     assert isinstance(message, dict)
     with pytest.raises(ProtocolError, match="bad_message"):
-        from_announcement(message["channels"][0])
+        read_channel(message["channels"][0])
 
 
 # -- frames ----------------------------------------------------------------------------------------

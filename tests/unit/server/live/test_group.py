@@ -17,7 +17,7 @@ from sensord.model.readings import Channel, Kind, Metadata, Reading, Record, Val
 from sensord.server.live import group as group_module
 from sensord.server.live.group import Group, Groups, Key, Write, announcements, frames, packet
 from sensord.wire.frames import JSON, MSGPACK, Codec
-from sensord.wire.requests.subscriptions import Options
+from sensord.wire.ops.subscriptions import Options
 from tests.unit.manual import ManualClock, ManualLoop, manual_loop
 from tests.unit.server.monitors import payload_of
 

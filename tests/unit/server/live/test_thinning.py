@@ -22,7 +22,7 @@ from sensord.model.readings import (
     ValueType,
 )
 from sensord.server.live.thinning import Thinning, conflate, newest
-from sensord.wire.requests.subscriptions import Options
+from sensord.wire.ops.subscriptions import Options
 
 STATE = Channel(0, "a", Metadata())
 OTHER = Channel(1, "b", Metadata())

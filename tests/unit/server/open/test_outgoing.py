@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from sensord.server.open.outgoing import Outgoing
 from sensord.wire.frames import JSON, Codec
+from sensord.wire.ops.session import End
 from tests.unit.server.monitors import payload_of
 
 
@@ -39,7 +40,7 @@ def test_packets_are_made_when_they_are_sent() -> None:
     client = Client(takes=4)
     outgoing = Outgoing(client)
     outgoing.add(counted(made, range(3)))
-    outgoing.tell({"op": "end", "id": 1})
+    outgoing.tell(End(1))
     outgoing.add(counted(made, range(3, 6)))
     outgoing.send(2)
     assert made == [0, 1]
