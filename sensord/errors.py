@@ -79,12 +79,14 @@ class DeviceError(SensordError):
     """A device or its line failed; trying again later may help.
 
     ``reason`` is a short constant text that can be counted and rate-limited, ``detail`` varies.
+    ``at_once`` asks for the next run without a pause, in which something could be missed.
     """
 
-    def __init__(self, reason: str, detail: str = "") -> None:
+    def __init__(self, reason: str, detail: str = "", *, at_once: bool = False) -> None:
         super().__init__(reason, detail)
         self.reason = reason
         self.detail = detail
+        self.at_once = at_once
 
     def __str__(self) -> str:
         return f"{self.reason}: {self.detail}" if self.detail else self.reason

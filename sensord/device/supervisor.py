@@ -155,7 +155,8 @@ class _Supervisor:
         up_s = 0.0
         if self._opened_us is not None:
             up_s = (self._clock.monotonic_us() - self._opened_us) / 1e6
-        retry_in_s = self._backoff.after(up_s)
+        is_hasty = isinstance(error, DeviceError) and error.at_once
+        retry_in_s = 0.0 if is_hasty else self._backoff.after(up_s)
         fields: dict[str, object] = {"up_s": round(up_s, 1), "retry_in_s": round(retry_in_s, 1)}
         if isinstance(error, DeviceError):
             reason, detail = error.reason, error.detail

@@ -10,13 +10,14 @@ from __future__ import annotations
 import asyncio
 import errno
 import os
+import select
 import socket
 import termios
 import threading
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol
 from urllib.parse import urlsplit
 
 import serial
@@ -61,6 +62,12 @@ class Settings:
     rtscts: bool
     xonxoff: bool
     exclusive: bool
+    dtr: bool | None = None
+    rts: bool | None = None
+    keeps_input: bool = False
+    """Whether to read what arrived while the line was closed."""
+    lowers_lines: bool = False
+    """Whether closing lowers DTR and RTS again, after a gentle close had to prevent it."""
 
 
 def is_remote(port: str) -> bool:
@@ -86,8 +93,17 @@ class Line(Protocol):
         """
         ...
 
-    async def close(self) -> None:
-        """Stop reading and give everything back."""
+    def look(self) -> None:
+        """Hand on what has arrived, where the loop may not have come to it yet."""
+        ...
+
+    async def close(self, *, gently: bool = False) -> None:
+        """Stop reading and give everything back; ``gently`` leaves the modem lines as they are."""
+        ...
+
+    @property
+    def was_altered(self) -> bool:
+        """Whether a gentle close had to prevent that the modem lines are lowered."""
         ...
 
     def discard(self) -> None:
@@ -103,15 +119,27 @@ def open_line(settings: Settings) -> Line:
     """
     if settings.port.startswith("socket://"):
         connection = _connect(settings.port)
-        return _DescriptorLine(connection.fileno(), connection.close, _Peer(settings.port))
+
+        def hang_up(*, gently: bool) -> bool:
+            del gently  # there are no modem lines
+            connection.close()
+            return False
+
+        return _DescriptorLine(connection.fileno(), hang_up, _Peer(settings.port))
     port = _open_port(settings)
     if isinstance(port, serial.Serial):
 
-        def close() -> None:
+        def close(*, gently: bool) -> bool:
+            was_altered = False
             # What a device never took must not keep us: closing waits up to 30 s for it to drain.
             with suppress(termios.error, OSError):
-                termios.tcflush(port, termios.TCIOFLUSH)
+                termios.tcflush(port, termios.TCOFLUSH)
+                if gently or settings.dtr is not None or settings.rts is not None:
+                    was_altered = _lower_lines_at_close(port.fileno(), is_on=False)
+                elif settings.lowers_lines:
+                    _lower_lines_at_close(port.fileno(), is_on=True)
             port.close()
+            return was_altered
 
         return _DescriptorLine(port.fileno(), close, _Plug(settings.port))
     return _ThreadLine(port, _Peer(settings.port))
@@ -146,26 +174,62 @@ class _Port(Protocol):
     def name(self) -> str | None: ...
     @property
     def in_waiting(self) -> int: ...
+
+    dtr: bool
+    rts: bool
+
+    def open(self) -> None: ...
     def read(self, size: int = 1, /) -> bytes: ...
     def write(self, data: bytes, /) -> int | None: ...
     def close(self) -> None: ...
 
 
+class _KeepingSerial(serial.Serial):
+    """A port that does not throw away what arrived before it was opened."""
+
+    def _reset_input_buffer(self) -> None:
+        pass
+
+
+def _lower_lines_at_close(fd: int, *, is_on: bool) -> bool:
+    """Have the system lower DTR and RTS at the close, or not; return whether it did otherwise."""
+    attributes = termios.tcgetattr(fd)
+    flags = attributes[2]
+    attributes[2] = flags | termios.HUPCL if is_on else flags & ~termios.HUPCL
+    if attributes[2] != flags:
+        termios.tcsetattr(fd, termios.TCSANOW, attributes)
+    return bool(attributes[2] != flags)
+
+
 def _open_port(settings: Settings) -> _Port:
     try:
-        port: _Port = serial.serial_for_url(
-            settings.port,
-            baudrate=settings.baud,
-            bytesize=settings.bytesize,
-            parity=_PARITY[settings.parity],
-            stopbits=settings.stopbits,
-            rtscts=settings.rtscts,
-            xonxoff=settings.xonxoff,
-            exclusive=settings.exclusive,
-            timeout=THREAD_TIMEOUT_S,
-        )
+        port = _unopened(settings)
+        if settings.dtr is not None:
+            port.dtr = settings.dtr
+        if settings.rts is not None:
+            port.rts = settings.rts
+        port.open()
     except (OSError, ValueError, termios.error) as error:  # SerialException is an OSError
         raise _open_error(error, settings.port) from error
+    return port
+
+
+def _unopened(settings: Settings) -> _Port:
+    options: dict[str, Any] = {
+        "baudrate": settings.baud,
+        "bytesize": settings.bytesize,
+        "parity": _PARITY[settings.parity],
+        "stopbits": settings.stopbits,
+        "rtscts": settings.rtscts,
+        "xonxoff": settings.xonxoff,
+        "exclusive": settings.exclusive,
+        "timeout": THREAD_TIMEOUT_S,
+    }
+    if settings.keeps_input and "://" not in settings.port:
+        kept = _KeepingSerial(None, **options)
+        kept.port = settings.port
+        return kept
+    port: _Port = serial.serial_for_url(settings.port, do_not_open=True, **options)
     return port
 
 
@@ -222,13 +286,18 @@ class _Peer:
         return DeviceError("connection lost", f"{self._where}: {why}")
 
 
+class _Close(Protocol):
+    def __call__(self, *, gently: bool) -> bool: ...
+
+
 class _DescriptorLine:
     """A line that the loop can watch."""
 
-    def __init__(self, fd: int, close: Callable[[], None], words: _Plug | _Peer) -> None:
+    def __init__(self, fd: int, close: _Close, words: _Plug | _Peer) -> None:
         self._fd = fd
         self._close = close
         self._words = words
+        self.was_altered = False
         self._on_data: OnData | None = None
         self._on_end: OnEnd | None = None
 
@@ -282,12 +351,17 @@ class _DescriptorLine:
         finally:
             loop.remove_writer(self._fd)
 
-    async def close(self) -> None:
+    def look(self) -> None:
+        # A read would not do: a terminal answers it with nothing, as it does a hang-up.
+        if select.select([self._fd], [], [], 0)[0]:
+            self._readable()
+
+    async def close(self, *, gently: bool = False) -> None:
         asyncio.get_running_loop().remove_reader(self._fd)
-        self._close()
+        self.was_altered = self._close(gently=gently)
 
     def discard(self) -> None:
-        self._close()
+        self._close(gently=False)
 
 
 class _ThreadLine:
@@ -330,7 +404,15 @@ class _ThreadLine:
         except OSError as error:
             raise self._words.lost(str(error)) from error
 
-    async def close(self) -> None:
+    def look(self) -> None:
+        """Do nothing: a thread reads whatever comes."""
+
+    @property
+    def was_altered(self) -> bool:
+        return False
+
+    async def close(self, *, gently: bool = False) -> None:
+        del gently  # the lines are the server's
         self._closing = True
         await in_thread(f"close:{self._port.name}", self.discard)
 

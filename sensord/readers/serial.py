@@ -2,7 +2,7 @@
 
 The line is a port of this machine or a terminal server's (``socket://``, ``rfc2217://``). What is
 open but silent for longer than its stall time is taken for lost: USB adapters hang in that way, and
-so do devices behind a terminal server that lost its serial side.
+so do devices behind a terminal server that lost its serial side. Its rhythm says how long that is.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
@@ -23,6 +23,7 @@ from sensord.errors import DeviceError
 from sensord.model.readings import Value
 from sensord.readers.blocking import Ending, in_thread
 from sensord.readers.line import SCHEMES, Line, Parity, Settings, is_remote, open_line
+from sensord.readers.rhythm import SHORTEST_S, Rhythm
 from sensord.readers.ticks import next_tick
 
 __all__ = ["Answer", "Config", "Poll", "Reader", "Write"]
@@ -68,6 +69,11 @@ class Poll:
         return self.command.encode() or _unhex(self.command_hex) or b""
 
 
+LEAST_UP_S = 1.0
+"""A run that was shorter, and in which nothing came, is not followed by another one at once."""
+
+_CHECK = "check cable, baud rate and device"
+
 ONE_LINE = "of two that read one line each gets a part; make one device of them"
 
 
@@ -90,11 +96,18 @@ class Config:
     rtscts: bool = False
     xonxoff: bool = False
     exclusive: bool = True
-    stall: Annotated[Duration, Within(0, 30 * 86_400.0)] = 60.0
+    dtr: bool | None = None
+    rts: bool | None = None
+    stall: Annotated[Duration, Within(0, 30 * 86_400.0)] | None = None
     poll: Poll | None = None
 
     def faults(self) -> Iterator[tuple[str, str]]:
-        """Yield a port that cannot be."""
+        """Yield a port that cannot be, or that has no such lines."""
+        if self.rts is not None and self.rtscts:
+            yield "rts", "is the flow control's where rtscts = true"
+        for key in ("dtr", "rts"):
+            if getattr(self, key) is not None and self.port.startswith("socket://"):
+                yield key, "socket:// passes bytes alone; the terminal server sets its lines"
         if "://" not in self.port:
             if not self.port.startswith("/"):
                 yield "port", f'expected a path or a URL, such as "/dev/ttyUSB0", got "{self.port}"'
@@ -126,6 +139,8 @@ class Config:
             rtscts=self.rtscts,
             xonxoff=self.xonxoff,
             exclusive=self.exclusive,
+            dtr=self.dtr,
+            rts=self.rts,
         )
 
 
@@ -193,6 +208,9 @@ class Reader:
     def __init__(self, config: Config) -> None:
         self._config = config
         self._session: _Session | None = None
+        self._rhythm = Rhythm(config.stall, time.monotonic())
+        self._is_reopened = False
+        self._lowers_lines = False
 
     @property
     def limits(self) -> Limits:
@@ -205,15 +223,22 @@ class Reader:
         Raises:
             DeviceError: The line could not be opened, was lost, or is silent.
         """
-        config, settings = self._config, self._config.settings()
+        config = self._config
+        settings = replace(
+            config.settings(), keeps_input=self._is_reopened, lowers_lines=self._lowers_lines
+        )
+        self._is_reopened = False
         line = await in_thread(f"open:{config.port}", lambda: open_line(settings), _discard)
-        session = self._session = _Session(config, line, link)
+        session = self._session = _Session(config, line, link, self._rhythm)
         try:
             await session.run()
         finally:
             self._session = None
             session.stop()
-            await line.close()
+            self._is_reopened = session.fell_silent
+            # A board that lowered lines reset is reset only if opening again did not help.
+            await line.close(gently=session.fell_silent and session.was_heard)
+            self._lowers_lines |= line.was_altered
 
     async def write(self, order: Order) -> None:
         """Send one command, between two polls if there are any.
@@ -237,13 +262,19 @@ class _Session:
     costs a fifth of asking uvloop, and it is asked at every arrival.
     """
 
-    def __init__(self, config: Config, line: Line, link: Link) -> None:
+    def __init__(self, config: Config, line: Line, link: Link, rhythm: Rhythm) -> None:
         self._config = config
         self._line = line
         self._link = link
         self._ending = Ending()
-        self._heard_at = time.monotonic()
+        self._rhythm = rhythm
+        self._began = time.monotonic()
+        self._is_missed = False
         self._stall_timer: asyncio.TimerHandle | None = None
+        self.was_heard = False
+        """Whether anything came."""
+        self.fell_silent = False
+        """Whether it ended by silence."""
         self._answer: Answer | None = None
         self._answered: asyncio.Future[None] | None = None
         self._is_over = False
@@ -257,7 +288,8 @@ class _Session:
         if config.poll is not None:
             # Unanswered polls tell more than silence, so a polled line has no stall time.
             await self._poll(config.poll)
-        elif config.stall:
+        elif self._rhythm.is_judged:
+            self._rhythm.opened(self._began)
             self._watch_silence()
         await self._ending.reached()
 
@@ -267,7 +299,8 @@ class _Session:
             self._stall_timer.cancel()
 
     def _data(self, data: bytes) -> None:
-        self._heard_at = time.monotonic()
+        self._rhythm.heard(time.monotonic())
+        self.was_heard = True
         self._link.data(data)
         if self._answer is not None and self._answer.feed(data):
             assert self._answered is not None
@@ -277,14 +310,40 @@ class _Session:
 
     def _watch_silence(self) -> None:
         """Look when the line would be stalled, instead of moving a timer at every arrival."""
-        left_s = self._heard_at + self._config.stall - time.monotonic()
+        rhythm, now_s = self._rhythm, time.monotonic()
+        if rhythm.silence_s(now_s) >= rhythm.limit_s:
+            self._line.look()
+            if self._ending.is_reached():
+                return
+        left_s = rhythm.limit_s - rhythm.silence_s(now_s)
         if left_s <= 0:
-            hint = "check cable, baud rate and device, or set stall = 0 if it is quiet by nature"
-            detail = f"{self._config.port}: no byte in {self._config.stall:g} s; {hint}"
-            self._ending.fail(DeviceError("silent", detail))
+            self._fail_silent(now_s)
             return
-        loop = asyncio.get_running_loop()
-        self._stall_timer = loop.call_later(left_s, self._watch_silence)
+        if not rhythm.was_ever_heard:
+            left_s = min(left_s, self._report_missing(now_s))
+        self._stall_timer = asyncio.get_running_loop().call_later(left_s, self._watch_silence)
+
+    def _report_missing(self, now_s: float) -> float:
+        """Report once that a line has not spoken at all; return when to look for that again."""
+        left_s = self._began + SHORTEST_S - now_s
+        if left_s > 0:
+            return left_s
+        if not self._is_missed:
+            self._is_missed = True
+            detail = f"{self._config.port}: no byte in {SHORTEST_S:g} s; {_CHECK}"
+            self._link.fault("nothing received", detail)
+        return SHORTEST_S
+
+    def _fail_silent(self, now_s: float) -> None:
+        """End the run; where silence is rare the port is opened again at once."""
+        rhythm = self._rhythm
+        usual = f"it speaks every {rhythm.period_s:.0f} s; " if rhythm.period_s else ""
+        hint = f"{usual}{_CHECK}, or set stall = 0 if it is quiet by nature"
+        detail = f"{self._config.port}: no byte in {rhythm.limit_s:g} s; {hint}"
+        self.fell_silent = True
+        rhythm.fell_silent()
+        at_once = self.was_heard or now_s - self._began >= LEAST_UP_S
+        self._ending.fail(DeviceError("silent", detail, at_once=at_once))
 
     async def _poll(self, poll: Poll) -> None:
         """Ask at every tick, one poll at a time; ends only by raising."""

@@ -4,19 +4,27 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import os
 import random
 import socket
 import struct
 import subprocess
 import sys
+import termios
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import serial
+from serial import serialposix
 
+from sensord.device.backoff import LOCAL
 from sensord.errors import DeviceError
+from sensord.readers import rhythm
+from sensord.readers import serial as serial_reader
 from sensord.readers.line import Settings
 from sensord.readers.serial import Config, Poll, Reader
 from tests.kit.broker import free_port, needed
@@ -196,6 +204,132 @@ async def test_a_port_is_not_silent_whose_bytes_could_not_be_read(port: FakePort
         time.sleep(0.3)  # noqa: ASYNC251  # this is what the test is about
         await link.until(lambda link: link.stream)
         assert watch.count("down") == 0
+
+
+@on_each_loop
+async def test_nothing_is_lost_where_a_silent_port_is_opened_again(port: FakePort) -> None:
+    """What the device says just then, before, between and after, is read."""
+    given = Config(str(port.path), stall=0.05)
+    async with supervised(Reader(given), limits=LOCAL) as (link, watch):
+        await watch.until(lambda watch: watch.count("up"))
+        sent = b""
+        for round_ in range(20):
+            downs = watch.count("down")
+            line = b"%d\n" % round_
+            port.feed(line)
+            await watch.until(lambda watch, n=downs: watch.count("down") > n)  # type: ignore[misc]  # bound now
+            between = b"%d between\n" % round_
+            port.feed(between)
+            sent += line + between
+            await link.until(lambda link: len(link.stream) >= len(sent))  # noqa: B023  # awaited here
+        assert link.stream == sent
+        assert {told[1] for told in watch.told if told[0] == "down"} == {"silent"}
+        assert set(watch.retries_s) == {0.0}
+
+
+@on_each_loop
+async def test_a_slow_device_is_heard_by_its_rhythm(
+    port: FakePort, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Silence of several periods ends the run, and no pause between two messages does."""
+    monkeypatch.setattr(rhythm, "FIRST_S", 0.8)
+    monkeypatch.setattr(rhythm, "SHORTEST_S", 0.1)
+    monkeypatch.setattr(rhythm, "MIN_PAUSE_S", 0.02)
+    async with supervised(Reader(Config(str(port.path)))) as (link, watch):
+        await watch.until(lambda watch: watch.count("up"))
+        for count in range(1, 9):
+            await asyncio.sleep(0.2)  # its period, twice as long as the shortest silence
+            port.feed(b"x")
+            await link.until(lambda link, n=count: len(link.stream) == n)  # type: ignore[misc]  # bound now
+        assert watch.count("down") == 0
+        await watch.until(lambda watch: watch.count("down"))
+        (down,) = (told for told in watch.told if told[0] == "down")
+        assert down[1] == "silent"
+        assert "it speaks every" in down[2]
+
+
+@on_each_loop
+async def test_a_line_that_never_spoke_is_reported_before_it_is_given_up(
+    port: FakePort, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Somebody may be wiring it; the port stays open, for the device may speak seldom."""
+    monkeypatch.setattr(serial_reader, "SHORTEST_S", 0.05)
+    async with running(Reader(Config(str(port.path)))) as link:
+        await link.until(lambda link: link.faults)
+        ((reason, detail),) = link.faults
+        assert reason == "nothing received"
+        assert "baud rate" in detail
+        port.feed(b"x")
+        await link.until(lambda link: link.stream)
+
+
+class ModemLines:
+    """Notes what is done to the modem lines, which a pty does not have."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.told: list[str] = []
+        monkeypatch.setattr(serialposix.Serial, "_update_dtr_state", self._noting("dtr"))
+        monkeypatch.setattr(serialposix.Serial, "_update_rts_state", self._noting("rts"))
+        real = termios.tcsetattr
+
+        def tcsetattr(fd: int, when: int, attributes: list[Any]) -> None:
+            if (attributes[2] ^ termios.tcgetattr(fd)[2]) & termios.HUPCL:
+                self.told.append("drop" if attributes[2] & termios.HUPCL else "keep")
+            real(fd, when, attributes)
+
+        monkeypatch.setattr("sensord.readers.line.termios.tcsetattr", tcsetattr)
+
+    def _noting(self, name: str) -> Callable[[serialposix.Serial], None]:
+        return lambda port: self.told.append(f"{name} {getattr(port, name)}")
+
+
+@on_each_loop
+@pytest.mark.parametrize(
+    ("options", "opened", "closed"),
+    [
+        ({}, ["dtr True", "rts True"], []),
+        ({"dtr": False}, ["dtr False", "rts True"], ["keep"]),
+        ({"dtr": True, "rts": False}, ["dtr True", "rts False"], ["keep"]),
+    ],
+)
+async def test_modem_lines_are_set_as_declared_and_left_so(
+    port: FakePort,
+    monkeypatch: pytest.MonkeyPatch,
+    options: dict[str, bool],
+    opened: list[str],
+    closed: list[str],
+) -> None:
+    """A line that is lowered and raised resets many boards: once declared, closing leaves it."""
+    drop_at_close(port)
+    lines = ModemLines(monkeypatch)
+    async with running(Reader(Config(str(port.path), **options))):  # type: ignore[arg-type]  # tests know the types
+        assert [told for told in lines.told if told[:3] in {"dtr", "rts"}] == opened
+        lines.told.clear()
+    assert lines.told == closed
+
+
+def drop_at_close(port: FakePort) -> None:
+    """Have the terminal behave as a real one does: it lowers its lines when it is closed."""
+    fd = os.open(port.path, os.O_RDWR | os.O_NOCTTY)
+    attributes = termios.tcgetattr(fd)
+    attributes[2] |= termios.HUPCL
+    termios.tcsetattr(fd, termios.TCSANOW, attributes)
+    os.close(fd)
+
+
+@on_each_loop
+async def test_a_board_is_reset_only_if_opening_again_did_not_help(
+    port: FakePort, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first time the modem lines stay as they are; the second time they are lowered."""
+    drop_at_close(port)
+    lines = ModemLines(monkeypatch)
+    async with supervised(Reader(Config(str(port.path), stall=0.05))) as (_link, watch):
+        await watch.until(lambda watch: watch.count("up"))
+        port.feed(b"x")
+        await watch.until(lambda watch: watch.count("down") == 2)
+    kept = [told for told in lines.told if told in {"keep", "drop"}]
+    assert kept[:2] == ["keep", "drop"]
 
 
 def polled(port: FakePort, **options: object) -> Reader:

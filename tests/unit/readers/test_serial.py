@@ -29,6 +29,7 @@ def found(table: dict[str, Any]) -> list[tuple[str, str]]:
         {"port": "rfc2217://terminal:7000?ign_set_control"},
         {"port": "hwgrep://0403:6001", "parity": "even", "bytesize": 7, "stopbits": 2},
         {"port": "/dev/ttyS0", "poll": {"command": "READ?\r\n"}},
+        {"port": "/dev/ttyS0", "dtr": False, "rts": True, "stall": 0},
         {"port": "/dev/ttyS0", "poll": {"command_hex": "01 03 00", "answer_bytes": 7}},
     ],
 )
@@ -50,6 +51,8 @@ def test_good_options_are_accepted(table: dict[str, Any]) -> None:
         ({"port": "rfc2217://:7000"}, "port", "rfc2217://host:port"),
         ({"port": "/dev/x", "baud": 0}, "baud", "from 50"),
         ({"port": "/dev/x", "bytesize": 9}, "bytesize", "one of 5, 6, 7, 8"),
+        ({"port": "/dev/x", "rts": True, "rtscts": True}, "rts", "flow control"),
+        ({"port": "socket://h:1", "dtr": True}, "dtr", "terminal server"),
         ({"port": "/dev/x", "poll": {}}, "poll", "either command or command_hex"),
         (
             {"port": "/dev/x", "poll": {"command": "a", "command_hex": "00"}},
