@@ -11,7 +11,7 @@ from pathlib import Path
 from sensord.config.load import load
 from sensord.config.tree import Config
 from sensord.decode import registry as decoders
-from sensord.log.journal import Options, forecast_bytes_per_day
+from sensord.log.journal import Options, forecast_bytes_per_day, forecast_days_kept
 from sensord.readers import registry as readers
 from sensord.status.journal import folder_of
 
@@ -45,14 +45,24 @@ def journal_line(options: Options, environment: Mapping[str, str], *, is_root: b
         f"{forecast_bytes_per_day(rate, options.commit_interval) / 1e6:,.0f}"
         for rate in (1, 10, 100, 1000)
     )
+    kept = " / ".join(
+        _days(forecast_days_kept(rate, options.max_bytes), options.max_age / 86400)
+        for rate in (1, 10, 100, 1000)
+    )
     where = f"records in {folder}"
     # Whoever checks is mostly not the service, which is the one that will record.
     if not options.folder and "STATE_DIRECTORY" not in environment and folder != SERVICE_FOLDER:
         where += f" (as a systemd service in {SERVICE_FOLDER})"
     return (
         f"{where}, at most {gib:.3g} GiB and {days:.3g} days\n"
+        f"    days kept at 1 / 10 / 100 / 1000 readings/s of numbers: {kept}\n"
         f"    MB written to the card a day at 1 / 10 / 100 / 1000 readings/s: {per_day}"
     )
+
+
+def _days(held: float, allowed: float) -> str:
+    """Write for how many days readings are kept: max_bytes or max_age ends them."""
+    return f"{min(held, allowed):.3g}"
 
 
 def run(options: argparse.Namespace) -> int:

@@ -14,7 +14,7 @@ from sensord.cli.info import duration_text
 from sensord.cli.options import DEFAULT_URL, duration
 from sensord.client import Client
 from sensord.errors import SensordError
-from sensord.log.journal import Reader, forecast_bytes_per_day, years_left
+from sensord.log.journal import Reader, forecast_bytes_per_day, forecast_days_kept, years_left
 from sensord.log.journal.wear import wear_of
 from sensord.model.readings import Value
 
@@ -29,6 +29,13 @@ AMPLIFICATIONS = (1, 3, 10)
 _DECIMAL = {"": 1, "k": 10**3, "M": 10**6, "G": 10**9, "T": 10**12}
 _THOUSAND = 1000
 _LONG_YEARS = 100
+
+DAY_S = 86_400.0
+SHORTEST_S = 30.0
+"""A shorter time says nothing, also not roughly."""
+
+ENOUGH = 100_000
+"""Readings that say how many bytes one takes: beyond the commit ring, and the first segment."""
 
 
 class Rate(NamedTuple):
@@ -127,21 +134,49 @@ async def _of_daemon(url: str) -> Rate:
     told: Value = last[0].reading.value if last else None
     if not isinstance(told, dict) or told.get("state") == "off":
         raise SensordError(f"{url} does not record")
-    measured_s = _number(told, "measured_s")
-    own, whole = _number(told, "written_per_day"), _number(told, "disk_written_per_day")
-    if own is None:
-        since = "" if measured_s is None else f", {duration_text(measured_s)} ago"
-        raise SensordError(
-            f"{url} has begun to measure{since}; it tells what it writes in a day after ten"
-            " minutes. Until then, sensord check forecasts it, and sensord wear FOLDER estimates it"
-        )
-    lines = [f"the journal      {bytes_text(own)} a day, without what the file system adds"]
-    if whole is not None:
-        lines.append(f"the whole disk   {bytes_text(whole)} a day, by all programs together")
+    measured_s = _number(told, "measured_s") or 0.0
+    recorded = _number(told, "recorded") or 0.0
     size_bytes = _number(told, "disk_bytes")
-    source = f"measured by {url} for {duration_text(measured_s or 0)}"
     disk = None if size_bytes is None else int(size_bytes)
-    return Rate(source, lines, own if whole is None else whole, disk)
+    own, whole = _number(told, "written_per_day"), _number(told, "disk_written_per_day")
+    if own is not None:
+        lines = [f"the journal      {bytes_text(own)} a day, without what the file system adds"]
+        if whole is not None:
+            lines.append(f"the whole disk   {bytes_text(whole)} a day, by all programs together")
+        lines += _kept(told, recorded / measured_s)
+        source = f"measured by {url} for {duration_text(measured_s)}"
+        return Rate(source, lines, own if whole is None else whole, disk)
+    if measured_s < SHORTEST_S or not recorded:
+        raise SensordError(
+            f"{url} has recorded {recorded:,.0f} readings in {duration_text(measured_s)}: too few"
+            f" for an estimate. Ask again in a minute; after ten, the writing itself is measured"
+        )
+    rate = recorded / measured_s
+    per_day = forecast_bytes_per_day(rate)
+    lines = [
+        f"readings         {recorded:,.0f} since then: {rate:.4g} a second",
+        f"the journal      {bytes_text(per_day)} a day, if they keep that rate",
+        *_kept(told, rate),
+    ]
+    source = (
+        f"estimated from the first {duration_text(measured_s)} of {url}, other programs' writing"
+        " left out; after ten minutes it is measured"
+    )
+    return Rate(source, lines, per_day, disk)
+
+
+def _kept(told: dict[str, Value], rate: float) -> list[str]:
+    """Say for how long readings are kept at a rate, where the daemon says what it may keep."""
+    max_bytes, max_age_s = _number(told, "max_bytes"), _number(told, "max_age_s")
+    if max_bytes is None or max_age_s is None or rate <= 0:
+        return []
+    held, used = forecast_days_kept(rate, int(max_bytes)), _number(told, "used_bytes")
+    end, first = _number(told, "committed_offset"), _number(told, "oldest_offset")
+    if used and end is not None and first is not None and end - first >= ENOUGH:
+        held = max_bytes / (rate * used / (end - first)) / DAY_S
+    ends = "max_bytes" if held * DAY_S < max_age_s else "max_age"
+    days = min(held, max_age_s / DAY_S)
+    return [f"readings kept    {days:.3g} days at this rate; {ends} is what ends it"]
 
 
 def _number(told: dict[str, Value], key: str) -> float | None:

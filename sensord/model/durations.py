@@ -11,9 +11,10 @@ import re
 __all__ = ["SECONDS", "ago_us", "seconds_of"]
 
 SECONDS = {"us": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
-"""The units, in seconds."""
+SECONDS |= {"w": 7 * 86400.0, "y": 365 * 86400.0}
+"""The units, in seconds; a year has 365 days."""
 
-_AMOUNT = re.compile(r"([0-9]+(?:\.[0-9]+)?)(us|ms|s|m|h|d)")
+_AMOUNT = re.compile(r"([0-9]+(?:\.[0-9]+)?)(us|ms|s|m|h|d|w|y)")
 
 _AGO = re.compile(r"-([0-9]{1,9})(?:\.([0-9]{1,6}))?([smhd])")
 """Bounded, so that the result is a time that a reading may have."""

@@ -160,7 +160,7 @@ async def record(
 
     ``on_renewal`` is told when the log goes on under another epoch.
     """
-    status = JournalStatus(bus, clock)
+    status = JournalStatus(bus, clock, None if recorder is None else recorder.options)
     if recorder is None or archive is None:
         status.tell(None)
         return
@@ -184,8 +184,9 @@ async def record(
 class JournalStatus:
     """Tells how the journal fares under ``$sys/journal``."""
 
-    def __init__(self, bus: Bus, clock: Clock) -> None:
+    def __init__(self, bus: Bus, clock: Clock, options: Options | None = None) -> None:
         self._bus = bus
+        self._options = options
         self._clock = clock
         self._channel = bus.channel(
             "$sys/journal", Metadata(ValueType.JSON, description="how recording fares")
@@ -219,6 +220,9 @@ class JournalStatus:
                 "damaged": statistics.damaged,
                 "lost": statistics.lost,
             }
+            if self._options is not None:
+                value["max_bytes"] = self._options.max_bytes
+                value["max_age_s"] = int(self._options.max_age)
             value |= self._wear(statistics, now_us)
         self._bus.publish(self._channel, Reading(self._clock.wall_us(), value))
 

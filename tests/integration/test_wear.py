@@ -46,12 +46,34 @@ async def test_a_daemon_tells_what_it_measured(capsys: pytest.CaptureFixture[str
 
 
 @on_uvloop()
-async def test_a_daemon_that_has_not_measured_says_when_it_will(
+async def test_a_daemon_that_has_not_measured_is_estimated_by_its_readings(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """It refused for ten minutes; now it says that it is an estimate, and of what."""
+    told: Value = {
+        "state": "ok",
+        "measured_s": 90,
+        "recorded": 9000,
+        "max_bytes": 2_937_600_000,
+        "max_age_s": 30 * 86400,
+        "disk_bytes": 32_000_000_000,
+    }
+    assert await wear_of(told) == 0
+    said = capsys.readouterr().out
+    assert said.startswith("estimated from the first 1 min 30 s of ws://")
+    assert "9,000 since then: 100 a second" in said
+    # 100 a second at 34 bytes are 293.76 MB a day
+    assert "10 days at this rate; max_bytes is what ends it" in said
+    assert "a card of 32 GB" in said
+
+
+@on_uvloop()
+async def test_a_daemon_that_has_just_started_says_when_to_ask(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     """And one that does not record says that."""
-    assert await wear_of({"state": "ok", "measured_s": 90}) == 1
-    assert "1 min 30 s ago" in capsys.readouterr().err
+    assert await wear_of({"state": "ok", "measured_s": 5, "recorded": 3}) == 1
+    assert "Ask again in a minute" in capsys.readouterr().err
     assert await wear_of({"state": "off"}) == 1
     assert "does not record" in capsys.readouterr().err
 

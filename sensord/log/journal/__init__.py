@@ -12,7 +12,12 @@ from sensord.log.journal.reader import Reader
 from sensord.log.journal.recovery import Recovery
 from sensord.log.journal.registry import Hole
 from sensord.log.journal.scan import Scan
-from sensord.log.journal.statistics import State, Statistics, forecast_bytes_per_day
+from sensord.log.journal.statistics import (
+    State,
+    Statistics,
+    forecast_bytes_per_day,
+    forecast_days_kept,
+)
 from sensord.log.journal.takeover import GoingOn, first_offset
 from sensord.log.journal.wear import MEASURED_US, WearMeter, years_left
 from sensord.log.journal.writer import Commit, Writer
@@ -40,5 +45,6 @@ __all__ = [
     "Writer",
     "first_offset",
     "forecast_bytes_per_day",
+    "forecast_days_kept",
     "years_left",
 ]

@@ -74,6 +74,11 @@ class Statistics:
         return self.written_bytes * _DAY_S * 1e6 / max(self.elapsed_us, 1_000_000)
 
 
+def forecast_days_kept(readings_per_s: float, max_bytes: int) -> float:
+    """Estimate how many days of readings of numbers a journal of that size holds."""
+    return max_bytes / (readings_per_s * _REST_BYTES * _DAY_S)
+
+
 def forecast_bytes_per_day(readings_per_s: float, commit_interval_s: float = 1.0) -> float:
     """Estimate the bytes that the device will be made to write in a day, file system included."""
     if readings_per_s <= 0:

@@ -32,3 +32,9 @@ def test_whoever_checks_learns_where_the_service_will_record(
 def test_a_daemon_that_does_not_record_says_so() -> None:
     """And names no folder."""
     assert journal_line(Options(enabled=False), HOME, is_root=False) == "does not record"
+
+
+def test_whoever_checks_learns_for_how_long_readings_are_kept() -> None:
+    """By bytes or by age, whatever ends it at that rate."""
+    line = journal_line(Options(max_bytes=2_937_600_000), HOME, is_root=False)
+    assert "days kept at 1 / 10 / 100 / 1000 readings/s of numbers: 30 / 30 / 10 / 1\n" in line

@@ -25,7 +25,7 @@ class Plant:
         self.bus = Bus(Log("e", 1000), self.clock)
         self.writer = Writer(Options(folder=str(folder)))
         self.writer.open(self.clock.wall_us(), self.clock.monotonic_us())
-        self.status = JournalStatus(self.bus, self.clock)
+        self.status = JournalStatus(self.bus, self.clock, Options(max_bytes=1 << 30))
 
     def tell(self) -> int:
         """Commit and tell; return how often it was told by now."""
