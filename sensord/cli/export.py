@@ -18,7 +18,7 @@ from sensord.errors import SensordError, UsageError
 from sensord.log.journal import Hole
 from sensord.model.durations import ago_us
 from sensord.model.times import LOCAL, iso, time_us_of
-from sensord.recordings import Selection, in_order, scan_all
+from sensord.recordings import Selection, in_order, lacking_of, scan_all
 from sensord.recordings.capture import open_any
 from sensord.recordings.outputs import Format, open_output
 
@@ -111,7 +111,8 @@ def run(options: argparse.Namespace) -> int:
         report.end()
     if options.output is not None:
         print(f"{options.output}: {report.readings} readings", file=sys.stderr)
-    return 1 if options.strict and report.holes else 0
+    is_lacking = any(lacking_of(recording) for recording, _ in recordings)
+    return 1 if is_lacking or (options.strict and report.holes) else 0
 
 
 def selection_of(

@@ -9,7 +9,7 @@ from pathlib import Path
 from sensord.errors import SensordError
 from sensord.log.journal import Hole
 from sensord.model.times import iso
-from sensord.recordings import Contents
+from sensord.recordings import Contents, lacking_of
 from sensord.recordings.capture import open_any
 
 __all__ = ["configure", "describe_hole", "duration_text", "lines_of", "run"]
@@ -39,12 +39,15 @@ def run(options: argparse.Namespace) -> int:
     status = 0
     for path in options.paths:
         try:
-            contents = open_any(path).contents()
+            recording = open_any(path)
+            contents = recording.contents()
         except (SensordError, OSError) as error:
             told = f"{path}: {error.strerror}" if isinstance(error, OSError) else error
             print(told, file=sys.stderr)
             status = 1
             continue
+        if lacking_of(recording):
+            status = 1
         print(f"{path}: {contents.what}")
         for line in lines_of(contents, is_listing=options.topics):
             print(f"  {line}")
@@ -60,7 +63,8 @@ def lines_of(contents: Contents, *, is_listing: bool) -> list[str]:
         took = duration_text((span.end_us - span.start_us) / 1e6)
         lines.append(f"time      {iso(span.start_us)} to {iso(span.end_us)} ({took})")
     where = "" if contents.segments is None else f", {contents.segments} sealed segments"
-    lines.append(f"readings  {contents.readings}{where}")
+    unread = f", {contents.unread} of them cannot be read" if contents.unread else ""
+    lines.append(f"readings  {contents.readings}{where}{unread}")
     if contents.segments is not None:
         lines.append(
             f"unsealed  {contents.open_readings} readings in the open segment,"

@@ -18,7 +18,7 @@ from sensord.errors import UsageError
 from sensord.host import journald as logs
 from sensord.model.times import iso
 from sensord.playback import MAX, Options
-from sensord.recordings import Recording, Span, in_order
+from sensord.recordings import Recording, RecordingError, Span, in_order, lacking_of
 from sensord.recordings.capture import open_any
 from sensord.replay_app import TOPICS, Replaying
 
@@ -86,7 +86,7 @@ def run(options: argparse.Namespace) -> int:
         raise UsageError("--loop never ends, so --exit would never come")
     listen = tuple(options.listen or [DEFAULT_URL.removeprefix("ws://")])
     for _, fault in Listening(listen=listen, insecure=options.insecure).faults():
-        raise UsageError(f"--listen: {fault.replace('say insecure = true', 'say --insecure')}")
+        raise UsageError(f"--listen: {fault.replace('set insecure = true', 'give --insecure')}")
     if (options.config is None) is not (options.device is None):
         raise UsageError("--config and --device go together: both say how captures are decoded")
     device = device_of(options.config, options.device) if options.config else None
@@ -94,6 +94,9 @@ def run(options: argparse.Namespace) -> int:
     for recording, _ in recordings:
         for note in recording.notes():
             print(f"{recording.path}: {note}", file=sys.stderr)
+    for recording, _ in recordings:
+        if lacking := lacking_of(recording):
+            raise RecordingError(recording.path, lacking)
     newest_us = max(span.end_us for _, span in recordings)
     selection = selection_of(options.topic or TOPICS, options.start, options.stop, newest_us)
     replay = Options(

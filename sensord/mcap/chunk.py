@@ -29,6 +29,7 @@ import zstandard
 
 from sensord.mcap import records as mcap
 from sensord.mcap.block import Block, is_rising
+from sensord.mcap.compression import lz4_content, missing
 from sensord.mcap.payload import VALUE, Parsed, parse_inner, parse_payloads
 from sensord.mcap.records import HEADER, ChunkEntry, Opcode
 
@@ -161,8 +162,12 @@ class ChunkCodec:
             raw, is_proven = self.decompress(data, entry.raw_size)
         elif not entry.compression:
             raw, is_proven = data, False
+        elif entry.compression == "lz4":
+            if entry.raw_size > _MAX_RAW_BYTES:
+                raise ValueError("the size is absurd")
+            raw, is_proven = lz4_content(data, entry.raw_size), False
         else:
-            raise ValueError(f"the compression {entry.compression!r} is not supported")
+            raise ValueError(missing(entry.compression))
         (crc,) = struct.unpack_from("<I", record, _CRC_AT)
         if not is_proven and crc and zlib.crc32(raw) != crc:
             raise ValueError("the checksum is wrong")

@@ -13,6 +13,7 @@ from sensord.recordings.contents import (
     Span,
     Topic,
 )
+from sensord.recordings.foreign_file import lacking_of
 from sensord.recordings.opening import in_order, open_recording, scan_all
 
 __all__ = [
@@ -24,6 +25,7 @@ __all__ = [
     "Span",
     "Topic",
     "in_order",
+    "lacking_of",
     "open_recording",
     "scan_all",
 ]

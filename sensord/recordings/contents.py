@@ -79,6 +79,8 @@ class Contents:
     """Readings in a segment that is still open."""
     ring_readings: int = 0
     """Readings that stand in the commit ring only."""
+    unread: int = 0
+    """Of the readings, those that are there and cannot be read."""
     holes: list[Hole] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
 

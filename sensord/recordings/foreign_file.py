@@ -17,6 +17,7 @@ from sensord.mcap import records as mcap
 from sensord.mcap.batch import Rows
 from sensord.mcap.channels import described
 from sensord.mcap.chunk import ChunkCodec, Columns, columns_of
+from sensord.mcap.compression import missing
 from sensord.mcap.entries import (
     INDEX,
     MESSAGE,
@@ -29,9 +30,9 @@ from sensord.mcap.entries import (
 )
 from sensord.mcap.records import ChannelRecord, ChunkEntry, Opcode
 from sensord.model.readings import Channel
-from sensord.recordings.contents import Contents, RecordingError, Selection, Span, Topic
+from sensord.recordings.contents import Contents, Recording, RecordingError, Selection, Span, Topic
 
-__all__ = ["ForeignFile"]
+__all__ = ["ForeignFile", "lacking_of"]
 
 _ENTRY_BYTES = 16
 _BATCH = 1024
@@ -48,6 +49,7 @@ class _Seen:
         self.start_ns = 1 << 64
         self.end_ns = 0
         self.is_whole = False
+        self.lacking = ""
 
     def note_times(self, times: Sequence[int]) -> None:
         if times:
@@ -85,8 +87,24 @@ class ForeignFile:
             kind = metadata.type.value if record.encoding == JSON else record.encoding or "unknown"
             total[record.topic, kind, metadata.unit] += seen.counts[number]
         found.topics = [Topic(*key, count) for key, count in sorted(total.items())]
+        found.holes = self._holes()
+        found.unread = sum(hole.count for hole in found.holes)
         found.notes = self.notes()
         return found
+
+    def lacking(self) -> str:
+        """Return what it takes to read all of it, empty if nothing is missing."""
+        return self._look().lacking
+
+    def _holes(self) -> list[Hole]:
+        """Look into each chunk: an index can stand beside one that cannot be read."""
+        holes, position = [], 0
+        for item in self._items():
+            count = item.count if isinstance(item, Hole) else len(item.sequences)
+            if isinstance(item, Hole):
+                holes.append(Hole(position, count, item.reason))
+            position += count
+        return holes
 
     def notes(self) -> list[str]:
         """Say which messages cannot be read, and if the end is missing."""
@@ -94,6 +112,8 @@ class ForeignFile:
         others = sum(n for number, n in seen.counts.items() if not self._is_json(seen, number))
         if others:
             notes.append(f"{others} messages are not JSON: sensord cannot read their values")
+        if seen.lacking:
+            notes.append(seen.lacking)
         if not seen.is_whole:
             notes.append("it has no footer: it is being written, or was cut off")
         return notes
@@ -122,6 +142,7 @@ class ForeignFile:
                     case Opcode.CHUNK:
                         chunk, indexed = self._chunk_at(file, entry), []
                         seen.note_times((chunk.start_ns, chunk.end_ns))
+                        seen.lacking = seen.lacking or missing(chunk.compression)
                     case Opcode.MESSAGE_INDEX:
                         number, size = INDEX.unpack(part(file, entry, INDEX.size))
                         seen.counts[number] += size // _ENTRY_BYTES
@@ -252,6 +273,11 @@ class ForeignFile:
             return chunk_at(file, entry)
         except ValueError as error:
             raise RecordingError(self.path, str(error)) from error
+
+
+def lacking_of(recording: Recording) -> str:
+    """Return what it takes to read all of a recording, empty if nothing is missing."""
+    return recording.lacking() if isinstance(recording, ForeignFile) else ""
 
 
 def _channel(record: ChannelRecord) -> Channel:

@@ -391,7 +391,7 @@ def test_what_is_asked_for_wrongly_is_said(journal: Path) -> None:
     there = str(journal)
     asked = [
         ((there, "--loop", "--exit"), 2, "--loop never ends"),
-        ((there, "--listen", "0.0.0.0:8765"), 2, "say --insecure if everybody"),
+        ((there, "--listen", "0.0.0.0:8765"), 2, "give --insecure if everybody"),
         ((there, "--listen", "nowhere"), 2, "expected"),
         ((there, "--speed", "fast"), 2, "expected a number such as 2 or 0.5, or max"),
         ((there, "--speed", "0"), 2, "expected a number"),

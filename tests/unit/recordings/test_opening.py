@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ from typing import Any
 import pytest
 from mcap.writer import CompressionType, IndexType, Writer
 
+from sensord.cli import main
 from sensord.errors import SensordError
 from sensord.log.journal import Batch, Hole
 from sensord.model.readings import Metadata, Value
@@ -337,13 +339,45 @@ def test_others_files_may_be_cut_off(tmp_path: Path) -> None:
     assert recording.contents().readings >= len(found)
 
 
-def test_a_compression_that_is_not_known_is_named(tmp_path: Path) -> None:
-    """The hole says it, with the number of readings."""
+def test_chunks_in_lz4_are_read(tmp_path: Path) -> None:
+    """Where its package is installed, as any others."""
+    told = foreign(tmp_path / "x.mcap", compression=CompressionType.LZ4)
+    check_foreign(open_recording(tmp_path / "x.mcap"), told)
+
+
+@pytest.mark.parametrize("at", [0.3, 0.5, 0.7])
+def test_damage_in_a_chunk_of_lz4_is_a_hole(tmp_path: Path, at: float) -> None:
+    """Not another value, and info does not call it readable."""
     foreign(tmp_path / "x.mcap", compression=CompressionType.LZ4)
-    found, holes = read(open_recording(tmp_path / "x.mcap").scan(EVERYTHING))
+    data = bytearray((tmp_path / "x.mcap").read_bytes())
+    data[int(len(data) * at)] ^= 0x10
+    (tmp_path / "x.mcap").write_bytes(data)
+    recording = open_recording(tmp_path / "x.mcap")
+    found, holes = read(recording.scan(EVERYTHING))
+    contents = recording.contents()
+    assert len(found) + sum(hole.count for hole in holes) == contents.readings - 300
+    assert contents.holes == holes
+
+
+def test_what_is_needed_for_a_compression_is_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """`info` called 200 unreadable readings readable, and `export` wrote none and ended with 0."""
+    monkeypatch.setitem(sys.modules, "lz4.frame", None)  # as if it were not installed
+    file = tmp_path / "x.mcap"
+    foreign(file, compression=CompressionType.LZ4)
+    found, holes = read(open_recording(file).scan(EVERYTHING))
     assert not found
     assert sum(hole.count for hole in holes) == 300
     assert "lz4" in holes[0].reason
+    assert main(["info", str(file)]) == 1
+    told = capsys.readouterr().out
+    assert "300 of them cannot be read" in told
+    assert "install sensord[lz4]" in told
+    assert main(["export", str(file), "-o", str(tmp_path / "x.csv")]) == 1
+    assert "install sensord[lz4]" in capsys.readouterr().err
+    assert main(["replay", str(file), "--listen", "127.0.0.1:0"]) == 1
+    assert "install sensord[lz4]" in capsys.readouterr().err
 
 
 def test_any_cut_and_any_flip_of_others_files_is_told_or_harmless(tmp_path: Path) -> None:
