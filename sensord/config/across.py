@@ -9,11 +9,12 @@ from __future__ import annotations
 import fnmatch
 import functools
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from itertools import combinations
 from typing import NamedTuple
 
 from sensord.config.channels import ChannelRules
+from sensord.config.device_ids import is_certain
 from sensord.config.schema import Faults, Path
 
 __all__ = ["Place", "check_devices", "check_openings", "overlap"]
@@ -42,6 +43,8 @@ class Checked(NamedTuple):
     config: object
     """Of its reader."""
     channels: Mapping[str, ChannelRules]
+    decoding: object = None
+    """Of its decoder."""
 
 
 class _Pattern(NamedTuple):
@@ -65,6 +68,7 @@ def check_devices(
                 faults.add(pattern.path, text)
         _check_sources(device, faults)
         _check_shadows(device, faults)
+        _check_ids(device, faults)
     _check_known_topics(devices, patterns, faults)
     for one, other in combinations(devices, 2):
         _check_overlap(one, other, patterns, faults)
@@ -163,6 +167,31 @@ def _by_source(pattern: str) -> bool:
 def _with(pattern: str, name: str) -> str:
     head, divider, last = pattern.rpartition("/")
     return f'topic = "{head}{divider}{name}/{last}"'
+
+
+def _check_ids(device: Checked, faults: Faults) -> None:
+    """Warn of a stream of several devices, whose values would take turns in one channel."""
+    path: Path = ("devices", device.name)
+    for i, one in enumerate(getattr(device.config, "topics", ())):
+        levels = getattr(one, "plain", "").split("/")
+        if levels[0] == "rtl_433" and levels[-1] == "events":
+            text = (
+                "brings the messages of all sensors under one topic; take those of each instead:"
+                f' filter = "{"/".join(levels[:-1])}/devices/#", topic = "{{source}}/{{field}}"'
+            )
+            faults.warn((*path, "topics", i, "filter"), text)
+    if getattr(device.config, "topics", ()):
+        return  # each device has topics of its own there, mostly
+    named: Collection[str] = getattr(device.decoding, "fields", ())
+    if pattern := getattr(device.decoding, "pattern", ""):
+        named = re.compile(pattern).groupindex
+    ids = [name for name in named if is_certain(name)]
+    if ids and len(named) > 1:
+        text = (
+            f"{ids[0]} names one of several devices, and the values of all would share channels;"
+            " see docs/decoders.md#several-devices-in-one-stream"
+        )
+        faults.warn((*path, "decoder"), text)
 
 
 def _check_shadows(device: Checked, faults: Faults) -> None:

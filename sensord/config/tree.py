@@ -282,7 +282,9 @@ def build(
         built = [_device(name, table, faults, *both) for name, table in devices.items()]
     whole = tuple(device for device in built if device is not None)
     _one_owner_each(whole, faults)
-    checked = [Checked(d.name, d.topic, d.reader_config, d.channels) for d in whole]
+    checked = [
+        Checked(d.name, d.topic, d.reader_config, d.channels, d.decoder_config) for d in whole
+    ]
     check_devices(checked, faults, resolve)
     if root is not None:
         check_openings(list(root.clients.topics), checked, faults)

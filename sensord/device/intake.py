@@ -18,6 +18,7 @@ from sensord.bus import Bus
 from sensord.config.tree import ChannelRules, Device
 from sensord.decode.base import Decoder, Fault, Framer, Sample, excerpt
 from sensord.device.conform import Rules, conform, infer_type
+from sensord.device.mixture import SEVERAL_DEVICES, Mixture, mixture_of
 from sensord.device.policy import Policy, Publisher
 from sensord.model.readings import (
     Channel,
@@ -93,13 +94,15 @@ class Totals:
 class _Tap:
     """One field of one source: its channel, rules and policy."""
 
-    __slots__ = ("channel", "is_timed", "publisher", "rules")
+    __slots__ = ("channel", "is_timed", "mixture", "publisher", "rules")
 
     def __init__(self, channel: Channel, rules: Rules, policy: Policy) -> None:
         self.channel = channel
         self.rules = rules
         self.publisher = Publisher(policy)
         self.is_timed = policy.needs_timer
+        self.mixture: Mixture | None = None
+        """Only of a field that may name the device that speaks."""
 
 
 class Listener(Protocol):
@@ -185,7 +188,7 @@ class Intake:
             return
         samples, faults = self._decoder.decode(message)
         for fault in () if is_answer else faults:
-            self.fault(fault)
+            self.fault(_of_source(fault, route))
         self.samples(route, samples, now_us, wall_us)
 
     def samples(self, route: Route, samples: Iterable[Sample], now_us: int, wall_us: int) -> None:
@@ -207,6 +210,8 @@ class Intake:
                 tap = self._open(taps, route, field_, value)
                 if tap is None:
                     continue
+            if tap.mixture is not None and (shown := tap.mixture.see(field_, value)):
+                self.fault(Fault(SEVERAL_DEVICES, _excerpt(route, field_), shown))
             value, quality = conform(tap.rules, value, quality)  # noqa: PLW2901  # it is the same value
             at_us = wall_us if time_us is None else time_us
             reading = make_reading((at_us, value, quality, False))
@@ -384,6 +389,7 @@ class Intake:
         policy = EVERY if metadata.kind is Kind.EVENT else rules.publish
         channel = self._bus.channel(topic, metadata)
         tap = _Tap(channel, _conform_rules(rules, metadata), policy)
+        tap.mixture = mixture_of(field_)
         if tap.is_timed:
             self._timed.append(tap)
         return tap
@@ -451,6 +457,14 @@ def _is_same(known: Reading, value: Value, time_us: int | None) -> bool:
     """Tell whether a value is the one that is known already, as far as can be seen."""
     is_later = time_us is not None and time_us > known.time_us
     return type(known.value) is type(value) and known.value == value and not is_later
+
+
+def _of_source(fault: Fault, route: Route) -> Fault:
+    """Name where a message came from, for whoever must look there."""
+    if not route.source:
+        return fault
+    parts = [f"from {route.source}", fault.detail]
+    return fault._replace(detail="; ".join(part for part in parts if part))
 
 
 def _excerpt(route: Route, field_: str) -> bytes:

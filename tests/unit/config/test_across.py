@@ -197,6 +197,26 @@ def test_a_pattern_overlaps_itself(levels: list[str]) -> None:
     assert overlap("/".join(levels), "/".join(levels))
 
 
+def test_a_column_that_names_a_device_is_warned_of() -> None:
+    """Temperature of node 12 and of node 13 were one channel, in turn."""
+    text = SERIAL.format(name="mys", port="/dev/a").replace('"json"', "{decoder}")
+    csv = '{ type = "csv", separator = ";", fields = ["node", "child", "value"] }'
+    (warning,) = warnings_of(text.replace("{decoder}", csv))
+    assert "devices.mys.decoder: node names one of several devices" in warning
+    regex = "{ type = 'regex', pattern = '(?P<node_id>[0-9]+) (?P<t>[0-9]+)' }"
+    (warning,) = warnings_of(text.replace("{decoder}", regex))
+    assert "node_id names one of several devices" in warning
+    single = '{ type = "csv", fields = ["t", "h", "id"] }'
+    assert not warnings_of(text.replace("{decoder}", single))
+
+
+def test_events_of_a_receiver_of_many_sensors_are_warned_of() -> None:
+    """It also publishes each sensor under a topic of its own."""
+    text = MQTT.format(name="r", filter="rtl_433/gw/events", topic="radio/{field}")
+    (warning,) = warnings_of(text)
+    assert 'filter = "rtl_433/gw/devices/#", topic = "{source}/{field}"' in warning
+
+
 # -- single options --------------------------------------------------------------------------------
 
 

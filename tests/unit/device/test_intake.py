@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from sensord.bus import Bus
 from sensord.config.tree import ChannelRules, Device
-from sensord.decode import json_paths, key_value
+from sensord.decode import csv_line, json_paths, key_value
 from sensord.decode.base import Decoded, Decoder, Fault, Sample
 from sensord.decode.framing import Config as Framing
 from sensord.decode.framing import LineFramer
@@ -705,3 +705,22 @@ def test_the_time_that_is_due_is_never_late(
         dues = [tap.publisher.due_us for tap in scene.fields.values() if tap is not None]
         first = min((due for due in dues if due is not None), default=None)
         assert first is None or (intake.due_us is not None and intake.due_us <= first)
+
+
+def test_several_devices_in_one_channel_are_named_once() -> None:
+    """Node 12 and node 13 shared a channel, both good, and nothing said so."""
+    scene = Scene(decoder=csv_line.Decoder(csv_line.Config(fields=("node", "child", "payload"))))
+    for line in ("12,1,21.5", "13,1,-3.5", "12,1,21.6", "13,1,-3.6"):
+        scene.line(line)
+    (fault,) = scene.faults
+    assert (fault.reason, fault.excerpt) == ("several devices in one channel", b"/node")
+    assert fault.detail.startswith("node is 12")
+    assert scene.intake.totals.faults == {"several devices in one channel": 1}
+
+
+def test_bad_data_of_a_source_is_named_with_it() -> None:
+    """Of a hundred MQTT topics, one is to be looked at."""
+    scene = Scene()
+    scene.intake.message(Route("zigbee/kitchen"), b"nonsense", 0, START_US)
+    (fault,) = scene.faults
+    assert fault.detail == "from zigbee/kitchen"
