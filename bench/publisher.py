@@ -71,7 +71,7 @@ class Outlet:
         encode, device = self._encode, self._device
         messages = [
             encode(f"{device}/{field}", f"{stamp} {value:.{DECIMALS}f}".encode())
-            for field, value, _, _ in samples
+            for field, value, *_ in samples
             if isinstance(value, float)
         ]
         self._connection.sendall(b"".join(messages))

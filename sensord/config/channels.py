@@ -5,9 +5,10 @@ from __future__ import annotations
 import fnmatch
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, Literal
 
-from sensord.config.schema import Within
+from sensord.config.schema import Scalar, Within
+from sensord.device.notation import DECIMAL, Sign
 from sensord.device.policy import Policy
 from sensord.model.readings import Kind, ValueType
 from sensord.model.topics import pattern_fault
@@ -28,8 +29,24 @@ class ChannelRules:
     scale: float = 1.0
     offset: float = 0.0
     range: tuple[float, ...] = ()
+    missing: tuple[Scalar, ...] = ()
+    base: Literal[10, 2, 8, 16] = 10
+    sign: Sign = "none"
+    bits: Annotated[int, Within(2, 64)] | None = None
     topic: str = ""
     publish: Policy = Policy()
+
+    @property
+    def is_scaled(self) -> bool:
+        """Whether the values that leave are others than the device's."""
+        return self.scale != 1.0 or self.offset != 0.0
+
+    @property
+    def is_number(self) -> bool:
+        """Whether the channel is one of numbers by what is declared beside its type."""
+        is_noted = self.base != DECIMAL or self.sign != "none"
+        is_ruled = self.is_scaled or bool(self.range) or self.decimals is not None
+        return bool(self.unit) or is_ruled or is_noted
 
     def warnings(self) -> Iterator[tuple[str, str]]:
         """Yield a unit that no program knows."""
@@ -44,6 +61,17 @@ class ChannelRules:
             yield "scale", "may not be 0: every value would be lost"
         if self.topic and (message := pattern_fault(self.topic)):
             yield "topic", message
+        yield from self._notation_faults()
+
+    def _notation_faults(self) -> Iterator[tuple[str, str]]:
+        is_number = self.type in {None, ValueType.FLOAT, ValueType.INT}
+        if not is_number and (self.base != DECIMAL or self.sign != "none"):
+            key = "base" if self.base != DECIMAL else "sign"
+            yield key, f"is for numbers, and type is {self.type}"
+        if self.sign != "none" and self.base == DECIMAL and self.bits is None:
+            yield "sign", "needs bits: how many the device's whole numbers have"
+        if self.bits is not None and self.sign == "none":
+            yield "bits", "needs a sign"
 
 
 def rules_of(channels: Mapping[str, ChannelRules], name: str) -> ChannelRules | None:

@@ -37,6 +37,7 @@ __all__ = [
     "Faults",
     "Path",
     "Printable",
+    "Scalar",
     "Size",
     "Within",
     "as_duration",

@@ -12,11 +12,31 @@ Adding a decoder: write a module here with a frozen dataclass ``Config`` (its op
 
 from __future__ import annotations
 
-from typing import NamedTuple, Protocol
+from collections import Counter
+from typing import NamedTuple, Protocol, runtime_checkable
 
-from sensord.model.readings import GOOD, Metadata, Quality, Value
+from sensord.model.readings import GOOD, Level, Metadata, Quality, Reason, Value
 
-__all__ = ["Decoded", "Decoder", "Fault", "Framed", "Framer", "Sample", "excerpt"]
+__all__ = [
+    "NOTHING",
+    "UNREAD",
+    "Decoded",
+    "Decoder",
+    "Fault",
+    "Framed",
+    "Framer",
+    "Sample",
+    "Selective",
+    "Writer",
+    "excerpt",
+    "trimmed",
+]
+
+NOTHING = Quality(Level.BAD, Reason.MISSING)
+"""The quality of a sample whose value the device left empty; its ``text`` is how."""
+
+UNREAD = Quality(Level.BAD, Reason.WRONG_TYPE)
+"""The quality of a sample that the decoder could not read; its ``text`` is what came."""
 
 
 class Sample(NamedTuple):
@@ -31,6 +51,11 @@ class Sample(NamedTuple):
     quality: Quality = GOOD
     time_us: int | None = None
     """The source time, where the device says it; else the time of arrival counts."""
+    text: str | None = None
+    """How the device wrote the value. Only after `Writer.keep_text`, and where the value differs
+    from it or is no text."""
+    unit: str | None = None
+    """The unit that the device sends with the value, where it is one of `decode.units`."""
 
 
 class Fault(NamedTuple):
@@ -86,6 +111,30 @@ class Decoder(Protocol):
         ...
 
 
+@runtime_checkable
+class Selective(Protocol):
+    """A decoder that passes over what is well formed but not known to it, and counts it."""
+
+    passed_over: Counter[str]
+    """How often each was passed over, by name; bounded."""
+
+
+@runtime_checkable
+class Writer(Protocol):
+    """A decoder that knows how each value was written.
+
+    Its samples carry ``text`` once `keep_text` was called: when a channel needs it.
+    """
+
+    encoding: str
+    """That of the device's text, for quoting it as it came."""
+    decimal_comma: bool
+
+    def keep_text(self) -> None:
+        """Add to each sample how its value was written."""
+        ...
+
+
 EXCERPT_BYTES = 80
 """Enough to recognise a sentence, short enough for a log line."""
 
@@ -93,3 +142,22 @@ EXCERPT_BYTES = 80
 def excerpt(data: bytes) -> bytes:
     """Return the part of ``data`` that a fault quotes."""
     return bytes(data[:EXCERPT_BYTES])
+
+
+_BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+_ENDS = frozenset({0, _BYTE_ORDER_MARK[0], _BYTE_ORDER_MARK[-1]})
+
+
+def trimmed(message: bytes) -> bytes:
+    """Return a text message without zero bytes and byte order marks at its ends.
+
+    A line that was idle, a buffer that is longer than its text and an editor leave them.
+    """
+    if not message or (message[0] not in _ENDS and message[-1] not in _ENDS):
+        return message
+    before = b""
+    while before != message:
+        before = message
+        message = message.strip(b"\0").removeprefix(_BYTE_ORDER_MARK)
+        message = message.removesuffix(_BYTE_ORDER_MARK)
+    return message

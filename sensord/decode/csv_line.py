@@ -6,9 +6,8 @@ import csv
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from sensord.decode.base import Decoded, Fault, Sample, excerpt
-from sensord.decode.text import BAD_ENCODING, UNPRINTABLE, TextOptions, TextValues
-from sensord.model.readings import Metadata
+from sensord.decode.base import NOTHING, Decoded, Fault, Sample, excerpt
+from sensord.decode.text import BAD_ENCODING, UNPRINTABLE, TextDecoder, TextOptions
 from sensord.model.topics import topic_fault
 
 __all__ = ["BAD_QUOTING", "COLUMN_COUNT", "Config", "Decoder"]
@@ -53,11 +52,11 @@ class Config(TextOptions):
                 yield "text_fields", f'"{field}" is not one of the fields'
 
 
-class Decoder:
+class Decoder(TextDecoder):
     """Turns one line into a sample for each named column that is not empty."""
 
     def __init__(self, config: Config) -> None:
-        self._values = TextValues(config, config.text_fields)
+        super().__init__(config, config.text_fields)
         self._fields = config.fields
         self._separator = config.separator
         self._comment = config.comment
@@ -73,6 +72,8 @@ class Decoder:
         text = self._values.text(message)
         if text is None:
             return Decoded([], [Fault(BAD_ENCODING, excerpt(message))])
+        if not text or text.isspace():
+            return Decoded([], [])
         if self._comment and text.startswith(self._comment):
             return Decoded([], [])
         columns = self._split(text)
@@ -87,7 +88,11 @@ class Decoder:
         faults: list[Fault] = []
         for field, raw in zip(self._fields, columns, strict=False):
             column = raw.strip()
-            if not field or not column:
+            if not field:
+                continue
+            if not column:
+                if self._values.keeps_text:
+                    samples.append(Sample(field, None, NOTHING, None, ""))
                 continue
             sample = self._values.sample(field, column)
             if sample is None:
@@ -95,10 +100,6 @@ class Decoder:
             else:
                 samples.append(sample)
         return Decoded(samples, faults)
-
-    def metadata(self, field: str) -> Metadata | None:  # noqa: ARG002  # part of the protocol
-        """Return None: bare columns say nothing of themselves."""
-        return None
 
     def _split(self, text: str) -> list[str] | None:
         if self._separator == " ":

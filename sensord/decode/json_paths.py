@@ -1,6 +1,7 @@
 """Decode messages that are JSON: every leaf, or the paths that the configuration names.
 
-Shape: one JSON value (RFC 8259) in UTF-8; of two equal keys the last one counts.
+Shape: one JSON value (RFC 8259) in UTF-8; of two equal keys the last one counts. What is not
+quite JSON is read by `almost_json`.
 """
 
 from __future__ import annotations
@@ -11,8 +12,11 @@ import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC
+from typing import Any
 
-from sensord.decode.base import Decoded, Fault, Sample, excerpt
+from sensord.decode import almost_json
+from sensord.decode.almost_json import Unreadable, WrittenFloat, WrittenInt
+from sensord.decode.base import NOTHING, UNREAD, Decoded, Fault, Sample, excerpt, trimmed
 from sensord.decode.naming import field_level
 from sensord.decode.text import NOT_FINITE, TOO_MANY_VALUES, number
 from sensord.model.readings import GOOD, Level, Metadata, Quality, Reason, Value
@@ -37,6 +41,9 @@ WHOLE = "."
 
 BARE_FIELD = "value"
 """What a message that is one bare value is called."""
+
+PARTLY_READ = Quality(Level.UNCERTAIN, Reason.WRONG_TYPE)
+"""The same where something was no value of JSON."""
 
 PARTLY_FINITE = Quality(Level.UNCERTAIN, Reason.NOT_FINITE)
 """An array or object in which something was not finite: that is null, the rest stands."""
@@ -125,6 +132,14 @@ class Decoder:
         self._time_field = "/".join(field_level(str(step)) for step in self._time or ())
         self._required = config.required
         self._parse = json.JSONDecoder().decode
+        self._keeps_text = False
+        self.encoding = "utf-8"
+        self.decimal_comma = False
+
+    def keep_text(self) -> None:
+        """Add to each sample how its value was written."""
+        self._keeps_text = True
+        self._parse = almost_json.reader_with_text().decode
 
     def decode(self, message: bytes) -> Decoded:
         """Decode one message.
@@ -132,16 +147,18 @@ class Decoder:
         Null is no value: it gives no sample.
         """
         try:
-            root = self._parse(message.decode())
+            root = self._read(message)
         # ValueError is bad UTF-8, bad JSON, or an integer with more digits than Python converts.
         except ValueError:
+            if not trimmed(message).strip():
+                return Decoded([], [])
             return Decoded([], [Fault(NOT_JSON, excerpt(message))])
         except RecursionError:
             return Decoded([], [Fault(TOO_DEEP, excerpt(message))])
         reasons: list[str] = []
         time_us = self._source_time(root, reasons)
         # A lone surrogate can only come from an escape; without one no text needs a look.
-        harvest = _Harvest(time_us, has_escapes=b"\\u" in message)
+        harvest = _Harvest(time_us, b"\\u" in message, self._keeps_text)
         if self._paths:
             for name, path in self._paths:
                 node = _find(root, path)
@@ -149,6 +166,8 @@ class Decoder:
                     harvest.take(name, node)
                 elif self._required:
                     reasons.append(PATH_MISSING)
+                elif self._keeps_text and _is_null(root, path):
+                    harvest.take_null(name)
         else:
             harvest.take_leaves("", root, 0, self._time_field)
         reasons += harvest.reasons
@@ -157,6 +176,13 @@ class Decoder:
     def metadata(self, field: str) -> Metadata | None:  # noqa: ARG002  # part of the protocol
         """Return None: JSON says nothing of its units."""
         return None
+
+    def _read(self, message: bytes) -> Any:  # noqa: ANN401  # whatever JSON holds
+        text = message.decode()
+        try:
+            return self._parse(text)
+        except ValueError:
+            return almost_json.read(text)
 
     def _source_time(self, root: Value, reasons: list[str]) -> int | None:
         if self._time is None:
@@ -171,12 +197,13 @@ class Decoder:
 class _Harvest:
     """The samples taken from one message so far."""
 
-    __slots__ = ("_has_escapes", "_is_whole", "_time_us", "reasons", "samples")
+    __slots__ = ("_has_escapes", "_keeps_text", "_time_us", "_whole", "reasons", "samples")
 
-    def __init__(self, time_us: int | None, *, has_escapes: bool) -> None:
+    def __init__(self, time_us: int | None, has_escapes: bool, keeps_text: bool) -> None:  # noqa: FBT001
         self._time_us = time_us
         self._has_escapes = has_escapes
-        self._is_whole = True
+        self._keeps_text = keeps_text
+        self._whole = GOOD
         self.samples: list[Sample] = []
         self.reasons: list[str] = []
         """What went wrong, each reason once a message."""
@@ -189,8 +216,11 @@ class _Harvest:
         elif isinstance(node, list):
             children = ((str(index), child) for index, child in enumerate(node))
         else:
-            if node is not None and (not depth or field != skipped):
-                self.take(field or BARE_FIELD, node)
+            if not depth or field != skipped:
+                if node is not None:
+                    self.take(field or BARE_FIELD, node)
+                elif self._keeps_text:
+                    self.take_null(field or BARE_FIELD)
             return
         if depth == MAX_DEPTH:
             self._note(TOO_DEEP)
@@ -204,24 +234,48 @@ class _Harvest:
         if len(self.samples) == MAX_SAMPLES:
             self._note(TOO_MANY_VALUES)
             return
-        quality = GOOD
-        if isinstance(node, float):
+        quality, text = GOOD, None
+        if isinstance(node, WrittenFloat | WrittenInt | Unreadable):
+            node, quality, text = self._written(node)
+        elif isinstance(node, float):
             if not -_INFINITY < node < _INFINITY:
                 node, quality = None, NOT_FINITE
         elif isinstance(node, str):
             node = self._text(node)
         elif isinstance(node, dict | list):
-            self._is_whole = True
+            self._whole = GOOD
             node = self._cleaned(node, 0)
-            quality = GOOD if self._is_whole else PARTLY_FINITE
-        self.samples.append(Sample(field, node, quality, self._time_us))
+            quality = self._whole
+        self.samples.append(Sample(field, node, quality, self._time_us, text))
 
-    def _cleaned(self, node: Value, depth: int) -> Value:
+    def take_null(self, field: str) -> None:
+        """Take note that a value is null: for some channels that is a value that is missing."""
+        if len(self.samples) < MAX_SAMPLES:
+            self.samples.append(Sample(field, None, NOTHING, self._time_us, "null"))
+
+    def _written(
+        self, node: WrittenFloat | WrittenInt | Unreadable
+    ) -> tuple[Value, Quality, str | None]:
+        """Return a value that knows its text as a plain one, and the text where it is wanted."""
+        if isinstance(node, Unreadable):
+            return None, UNREAD, node.text
+        text = node.text if self._keeps_text else None
+        if isinstance(node, WrittenInt):
+            return int(node), GOOD, text
+        is_finite = -_INFINITY < node < _INFINITY
+        return (float(node), GOOD, text) if is_finite else (None, NOT_FINITE, text)
+
+    def _cleaned(self, node: Value | Unreadable, depth: int) -> Value:
         """Return ``node`` without what may not pass: the rest of it stands."""
+        if isinstance(node, Unreadable):
+            self._whole = PARTLY_READ
+            return None
+        if isinstance(node, WrittenInt):
+            return int(node)
         if isinstance(node, float):
             if -_INFINITY < node < _INFINITY:
-                return node
-            self._is_whole = False
+                return float(node)
+            self._whole = PARTLY_FINITE
             return None
         if isinstance(node, str):
             return self._text(node)
@@ -253,6 +307,17 @@ def _find(root: Value, path: tuple[Step, ...]) -> Value:
         else:
             return None
     return node
+
+
+def _is_null(root: Value, path: tuple[Step, ...]) -> bool:
+    """Tell whether there is a null at ``path``, and not merely nothing."""
+    parent = _find(root, path[:-1])
+    if not path:
+        return root is None
+    step = path[-1]
+    if isinstance(step, str):
+        return isinstance(parent, dict) and step in parent
+    return isinstance(parent, list) and step < len(parent)
 
 
 def _encodable(text: str) -> str:

@@ -5,16 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from sensord.decode.base import Decoded, Fault, Sample, excerpt
+from sensord.decode.base import NOTHING, Decoded, Fault, Sample, excerpt
 from sensord.decode.naming import field_level
 from sensord.decode.text import (
     BAD_ENCODING,
     TOO_MANY_VALUES,
     UNPRINTABLE,
+    TextDecoder,
     TextOptions,
-    TextValues,
 )
-from sensord.model.readings import Metadata
 from sensord.model.topics import topic_fault
 
 __all__ = ["BAD_PAIR", "Config", "Decoder"]
@@ -31,13 +30,14 @@ class Config(TextOptions):
 
     A ``separator`` of one space stands for any run of spaces and tabs. ``fields`` says for each
     field which of the device's keys it is; without it every key is a field. ``text_fields`` stay
-    text even where they look like numbers.
+    text even where they look like numbers. ``allow_bare`` passes over pieces without ``assign``.
     """
 
     separator: str = ";"
     assign: str = "="
     fields: dict[str, str] = field(default_factory=dict)
     text_fields: tuple[str, ...] = ()
+    allow_bare: bool = False
 
     def faults(self) -> Iterator[tuple[str, str]]:
         """Yield what the types cannot say."""
@@ -59,11 +59,12 @@ class Config(TextOptions):
                 yield "text_fields", f'"{name}" is not one of the fields'
 
 
-class Decoder:
+class Decoder(TextDecoder):
     """Turns one line into a sample for each pair; a bad pair does not spoil the others."""
 
     def __init__(self, config: Config) -> None:
-        self._values = TextValues(config, config.text_fields)
+        super().__init__(config, config.text_fields)
+        self._allow_bare = config.allow_bare
         # str.split() without a separator splits at runs of whitespace.
         self._separator = None if config.separator == " " else config.separator
         self._assign = config.assign
@@ -85,19 +86,19 @@ class Decoder:
             key, value = key.strip(), raw.strip()
             if not assigned or not key:
                 # A blank pair is what a trailing separator leaves.
-                if pair.strip():
-                    faults.append(Fault(BAD_PAIR, excerpt(pair.encode())))
+                if pair.strip() and (assigned or not self._allow_bare):
+                    faults.append(Fault(BAD_PAIR, self.quoted(pair)))
                 continue
             name = self._names.get(key) if self._names else field_level(key)
-            if name is None or not value:
+            if name is None:
+                continue
+            if not value:
+                if self._values.keeps_text:
+                    samples.append(Sample(name, None, NOTHING, None, ""))
                 continue
             sample = self._values.sample(name, value)
             if sample is None:
-                faults.append(Fault(UNPRINTABLE, excerpt(pair.encode())))
+                faults.append(Fault(UNPRINTABLE, self.quoted(pair)))
             else:
                 samples.append(sample)
         return Decoded(samples, faults)
-
-    def metadata(self, field: str) -> Metadata | None:  # noqa: ARG002  # part of the protocol
-        """Return None: bare pairs say nothing of their units."""
-        return None

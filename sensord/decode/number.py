@@ -5,9 +5,17 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterator
 
-from sensord.decode.base import Decoded, Fault, Sample, excerpt
-from sensord.decode.text import BAD_ENCODING, NOT_FINITE, TextOptions, TextValues
-from sensord.model.readings import Metadata
+from sensord.decode.base import UNREAD, Decoded, Fault, Sample, excerpt
+from sensord.decode.text import (
+    BAD_ENCODING,
+    NOT_FINITE,
+    UNPRINTABLE,
+    TextDecoder,
+    TextOptions,
+    quantity,
+)
+from sensord.model.conversions import meaning
+from sensord.model.readings import GOOD
 from sensord.model.topics import topic_fault
 
 __all__ = ["NOT_A_NUMBER", "Config", "Decoder"]
@@ -38,14 +46,15 @@ class Config(TextOptions):
             yield "units", "a unit may not be empty"
 
 
-class Decoder:
+class Decoder(TextDecoder):
     """Turns one message into one sample."""
 
     def __init__(self, config: Config) -> None:
-        self._values = TextValues(config)
+        super().__init__(config)
         self._field = config.field
         # The longest first: "mbar" ends with "bar".
-        self._units = sorted((unit.strip() for unit in config.units), key=len, reverse=True)
+        units = sorted((unit.strip() for unit in config.units), key=len, reverse=True)
+        self._units = [(unit, unit if meaning(unit) else None) for unit in units]
         self._words = {word.strip().casefold(): value for word, value in config.words.items()}
 
     def decode(self, message: bytes) -> Decoded:
@@ -53,22 +62,33 @@ class Decoder:
         text = self._values.text(message)
         if text is None:
             return Decoded([], [Fault(BAD_ENCODING, excerpt(message))])
-        if self._words and (word := self._words.get(text.strip().casefold())) is not None:
-            return Decoded([Sample(self._field, word)], [])
-        value = self._values.number(self._without_unit(text))
+        text = text.strip()
+        if not text:
+            return Decoded([], [])
+        written = text if self._values.keeps_text else None
+        if self._words and (word := self._words.get(text.casefold())) is not None:
+            return Decoded([Sample(self._field, word, GOOD, None, written)], [])
+        bare, unit = self._parted(text)
+        value = self._values.number(bare)
         if value is None:
-            return Decoded([], [Fault(NOT_A_NUMBER, excerpt(message))])
+            return self._unread(text, message)
         if -_INFINITY < value < _INFINITY:
-            return Decoded([Sample(self._field, value)], [])
-        return Decoded([Sample(self._field, None, NOT_FINITE)], [])
+            return Decoded([Sample(self._field, value, GOOD, None, written, unit)], [])
+        return Decoded([Sample(self._field, None, NOT_FINITE, None, written)], [])
 
-    def metadata(self, field: str) -> Metadata | None:  # noqa: ARG002  # part of the protocol
-        """Return None: a bare number says nothing of itself."""
-        return None
+    def _unread(self, text: str, message: bytes) -> Decoded:
+        """Hand on what is no number: the channel may know it as a word for a missing value."""
+        if text.isascii() and not text.isprintable():
+            return Decoded([], [Fault(UNPRINTABLE, excerpt(message))])
+        if self._units and quantity(text, decimal_comma=self.decimal_comma):
+            # Another unit than those that are expected.
+            sample = Sample(self._field, None, UNREAD)
+            return Decoded([sample], [Fault(NOT_A_NUMBER, excerpt(message))])
+        return Decoded([Sample(self._field, None, UNREAD, None, text)], [])
 
-    def _without_unit(self, text: str) -> str:
-        stripped = text.strip()
-        for unit in self._units:
-            if stripped.endswith(unit):
-                return stripped.removesuffix(unit)
-        return stripped
+    def _parted(self, text: str) -> tuple[str, str | None]:
+        """Return the text of the number, and the unit after it, where that is known to anybody."""
+        for unit, code in self._units:
+            if text.endswith(unit):
+                return text.removesuffix(unit), code
+        return text, None

@@ -6,10 +6,9 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from sensord.decode.base import Decoded, Fault, Sample, excerpt
+from sensord.decode.base import NOTHING, Decoded, Fault, Sample, excerpt
 from sensord.decode.regex_cost import TooManyWaysError, longest_line
-from sensord.decode.text import BAD_ENCODING, UNPRINTABLE, TextOptions, TextValues
-from sensord.model.readings import Metadata
+from sensord.decode.text import BAD_ENCODING, UNPRINTABLE, TextDecoder, TextOptions
 
 __all__ = ["NO_MATCH", "TOO_LONG", "Config", "Decoder", "Pattern", "pattern_fault"]
 
@@ -81,11 +80,11 @@ class Pattern:
         return self._search(text) if len(text) <= self.longest else None
 
 
-class Decoder:
+class Decoder(TextDecoder):
     """Turns one line into a sample for each named group that matched something."""
 
     def __init__(self, config: Config) -> None:
-        self._values = TextValues(config, config.text_fields)
+        super().__init__(config, config.text_fields)
         self._pattern = Pattern(config.pattern)
 
     def decode(self, message: bytes) -> Decoded:
@@ -93,6 +92,8 @@ class Decoder:
         text = self._values.text(message)
         if text is None:
             return Decoded([], [Fault(BAD_ENCODING, excerpt(message))])
+        if not text or text.isspace():
+            return Decoded([], [])
         if len(text) > self._pattern.longest:
             return Decoded([], [Fault(TOO_LONG, excerpt(message))])
         match = self._pattern.search(text)
@@ -103,6 +104,8 @@ class Decoder:
         for field, raw in match.groupdict("").items():
             value = raw.strip()
             if not value:
+                if self._values.keeps_text and match[field] is not None:
+                    samples.append(Sample(field, None, NOTHING, None, ""))
                 continue
             sample = self._values.sample(field, value)
             if sample is None:
@@ -110,7 +113,3 @@ class Decoder:
             else:
                 samples.append(sample)
         return Decoded(samples, faults)
-
-    def metadata(self, field: str) -> Metadata | None:  # noqa: ARG002  # part of the protocol
-        """Return None: a pattern says nothing of units."""
-        return None

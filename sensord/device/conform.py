@@ -13,7 +13,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from sensord.decode.text import number
-from sensord.model.readings import Level, Quality, Reason, Value, ValueType
+from sensord.model.readings import GOOD, Level, Quality, Reason, Value, ValueType
 
 __all__ = ["Rules", "conform", "infer_type", "value_fault"]
 
@@ -25,6 +25,9 @@ _MIN_INT, _MAX_INT = -(2**63), 2**63 - 1
 
 _INFINITY = float("inf")
 
+_MAX_TEXT_BITS = 4096
+"""Python refuses to write integers that are much longer."""
+
 _EXACT = 2.0**53
 """Below this every whole number is a float."""
 _MIN_INVERTED = 1e-15
@@ -32,6 +35,7 @@ _MIN_INVERTED = 1e-15
 
 _OUT_OF_RANGE = Quality(Level.BAD, Reason.OUT_OF_RANGE)
 _WRONG_TYPE = Quality(Level.BAD, Reason.WRONG_TYPE)
+_INEXACT = Quality(Level.UNCERTAIN, Reason.INEXACT)
 _NOT_FINITE = Quality(Level.BAD, Reason.NOT_FINITE)
 
 _WORDS = {"true": True, "on": True, "yes": True, "1": True}
@@ -89,8 +93,9 @@ class Rules:
 def infer_type(value: Value) -> ValueType:
     """Return the type that a channel has when only a value of it is known.
 
-    Every number makes a float: the next one may have decimals. None does too, for what was bad
-    when it was first seen was mostly a number.
+    Every number makes a float: the next one may have decimals. Only an integer that no float is
+    makes an int. None makes a float too, for what was bad when it was first seen was mostly a
+    number.
     """
     match value:
         case bool():
@@ -99,6 +104,8 @@ def infer_type(value: Value) -> ValueType:
             return ValueType.STRING
         case list() | dict():
             return ValueType.JSON
+        case int() if not _is_float(value):
+            return ValueType.INT
         case _:
             return ValueType.FLOAT
 
@@ -155,6 +162,8 @@ def _number(rules: Rules, value: object, quality: Quality) -> tuple[Value, Quali
     try:
         result = _scaled(rules, value)
         if rules.type is ValueType.FLOAT:
+            if type(result) is int and not _is_float(result):
+                quality = _INEXACT if quality == GOOD else quality
             result = float(result)
     # An int with hundreds of digits has no float.
     except OverflowError:
@@ -163,6 +172,8 @@ def _number(rules: Rules, value: object, quality: Quality) -> tuple[Value, Quali
         return _refused(_NOT_FINITE, quality)
     if rules.type is ValueType.INT:
         whole = round(result)
+        if type(value) is float and abs(value) > _EXACT and quality == GOOD:
+            quality = _INEXACT  # the digits that a float has no room for are lost
         # What the rules made is rounded; a fraction that the device sent was not expected.
         if result != whole and not rules.makes_fractions:
             return _refused(_WRONG_TYPE, quality)
@@ -199,14 +210,26 @@ def _bool(value: object, quality: Quality) -> tuple[Value, Quality]:
 
 
 def _string(value: object, quality: Quality) -> tuple[Value, Quality]:
+    if isinstance(value, bool):
+        return ("true" if value else "false"), quality
+    if type(value) is int and value.bit_length() <= _MAX_TEXT_BITS:
+        return str(value), quality
     fault = _json_fault(value, 0)
     if fault is not None:
         return _refused(fault, quality)
-    if isinstance(value, bool):
-        return ("true" if value else "false"), quality
     if isinstance(value, int | float | str):
         return str(value), quality
     return _refused(_WRONG_TYPE, quality)
+
+
+def _is_float(value: int) -> bool:
+    """Tell whether an integer is a float of its own."""
+    if -_EXACT <= value <= _EXACT:
+        return True
+    try:
+        return int(float(value)) == value
+    except OverflowError:
+        return False
 
 
 def _json_fault(value: object, depth: int) -> Quality | None:

@@ -16,9 +16,21 @@ from typing import NamedTuple, Protocol
 
 from sensord.bus import Bus
 from sensord.config.tree import ChannelRules, Device
-from sensord.decode.base import Decoder, Fault, Framer, Sample, excerpt
+from sensord.decode.base import (
+    NOTHING,
+    UNREAD,
+    Decoder,
+    Fault,
+    Framer,
+    Sample,
+    Selective,
+    Writer,
+    excerpt,
+)
 from sensord.device.conform import Rules, conform, infer_type
+from sensord.device.fitting import NOT_A_NUMBER, Fit, Units, refusal
 from sensord.device.mixture import SEVERAL_DEVICES, Mixture, mixture_of
+from sensord.device.notation import DECIMAL, Notation
 from sensord.device.policy import Policy, Publisher
 from sensord.model.readings import (
     Channel,
@@ -29,6 +41,7 @@ from sensord.model.readings import (
     Reading,
     Reason,
     Value,
+    ValueType,
     make_reading,
 )
 from sensord.model.topics import expand, topic_fault
@@ -94,11 +107,13 @@ class Totals:
 class _Tap:
     """One field of one source: its channel, rules and policy."""
 
-    __slots__ = ("channel", "is_timed", "mixture", "publisher", "rules")
+    __slots__ = ("channel", "fit", "is_plain", "is_timed", "mixture", "publisher", "rules")
 
-    def __init__(self, channel: Channel, rules: Rules, policy: Policy) -> None:
+    def __init__(self, channel: Channel, fit: Fit, policy: Policy) -> None:
         self.channel = channel
-        self.rules = rules
+        self.fit = fit
+        self.is_plain = fit.is_plain
+        self.rules = fit.rules
         self.publisher = Publisher(policy)
         self.is_timed = policy.needs_timer
         self.mixture: Mixture | None = None
@@ -120,7 +135,8 @@ class Listener(Protocol):
 class Intake:
     """Turns what one device sends into readings on the bus.
 
-    ``on_fault`` learns of each thing that could not be understood; it may not raise.
+    ``on_fault`` gets each thing that could not be understood, ``on_passed_over`` the name of each
+    part that is not known to the decoder, once; they may not raise.
     """
 
     def __init__(
@@ -130,6 +146,7 @@ class Intake:
         decoder: Decoder | None,
         bus: Bus,
         on_fault: Callable[[Fault], None],
+        on_passed_over: Callable[[str], None] | None = None,
     ) -> None:
         self.totals = Totals()
         self.due_us: int | None = None
@@ -141,6 +158,14 @@ class Intake:
         self._decoder = decoder
         self._bus = bus
         self._on_fault = on_fault
+        self._on_passed_over = on_passed_over
+        able: object = decoder  # to more, perhaps, than every decoder is
+        self._writer = able if isinstance(able, Writer) else None
+        self.passed_over = able.passed_over if isinstance(able, Selective) else Counter[str]()
+        """How often each part that the decoder does not know was passed over, by name."""
+        self._named: set[str] = set()
+        if any(_needs_text(rules) for rules in device.channels.values()):
+            self._keep_text()
         # By source, then by field; None stands for a field that was refused.
         self._taps: dict[str, dict[str, _Tap | None]] = {}
         self._known = 0  # fields in all of them
@@ -184,64 +209,88 @@ class Intake:
         if not message and route.source:
             self._withdraw(route, now_us, wall_us)
             return
-        if self._decoder is None:
+        if self._decoder is None or not message:
             return
-        samples, faults = self._decoder.decode(message)
-        for fault in () if is_answer else faults:
+        decoded = self._decoder.decode(message)
+        for fault in () if is_answer else decoded.faults:
             self.fault(_of_source(fault, route))
-        self.samples(route, samples, now_us, wall_us)
+        if len(self.passed_over) > len(self._named):
+            self._name_passed_over()
+        self._samples(route, decoded.samples, now_us, wall_us, is_answer=is_answer)
 
     def samples(self, route: Route, samples: Iterable[Sample], now_us: int, wall_us: int) -> None:
         """Take decoded values."""
+        self._samples(route, samples, now_us, wall_us, is_answer=False)
+
+    def _samples(
+        self,
+        route: Route,
+        samples: Iterable[Sample],
+        now_us: int,
+        wall_us: int,
+        *,
+        is_answer: bool,
+    ) -> None:
         if route.is_retained:
             self._recall(route, samples, now_us, wall_us)
             return
-        if self.listener is not None:
-            samples = list(samples)  # to be gone through twice
         taps = self._taps.get(route.source, {})
         count = 0
         due: list[tuple[Channel, Reading]] = []
-        for field_, value, quality, time_us in samples:
+        seen: list[tuple[str, Value, Quality]] | None = None if self.listener is None else []
+        for sample in samples:
+            field_, value, quality, time_us, _, unit = sample
             count += 1
-            tap = taps.get(field_)
+            tap = taps.get(field_) or self._opened(taps, route, sample, is_answer=is_answer)
             if tap is None:
-                if field_ in taps:
-                    continue  # refused before, and counted then
-                tap = self._open(taps, route, field_, value)
-                if tap is None:
+                continue
+            if tap.is_plain and unit is None and (type(value) is float or type(value) is int):
+                value, quality = conform(tap.rules, value, quality)
+                if value is None and self._is_refused(
+                    tap, route, sample, quality, is_answer=is_answer
+                ):
                     continue
-            if tap.mixture is not None and (shown := tap.mixture.see(field_, value)):
-                self.fault(Fault(SEVERAL_DEVICES, _excerpt(route, field_), shown))
-            value, quality = conform(tap.rules, value, quality)  # noqa: PLW2901  # it is the same value
-            at_us = wall_us if time_us is None else time_us
-            reading = make_reading((at_us, value, quality, False))
+            else:
+                fitted = self._fitted(tap, route, sample, is_answer=is_answer)
+                if fitted is None:
+                    count -= 1
+                    continue
+                value, quality = fitted
+            reading = make_reading((wall_us if time_us is None else time_us, value, quality, False))
             offered = tap.publisher.offer(now_us, reading)
             if offered is not None:
                 due.append((tap.channel, offered))
             if tap.is_timed:
                 self._note_due(tap)
+            if seen is not None:
+                seen.append((tap.channel.topic, value, quality))
         self.totals.samples += count
         self.totals.readings += len(due)
         self._bus.publish_all(due, wall_us)
         if self._refused:
             self._report_refused(route)
-        if self.listener is not None:
-            self._show(self.listener, taps, samples)
+        self._show(seen)
+
+    def _show(self, seen: Iterable[tuple[str, Value, Quality]] | None) -> None:
+        """Show what came, also what no policy let through: a state may confirm a command."""
+        for topic, value, quality in seen or ():
+            if self.listener is not None:
+                self.listener.saw(topic, value, quality)
 
     def _recall(self, route: Route, samples: Iterable[Sample], now_us: int, wall_us: int) -> None:
         """Accept values that a broker kept: their age is unknown, and they confirm nothing."""
         taps = self._taps.get(route.source, {})
         at_best = RETAINED if self._away.isdisjoint(route.depends_on) else DISCONNECTED
         due: list[tuple[Channel, Reading]] = []
-        for field_, value, quality, time_us in samples:
+        for sample in samples:
             self.totals.samples += 1
-            tap = taps.get(field_)
-            if tap is None and field_ not in taps:
-                tap = self._open(taps, route, field_, value)
-            if tap is None:
+            tap = taps.get(sample.field) or self._opened(taps, route, sample, is_answer=False)
+            fitted = None if tap is None else self._fitted(tap, route, sample, is_answer=False)
+            if tap is None or fitted is None:
                 continue
-            value, quality = conform(tap.rules, value, quality)  # noqa: PLW2901  # the same value
-            quality = quality if quality.level is Level.BAD else at_best  # noqa: PLW2901  # as above
+            value, quality = fitted
+            time_us = sample.time_us
+            quality = quality if quality.level is Level.BAD else at_best
             known = tap.publisher.last or self._before_the_start(tap.channel)
             reading = Reading(wall_us if time_us is None else time_us, value, quality)
             if known is not None and _is_same(known, value, time_us):
@@ -280,14 +329,49 @@ class Intake:
         for source in self._dependents.get(name, ()):
             self._spoil(self._taps[source].values(), now_us, DISCONNECTED)
 
-    def _show(
-        self, listener: Listener, taps: Mapping[str, _Tap | None], samples: Iterable[Sample]
-    ) -> None:
-        """Show what came, also what no policy let through: a state may confirm a command."""
-        for field_, value, quality, _ in samples:
-            tap = taps.get(field_)
-            if tap is not None:
-                listener.saw(tap.channel.topic, *conform(tap.rules, value, quality))
+    def _fitted(
+        self, tap: _Tap, route: Route, sample: Sample, *, is_answer: bool
+    ) -> tuple[Value, Quality] | None:
+        """Return a sample's value and quality as its channel's; None for what is no reading."""
+        if sample.quality is NOTHING and not tap.fit.knows_nothing_as(sample.text):
+            return None  # the device left it empty
+        if tap.mixture is not None and (shown := tap.mixture.see(sample.field, sample.value)):
+            self.fault(Fault(SEVERAL_DEVICES, _excerpt(route, sample.field), shown))
+        value, quality = tap.fit.of(sample.value, sample.quality, sample.text, sample.unit)
+        if value is None and self._is_refused(tap, route, sample, quality, is_answer=is_answer):
+            return None
+        return value, quality
+
+    def _is_refused(
+        self, tap: _Tap, route: Route, sample: Sample, quality: Quality, *, is_answer: bool
+    ) -> bool:
+        """Report a value that did not fit; return whether it is to be dropped as well.
+
+        What confirms a command may be a word where numbers are due.
+        """
+        reason = refusal(tap.rules, quality)
+        if reason is None or (sample.value is None and sample.text is None):
+            return False
+        if not is_answer:
+            self.fault(_of_source(Fault(reason, self._quoted(sample)), route))
+        return is_answer
+
+    def _quoted(self, sample: Sample) -> bytes:
+        came = sample.value if sample.text is None else sample.text
+        unit = f" {sample.unit}" if sample.unit else ""
+        encoding = "utf-8" if self._writer is None else self._writer.encoding
+        return excerpt(f"{sample.field}={came}{unit}".encode(encoding, "backslashreplace"))
+
+    def _name_passed_over(self) -> None:
+        for name in self.passed_over:
+            if name not in self._named:
+                self._named.add(name)
+                if self._on_passed_over is not None:
+                    self._on_passed_over(name)
+
+    def _keep_text(self) -> None:
+        if self._writer is not None:
+            self._writer.keep_text()
 
     def fault(self, fault: Fault) -> None:
         """Count and report what could not be understood."""
@@ -324,15 +408,25 @@ class Intake:
             self._bus.publish(tap.channel, reading)
             self.totals.readings += 1
 
-    def _open(
-        self, taps: dict[str, _Tap | None], route: Route, field_: str, value: Value
+    def _opened(
+        self, taps: dict[str, _Tap | None], route: Route, sample: Sample, *, is_answer: bool
     ) -> _Tap | None:
         """Make the tap of a field that is seen for the first time, among those of its source.
 
         A device that sends garbage must not fill the bus with channels, nor this table with
-        refusals: past the cap nothing is remembered.
+        refusals: past the cap nothing is remembered. What says nothing of its field opens nothing.
         """
+        field_ = sample.field
+        if field_ in taps:
+            return None  # refused before, and counted then
         if self._device.ignore and self._is_ignored(field_):
+            return None
+        rules = self._device.rules(field_)
+        if sample.quality is NOTHING and not rules.missing:
+            return None
+        if sample.quality is UNREAD and not (rules.type or rules.is_number or rules.missing):
+            if sample.text is not None and not is_answer:
+                self.fault(_of_source(Fault(NOT_A_NUMBER, self._quoted(sample)), route))
             return None
         room = self._share - len(taps) if route.source else self._room
         if room <= 0 or self._known >= self._device.max_channels:
@@ -344,7 +438,7 @@ class Intake:
             self._taps[route.source] = taps
             for name in route.depends_on:
                 self._dependents.setdefault(name, []).append(route.source)
-        tap = taps[field_] = self._tap(route, field_, value)
+        tap = taps[field_] = self._tap(route, sample, rules)
         return tap
 
     def _is_ignored(self, field_: str) -> bool:
@@ -374,8 +468,8 @@ class Intake:
         self.totals.faults[reason] += len(refused) - 1
         self.fault(Fault(reason, _excerpt(route, refused[0]), detail))
 
-    def _tap(self, route: Route, field_: str, value: Value) -> _Tap | None:
-        rules = self._device.rules(field_)
+    def _tap(self, route: Route, sample: Sample, rules: ChannelRules) -> _Tap | None:
+        field_ = sample.field
         topic = self._topic(rules.topic or route.pattern or self._device.topic, route, field_)
         if message := _unfit(topic):
             detail = f"it would get the topic {topic!a}: {message}; give it a topic pattern"
@@ -385,14 +479,36 @@ class Intake:
             detail = f"{topic} has a field already; give this one a topic pattern of its own"
             self.fault(Fault("topic belongs to another field", _excerpt(route, field_), detail))
             return None
-        metadata = self._metadata(field_, rules, value)
+        told = self._decoder.metadata(field_) if self._decoder else self._described.get(field_)
+        metadata = self._metadata(rules, told, sample)
         policy = EVERY if metadata.kind is Kind.EVENT else rules.publish
         channel = self._bus.channel(topic, metadata)
-        tap = _Tap(channel, _conform_rules(rules, metadata), policy)
+        fit = self._fit(rules, told, metadata)
+        if fit.needs_text:
+            self._keep_text()
+        tap = _Tap(channel, fit, policy)
         tap.mixture = mixture_of(field_)
+        tap.is_plain = fit.is_plain and tap.mixture is None
         if tap.is_timed:
             self._timed.append(tap)
         return tap
+
+    def _fit(self, rules: ChannelRules, told: Metadata | None, metadata: Metadata) -> Fit:
+        notation = Notation(
+            base=rules.base,
+            sign=rules.sign,
+            bits=rules.bits,
+            missing=rules.missing,
+            decimal_comma=self._writer is not None and self._writer.decimal_comma,
+        )
+        units = Units(
+            announced=metadata.unit,
+            told=told.unit if told else "",
+            is_scaled=rules.is_scaled,
+            are_listed=self._writer is not None,
+        )
+        is_declared = rules.type is not None or rules.is_number or told is not None
+        return Fit(_conform_rules(rules, metadata), notation, units, is_declared=is_declared)
 
     def _topic(self, pattern: str, route: Route, field_: str) -> str:
         """Make the topic of a field, which may be unfit.
@@ -405,9 +521,8 @@ class Intake:
         levels = [_expanded(level, values) for level in pattern.split("/")]
         return "/".join(level for level in levels if level)
 
-    def _metadata(self, field_: str, rules: ChannelRules, value: Value) -> Metadata:
-        told = self._decoder.metadata(field_) if self._decoder else self._described.get(field_)
-        base = told or Metadata(type=infer_type(value))
+    def _metadata(self, rules: ChannelRules, told: Metadata | None, sample: Sample) -> Metadata:
+        base = told or Metadata(type=_inferred(rules, sample.value))
         return Metadata(
             type=rules.type or base.type,
             unit=base.unit if rules.unit is None else rules.unit,
@@ -465,6 +580,20 @@ def _of_source(fault: Fault, route: Route) -> Fault:
         return fault
     parts = [f"from {route.source}", fault.detail]
     return fault._replace(detail="; ".join(part for part in parts if part))
+
+
+def _inferred(rules: ChannelRules, value: Value) -> ValueType:
+    """Return the type of a channel that declares none: a number if anything else says so."""
+    inferred = infer_type(value)
+    if not rules.is_number or inferred is ValueType.INT:
+        return inferred
+    is_whole = rules.base != DECIMAL and not rules.is_scaled and rules.decimals is None
+    return ValueType.INT if is_whole else ValueType.FLOAT
+
+
+def _needs_text(rules: ChannelRules) -> bool:
+    is_plain = rules.base == DECIMAL and rules.sign == "none"
+    return rules.type is ValueType.STRING or bool(rules.missing) or not is_plain
 
 
 def _excerpt(route: Route, field_: str) -> bytes:

@@ -59,6 +59,8 @@ class Reason(enum.StrEnum):
     RETAINED = "retained"
     MISSING = "missing"
     NOT_SENDABLE = "not_sendable"
+    WRONG_UNIT = "wrong_unit"
+    INEXACT = "inexact"
 
 
 class Quality(NamedTuple):

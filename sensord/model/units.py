@@ -12,7 +12,7 @@ from __future__ import annotations
 import difflib
 import re
 
-__all__ = ["meant_unit", "unit_fault"]
+__all__ = ["meant_unit", "spelled_unit", "unit_fault"]
 
 _PREFIX_LIST = "Y Z E P T G M k h da d c m u n p f a z y Ki Mi Gi Ti"
 
@@ -120,6 +120,11 @@ def meant_unit(unit: str) -> str | None:
         return _MEANT[plain]
     near = difflib.get_close_matches(plain, [one for one in _MEANT if len(one) > 3], n=1)  # noqa: PLR2004  # short ones are near to anything
     return _MEANT[near[0]] if near else None
+
+
+def spelled_unit(text: str) -> str | None:
+    """Return the code that people mean by a spelling of theirs, or None if it is not known."""
+    return _MEANT.get(text.strip().casefold())
 
 
 def _is_unit(unit: str) -> bool:

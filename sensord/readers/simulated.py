@@ -217,7 +217,9 @@ class Reader:
         message: dict[str, float] = order.message
         told = {name or order.field: value for name, value in message.items()}
         self._held |= told
-        self._link.samples([_sample((name, value, GOOD, None)) for name, value in told.items()])
+        self._link.samples(
+            [_sample((name, value, GOOD, None, None, None)) for name, value in told.items()]
+        )
 
     async def run(self, link: Link) -> NoReturn:
         """Hand on all signals at every tick; never ends by itself."""
@@ -228,7 +230,7 @@ class Reader:
             await asyncio.sleep(0)  # a table takes a millisecond; two hundred must not stall others
         names = [name for source in sources for name in source.names]
         places = {name: place for place, name in enumerate(names)}
-        good, no_time = [GOOD] * len(names), [None] * len(names)
+        good, none = [GOOD] * len(names), [None] * len(names)
         self._link = link
         link.opened(f"{len(names)} simulated signals every {config.interval:g} s")
         due, tick = time.monotonic(), 0
@@ -239,7 +241,9 @@ class Reader:
             for name, value in self._held.items():
                 if name in places:
                     values[places[name]] = value
-            link.samples(list(map(_sample, zip(names, values, good, no_time, strict=True))))
+            link.samples(
+                list(map(_sample, zip(names, values, good, none, none, none, strict=True)))
+            )
             due, missed = next_tick(due, config.interval, time.monotonic())
             tick += 1 + missed
             await asyncio.sleep(due - time.monotonic())

@@ -108,12 +108,18 @@ def payload_of(what: What) -> bytes:
         case Message(_, payload):
             return payload
         case Values(samples):
-            rows = [[s.field, s.value, int(s.quality.level), s.quality.reason, s.time_us]
-                    for s in samples]  # fmt: skip
-            return json.dumps({"samples": rows}).encode()
+            return json.dumps({"samples": [_row(sample) for sample in samples]}).encode()
         case Event(kind, reason, detail):
             told = {"event": kind, "reason": reason, "detail": detail}
             return json.dumps({key: text for key, text in told.items() if text}).encode()
+
+
+def _row(sample: Sample) -> list[object]:
+    level, reason = sample.quality
+    row: list[object] = [sample.field, sample.value, int(level), reason, sample.time_us]
+    if sample.text is not None or sample.unit is not None:
+        row += [sample.text, sample.unit]
+    return row
 
 
 def what_of(facts: Mapping[str, str], payload: bytes) -> What:
@@ -135,7 +141,9 @@ def what_of(facts: Mapping[str, str], payload: bytes) -> What:
     told = json.loads(payload)
     if kind == "samples":
         rows = told["samples"]
-        return Values(tuple(Sample(f, v, Quality(Level(q), r), t) for f, v, q, r, t in rows))
+        return Values(
+            tuple(Sample(f, v, Quality(Level(q), r), t, *more) for f, v, q, r, t, *more in rows)
+        )
     if kind == "events":
         return Event(told["event"], told.get("reason", ""), told.get("detail", ""))
     raise ValueError(f"unknown kind {kind}")

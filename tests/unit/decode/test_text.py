@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sensord.decode.base import Sample
-from sensord.decode.text import NOT_FINITE, TextOptions, TextValues, number
+from sensord.decode.text import NOT_FINITE, TextOptions, TextValues, number, quantity
 
 
 @pytest.mark.parametrize(
@@ -41,10 +41,59 @@ def test_what_no_device_means_as_a_number_is_none(text: str) -> None:
     assert number(text) is None
 
 
-@pytest.mark.parametrize("text", ["nan", "-inf", "Infinity", "9" * 400, "1e999"])
+@pytest.mark.parametrize("text", ["nan", "-inf", "Infinity", "9" * 400, "1e+999"])
 def test_what_is_not_finite_is_a_bad_sample(text: str) -> None:
     """A device that prints nan has a value to report: that there is none."""
     assert TextValues(TextOptions()).sample("t", text) == Sample("t", None, NOT_FINITE)
+
+
+@pytest.mark.parametrize("text", ["1E5", "00e5", "12e4", "1e999"])
+def test_what_is_a_code_as_well_as_a_number_stays_text(text: str) -> None:
+    """Whether 1E5 is a number is for its channel to declare."""
+    assert TextValues(TextOptions()).sample("id", text) == Sample("id", text)
+
+
+@pytest.mark.parametrize(
+    ("text", "value"), [("1e+05", 1e5), ("1.0E5", 1e5), ("-1E5", -1e5), ("5e-1", 0.5)]
+)
+def test_what_only_a_number_looks_like_is_one(text: str, value: float) -> None:
+    """With a point or a sign, no hexadecimal looks like it."""
+    assert TextValues(TextOptions()).sample("t", text) == Sample("t", value)
+
+
+def test_a_padded_number_with_an_exponent_is_no_number() -> None:
+    """Nothing prints 0 x 10^5 as 00e5, but it is hexadecimal for 229."""
+    assert number("00e5") is None
+    assert number("0e5") == 0.0
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("41%", (41, "%")),
+        ("41 %", (41, "%")),
+        ("29D", (29, "D")),
+        ("000004.426*kWh", (4.426, "kWh")),
+        ("23.40 *C", (23.4, "C")),
+        ("-  29.182 g", (-29.182, "g")),
+        ("1e3Pa", (1000.0, "Pa")),
+        ("5 m/s", (5, "m/s")),
+    ],
+)
+def test_a_number_and_its_unit_are_parted(text: str, found: tuple[float, str]) -> None:
+    """Whatever stands between them."""
+    assert quantity(text) == found
+
+
+@pytest.mark.parametrize("text", ["41", "%", "1,013 hPa", "12:30", "1 2", "001F", "", "C 5"])
+def test_what_is_no_number_with_a_unit_is_none(text: str) -> None:
+    """Neither is hexadecimal, which is padded."""
+    assert quantity(text) is None
+
+
+def test_with_a_decimal_comma_a_quantity_has_one() -> None:
+    """And a point is read as without."""
+    assert quantity("21,5 °C", decimal_comma=True) == (21.5, "°C")
 
 
 def test_words_stay_text() -> None:

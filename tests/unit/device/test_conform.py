@@ -80,7 +80,7 @@ def test_without_rules_everything_passes(value: Value, quality: Quality) -> None
         (FLOAT, 21, 21.0),
         (FLOAT, True, 1.0),
         (FLOAT, "21.5", 21.5),
-        (FLOAT, 10**30, 1e30),
+        (FLOAT, 2**70, 2.0**70),
         (INT, 21.0, 21),
         (INT, True, 1),
         (INT, " 21 ", 21),
@@ -127,7 +127,7 @@ def test_a_value_becomes_the_declared_type(
         (STRING, [1], WRONG_TYPE),
         (STRING, "\ud800", WRONG_TYPE),
         (STRING, math.nan, NOT_FINITE),
-        (STRING, 10**400, OUT_OF_RANGE),
+        (STRING, 10**4000, OUT_OF_RANGE),
         (JSON, {"a": [math.nan]}, NOT_FINITE),
         (JSON, {"a": [2**64]}, OUT_OF_RANGE),
         (JSON, {"\ud800": 1}, WRONG_TYPE),
@@ -258,3 +258,29 @@ def test_declared_decimals_are_kept(value: float, decimals: int) -> None:
     assert conform(Rules(decimals=decimals), rounded, GOOD)[0] == rounded
     assume(abs(value) < 1e9)
     assert abs(rounded - value) <= 0.5000001 * 10**-decimals
+
+
+@pytest.mark.parametrize("value", [2**53 + 1, 10**23, 2882429806056571124, -(2**53) - 1])
+def test_an_integer_that_no_float_is_is_not_called_good_as_one(value: int) -> None:
+    """It is as near as a float comes, and says so."""
+    rounded, quality = conform(Rules(FLOAT), value, GOOD)
+    assert rounded == float(value)
+    assert quality == Quality(Level.UNCERTAIN, Reason.INEXACT)
+
+
+def test_an_integer_that_came_as_a_long_float_is_not_called_good() -> None:
+    """Its last digits were lost on the way."""
+    assert conform(Rules(INT), 9007199254740994.0, GOOD) == (
+        9007199254740994,
+        Quality(Level.UNCERTAIN, Reason.INEXACT),
+    )
+
+
+@pytest.mark.parametrize(
+    ("value", "type_"), [(2**53, FLOAT), (2**53 + 1, INT), (-(2**60) - 1, INT), (2**60, FLOAT)]
+)
+def test_an_undeclared_integer_that_no_float_is_makes_an_integer(
+    value: int, type_: ValueType
+) -> None:
+    """Every other number makes a float."""
+    assert infer_type(value) is type_

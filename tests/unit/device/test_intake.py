@@ -99,6 +99,146 @@ class Scene:
         return [(r.channel.topic, r.reading.value) for r in self.records]
 
 
+def one_line(text: str, **channels: ChannelRules) -> Scene:
+    scene = Scene(device(channels=channels))
+    scene.line(text)
+    return scene
+
+
+# -- what a channel declares -----------------------------------------------------------------------
+
+
+def test_a_word_first_does_not_defeat_what_is_declared() -> None:
+    """A battery monitor without its sensor says ---, and 215 when it is plugged in."""
+    scene = one_line("T=---", T=ChannelRules(unit="Cel", scale=0.1, range=(-40, 80)))
+    scene.line("T=215")
+    assert scene.told == [("boiler/T", None), ("boiler/T", 21.5)]
+    assert scene.records[0].channel.metadata.type is ValueType.FLOAT
+    assert scene.records[0].reading.quality == Quality(Level.BAD, Reason.WRONG_TYPE)
+    assert scene.faults == [Fault("not a number", b"T=---")]
+
+
+@pytest.mark.parametrize(
+    "rules",
+    [
+        ChannelRules(unit="Cel"),
+        ChannelRules(scale=0.1),
+        ChannelRules(offset=1),
+        ChannelRules(range=(0, 9)),
+        ChannelRules(decimals=1),
+        ChannelRules(type=ValueType.INT),
+    ],
+)
+def test_what_makes_a_number_makes_it_from_the_first_value(rules: ChannelRules) -> None:
+    """Each of them alone."""
+    scene = one_line("T=high", T=rules)
+    assert scene.records[0].channel.metadata.type in {ValueType.FLOAT, ValueType.INT}
+    assert scene.told == [("boiler/T", None)]
+
+
+@pytest.mark.parametrize("text", ["0042", "1E5", "21.50", "nan", "000123"])
+def test_a_declared_text_keeps_its_form(text: str) -> None:
+    """Zeros, exponents and all."""
+    scene = one_line(f"id={text};n=0042", id=ChannelRules(type=ValueType.STRING))
+    assert scene.told == [("boiler/id", text), ("boiler/n", 42.0)]
+
+
+def test_a_text_that_nobody_declared_keeps_its_form_too() -> None:
+    """Once its channel is one of texts."""
+    scene = one_line("T=00cf")
+    for text in ("00e5", "0110", "80d2"):
+        scene.line(f"T={text}")
+    assert [value for _, value in scene.told] == ["00cf", "00e5", "0110", "80d2"]
+
+
+def test_hexadecimal_can_be_declared() -> None:
+    """RFLink says tenths of a degree, with the sign in the highest bit."""
+    rules = ChannelRules(unit="Cel", scale=0.1, base=16, sign="high_bit")
+    scene = one_line("TEMP=00cf", TEMP=rules)
+    for text in ("00e5", "0110", "80d2"):
+        scene.line(f"TEMP={text}")
+    assert [value for _, value in scene.told] == [20.7, 22.9, 27.2, -21.0]
+
+
+def test_a_missing_value_does_not_leave_the_old_one_good() -> None:
+    """It is no fault, for the device said what was expected."""
+    scene = one_line("t=21.5", t=ChannelRules(unit="Cel", missing=(85, "unavailable")))
+    for text in ("85.0", "21.6", "Unavailable"):
+        scene.line(f"t={text}")
+    assert [value for _, value in scene.told] == [21.5, None, 21.6, None]
+    assert scene.records[1].reading.quality == Quality(Level.BAD, Reason.MISSING)
+    assert scene.faults == []
+
+
+@pytest.mark.parametrize(
+    ("decoder", "messages", "word"),
+    [
+        (json_paths.Decoder(json_paths.Config()), ('{"t": 21.5}', '{"t": null}'), "null"),
+        (key_value.Decoder(key_value.Config()), ("t=21.5", "t="), ""),
+    ],
+)
+def test_a_value_that_is_left_empty_can_be_declared_as_missing(
+    decoder: Decoder, messages: tuple[str, str], word: str
+) -> None:
+    """Otherwise it is no value, and gives no reading."""
+    for missing, found in (((), [21.5]), ((word,), [21.5, None])):
+        scene = Scene(device(channels={"t": ChannelRules(unit="Cel", missing=missing)}), decoder)
+        for message in messages:
+            scene.line(message)
+        assert [value for _, value in scene.told] == found
+        assert scene.faults == []
+
+
+def test_a_number_of_json_keeps_its_form_in_a_channel_of_texts() -> None:
+    """Also 1.10, which no float is."""
+    channels = {"version": ChannelRules(type=ValueType.STRING)}
+    scene = Scene(device(channels=channels), json_paths.Decoder(json_paths.Config()))
+    scene.line('{"version": 1.10, "t": 21.50}')
+    assert scene.told == [("boiler/version", "1.10"), ("boiler/t", 21.5)]
+
+
+def test_an_integer_that_no_float_is_makes_an_undeclared_channel_exact() -> None:
+    """The id of a device is not rounded."""
+    scene = Scene(decoder=json_paths.Decoder(json_paths.Config()))
+    scene.line('{"id": 2882429806056571124, "n": 1}')
+    scene.line('{"id": 2882429806056571125, "n": 9007199254740993}')
+    assert scene.told[0] == ("boiler/id", 2882429806056571124)
+    assert scene.told[2] == ("boiler/id", 2882429806056571125)
+    assert scene.records[3].reading.quality == Quality(Level.UNCERTAIN, Reason.INEXACT)
+
+
+def test_what_does_not_fit_is_quoted_as_it_came() -> None:
+    """In the encoding of the device."""
+    decoder = key_value.Decoder(key_value.Config(encoding="latin-1"))
+    scene = Scene(device(channels={"t": ChannelRules(unit="Cel")}), decoder)
+    scene.intake.data(b"t=2\xb4\n", 0, START_US)
+    assert scene.faults == [Fault("not a number", b"t=2\xb4")]
+
+
+def test_what_answers_a_command_need_not_be_a_value() -> None:
+    """An OK where a number is due is neither a fault nor a reading."""
+
+    class Anything:
+        def heard(self, message: bytes) -> bool:
+            return message == b"t=OK"
+
+        def saw(self, topic: str, value: Value, quality: Quality) -> None:
+            pass
+
+    scene = one_line("t=1", t=ChannelRules(type=ValueType.FLOAT))
+    scene.intake.listener = Anything()
+    scene.line("t=OK")
+    assert (scene.told, scene.faults) == ([("boiler/t", 1.0)], [])
+
+
+def test_an_empty_message_is_no_fault() -> None:
+    """With MQTT it clears what was retained."""
+    scene = Scene(decoder=json_paths.Decoder(json_paths.Config()))
+    scene.intake.message(Route("a/x"), b"", 0, START_US)
+    assert scene.faults == []
+    assert scene.intake.totals.messages == 1
+
+
 # -- from bytes to readings ------------------------------------------------------------------------
 
 
