@@ -92,6 +92,9 @@ class Outlet:
     def describe(self, field: str, metadata: Metadata) -> None:
         """Not called: simulated fields have no metadata."""
 
+    def when_kept(self, act: Callable[[], None]) -> None:
+        """Not called: nothing is acknowledged."""
+
     def fault(self, reason: str, detail: str) -> None:
         """Not called: nothing fails."""
 

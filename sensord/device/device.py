@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import enum
 import logging
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from sensord.bus import Bus
@@ -154,6 +154,10 @@ class Device:
     def describe(self, field: str, metadata: Metadata) -> None:
         """Learn what is known of a field of samples."""
         self._intake.describe(field, metadata)
+
+    def when_kept(self, act: Callable[[], None]) -> None:
+        """Call ``act`` once what was published so far is in the journal."""
+        self._bus.log.when_kept(act)
 
     def fault(self, reason: str, detail: str) -> None:
         """Count and report something wrong that does not end the connection."""

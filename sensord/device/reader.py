@@ -16,7 +16,7 @@ confirmed.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Protocol
 
 from sensord.decode.base import Sample
@@ -61,6 +61,13 @@ class Link(Protocol):
         """Say what is known of a field of samples, before its first value is handed on.
 
         What the configuration says of the channel comes before it.
+        """
+        ...
+
+    def when_kept(self, act: Callable[[], None]) -> None:
+        """Call ``act`` once the readings of all that was handed on are safe from a crash.
+
+        That is when they are in the journal; at once, if there is none or it fails.
         """
         ...
 

@@ -107,6 +107,7 @@ class _NotedLink:
         "fault",
         "message",
         "samples",
+        "when_kept",
     )
 
     def __init__(self, link: Link, on_opened: Callable[[str], None]) -> None:
@@ -118,6 +119,7 @@ class _NotedLink:
         self.message = link.message
         self.availability = link.availability
         self.samples = link.samples
+        self.when_kept = link.when_kept
 
     def opened(self, detail: str) -> None:
         self._link.opened(detail)

@@ -26,6 +26,9 @@ BLOCK = 1024
 RECORD_BYTES = 320
 """What a plain record takes; heavy values may add as much, on average."""
 
+MANY_WAITING = 16
+"""So many that wait have the log kept at once: brokers send some 20 messages unacknowledged."""
+
 REMEMBERED = 16
 """Channel numbers are remembered for this many times as many records as the ring holds."""
 
@@ -59,6 +62,9 @@ class Log:
         """Offset that the next record will get."""
         self.on_block: Callable[[], None] | None = None
         """Called when a block is full, before an old one is dropped: the time to copy it."""
+        self.on_many_waiting: Callable[[], None] | None = None
+        """Called when many wait for what they appended to be kept; None where nothing keeps it."""
+        self._waiting: list[Callable[[], None]] = []
         self._blocks: deque[list[Record]] = deque([[]])
         self._starts: deque[int] = deque([first])
         self._max_blocks = max(2, -(-capacity // BLOCK))
@@ -128,6 +134,23 @@ class Log:
         self._weight += weight
         self.weighed += weight
         return self._weights[-1] > BLOCK * RECORD_BYTES
+
+    def when_kept(self, act: Callable[[], None]) -> None:
+        """Call ``act`` once all that was appended so far is kept; at once where nothing keeps it.
+
+        Bounded by who calls: an MQTT broker sends only so much without an acknowledgement.
+        """
+        if self.on_many_waiting is None:
+            act()
+            return
+        self._waiting.append(act)
+        if len(self._waiting) == MANY_WAITING:
+            self.on_many_waiting()
+
+    def take_waiting(self) -> list[Callable[[], None]]:
+        """Return, and forget, what waits for all that was appended so far to be kept."""
+        waiting, self._waiting = self._waiting, []
+        return waiting
 
     def _begin_block(self) -> None:
         if self.on_block is not None:

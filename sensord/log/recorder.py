@@ -46,6 +46,9 @@ Beyond that the ring's bound holds."""
 MANY, MANY_BYTES = 50_000, 8 * 2**20
 """Readings that are committed before their interval is over: they are memory, and a risk."""
 
+HANG_S = 5.0
+"""After this long those who wait for a commit go on without it."""
+
 CLOSE_S = 5.0
 
 OPEN_S = 10.0
@@ -54,6 +57,11 @@ OPEN_S = 10.0
 RETRY_S = 1.0
 MAX_RETRY_S = 60.0
 """Opening is tried again after the first, then after twice the time before, up to the second."""
+
+
+def _call(acts: list[Callable[[], None]]) -> None:
+    while acts:
+        acts.pop(0)()
 
 
 class Recorder:
@@ -175,16 +183,20 @@ class Recorder:
         ``on_commit`` is told after each commit, ``on_renewal`` when the log has another epoch.
         """
         log_.on_block = lambda: self._gather(log_)
-        while True:
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(self.options.commit_interval):
-                    await self._many.wait()
-            self._many.clear()
-            epoch = log_.epoch
-            await self._commit(log_)
-            if log_.epoch != epoch:
-                on_renewal()
-            on_commit()
+        log_.on_many_waiting = self._many.set
+        try:
+            while True:
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(self.options.commit_interval):
+                        await self._many.wait()
+                self._many.clear()
+                epoch = log_.epoch
+                await self._commit(log_)
+                if log_.epoch != epoch:
+                    on_renewal()
+                on_commit()
+        finally:
+            log_.on_many_waiting = None
 
     async def close(self, log_: Log) -> None:
         """Commit what is left and give the journal back."""
@@ -206,13 +218,21 @@ class Recorder:
 
     async def _commit(self, log_: Log) -> None:
         self._gather(log_)
+        kept = log_.take_waiting()
         records, self._gathered, self._weighed = self._gathered, [], log_.weighed
         wall_us, monotonic_us = self._clock.wall_us(), self._clock.monotonic_us()
         work = self._in_thread(self._writer.commit, records, wall_us, monotonic_us)
+        began_us = monotonic_us
         while not work.done():
             await asyncio.wait({work}, timeout=self.options.commit_interval)
             self._gather(log_)
+            if self._clock.monotonic_us() - began_us > HANG_S * 1e6:
+                # Whoever sends must not wait for ever: live readings do not depend on the disk.
+                kept += log_.take_waiting()
+                _call(kept)
         commit = work.result()
+        # Also where the disk is full or fails: then nothing is kept, however long they wait.
+        _call(kept)
         self._tell(commit)
         if log_.tail + MAX_GATHERED > commit.reserved:
             # The disk has taken no reservation for very long: after a crash these offsets might

@@ -7,6 +7,8 @@ so all are handed on. Filters that do not overlap get no identifiers, for readin
 than all the rest.
 
 QoS 1 means at least once: what the broker sends again after a lost connection is handed on again.
+Where the broker keeps the session, a message is acknowledged when its readings are in the journal,
+so that none is lost where the process is killed.
 """
 
 from __future__ import annotations
@@ -15,6 +17,7 @@ import asyncio
 import secrets
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from paho.mqtt.client import Client as PahoClient
@@ -41,6 +44,9 @@ QUOTED_BYTES = 80
 
 ANSWER_TIMEOUT_S = 10.0
 """How long a broker may take to answer CONNECT and SUBSCRIBE."""
+
+
+OnMessage = Callable[[PahoClient, object, MQTTMessage], None]
 
 
 class Reader:
@@ -99,7 +105,12 @@ class Reader:
         five = config.protocol == "5"
         client_id = config.client_id or f"sensord-{secrets.token_hex(4)}"
         version = MQTTProtocolVersion.MQTTv5 if five else MQTTProtocolVersion.MQTTv311
-        client = Client(client_id, version, clean=not config.session_expiry)
+        client = Client(
+            client_id,
+            version,
+            clean=not config.session_expiry,
+            manual_ack=config.acknowledges_kept,
+        )
         if config.session_expiry:
             self._kept = client
         return client
@@ -242,15 +253,32 @@ class _Session:
         if not self._is_opened:
             self._is_opened = True
             self._link.opened(f"{self._config.target().where} MQTT {self._config.protocol}")
-            self._client.on_message = (
-                self._on_doubtful_message if self._identifiers else self._deliver
-            )
+            deliver = self._on_doubtful_message if self._identifiers else self._deliver
+            is_held = self._config.acknowledges_kept
+            self._client.on_message = self._acknowledged(deliver) if is_held else deliver
 
     def _on_first_message(self, client: PahoClient, userdata: object, message: MQTTMessage) -> None:
         """Take a message that overtook the answer to SUBSCRIBE; brokers may send it before."""
         self._open()
         assert client.on_message is not None
         client.on_message(client, userdata, message)
+
+    def _acknowledged(self, deliver: OnMessage) -> OnMessage:
+        """Return a callback that also acknowledges a message, once its readings are kept.
+
+        What is not acknowledged in this run comes again in the next one.
+        """
+
+        def acknowledge(number: int) -> None:
+            if not self.ending.is_reached():
+                self._client.ack(number, 1)
+
+        def on_message(client: PahoClient, userdata: object, message: MQTTMessage) -> None:
+            deliver(client, userdata, message)
+            if message.qos:
+                self._link.when_kept(partial(acknowledge, message.mid))
+
+        return on_message
 
     def _on_doubtful_message(
         self, client: PahoClient, userdata: object, message: MQTTMessage
@@ -268,7 +296,7 @@ class _Session:
         first = self._router.find(message.topic)
         return first is not None and self._identifiers.get(first.filter) not in told
 
-    def _hand_on(self) -> Callable[[PahoClient, object, MQTTMessage], None]:
+    def _hand_on(self) -> OnMessage:
         """Return the callback for messages: the hot path, with all it needs at hand."""
         routes, rare, link = self._router.routes, self._on_rare_topic, self._link
         hand_on, takes_retained = link.message, self._config.retained == "accept"

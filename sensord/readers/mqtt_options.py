@@ -193,6 +193,15 @@ class Config:
                 text = f"no message of this device gets the topic {command.name}; say which does"
                 yield ("writable", command.field, "topic"), text
 
+    @property
+    def acknowledges_kept(self) -> bool:
+        """Whether a message is acknowledged only when its readings are in the journal.
+
+        Without a session the broker forgets what is not acknowledged. With QoS 2 paho would not
+        acknowledge a message again of which an earlier process had the first half.
+        """
+        return bool(self.session_expiry) and all(one.qos < 2 for one in self.topics)  # noqa: PLR2004  # QoS 2
+
     def target(self) -> Target:
         """Return where to connect to."""
         port = self.port or (PORT if self.tls is None else TLS_PORT)

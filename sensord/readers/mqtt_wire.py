@@ -166,7 +166,14 @@ class _Socket:
 class Client(PahoClient):
     """A paho client that is given its socket instead of opening one."""
 
-    def __init__(self, client_id: str, protocol: MQTTProtocolVersion, *, clean: bool) -> None:
+    def __init__(
+        self,
+        client_id: str,
+        protocol: MQTTProtocolVersion,
+        *,
+        clean: bool,
+        manual_ack: bool = False,
+    ) -> None:
         super().__init__(
             CallbackAPIVersion.VERSION2,
             client_id,
@@ -174,6 +181,7 @@ class Client(PahoClient):
             None if protocol is MQTTProtocolVersion.MQTTv5 else clean,
             protocol=protocol,
             reconnect_on_failure=False,
+            manual_ack=manual_ack,
         )
         self.max_queued_messages_set(MAX_UNSENT)
         self._given: _Socket | None = None

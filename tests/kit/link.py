@@ -35,6 +35,8 @@ class RecordingLink(_Recording):
         self.batches: list[list[Sample]] = []
         self.faults: list[tuple[str, str]] = []
         self.described: dict[str, Metadata] = {}
+        self.waiting: list[Callable[[], None]] = []
+        """What is to be called when all is kept; a test does it."""
         self.availabilities: list[tuple[str, bool]] = []
 
     @property
@@ -64,6 +66,10 @@ class RecordingLink(_Recording):
 
     def describe(self, field: str, metadata: Metadata) -> None:
         self.described[field] = metadata
+
+    def when_kept(self, act: Callable[[], None]) -> None:
+        self.waiting.append(act)
+        self._changed.set()
 
     def fault(self, reason: str, detail: str) -> None:
         self.faults.append((reason, detail))

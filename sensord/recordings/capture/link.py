@@ -70,6 +70,10 @@ class Capturing:
     def describe(self, field: str, metadata: Metadata) -> None:
         """Do nothing: a capture keeps what was sent."""
 
+    def when_kept(self, act: Callable[[], None]) -> None:
+        """Call ``act``: a capture is another client than the daemon, and takes nothing from it."""
+        act()
+
     def fault(self, reason: str, detail: str) -> None:
         """Note something wrong that does not end the connection."""
         self._add(Event("fault", reason, detail))

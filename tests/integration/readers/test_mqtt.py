@@ -611,3 +611,60 @@ async def test_an_ignored_topic_gives_nothing(broker: Broker) -> None:
     assert link.payloads == [b"3"]
     assert link.availabilities == [("z/a/availability", True)]
     assert link.faults == []
+
+
+# -- acknowledging ---------------------------------------------------------------------------------
+
+
+@on_each_loop
+@each_protocol
+async def test_a_message_is_acknowledged_when_its_readings_are_kept(
+    broker: Broker, protocol: Protocol
+) -> None:
+    """Until then it comes again with each connection of the session."""
+    given = replace(
+        config(broker, TopicMap("plant/#", qos=1), protocol=protocol),
+        client_id="gateway",
+        session_expiry=60.0,
+        ignore_topics=("plant/ignored",),
+    )
+    async with running(Reader(given)) as link:
+        with Publisher(broker) as publisher:
+            messages = [("plant/a", b"1"), ("plant/ignored", b"2"), ("plant/b", b"3")]
+            await asyncio.to_thread(publisher.publish_all, messages, 1)
+        await link.until(lambda link: len(link.waiting) == 3)
+        link.waiting[0]()
+        link.waiting[1]()
+    async with running(Reader(given)) as link:
+        await link.until(lambda link: link.waiting)
+        assert link.payloads == [b"3"]
+        link.waiting[0]()
+    link.waiting[0]()  # too late, and of no effect
+    async with running(Reader(given)) as link:
+        with Publisher(broker) as publisher:
+            await asyncio.to_thread(publisher.publish, "plant/a", b"4", qos=1)
+        await link.until(lambda link: b"4" in link.payloads)
+    assert link.payloads == [b"4"]
+    async with running(Reader(replace(given, client_id="", session_expiry=0.0))) as link:
+        with Publisher(broker) as publisher:
+            await asyncio.to_thread(publisher.publish, "plant/a", b"5", qos=1)
+        await link.until(lambda link: link.messages)
+        assert not link.waiting, "without a session nothing would come again"
+
+
+@on_each_loop
+async def test_members_of_a_shared_subscription_share_the_messages(broker: Broker) -> None:
+    """Each comes to one of them, with its own route."""
+    shared = TopicMap("$share/gateways/plant/+", qos=1, topic="{1}/{field}")
+    given = config(broker, shared, TopicMap("end", qos=1))
+    async with running(Reader(given)) as one, running(Reader(given)) as other:
+        with Publisher(broker) as publisher:
+            payloads = [b"%d" % i for i in range(100)]
+            await asyncio.to_thread(publisher.publish, "plant/a", *payloads, qos=1)
+            await asyncio.to_thread(publisher.publish, "end", b"end", qos=1)
+        for link in (one, other):
+            await link.until(lambda link: b"end" in link.payloads)
+            assert len(link.payloads) > 1
+    came = [*one.payloads, *other.payloads]
+    assert sorted(came) == sorted([*payloads, b"end", b"end"])
+    assert one.messages[0][0] == Route("plant/a", "{1}/{field}", ("a",))

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sensord.log import memory
-from sensord.log.memory import Log
+from sensord.log.memory import MANY_WAITING, Log
 from sensord.model.readings import Channel, Metadata, Position, Reading, Record, ValueType
 
 BLOCK = 4
@@ -245,3 +245,17 @@ def test_heavy_values_make_the_ring_shorter_and_lose_nothing_unnamed(
     if lost is not None and lost.counts is not None:
         assert lost.counts.total() == log.first - start
     assert blocks == sorted(set(blocks))
+
+
+def test_who_waits_for_the_log_to_be_kept_is_called_by_who_keeps_it() -> None:
+    """In order; where nothing keeps it, at once; and when many wait it is asked for."""
+    log, called, asked = Log("e1", 1024), [], []
+    log.when_kept(lambda: called.append("at once"))
+    log.on_many_waiting = lambda: asked.append(len(called))
+    for i in range(MANY_WAITING + 1):
+        log.when_kept(lambda i=i: called.append(i))  # type: ignore[misc]  # bound now
+    assert (called, asked) == (["at once"], [1])
+    for act in log.take_waiting():
+        act()
+    assert called == ["at once", *range(MANY_WAITING + 1)]
+    assert log.take_waiting() == []

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from sensord.bus import Bus
 from sensord.errors import JournalError
 from sensord.log import Log
 from sensord.log.journal import Options, Reader, State, Writer, first_offset
+from sensord.log.memory import MANY_WAITING
 from sensord.log.recorder import Recorder
 from sensord.model.readings import Metadata, Position, Reading, ValueType
 from tests.kit.journal import found_in
@@ -260,3 +262,59 @@ async def test_what_a_slow_disk_holds_up_is_bounded_and_named(
     assert sorted(offsets + missing) == list(range(recovery.next_offset, log.tail))
     assert len(offsets) >= 1024 if not is_heavy else offsets
     assert missing
+
+
+@on_each_loop
+async def test_who_waits_is_called_when_the_commit_is_on_the_disk(tmp_path: Path) -> None:
+    """And many who wait do not wait for the interval."""
+    station = Station(tmp_path)
+    station.recorder.options = replace(station.recorder.options, commit_interval=1000.0)
+    await station.recorder.open()
+    nothing = lambda: None  # noqa: E731  # nobody is told
+    running = asyncio.ensure_future(station.recorder.run(station.log, nothing, nothing))
+    await asyncio.sleep(0)  # it begins
+    kept: list[int] = []
+    done = asyncio.Event()
+    for i in range(MANY_WAITING):
+        station.publish(1)
+        station.log.when_kept(lambda i=i: kept.append(i))  # type: ignore[misc]  # bound now
+    station.log.when_kept(done.set)
+    assert not kept
+    await done.wait()
+    assert kept == list(range(MANY_WAITING))
+    assert station.recorder.statistics().committed_offset >= station.log.tail
+    running.cancel()
+    await asyncio.wait({running})
+    station.log.when_kept(lambda: kept.append(-1))
+    assert kept[-1] == -1, "nothing keeps it any more"
+    await station.recorder.close(station.log)
+
+
+@on_each_loop
+async def test_a_disk_that_hangs_keeps_nobody_waiting_for_ever(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Live readings do not depend on it."""
+    monkeypatch.setattr("sensord.log.recorder.HANG_S", -1.0)
+    station = Station(tmp_path)
+    station.recorder.options = replace(station.recorder.options, commit_interval=0.01)
+    await station.recorder.open()
+    hanging = threading.Event()
+    commit = station.recorder.writer.commit
+
+    def hang(*arguments: Any) -> Any:
+        hanging.wait()
+        return commit(*arguments)
+
+    monkeypatch.setattr(station.recorder.writer, "commit", hang)
+    nothing = lambda: None  # noqa: E731  # nobody is told
+    running = asyncio.ensure_future(station.recorder.run(station.log, nothing, nothing))
+    await asyncio.sleep(0)  # it begins
+    for _ in range(2):
+        done = asyncio.Event()
+        station.log.when_kept(done.set)
+        await done.wait()
+    hanging.set()
+    running.cancel()
+    await asyncio.wait({running})
+    await station.recorder.close(station.log)
