@@ -39,6 +39,7 @@ from sensord.model.readings import Position
 from sensord.readers import registry as readers
 from sensord.server.listener import Server
 from sensord.server.shared import Limits, control_for
+from sensord.sharing.allowance import Bounds
 from sensord.sharing.sharing import Sharing
 from sensord.sharing.store import Store
 from sensord.status.clock import watch_clock
@@ -82,7 +83,7 @@ class App:
         archive = open_archive(recorder, recovery, bus, loop)
         await restore_last(bus, archive, [d.name for d in self.config.devices], self._clock)
         store = self._store(loop, recovery)
-        sharing = Sharing.build(bus, store, loop, self.config.clients)
+        sharing = Sharing.build(bus, store, loop, self.config.clients, self._bounds())
         control = control_for(bus, sharing, loop, self.config.control)
         server = Server(bus, loop, self._limits(), archive, sharing, control)
         devices = self._devices(control, bus, loop)
@@ -162,6 +163,11 @@ class App:
             outbox_bytes=server.outbox,
             lag_timeout_s=server.lag_timeout,
         )
+
+    def _bounds(self) -> Bounds:
+        journal = self.config.journal
+        percent = self.config.clients.journal_share
+        return Bounds.of_share(percent, journal.max_bytes, journal.max_age)
 
     def _devices(self, control: Control, bus: Bus, loop: asyncio.AbstractEventLoop) -> list[Device]:
         """Build the devices and let clients act on them."""

@@ -141,6 +141,8 @@ class Clients:
     inbox_age: Annotated[Duration, Within(1, 365 * _DAY_S)] = 3600.0
     max_state: Annotated[int, Within(0, 100_000)] = 1000
     max_topics: Annotated[int, Within(0, 100_000)] = 1000
+    journal_share: Annotated[int, Within(1, 90)] = 25
+    """Percent of `journal.max_bytes` that what clients write may take."""
     topics: dict[str, OpenTopic] = field(default_factory=dict)
 
     def faults(self) -> Iterator[tuple[Path, str]]:

@@ -22,6 +22,7 @@ from sensord.control.leases import Leases
 from sensord.device.calls import Call, Calls, Outcome, Target
 from sensord.errors import ProtocolError
 from sensord.model.readings import Position, Value
+from sensord.sharing.allowance import Rank
 from sensord.sharing.audit import Audit
 from sensord.sharing.identity import Identity
 from sensord.sharing.store import StoreError
@@ -153,6 +154,7 @@ class Dispatch:
         self, what: What, who: Identity, name: str, args: Mapping[str, Value], key: str
     ) -> tuple[Target, Mapping[str, Value]]:
         try:
+            self._audit.allowance.admit(who.id, Rank.ACT)
             target = self._targets[what].find(name)
             if target is None:
                 raise ProtocolError("not_found", _missing(what, name, self._targets[what].names()))
@@ -171,6 +173,7 @@ class Dispatch:
                 before=self._last(what, name),
                 after=args.get("value") if what == "set" else dict(args),
                 key=key,
+                is_minor=True,
             )
             raise
 

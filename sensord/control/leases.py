@@ -19,6 +19,7 @@ from sensord.errors import ProtocolError
 from sensord.model.readings import Metadata, Reading, Value, ValueType
 from sensord.model.times import iso
 from sensord.model.topics import matches
+from sensord.sharing.allowance import Rank
 from sensord.sharing.audit import Audit
 from sensord.sharing.identity import Identity
 from sensord.sharing.store import Done, Store, StoreError
@@ -170,6 +171,7 @@ class Leases:
         Raises:
             ProtocolError: Somebody else holds it or a part of it, or there is nothing to hold.
         """
+        self._audit.allowance.admit(who.id, Rank.ACT)
         if not self._can_be_held(subject):
             text = f"{subject} cannot be held: no device, action or topic that clients write"
             raise ProtocolError("not_found", text)
@@ -182,7 +184,7 @@ class Leases:
                 if subject in self._within.get(part, ()) and held.lease.holder.id != who.id:
                     raise _refusal(held.lease)
         except ProtocolError as refusal:
-            self._audit.note("lease", who, subject, "held", detail=refusal.message)
+            self._note_refusal(who, subject, refusal)
             raise
         self._check_room(subject)
         now_us = self._bus.now_us()
@@ -196,6 +198,7 @@ class Leases:
         Raises:
             ProtocolError: The client does not hold it (any more).
         """
+        self._audit.allowance.admit(who.id, Rank.ACT)
         return self._renew(self._mine(subject, who), who, duration_s, done)
 
     def give_back(self, subject: str, who: Identity, done: Done) -> None:
@@ -233,7 +236,7 @@ class Leases:
             raise ProtocolError("not_found", f"you do not hold {subject}; take it (again)")
         if held.lease.holder.id != who.id:
             refusal = _refusal(held.lease)
-            self._audit.note("lease", who, subject, "held", detail=refusal.message)
+            self._note_refusal(who, subject, refusal)
             raise refusal
         return held
 
@@ -246,6 +249,9 @@ class Leases:
         self._keep(_Held(lease, held), "renewed", done)
         held.stop()
         return lease
+
+    def _note_refusal(self, who: Identity, subject: str, refusal: ProtocolError) -> None:
+        self._audit.note("lease", who, subject, "held", detail=refusal.message, is_minor=True)
 
     def _check_room(self, subject: str) -> None:
         if subject in self._within:
@@ -356,7 +362,8 @@ class Leases:
             "until_us": lease.until_us,
             "why": why,
         }
-        self._bus.publish(channel, Reading(self._bus.now_us(), value))
+        reading = Reading(self._bus.now_us(), value)
+        self._audit.allowance.publish(lease.holder.id, channel, reading)
 
 
 def _refusal(lease: Lease) -> ProtocolError:

@@ -17,6 +17,7 @@ from sensord.control.leases import Leases
 from sensord.device.calls import Call, Calls
 from sensord.errors import ProtocolError
 from sensord.model.readings import Metadata, Reading, Value, ValueType
+from sensord.sharing.allowance import Rank
 from sensord.sharing.audit import Audit
 from sensord.sharing.identity import Identity
 
@@ -144,7 +145,14 @@ class Services:
         try:
             self._register(offer)
         except ProtocolError as refusal:
-            self._audit.note("serve", offer.who, offer.name, refusal.code, detail=refusal.message)
+            self._audit.note(
+                "serve",
+                offer.who,
+                offer.name,
+                refusal.code,
+                detail=refusal.message,
+                is_minor=True,
+            )
             raise
         # Of all offers, so that no number is taken for that of another call.
         offer.numbers = self._numbers
@@ -176,6 +184,7 @@ class Services:
     # -- inside ------------------------------------------------------------------------------------
 
     def _register(self, offer: Offer) -> None:
+        self._audit.allowance.admit(offer.who.id, Rank.ACT)
         if self._leases.is_declared(offer.name):
             raise ProtocolError("already", f"{offer.name} is what a device is called")
         present = self._offers.get(offer.name)
@@ -203,4 +212,5 @@ class Services:
             }
             for name, offer in sorted(self._offers.items())
         }
-        self._bus.publish(self._bus.channel(TOPIC, metadata), Reading(self._bus.now_us(), value))
+        reading = Reading(self._bus.now_us(), value)
+        self._audit.allowance.publish("", self._bus.channel(TOPIC, metadata), reading)

@@ -38,6 +38,10 @@ SWEEP_S = 1.0
 SERVING_S = 0.002
 """Requests that had to wait are served for so long in one turn of the loop."""
 
+UNREAD_BYTES = 16 * 1024
+"""What the kernel holds of a client's bytes, and so what one read of its socket can bring, twice
+over: many clients that send more than is served must not fill the memory."""
+
 BACKLOG = 4096
 """A whole plant's monitors come back at once after a restart."""
 
@@ -109,6 +113,7 @@ class Server:
                 listening.setsockopt(
                     socket.SOL_SOCKET, socket.SO_SNDBUF, self.shared.limits.outbox_bytes
                 )
+                listening.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, UNREAD_BYTES)
                 name, number, *_ = listening.getsockname()
                 self.addresses.append(f"[{name}]:{number}" if ":" in name else f"{name}:{number}")
         log.info("listening", extra={"addresses": " ".join(self.addresses)})

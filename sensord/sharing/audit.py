@@ -1,22 +1,34 @@
 """The audit: who did what, with what result, as events in the log.
 
-An entry is a reading like any other: it has history, resumes and replays.
+An entry is a reading like any other: it has history, resumes and replays. A large value stands in
+it as its digest. When clients write too much, refusals and who comes and goes are counted only.
 """
 
 from __future__ import annotations
 
+import hashlib
+import json
+from collections import Counter
+
 from sensord.bus import Bus
 from sensord.model.readings import Kind, Metadata, Reading, Value, ValueType
+from sensord.sharing.allowance import Allowance, Rank
 from sensord.sharing.identity import Identity
 
-__all__ = ["Audit"]
+__all__ = ["Audit", "digested"]
+
+MAX_BYTES = 1024
+"""Of a value as JSON that stands in an entry itself; the value's own topic has it whole."""
 
 
 class Audit:
     """Writes down what clients do, under ``$audit/<what>``."""
 
-    def __init__(self, bus: Bus) -> None:
+    def __init__(self, bus: Bus, allowance: Allowance | None = None) -> None:
         self._bus = bus
+        self.allowance = allowance or Allowance(bus)
+        """What clients may write, here and elsewhere."""
+        self._unrecorded: Counter[str] = Counter()
 
     def note(
         self,
@@ -29,12 +41,17 @@ class Audit:
         before: Value = None,
         after: Value = None,
         key: str = "",
+        is_minor: bool = False,
     ) -> None:
         """Write down one act.
 
         ``what`` names the kind of act and is the topic's last level; ``subject`` is what it was
-        done to; ``key`` tells the acts that belong together.
+        done to; ``key`` tells the acts that belong together. One that ``is_minor`` changed nothing
+        that others rely on: it is counted only when clients write too much.
         """
+        if is_minor and not self.allowance.has_room(who.id, Rank.PRESENCE):
+            self._unrecorded[what] += 1
+            return
         value: dict[str, Value] = {
             "who": {"id": who.id, "name": who.name, "address": who.address},
             "subject": subject,
@@ -45,7 +62,21 @@ class Audit:
         if key:
             value["key"] = key
         if before is not None or after is not None:
-            value["before"], value["after"] = before, after
+            value["before"], value["after"] = digested(before), digested(after)
+        if unrecorded := self._unrecorded.pop(what, 0):
+            value["unrecorded"] = unrecorded
         metadata = Metadata(ValueType.JSON, kind=Kind.EVENT, description="what clients did")
         channel = self._bus.channel(f"$audit/{what}", metadata)
-        self._bus.publish(channel, Reading(self._bus.now_us(), value))
+        self.allowance.publish(who.id, channel, Reading(self._bus.now_us(), value))
+
+
+def digested(value: Value) -> Value:
+    """Return a value, or what tells it from any other if it is large; of a map, of each member."""
+    text = json.dumps(value, ensure_ascii=False, sort_keys=True).encode("utf-8", "surrogatepass")
+    if len(text) <= MAX_BYTES:
+        return value
+    if isinstance(value, dict):
+        members = {key: digested(member) for key, member in value.items()}
+        if len(json.dumps(members)) <= 2 * MAX_BYTES:
+            return members
+    return {"sha256": hashlib.sha256(text).hexdigest(), "bytes": len(text)}

@@ -114,6 +114,7 @@ class Post:
             if known.digest != digest:
                 raise ProtocolError("bad_request", "key: it was used for another message")
             return Sent(known, is_repeated=True)
+        self._audit.allowance.admit_body(who.id, size)
         statuses = self._statuses(who, to)
         now_us = self._bus.now_us()
         letter = Letter(0, who, to, body, size, now_us, key, digest, statuses)

@@ -22,6 +22,7 @@ from typing import Protocol
 from sensord.bus import Bus
 from sensord.model.readings import Channel, Metadata, Reading, Value, ValueType
 from sensord.model.topics import FilterTree
+from sensord.sharing.allowance import Rank
 from sensord.sharing.audit import Audit
 from sensord.sharing.identity import Identity, Issuer
 from sensord.sharing.store import Store, StoreError
@@ -35,6 +36,13 @@ KIND = "client"
 
 MAX_AWAY = 10_000
 """Clients that may be away at a time; beyond it the one that left first is gone before its time."""
+
+TELLS_AT_ONCE, TELLS_PER_S, SLOW_TELLS_PER_S = 500, 20.0, 1.0
+"""Clients whose changes are told at once, then each second, and when clients write too much: who
+comes and goes all day fills no disk. What changes meanwhile is told once."""
+
+PAUSE_S = 0.5
+"""Until more is told."""
 
 MAX_WATCHES = 64
 """Filters that are told and kept of a client."""
@@ -80,6 +88,8 @@ class Member:
     is_brief: bool = False
     """Whether it is gone with its last connection, without a grace time."""
     is_gone: bool = False
+    is_told: bool = False
+    """Whether anybody can know of it: it was published or kept."""
     returning: asyncio.Handle | None = None
     """Until it is over, a client that is back still watches what it did."""
 
@@ -123,7 +133,12 @@ class Presence:
         self._places_made = 0
         self._away: dict[str, float] = {}  # when each is gone, the first one first
         self._reaper: asyncio.Handle | None = None
-        self._untold: dict[str, Member] = {}
+        self._untold: dict[int, Member] = {}  # by place
+        self._tells = float(TELLS_AT_ONCE)
+        """What may be told before the next pause."""
+        self._tells_since = loop.time()
+        self._is_late = False
+        """Whether more has changed than may be told now."""
         self._turn: asyncio.Handle | None = None
         self._later: asyncio.Handle | None = None
         self._restore()
@@ -216,13 +231,19 @@ class Presence:
         """Learn that what a client watches has changed."""
         self._returned(member)
         if member.sessions and self._watch(member):
-            self._untold.setdefault(member.identity.id, member)
+            self._untold.setdefault(member.place, member)
             if self._later is None and self._turn is None:
                 self._later = self._loop.call_later(WATCHES_S, self._tell)
 
     def close(self) -> None:
         """Tell and keep what has changed, and stop all timers."""
         self._tell()
+        if self._later is not None:
+            self._later.cancel()
+            self._later = None
+        for member in self._untold.values():
+            self._keep(member, _value(member))
+        self._untold = {}
         for member in self._members.values():
             self._returned(member)
         if self._reaper is not None:
@@ -287,9 +308,11 @@ class Presence:
         member.is_gone = True
         self._away.pop(client, None)
         del self._members[client]
-        heapq.heappush(self._places, member.place)
         self._changed(member, "leave")
-        self._tell()  # before its place is given to another one
+        if not member.is_told:  # nobody knows that it was there
+            del self._untold[member.place]
+            heapq.heappush(self._places, member.place)
+        self._tell()
         for call in self.on_gone:
             call(member.identity)
 
@@ -297,9 +320,9 @@ class Presence:
 
     def _changed(self, member: Member, what: str) -> None:
         if what and self._is_published:
-            self._audit.note("presence", member.identity, member.identity.id, what)
-        self._untold[member.identity.id] = member
-        if self._turn is None:
+            self._audit.note("presence", member.identity, member.identity.id, what, is_minor=True)
+        self._untold[member.place] = member
+        if self._turn is None and not self._is_late:
             self._turn = self._loop.call_soon(self._tell)
 
     def _tell(self) -> None:
@@ -308,12 +331,35 @@ class Presence:
             if handle is not None:
                 handle.cancel()
         self._turn = self._later = None
-        untold, self._untold = self._untold, {}
-        for member in untold.values():
-            value = _value(member)
-            if self._is_published:
-                self._bus.publish(self._channel(member), Reading(self._bus.now_us(), value))
-            self._keep(member, value)
+        self._is_late = False
+        while self._untold:
+            if not self._may_tell():
+                self._is_late = True
+                self._later = self._loop.call_later(PAUSE_S, self._tell)
+                return
+            self._tell_of(self._untold.pop(next(iter(self._untold))))
+
+    def _tell_of(self, member: Member) -> None:
+        value = _value(member)
+        if self._is_published:
+            reading = Reading(self._bus.now_us(), value)
+            self._audit.allowance.publish(member.identity.id, self._channel(member), reading)
+        self._keep(member, value)
+        member.is_told = True
+        if member.is_gone:
+            heapq.heappush(self._places, member.place)
+
+    def _may_tell(self) -> bool:
+        """Take one from what may be told now, if any is left."""
+        now = self._loop.time()
+        elapsed_s, self._tells_since = now - self._tells_since, now
+        is_calm = self._audit.allowance.has_room("", Rank.PRESENCE)
+        gained = elapsed_s * (TELLS_PER_S if is_calm else SLOW_TELLS_PER_S)
+        self._tells = min(float(TELLS_AT_ONCE), self._tells + gained)
+        if self._tells < 1:
+            return False
+        self._tells -= 1
+        return True
 
     def _channel(self, member: Member) -> Channel:
         metadata = Metadata(ValueType.JSON, description="a client")
@@ -338,6 +384,7 @@ class Presence:
                 self._store.delete(KIND, client)
                 continue
             taken.add(member.place)
+            member.is_told = True
             watches, member.watches = member.watches, frozenset()
             groups, member.groups = member.groups, frozenset()
             self._members[client] = member

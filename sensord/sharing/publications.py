@@ -26,6 +26,7 @@ from sensord.model.readings import (
 )
 from sensord.model.topics import matches
 from sensord.model.weight import weight_of
+from sensord.sharing.allowance import Rank
 from sensord.sharing.audit import Audit
 from sensord.sharing.identity import Identity
 from sensord.sharing.presence import Presence
@@ -79,6 +80,7 @@ class Publishing:
         Raises:
             ProtocolError: The topic is not open, somebody else's, or the value does not fit.
         """
+        self._audit.allowance.admit(who.id, Rank.VALUE)
         tap = self._taps.get(topic)
         if tap is not None and tap.owner is not None and tap.owner.id != who.id and not is_held:
             raise ProtocolError("held", _held(tap.owner, topic))
@@ -96,7 +98,7 @@ class Publishing:
             tap = self._open(who, topic, opened, tap)
         now_us = self._bus.now_us()
         tap.last = Reading(now_us if time_us is None else time_us, fitting)
-        return self._bus.publish(tap.channel, tap.last)
+        return self._audit.allowance.publish(who.id, tap.channel, tap.last)
 
     def _find(self, topic: str) -> OpenTopic:
         opened = next((o for p, o in self._topics.items() if matches(p, topic)), None)
@@ -141,7 +143,7 @@ class Publishing:
             self._audit.note("publish", who, topic, "end")
             if tap.last is not None and not tap.channel.is_event and not tap.stays:
                 told = tap.last._replace(quality=_DISCONNECTED, restates=True)
-                self._bus.publish(tap.channel, told)
+                self._audit.allowance.publish(who.id, tap.channel, told)
 
 
 def _held(owner: Identity, topic: str) -> str:

@@ -10,6 +10,7 @@ from typing import Self
 
 from sensord.bus import Bus
 from sensord.config.tree import Clients
+from sensord.sharing.allowance import UNLIMITED, Allowance, Bounds
 from sensord.sharing.audit import Audit
 from sensord.sharing.identity import Issuer
 from sensord.sharing.post import Post, PostOptions
@@ -36,10 +37,15 @@ class Sharing:
 
     @classmethod
     def build(
-        cls, bus: Bus, store: Store, loop: asyncio.AbstractEventLoop, options: Clients
+        cls,
+        bus: Bus,
+        store: Store,
+        loop: asyncio.AbstractEventLoop,
+        options: Clients,
+        bounds: Bounds = UNLIMITED,
     ) -> Self:
-        """Build them over a bus and a store."""
-        audit = Audit(bus)
+        """Build them over a bus and a store; ``bounds`` hold for what they write into the log."""
+        audit = Audit(bus, Allowance(bus, loop.time, bounds))
         issuer = Issuer(_secret(store))
         presence = Presence(
             bus, audit, issuer, store, loop, options.grace, is_published=options.presence

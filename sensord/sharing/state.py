@@ -19,6 +19,7 @@ from sensord.device.conform import Rules, conform
 from sensord.errors import ProtocolError
 from sensord.model.readings import GOOD, Level, Metadata, Reading, Value, ValueType
 from sensord.model.weight import weight_of
+from sensord.sharing.allowance import Rank
 from sensord.sharing.audit import Audit
 from sensord.sharing.identity import Identity
 from sensord.sharing.store import Store, StoreError
@@ -35,6 +36,12 @@ MAX_VALUE_BYTES = 16 * 1024
 
 MAX_WAITING = 100
 """Changes of one topic that may wait for the disk."""
+
+CHANGE_BYTES = 1000
+"""What a change that waits takes beside its value, roughly."""
+
+MAX_WAITING_BYTES = 4 * 1024 * 1024
+"""Of all topics' changes that wait."""
 
 MAX_WEIGHT = 64 * 1024
 """Of a value in memory."""
@@ -82,6 +89,11 @@ class Change:
     deletes: bool = False
     permit: Callable[[], None] = _anybody
 
+    @property
+    def size(self) -> int:
+        """What it takes while it waits."""
+        return CHANGE_BYTES + weight_of(self.value)
+
 
 class State:
     """All shared state."""
@@ -95,6 +107,7 @@ class State:
         self._entries: dict[str, Entry] = {}
         self._used: set[str] = set()  # topics, for ever
         self._busy: dict[str, deque[Change]] = {}
+        self._waiting_bytes = 0
         highest = store.load(HIGHEST).get("version")
         self._last_version = highest if isinstance(highest, int) else 0
         for topic, kept in sorted(store.load(KIND).items()):
@@ -123,6 +136,7 @@ class State:
         except ProtocolError as refusal:
             self._note(change, refusal.code, self._entries.get(change.topic), None)
             raise
+        self._waiting_bytes += change.size
         waiting = self._busy.get(change.topic)
         if waiting is None:
             self._busy[change.topic] = deque([change])
@@ -132,8 +146,12 @@ class State:
 
     def _check(self, change: Change) -> None:
         """Refuse what cannot be, whatever stands."""
+        self._audit.allowance.admit(change.who.id, Rank.VALUE)
         if not change.deletes:
             _check_value(change.value)
+        if self._waiting_bytes + change.size > MAX_WAITING_BYTES:
+            text = f"{MAX_WAITING_BYTES} bytes of changes wait for the disk; try again later"
+            raise ProtocolError("too_many", text)
         if len(self._busy.get(change.topic, ())) >= MAX_WAITING:
             raise ProtocolError("too_many", f"{MAX_WAITING} changes of {change.topic} wait")
 
@@ -150,7 +168,7 @@ class State:
                     refusal = ProtocolError("unavailable", str(exc))
                 else:
                     return
-            waiting.popleft()
+            self._leave(waiting)
             self._note(change, refusal.code, self._entries.get(topic), None)
             change.tell(refusal)
         del self._busy[topic]
@@ -207,12 +225,16 @@ class State:
             else:
                 self._entries[topic] = entry
             channel = self._bus.channel(topic, _METADATA)
-            self._bus.publish(channel, Reading(self._bus.now_us(), told))
+            reading = Reading(self._bus.now_us(), told)
+            self._audit.allowance.publish(change.who.id, channel, reading)
             self._note(change, "done", before, None if change.deletes else entry)
             outcome = entry.version
-        self._busy[topic].popleft()
+        self._leave(self._busy[topic])
         change.tell(outcome)
         self._work(topic)
+
+    def _leave(self, waiting: deque[Change]) -> None:
+        self._waiting_bytes -= waiting.popleft().size
 
     def _use(self, topic: str) -> bool:
         """Take a topic for shared state; False if it is somebody else's, or too many are used."""
@@ -232,6 +254,7 @@ class State:
             detail="delete" if change.deletes else "put",
             before=before.told() if before else None,
             after=after.told() if after else None,
+            is_minor=result != "done",
         )
 
 

@@ -14,7 +14,15 @@ from sensord.bus import Bus
 from sensord.log import Log
 from sensord.sharing.audit import Audit
 from sensord.sharing.identity import Identity, Issuer
-from sensord.sharing.presence import MAX_WATCHES, RETURN_S, WATCHES_S, Member, Presence
+from sensord.sharing.presence import (
+    MAX_WATCHES,
+    RETURN_S,
+    TELLS_AT_ONCE,
+    TELLS_PER_S,
+    WATCHES_S,
+    Member,
+    Presence,
+)
 from tests.unit.manual import ManualClock, manual_loop
 from tests.unit.manual_store import Disk, ManualStore
 
@@ -502,3 +510,42 @@ class Coming(RuleBasedStateMachine):
 
 TestComing = Coming.TestCase
 TestComing.settings = settings(max_examples=100, stateful_step_count=40, deadline=None)
+
+
+def told_of(hall: Hall) -> list[Any]:
+    """Return every value that was published of clients, and what it takes to have it."""
+    found: list[Any] = []
+
+    class Sink:
+        def selected(self, channel: object) -> None:
+            """Learn of a channel."""
+
+        def push(self, record: Any) -> None:
+            found.append(record.reading.value)
+
+    hall.bus.attach(["$sys/clients/#"], Sink())
+    return found
+
+
+def test_who_comes_and_goes_all_day_fills_no_disk() -> None:
+    """A few are told each second, each as it is then."""
+    hall = Hall()
+    told = told_of(hall)
+    for _ in range(30):
+        for _ in range(50):
+            session = Session()
+            member = hall.join(session, is_brief=True)
+            hall.loop.settle()
+            hall.presence.leave(session, member)
+            hall.loop.settle()
+        hall.wait(1.0)
+    assert TELLS_AT_ONCE < len(told) <= TELLS_AT_ONCE + 31 * TELLS_PER_S
+    last = Session()
+    member = hall.join(last, "last")
+    hall.wait(200.0)
+    assert told[-1]["id"] == member.identity.id
+    assert sorted(hall.states()) == [member.identity.id]  # everybody told of is told to be gone
+    assert len(hall.presence) == 1
+    hall.presence.close()
+    hall.store.close()
+    assert [row["name"] for row in hall.disk.kind("client").values()] == ["last"]

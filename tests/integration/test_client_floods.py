@@ -1,0 +1,70 @@
+"""What clients write as fast as they can takes nothing from what devices said."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import random
+from pathlib import Path
+
+from sensord.client import Client, Control, SharedState
+from sensord.errors import ProtocolError
+from tests.kit.daemon import Daemon, on_uvloop
+from tests.kit.follower import Follower
+
+SHARE_BYTES = 2 << 20
+
+
+def config(folder: Path) -> str:
+    return f"""
+        [journal]
+        folder = "{folder}"
+        max_bytes = "8MiB"
+        segment_bytes = "256KiB"
+        commit_interval = "50ms"
+        min_free = 0
+        [devices.tank]
+        reader = "simulated"
+        interval = "20ms"
+        signals.level = {{}}
+        signals.pump = {{ shape = "constant" }}
+        channels.pump = {{ type = "bool" }}
+        [devices.tank.writable.pump]
+    """
+
+
+async def flood(url: str, seed: int, puts: int) -> tuple[int, set[str]]:
+    """Put large states that do not compress; return how many were taken, and what was refused."""
+    rng = random.Random(seed)
+    taken, refused = 0, set()
+    async with Client(url) as client:
+        state = SharedState(client)
+        for i in range(puts):
+            value = base64.b64encode(rng.randbytes(11_800)).decode()
+            try:
+                await state.put(f"state/{seed}/{i % 10}", value)
+                taken += 1
+            except ProtocolError as exc:
+                refused.add(exc.code)
+    return taken, refused
+
+
+@on_uvloop()
+async def test_four_clients_that_put_as_fast_as_they_can_displace_no_reading(
+    tmp_path: Path,
+) -> None:
+    """They wiped everybody's history in minutes; whoever acts is not kept from it."""
+    folder = tmp_path / "journal"
+    with Daemon(tmp_path, config(folder)) as daemon:
+        async with Client(daemon.url) as client:
+            rss_bytes = daemon.rss_bytes()
+            first = await Follower(client.subscribe("tank/level")).update(lambda _: True)
+            floods = await asyncio.gather(*(flood(daemon.url, i, 300) for i in range(4)))
+            assert {code for _, codes in floods for code in codes} == {"too_many"}
+            assert 0 < sum(taken for taken, _ in floods) * 11_800 < SHARE_BYTES / 4
+            assert await Control(client).set("tank/pump", True, key="k") is True
+            past = Follower(client.subscribe("tank/level", start="-1h"))
+            await past.update(lambda update: update.reading.time_us <= first.reading.time_us)
+            assert daemon.rss_bytes() - rss_bytes < 64 << 20
+    size = sum(file.stat().st_size for file in folder.glob("*.mcap*"))
+    assert size < SHARE_BYTES
