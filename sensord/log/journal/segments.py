@@ -14,6 +14,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from sensord.log.journal import registry
+from sensord.log.journal.cases import SegmentDecision
 from sensord.log.journal.registry import Registry, Sealed
 from sensord.log.journal.repair import resume, rewrite
 from sensord.log.journal.retention import count_expired, longest_pause
@@ -58,7 +59,7 @@ class Segments:
         while self.unsealed:
             self.seal(wall_us)
             left = self.unsealed[0]
-            if left.walk.is_clean:
+            if left.decision is SegmentDecision.RESUME:
                 segment = resume(self._disk, left, channels, self._facts(left.first))
                 self.current = segment
                 if not segment.chunks:

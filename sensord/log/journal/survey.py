@@ -14,9 +14,20 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import assert_never
 
 from sensord.errors import JournalError
 from sensord.log.journal import registry, ring
+from sensord.log.journal.cases import (
+    EPOCH,
+    REGISTRY,
+    RING,
+    SEGMENT,
+    EpochDecision,
+    RegistryDecision,
+    RingDecision,
+    SegmentDecision,
+)
 from sensord.log.journal.damage import Damage, damaged_chunk
 from sensord.log.journal.registry import FORMAT, Facts, Hole, Sealed, read_facts, unexplained
 from sensord.log.journal.ring import SLOT_BYTES, Flag, Frame, decode_body, read_ring
@@ -47,6 +58,7 @@ class Unsealed:
     path: Path
     first: int
     walk: Walk
+    decision: SegmentDecision = SegmentDecision.RESUME
 
     @property
     def end(self) -> int:
@@ -76,6 +88,8 @@ class Survey:
     next_offset: int = 0
     """The first offset that surely was never given to a reading."""
     was_closed: bool = True
+    cases: dict[str, str] = field(default_factory=dict)
+    """The labels of the cases that hold, by file; `sensord.log.journal.cases` has what is done."""
 
     @property
     def epochs(self) -> list[str]:
@@ -117,8 +131,7 @@ def survey(folder: Path) -> Survey:
     _name_gaps(folder, found)
     _choose_frames(found, codec)
     _name_channels(found)
-    # With neither ring nor registry nobody can say which offsets were given: a new epoch.
-    found.epoch = found.frames[-1].head.epoch if found.frames else found.facts.epoch
+    _choose_epoch(found)
     _choose_next_offset(found)
     return found
 
@@ -144,51 +157,91 @@ def _segments(folder: Path) -> list[tuple[int, bool]]:
     return sorted((int(match[1]), match[2] is not None) for match in matches if match)
 
 
+@dataclass(slots=True)
+class _File:
+    """A segment's file, as far as it had to be looked into."""
+
+    path: Path
+    known: Sealed | None
+    """What the registry says of it."""
+    size: int = 0
+    walk: Walk | None = None
+    table: Table | None = None
+    error: OSError | None = None
+
+    def look(self, first: int, codec: ChunkCodec, *, is_open: bool) -> None:
+        """Read what must be known of it.
+
+        Raises:
+            FileNotFoundError: It was sealed or removed since it was listed.
+        """
+        try:
+            descriptor = os.open(self.path, os.O_RDONLY | os.O_CLOEXEC)
+            try:
+                self.size = os.fstat(descriptor).st_size
+                if is_open:
+                    self.walk = walk_file(descriptor, first, codec)
+                elif not self.is_listed:
+                    self.table = read_table(descriptor, first, codec)
+            finally:
+                os.close(descriptor)
+        except FileNotFoundError:
+            raise
+        except OSError as error:
+            self.error = error
+
+    @property
+    def is_listed(self) -> bool:
+        return self.known is not None and self.known.bytes == self.size
+
+
 def _look_at_segment(
     folder: Path, first: int, found: Survey, codec: ChunkCodec, *, is_open: bool
 ) -> Table | None:
     """Enter a segment; return its table if the registry does not know it as it is."""
     path = open_path(folder, first) if is_open else sealed_path(folder, first)
-    known = found.facts.sealed.get(first)
+    file = _File(path, found.facts.sealed.get(first))
     try:
-        if not is_open and known is not None and path.stat().st_size == known.bytes:
-            found.sealed.append(known)
-            return None
-        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        file.look(first, codec, is_open=is_open)
     except FileNotFoundError:
-        # Sealed or removed since it was listed.
-        if is_open:
-            return _look_at_segment(folder, first, found, codec, is_open=False)
-        return None
-    except OSError as error:
-        _leave_alone(found, path, first, error)
-        return None
-    try:
-        if is_open:
-            found.unsealed.append(Unsealed(path, first, walk_file(descriptor, first, codec)))
-            return None
-        table = read_table(descriptor, first, codec)
-    except OSError as error:
-        _leave_alone(found, path, first, error)
-        return None
-    finally:
-        os.close(descriptor)
+        return _look_at_segment(folder, first, found, codec, is_open=False) if is_open else None
+    is_indexed = file.table is not None and file.table.is_indexed
+    is_clean = file.walk is not None and file.walk.is_clean
+    case = SEGMENT.case(file.error is None, is_open, file.is_listed, is_indexed, is_clean)
+    found.cases[path.name] = case.label
+    match case.decision:
+        case SegmentDecision.LEAVE:
+            _leave_alone(found, file, first)
+        case SegmentDecision.TRUST:
+            assert file.known is not None
+            found.sealed.append(file.known)
+        case SegmentDecision.ENTER | SegmentDecision.WALK:
+            assert file.table is not None
+            found.sealed.append(_entry(first, file.table))
+        case SegmentDecision.RESUME | SegmentDecision.COPY:
+            assert file.walk is not None
+            found.unsealed.append(Unsealed(path, first, file.walk, case.decision))
+        case _:
+            assert_never(case.decision)
+    return file.table
+
+
+def _entry(first: int, table: Table) -> Sealed:
     end = table.end if table.end is not None else first
     times = (table.start_ns // 1000, table.end_ns // 1000, table.end_ns // 1000)
-    found.sealed.append(Sealed(first, end - first, *times, table.size))
-    return table
+    return Sealed(first, end - first, *times, table.size)
 
 
-def _leave_alone(found: Survey, path: Path, first: int, error: OSError) -> None:
+def _leave_alone(found: Survey, file: _File, first: int) -> None:
     """Name a segment that cannot be read now: that must not hide the others."""
-    reason, known = f"cannot be read: {error.strerror}", found.facts.sealed.get(first)
-    if known is None:
-        found.damage.append(Damage(path.name, reason))
-    else:
+    assert file.error is not None
+    damage, known = Damage(file.path.name, f"cannot be read: {file.error.strerror}"), file.known
+    if known is not None:
         # Listed as it was: who reads it finds the hole, or finds that it can be read again.
         found.sealed.append(known)
         times = (known.start_us, known.end_us)
-        found.damage.append(Damage(path.name, reason, None, first, known.count, (), *times))
+        damage = Damage(damage.file, damage.reason, None, first, known.count, (), *times)
+    found.damage.append(damage)
 
 
 def _restore_channels(
@@ -200,7 +253,10 @@ def _restore_channels(
     lines lacks at most channels of the segments that it does not list.
     """
     facts, sources = found.facts, dict[int, Mapping[int, Described]]()
-    if facts.damaged:
+    lists_all = all(facts.sealed.get(segment.first) == segment for segment in found.sealed)
+    case = REGISTRY.case(bool(facts.epoch), not facts.damaged, lists_all and not tables)
+    found.cases[registry.NAME] = case.label
+    if case.decision is RegistryDecision.READ_ALL:
         for segment in found.sealed:
             if segment.first not in tables:
                 with contextlib.suppress(OSError):
@@ -355,16 +411,37 @@ def _name_channels(found: Survey) -> None:
         )
 
 
+def _choose_epoch(found: Survey) -> None:
+    match EPOCH.case(bool(found.frames), bool(found.facts.epoch)).decision:
+        case EpochDecision.RING:
+            found.epoch = found.frames[-1].head.epoch
+        case EpochDecision.REGISTRY:
+            found.epoch = found.facts.epoch
+        case EpochDecision.NEW:
+            # Nobody can say which offsets were given under the old one.
+            found.epoch = ""
+
+
 def _choose_next_offset(found: Survey) -> None:
     given = max([found.end, *(hole.end for hole in found.facts.holes)])
-    if not found.frames:
-        found.was_closed = found.is_empty
-        found.next_offset = 0 if found.is_empty else given + 2 * RESERVE
-        return
-    newest = found.frames[-1].head
-    found.was_closed = Flag.CLOSED in newest.flags and newest.reserved >= given
-    if found.was_closed:
-        found.next_offset = newest.reserved
-    else:
-        reserved = max(frame.head.reserved for frame in found.frames)
-        found.next_offset = max(reserved, given)
+    newest = found.frames[-1] if found.frames else None
+    is_journal = bool(found.sealed or found.unsealed or found.facts.epoch)
+    has_closed = (
+        newest is not None and Flag.CLOSED in newest.head.flags and newest.head.reserved >= given
+    )
+    is_whole = newest is not None and newest.body is not None
+    case = RING.case(newest is not None, is_journal, has_closed, is_whole)
+    found.cases[ring.NAME] = case.label
+    found.was_closed = case.decision in {RingDecision.BEGIN, RingDecision.CONTINUE}
+    match case.decision:
+        case RingDecision.BEGIN:
+            found.next_offset = 0
+        case RingDecision.SKIP:
+            found.next_offset = given + 2 * RESERVE
+        case RingDecision.CONTINUE:
+            found.next_offset = found.frames[-1].head.reserved
+        case RingDecision.RESERVED | RingDecision.CUT:
+            reserved = max(frame.head.reserved for frame in found.frames)
+            found.next_offset = max(reserved, given)
+        case _:
+            assert_never(case.decision)

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
+from sensord.log.journal.damage import Damage
 from sensord.log.journal.registry import Hole, Sealed
 from sensord.log.journal.survey import Survey, survey
 from sensord.mcap.block import Block
@@ -38,6 +39,8 @@ class View(NamedTuple):
     holes: tuple[Hole, ...]
     numbered_from: int = 0
     """Before this offset the numbers of channels had other meanings."""
+    damage: tuple[Damage, ...] = ()
+    """What was found damaged when the folder was looked at."""
 
     def channels_of(self, part: Sealed, walked: Mapping[int, Described]) -> Mapping[int, Described]:
         """Return the channels of a sealed segment whose summary is damaged.
@@ -104,4 +107,5 @@ def view_of(folder: Path, found: Survey) -> View:
         channels,
         (*found.facts.holes, *found.missing),
         found.facts.numbered_from,
+        tuple(found.damage),
     )
