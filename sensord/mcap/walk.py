@@ -80,6 +80,11 @@ class Walk(NamedTuple):
         return [found.located for found in self.chunks]
 
     @property
+    def is_cut_behind_chunk(self) -> bool:
+        """Whether all damage may be that the indexes of the last chunk were not wholly written."""
+        return bool(self.chunks) and self.chunks[-1].located.entry.position == self.sound_bytes
+
+    @property
     def readings(self) -> int:
         """How many readings are whole."""
         found = (found.located for found in self.chunks)

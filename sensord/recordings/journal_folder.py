@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
-from sensord.log.journal import Batch, Hole, Reader
+from sensord.log.journal import Batch, Damage, Hole, Reader
 from sensord.log.journal.registry import NAME as REGISTRY
 from sensord.log.journal.registry import Sealed
 from sensord.log.journal.ring import NAME as RING
@@ -26,7 +26,8 @@ class JournalFolder:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._reader = Reader(path)
+        self._reader = Reader(path, report=self._met)
+        self._damage: dict[object, Damage] = {}
         self._view = self._reader.view()
         if not (self._view.epoch or self._view.sealed or self._view.unsealed):
             hint = "; give the .mcap files in it" if any(path.glob("*.mcap")) else ""
@@ -47,8 +48,12 @@ class JournalFolder:
         return Span(view.epoch, first, end, start_us, end_us)
 
     def notes(self) -> list[str]:
-        """Nothing is odd: what is missing are holes."""
-        return []
+        """Return what is damaged, as far as looking at the folder shows."""
+        return [str(damage) for damage in self._view.damage]
+
+    def _met(self, damage: Damage, _cause: Exception | None) -> None:
+        """Note what a read meets."""
+        self._damage[damage.key] = damage
 
     def scan(self, selection: Selection) -> Iterator[Batch | Hole]:
         """Read it up to where it ended when it was opened."""
@@ -66,6 +71,7 @@ class JournalFolder:
         """Say what is in it: of sealed segments what their summaries tell, of others all."""
         view = self._view
         found = Contents("journal", self.span(), self._bytes(), segments=len(view.sealed))
+        found.notes = self.notes()
         found.open_readings = sum(chunk.count for part in view.unsealed for chunk in part.chunks)
         found.ring_readings = sum(block.count for block in view.pending)
         counts: Counter[Described] = Counter()
@@ -84,6 +90,8 @@ class JournalFolder:
             for number, count in Counter(item.numbers).items():
                 channel = item.channel(number)
                 counts[Described(channel.topic, channel.metadata)] += count
+        said = {damage.key for damage in view.damage}
+        found.notes += [str(damage) for key, damage in self._damage.items() if key not in said]
         found.topics = topics_of(counts)
         return found
 

@@ -89,7 +89,7 @@ class Survey:
     """The first offset that surely was never given to a reading."""
     was_closed: bool = True
     cases: dict[str, str] = field(default_factory=dict)
-    """The labels of the cases that hold, by file; `sensord.log.journal.cases` has what is done."""
+    """The labels of the cases that hold, by file, and of the epoch: see `cases`."""
 
     @property
     def epochs(self) -> list[str]:
@@ -296,7 +296,7 @@ def _name_damage(found: Survey, tables: dict[int, Table]) -> None:
                 found.damage.append(damaged_chunk(left.path.name, located, reason, channels))
         for at in left.walk.damaged_channels:
             found.damage.append(Damage(left.path.name, "the record of a channel is damaged", at))
-        if not left.walk.is_clean:
+        if not left.walk.is_clean and not left.walk.is_cut_behind_chunk:
             reason = "something that is not what should stand there"
             found.damage.append(Damage(left.path.name, reason, left.walk.sound_bytes))
         _name_gaps_in(found, left.path.name, left.first, left.walk.located())
@@ -412,7 +412,9 @@ def _name_channels(found: Survey) -> None:
 
 
 def _choose_epoch(found: Survey) -> None:
-    match EPOCH.case(bool(found.frames), bool(found.facts.epoch)).decision:
+    case = EPOCH.case(bool(found.frames), bool(found.facts.epoch))
+    found.cases["epoch"] = case.label
+    match case.decision:
         case EpochDecision.RING:
             found.epoch = found.frames[-1].head.epoch
         case EpochDecision.REGISTRY:
@@ -420,6 +422,8 @@ def _choose_epoch(found: Survey) -> None:
         case EpochDecision.NEW:
             # Nobody can say which offsets were given under the old one.
             found.epoch = ""
+        case _:
+            assert_never(case.decision)
 
 
 def _choose_next_offset(found: Survey) -> None:
