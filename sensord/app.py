@@ -37,7 +37,7 @@ from sensord.log.recorder import Recorder
 from sensord.model.clocks import Clock, SystemClock
 from sensord.model.readings import Position
 from sensord.readers import registry as readers
-from sensord.server.listener import Server
+from sensord.server.listener import Server, listen_advice
 from sensord.server.shared import Limits, control_for
 from sensord.sharing.allowance import Bounds
 from sensord.sharing.sharing import Sharing
@@ -95,7 +95,7 @@ class App:
                 await recorder.close(bus_log)
             control.close()
             sharing.close()
-            raise StartError(f"cannot listen: {exc}; is another sensord running?") from exc
+            raise StartError(f"cannot listen: {exc}; {listen_advice(exc)}") from exc
         async with asyncio.TaskGroup() as group:
             tasks: list[asyncio.Task[None]] = [
                 group.create_task(self._supervise(config, device), name=f"reader:{config.name}")

@@ -8,6 +8,7 @@ enough for time-outs of ten and more.
 from __future__ import annotations
 
 import asyncio
+import errno
 import heapq
 import logging
 import socket
@@ -29,7 +30,7 @@ from sensord.server.turns import Turns
 from sensord.sharing.sharing import Sharing
 from sensord.wire.frames import Codec
 
-__all__ = ["Server", "Statistics"]
+__all__ = ["Server", "Statistics", "listen_advice"]
 
 log = logging.getLogger("sensord.server")
 
@@ -44,6 +45,22 @@ over: many clients that send more than is served must not fill the memory."""
 
 BACKLOG = 4096
 """A whole plant's monitors come back at once after a restart."""
+
+
+_ADVICE = {
+    errno.EADDRINUSE: "another program has the port; is another sensord running?",
+    errno.EACCES: "ports below 1024 are for root, or for a service with CAP_NET_BIND_SERVICE;"
+    " listen on a higher one, such as 8765",
+    errno.EADDRNOTAVAIL: "no interface of this machine has that address",
+    errno.EAFNOSUPPORT: "this machine has no IPv6; leave the address out",
+}
+
+
+def listen_advice(error: OSError) -> str:
+    """Return what to do about an address that cannot be listened on."""
+    if isinstance(error, socket.gaierror):
+        return "the name is not known here; write an address, such as 127.0.0.1:8765"
+    return _ADVICE.get(error.errno or 0, "see listen in the table [server]")
 
 
 @dataclass(frozen=True, slots=True)
