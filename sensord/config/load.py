@@ -1,6 +1,7 @@
 """Load a configuration file and report all that is wrong with it at once.
 
-Beside reading the file, symbolic links of ports are followed; no device and no network is touched.
+Beside reading the file, the paths of ports and of the journal are looked at: links are followed,
+and a file where a folder should be is found. No device and no network is touched.
 """
 
 from __future__ import annotations
@@ -37,7 +38,7 @@ def load(file: Path, readers: Registry, decoders: Registry) -> Config:
     except UnicodeDecodeError as exc:
         message = f"is not UTF-8 text: {exc.reason} at byte {exc.start}; save it as UTF-8"
         raise ConfigError([ConfigFault(str(file), 0, "", message)]) from exc
-    return parse(text, str(file), readers, decoders, os.path.realpath)
+    return parse(text, str(file), readers, decoders, os.path.realpath, _is_no_folder)
 
 
 def parse(
@@ -46,10 +47,12 @@ def parse(
     readers: Registry,
     decoders: Registry,
     resolve: Callable[[str], str] = os.path.normpath,
+    is_no_folder: Callable[[str], bool] = lambda _: False,
 ) -> Config:
     """Check the text of a configuration; ``file`` is what messages call it.
 
     ``resolve`` follows the symbolic links of a path: two names may be those of one port.
+    ``is_no_folder`` tells whether something else than a folder stands in its place.
 
     Raises:
         ConfigError: It has faults; all of them are told.
@@ -63,15 +66,21 @@ def parse(
         raise ConfigError([ConfigFault(file, line, "", f"is not TOML: {exc}")]) from exc
     faults = Faults()
     config = build(raw, faults, readers, decoders, resolve)
+    if config is not None and is_no_folder(config.journal.folder):
+        faults.add(("journal", "folder"), f"{config.journal.folder} is there, and is no folder")
     lines = Lines(text)
 
     def placed(found: list[tuple[KeyPath, str]]) -> list[ConfigFault]:
         each = {ConfigFault(file, lines.of(at), _dotted(at), message) for at, message in found}
         return sorted(each, key=lambda fault: (fault.line, fault.path))
 
-    if config is None:
+    if config is None or faults.found:
         raise ConfigError(placed(faults.found))
     return dataclasses.replace(config, warnings=tuple(placed(faults.doubts)))
+
+
+def _is_no_folder(path: str) -> bool:
+    return bool(path) and os.path.lexists(path) and not os.path.isdir(path)  # noqa: PTH112  # that of Path raises
 
 
 def _dotted(path: KeyPath) -> str:

@@ -256,6 +256,15 @@ def test_a_folder_that_no_journal_can_have_is_refused(folder: str) -> None:
     assert "journal.folder: " in fault
 
 
+def test_a_file_in_the_place_of_the_folder_is_refused(tmp_path: Path) -> None:
+    """The daemon would have streamed, and recorded nothing."""
+    (tmp_path / "journal").touch()
+    file = tmp_path / "c.toml"
+    file.write_text(f'[journal]\nfolder = "{tmp_path / "journal"}"\n')
+    with pytest.raises(ConfigError, match=r"c.toml:2 journal.folder: .* is no folder"):
+        load(file, readers, decoders)
+
+
 def test_a_folder_in_memory_is_warned_of() -> None:
     """It is fit for tests only."""
     (warning,) = warnings_of('[journal]\nfolder = "/dev/shm/j"\n')
