@@ -312,7 +312,7 @@ def test_tail_says_when_its_output_is_full(tmp_path: Path) -> None:
 @pytest.mark.parametrize("listen", ["127.0.0.1:0", "[::1]:0"])
 def test_the_demo_runs_for_a_while_and_ends(listen: str) -> None:
     """It shows readings of all three devices and says what to try next."""
-    done = sensord("demo", "--for", "2", "--listen", listen)
+    done = sensord("demo", "--for", "2s", "--listen", listen)
     assert done.returncode == 0, done.stderr
     assert done.stderr == ""
     for topic in ("plant/boiler/temperature", "boat/latitude", "weather/wind_speed"):
