@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from sensord.client import Client
+from sensord.config.schema import Faults, structure
 from sensord.errors import DeviceError
 from sensord.model.readings import Metadata
 from sensord.readers.replay import Config, Reader
@@ -116,6 +117,7 @@ channels."*value1" = {{ unit = "K" }}
 
 def test_options_that_cannot_be_are_refused() -> None:
     """Each with its key."""
-    faults = dict(Config((), speed=0.0, filters=("a/#/b",)).faults())
-    assert set(faults) == {"files", "speed", "filters"}
+    found = Faults()
+    structure(Config, {"files": [], "speed": 0.0, "filters": ["a/#/b"]}, (), found)
+    assert {path[0] for path, _ in found.found} == {"files", "speed", "filters"}
     assert not list(Config(("/x",)).faults())
