@@ -32,12 +32,12 @@ from sensord.device.backoff import REMOTE, Limits
 from sensord.device.reader import Link, Order, Route
 from sensord.errors import DeviceError
 from sensord.readers.blocking import Ending, in_thread
-from sensord.readers.mqtt_options import Availability, Config, Poll, Tls, TopicMap, Write
+from sensord.readers.mqtt_options import Availability, Config, Poll, Tls, TopicMap, Will, Write
 from sensord.readers.mqtt_routes import Router, identifiers
 from sensord.readers.mqtt_wire import Client, Wire, connect
 from sensord.readers.ticks import next_tick
 
-__all__ = ["Availability", "Config", "Poll", "Reader", "Tls", "TopicMap", "Write"]
+__all__ = ["Availability", "Config", "Poll", "Reader", "Tls", "TopicMap", "Will", "Write"]
 
 QUOTED_BYTES = 80
 """Of a message that a fault quotes."""
@@ -74,6 +74,9 @@ class Reader:
         client = self._client()
         if config.username:
             client.username_pw_set(config.username, password)
+        if config.will is not None:
+            will = config.will
+            client.will_set(will.topic, will.offline, will.qos, will.retain)
         session = _Session(config, client, self._router, link)
         wire = Wire(client, connection, session.ending)
         self._session = session
@@ -81,6 +84,7 @@ class Reader:
             await session.run(wire)
         finally:
             self._session = None
+            session.say_offline()
             wire.close()
 
     async def write(self, order: Order) -> None:
@@ -256,6 +260,9 @@ class _Session:
             deliver = self._on_doubtful_message if self._identifiers else self._deliver
             is_held = self._config.acknowledges_kept
             self._client.on_message = self._acknowledged(deliver) if is_held else deliver
+            if self._config.will is not None:
+                will = self._config.will
+                self._client.publish(will.topic, will.online, will.qos, will.retain)
 
     def _on_first_message(self, client: PahoClient, userdata: object, message: MQTTMessage) -> None:
         """Take a message that overtook the answer to SUBSCRIBE; brokers may send it before."""
@@ -340,6 +347,13 @@ class _Session:
             else:
                 self._link.availability(topic, is_there=is_there)
         return bool(known)
+
+    def say_offline(self) -> None:
+        """Publish that we leave; where the connection is lost the broker does it by our will."""
+        will = self._config.will
+        if will is not None and self._is_opened and self._client.is_connected():
+            # QoS 0: what waits for an acknowledgement would be sent after our return.
+            self._client.publish(will.topic, will.offline, 0, will.retain)
 
     async def write(self, order: Order) -> None:
         """Publish a command."""

@@ -17,7 +17,7 @@ from sensord.model.topics import can_make, filter_fault, pattern_fault, topic_fa
 from sensord.readers.mqtt_availability import Availability
 from sensord.readers.mqtt_wire import Target
 
-__all__ = ["Availability", "Config", "Poll", "Tls", "TopicMap", "Write"]
+__all__ = ["Availability", "Config", "Poll", "Tls", "TopicMap", "Will", "Write"]
 
 PORT = 1883
 TLS_PORT = 8883
@@ -87,6 +87,21 @@ class Tls:
 
 
 @dataclass(frozen=True, slots=True)
+class Will:
+    """Where our own presence is published: when connected, at the end, and by the last will."""
+
+    topic: str
+    online: str = "online"
+    offline: str = "offline"
+    qos: Literal[0, 1] = 1
+    retain: bool = True
+
+    def faults(self) -> Iterator[tuple[str, str]]:
+        """Yield what cannot be published."""
+        yield from _topic_faults("topic", self.topic)
+
+
+@dataclass(frozen=True, slots=True)
 class Poll:
     """Ask by publishing ``payload`` to ``topic``; the answers come by the subscriptions."""
 
@@ -147,6 +162,7 @@ class Config:
     retained: Literal["accept", "ignore"] = "accept"
     availability: Availability | None = None
     ignore_topics: tuple[str, ...] = ()
+    will: Will | None = None
     poll: Poll | None = None
 
     def faults(self) -> Iterator[tuple[str, str]]:

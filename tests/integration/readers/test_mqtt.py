@@ -15,7 +15,7 @@ import pytest
 from sensord.device.reader import Route
 from sensord.errors import DeviceError
 from sensord.readers import mqtt
-from sensord.readers.mqtt import Availability, Config, Poll, Reader, Tls, TopicMap
+from sensord.readers.mqtt import Availability, Config, Poll, Reader, Tls, TopicMap, Will
 from tests.kit.broker import Broker, Certificates, Publisher, free_port, needed
 from tests.kit.fakebroker import CONNACK, CONNECT, SUBSCRIBE, fake_broker, publish_packet, suback
 from tests.kit.link import RecordingLink
@@ -668,3 +668,36 @@ async def test_members_of_a_shared_subscription_share_the_messages(broker: Broke
     came = [*one.payloads, *other.payloads]
     assert sorted(came) == sorted([*payloads, b"end", b"end"])
     assert one.messages[0][0] == Route("plant/a", "{1}/{field}", ("a",))
+
+
+# -- our own presence ------------------------------------------------------------------------------
+
+
+@on_each_loop
+@each_protocol
+@pytest.mark.parametrize("session_expiry", [0.0, 60.0])
+async def test_our_presence_is_published_and_our_will_when_we_are_lost(
+    broker: Broker, protocol: Protocol, session_expiry: float
+) -> None:
+    """Who comes later finds it retained."""
+    given = replace(
+        config(broker, protocol=protocol),
+        client_id="gateway",
+        session_expiry=session_expiry,
+        will=Will("gateways/one", online="here", offline="gone"),
+    )
+    reader = Reader(given)
+    async with running(Reader(config(broker, TopicMap("gateways/+")))) as seen:
+        for kind in ("stopped", "lost"):
+            async with running(reader):
+                await seen.until(lambda seen: seen.payloads[-1:] == [b"here"])
+                if kind == "lost":
+                    # The broker ends the connection of who had this client id before.
+                    stranger = replace(given, will=None, session_expiry=0.0)
+                    async with running(Reader(stranger)):
+                        await seen.until(lambda seen: seen.payloads[-1:] == [b"gone"])
+            await seen.until(lambda seen: seen.payloads[-1:] == [b"gone"])
+    assert seen.payloads == [b"here", b"gone", b"here", b"gone"]
+    async with running(Reader(config(broker, TopicMap("gateways/+")))) as later:
+        await later.until(lambda later: later.messages)
+    assert later.payloads == [b"gone"]

@@ -80,6 +80,7 @@ def test_good_options_are_accepted(table: dict[str, Any]) -> None:
             "0 wild",
         ),
         ({"topics": ONE, "ignore_topics": ["a/#/b"]}, "ignore_topics", "a/#/b: # may only be"),
+        ({"topics": ONE, "will": {"topic": "a/+"}}, "will.topic", "wildcards"),
         ({"topics": ONE, "poll": {"topic": "a/+"}}, "poll.topic", "wildcards"),
         ({"topics": ONE, "poll": {"topic": "a", "interval": 0}}, "poll.interval", 'from "1ms"'),
     ],
