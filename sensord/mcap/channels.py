@@ -6,12 +6,13 @@ Pure. Source: docs/journal.md, Segments.
 from __future__ import annotations
 
 import json
+import re
 import zlib
 from collections.abc import Mapping
 from typing import NamedTuple, TypeVar
 
 from sensord.mcap import records as mcap
-from sensord.model.readings import Kind, Metadata, ValueType
+from sensord.model.readings import MAX_DECIMALS, Kind, Metadata, ValueType
 
 __all__ = ["SCHEMA_IDS", "Described", "checked", "definition", "described", "proof"]
 __all__ += ["schema_record", "unchecked"]
@@ -31,6 +32,9 @@ _JSON_TYPES = {
     ValueType.BOOL: "boolean",
     ValueType.STRING: "string",
 }
+
+
+_DECIMALS = re.compile(r"[0-9]{1,3}")
 
 
 class Described(NamedTuple):
@@ -87,16 +91,21 @@ def proof(record: mcap.ChannelRecord) -> bool | None:
 
 def described(topic: str, found: Mapping[str, str]) -> Described:
     """Read back what `definition` says, passing over what cannot be understood."""
-    decimals = found.get("decimals", "")
     metadata = Metadata(
         type=_one_of(ValueType, found.get("type", ""), ValueType.JSON),
         unit=found.get("unit", ""),
-        decimals=int(decimals) if decimals.isdecimal() else None,
+        decimals=_decimals(found.get("decimals", "")),
         kind=_one_of(Kind, found.get("kind", ""), Kind.STATE),
         description=found.get("description", ""),
         device=found.get("device", ""),
     )
     return Described(topic, metadata)
+
+
+def _decimals(text: str) -> int | None:
+    if not _DECIMALS.fullmatch(text) or int(text) > MAX_DECIMALS:
+        return None
+    return int(text)
 
 
 def _one_of(kinds: type[E], name: str, otherwise: E) -> E:

@@ -20,6 +20,8 @@ from typing import NamedTuple
 
 __all__ = [
     "GOOD",
+    "LATEST_US",
+    "MAX_DECIMALS",
     "Channel",
     "Kind",
     "Level",
@@ -34,6 +36,15 @@ __all__ = [
     "make_reading",
     "make_record",
 ]
+
+LATEST_US = 2**53 - 1
+"""The latest time of a reading, in the year 2255; the earliest is 0, the beginning of 1970.
+
+What lies between is exact in every client and can be recorded: JavaScript counts no further in
+integers, and MCAP has no times before 1970."""
+
+MAX_DECIMALS = 300
+"""More than makes sense, but every float can be multiplied and divided by 10 to this power."""
 
 Value = bool | int | float | str | list["Value"] | dict[str, "Value"] | None
 """What a reading may hold. Floats are finite; None stands under a bad quality or inside JSON."""

@@ -8,9 +8,10 @@ from sensord.device.conform import value_fault
 from sensord.errors import ProtocolError
 from sensord.model.readings import Value
 from sensord.model.topics import filter_fault, topic_fault
-from sensord.wire.frames import Message
+from sensord.wire.frames import EXACT, Message
 
-__all__ = ["MAX_FILTERS", "bad", "flag", "integer", "number", "text", "topic", "topics", "value"]
+__all__ = ["MAX_FILTERS", "bad", "flag", "integer", "number", "open_id"]
+__all__ += ["text", "topic", "topics", "value"]
 
 MAX_FILTERS = 64
 
@@ -59,6 +60,18 @@ def integer(message: Message, field: str, default: int, low: int, high: int) -> 
     raw = message.get(field, default)
     if type(raw) is not int or not low <= raw <= high:
         raise bad(field, f"send an integer from {low} to {high}")
+    return raw
+
+
+def open_id(message: Message, field: str, wanted: str) -> int:
+    """Read the id of an open request.
+
+    Raises:
+        ProtocolError: It is not one.
+    """
+    raw = message.get(field)
+    if type(raw) is not int or not 0 <= raw < EXACT:
+        raise bad(field, wanted)
     return raw
 
 

@@ -8,6 +8,7 @@ from typing import Literal
 from sensord.model.durations import ago_us
 from sensord.model.readings import Position
 from sensord.wire.fields import bad
+from sensord.wire.frames import EXACT
 
 __all__ = ["Ago", "Place", "Since", "Start", "read_place", "read_start", "write_place"]
 
@@ -30,8 +31,8 @@ class Ago:
     us: int
 
     def at_us(self, now_us: int, /) -> int:
-        """Return the time, counted back from the present one."""
-        return now_us - self.us
+        """Return the time, counted back from the present one; 1970 if that lies further back."""
+        return max(0, now_us - self.us)
 
 
 Place = Position | Since | Ago
@@ -79,9 +80,9 @@ def _place(raw: object) -> Place | None:
             us = ago_us(raw)
             return None if us is None else Ago(us)
         # Types are compared exactly: True is an int to Python.
-        case {"epoch": str(epoch), "offset": offset} if type(offset) is int and 0 <= offset < 2**63:
+        case {"epoch": str(epoch), "offset": offset} if type(offset) is int and 0 <= offset < EXACT:
             return Position(epoch, offset)
-        case {"time_us": time_us} if type(time_us) is int and abs(time_us) < 2**63:
+        case {"time_us": time_us} if type(time_us) is int and abs(time_us) < EXACT:
             return Since(time_us)
     return None
 

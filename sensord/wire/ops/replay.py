@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, Self
 
-from sensord.wire.fields import bad, flag, integer, number, topics
+from sensord.wire.fields import bad, flag, integer, number, open_id, topics
 from sensord.wire.frames import Message
 from sensord.wire.ops.base import Action, Request, Result
 from sensord.wire.ops.subscriptions import Opened
@@ -145,10 +145,7 @@ class Seek(_OfReplay):
 
 
 def _which(message: Message) -> int:
-    which = message.get("replay")
-    if type(which) is not int:
-        raise bad("replay", "send the id of the replay request")
-    return which
+    return open_id(message, "replay", "send the id of the replay request")
 
 
 REQUESTS = (Replay, Pause, Speed, Step, Seek)

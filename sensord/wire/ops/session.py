@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, Self
 
 from sensord.errors import ProtocolError
-from sensord.wire.fields import bad, flag
+from sensord.wire.fields import bad, flag, open_id
 from sensord.wire.frames import Message
 from sensord.wire.ops.base import Action, Answer, Request, Result
 from sensord.wire.ops.messages import group_names
@@ -180,10 +180,7 @@ class Cancel(Request[Result]):
     @classmethod
     def read(cls, message: Message) -> Self:
         """Read the message."""
-        request = message.get("request")
-        if type(request) is not int:
-            raise bad("request", "send the id of an open request")
-        return cls(message["id"], request)
+        return cls(message["id"], open_id(message, "request", "send the id of an open request"))
 
     def result(self, message: Mapping[str, Any]) -> Result:
         """Read the result."""

@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, Self, cast
 
-from sensord.model.readings import Value
+from sensord.model.readings import LATEST_US, Value
 from sensord.wire.fields import bad, topic
-from sensord.wire.frames import Message
+from sensord.wire.frames import EXACT, Message
 from sensord.wire.ops.base import Action, Request, Result
 
 __all__ = ["REQUESTS", "STATE", "Delete", "Publish", "Published", "Put", "Version"]
@@ -58,8 +58,9 @@ class Publish(Request[Published]):
     def read(cls, message: Message) -> Self:
         """Read the message."""
         time_us = message.get("time_us")
-        if not (time_us is None or (type(time_us) is int and abs(time_us) < 2**63)):
-            raise bad("time_us", "send microseconds since 1970, or leave it out")
+        if not (time_us is None or (type(time_us) is int and 0 <= time_us <= LATEST_US)):
+            wanted = f"send microseconds since 1970, from 0 to {LATEST_US}, or leave it out"
+            raise bad("time_us", wanted)
         return cls(message["id"], topic(message), _value(message), time_us)
 
     def result(self, message: Mapping[str, Any]) -> Published:
@@ -155,7 +156,7 @@ def _value(message: Message) -> Value:
 
 def _version(message: Message) -> int | None:
     version = message.get("version")
-    if not (version is None or (type(version) is int and 0 <= version < 2**53)):
+    if not (version is None or (type(version) is int and 0 <= version < EXACT)):
         raise bad("version", "send the version that you saw, 0 for none, or leave it out")
     return version
 

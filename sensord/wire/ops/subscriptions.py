@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, Literal, Self
 
 from sensord.errors import ProtocolError
-from sensord.model.readings import Channel, Kind, Metadata, ValueType
-from sensord.wire.fields import bad, number, topics
+from sensord.model.readings import MAX_DECIMALS, Channel, Kind, Metadata, ValueType
+from sensord.wire.fields import bad, number, open_id, topics
 from sensord.wire.frames import Message
 from sensord.wire.ops.base import Action, Answer, Request, Result
 from sensord.wire.places import Start, read_start, write_place
@@ -33,9 +33,6 @@ __all__ = [
 
 DEFAULT_LATENCY_S = 0.02
 """Long enough to gather a frame, short enough to be called live: see `docs/performance.md`."""
-
-MAX_DECIMALS = 300
-"""A client accepts more than makes sense, but no scale that no float64 could be divided by."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,8 +120,7 @@ class Subscribe(Request[Opened]):
         """Read the message."""
         change = message.get("change")
         if change is not None:
-            if type(change) is not int:
-                raise bad("change", "send the id of an open subscription")
+            change = open_id(message, "change", "send the id of an open subscription")
             if "from" in message:
                 raise bad("from", "a changed subscription continues where it is; leave it out")
         start = read_start(message.get("from"))
@@ -153,9 +149,7 @@ class Unsubscribe(Request[Result]):
     @classmethod
     def read(cls, message: Message) -> Self:
         """Read the message."""
-        subscription = message.get("subscription")
-        if type(subscription) is not int:
-            raise bad("subscription", "send the id of the subscribe request")
+        subscription = open_id(message, "subscription", "send the id of the subscribe request")
         removed = topics(message) if message.get("topics") is not None else None
         return cls(message["id"], subscription, removed)
 
