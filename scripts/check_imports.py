@@ -20,7 +20,7 @@ LAYERS: list[set[str]] = [
     {"bus", "playback"},
     {"device", "sharing", "status"},
     {"control", "readers"},
-    {"client", "recordings.capture", "server", "uplinks"},
+    {"client", "recordings.capture", "server", "stop_order", "uplinks"},
     {"app", "replay_app"},
     {"cli"},
     {"__main__"},

@@ -1,8 +1,8 @@
 """The application: builds every part, joins them, and stops them in order.
 
-The only place that does. Stopping is a written order with a deadline for each step: refuse new
-monitors, stop the readers, commit and close the journal, send what is pending, close the sessions
-with "going away".
+The only place that does. Stopping is a written order with a deadline for each step, and each step
+runs whatever became of the ones before: refuse new monitors, stop the readers, send what is
+pending, close the sessions with "going away", commit and close the journal.
 """
 
 from __future__ import annotations
@@ -15,7 +15,8 @@ import os
 import resource
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import uvloop
@@ -31,7 +32,7 @@ from sensord.device.device import Device
 from sensord.device.supervisor import supervise
 from sensord.errors import JournalBusyError, StartError
 from sensord.host.systemd import Notifier
-from sensord.log import Log
+from sensord.log import Archive, Log
 from sensord.log.journal import Recovery
 from sensord.log.recorder import Recorder
 from sensord.model.clocks import Clock, SystemClock
@@ -44,6 +45,7 @@ from sensord.sharing.sharing import Sharing
 from sensord.sharing.store import Store
 from sensord.status.clock import watch_clock
 from sensord.status.journal import folder_of, open_archive, open_log, record, restore_last
+from sensord.stop_order import StopError, StopOrder, stuck_threads
 
 __all__ = ["App", "run", "tune"]
 
@@ -52,10 +54,25 @@ log = logging.getLogger("sensord.app")
 READERS_STOP_S = 1.0
 SESSIONS_STOP_S = 0.7
 """Together well under two seconds: nobody should have to wait, or to kill."""
+DISK_STOP_S = 6.0
+"""What is at the disk has a deadline of 5 s of its own; this one is for when that fails."""
 
 
 NO_STORE = "the journal was not there when the daemon started; restart it when it is"
 """Why nothing of what clients share can be kept."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Running:
+    """What has to be stopped."""
+
+    tasks: Sequence[asyncio.Task[None]]
+    devices: Sequence[Device]
+    control: Control
+    server: Server
+    archive: Archive | None
+    recorder: Recorder | None
+    log: Log
 
 
 class App:
@@ -98,38 +115,64 @@ class App:
             raise StartError(f"cannot listen: {exc}; {listen_advice(exc)}") from exc
         async with asyncio.TaskGroup() as group:
             tasks: list[asyncio.Task[None]] = [
-                group.create_task(self._supervise(config, device), name=f"reader:{config.name}")
+                self._begin(group, f"reader:{config.name}", self._supervise(config, device))
                 for config, device in zip(self.config.devices, devices, strict=True)
             ]
-            tasks.append(group.create_task(self._watch(), name="watchdog"))
+            tasks.append(self._begin(group, "watchdog", self._watch()))
             recording = record(recorder, archive, bus, self._clock, server.renew)
-            tasks.append(group.create_task(recording, name="recorder"))
-            tasks.append(group.create_task(watch_clock(bus, self._clock), name="clock"))
+            tasks.append(self._begin(group, "recorder", recording))
+            tasks.append(self._begin(group, "clock", watch_clock(bus, self._clock)))
             _calm_collector()
             self._notifier.ready()
             log.info("ready", extra={"devices": len(devices)})
             if on_ready is not None:
                 on_ready(server.addresses)
             await self._stop.wait()
-            self._notifier.stopping()
-            server.refuse()
-            for task in tasks:
-                task.cancel()
-            _, stuck = await asyncio.wait(tasks, timeout=READERS_STOP_S)
-            for device in devices:
-                device.close()
-            control.close()  # outcomes are in the journal too
-            # What is served to the last is recorded too: no offset that was seen is given again.
-            await server.close(SESSIONS_STOP_S)
-            if archive is not None:
-                archive.close()
-            if recorder is not None:
-                await recorder.close(bus_log)
-            if stuck:
-                self._cut_off(stuck)
+            running = _Running(tasks, devices, control, server, archive, recorder, bus_log)
+            await self._stop_in_order(running)
         log.info("stopped", extra={"offset": bus_log.tail})
         if self._failure is not None:
             raise self._failure
+
+    async def _stop_in_order(self, running: _Running) -> None:
+        """Do every step, whatever the ones before did; the first failure ends in an error."""
+        with StopOrder() as order:
+            order.step("service manager", self._notifier.stopping)
+            order.step("listeners", running.server.refuse)
+            for task in running.tasks:
+                task.cancel()
+            _, stuck = await asyncio.wait(running.tasks, timeout=READERS_STOP_S)
+            for device in running.devices:
+                order.step(f"device {device.name}", device.close)
+            order.step("commands", running.control.close)  # outcomes are in the journal too
+            # What is served to the last is recorded too: no offset that was seen is given again.
+            server, recorder = running.server, running.recorder
+            await order.wait("sessions", lambda: server.close(SESSIONS_STOP_S), DISK_STOP_S)
+            if running.archive is not None:
+                await order.wait("archive", running.archive.close, DISK_STOP_S)
+            if recorder is not None:
+                await order.wait("journal", lambda: recorder.close(running.log), DISK_STOP_S)
+        if order.failed and self._failure is None:
+            self._failure = StopError(order.failed)
+        if order.is_broken:
+            self._cut_off(order.failed)
+        names = [*(task.get_name() for task in stuck), *stuck_threads("journal-")]
+        if names:
+            self._cut_off(names)
+
+    def _begin(
+        self, group: asyncio.TaskGroup, name: str, work: Coroutine[None, None, None]
+    ) -> asyncio.Task[None]:
+        """Begin a task; what it raises stops the daemon in order, where the group would cut it."""
+
+        async def carried() -> None:
+            try:
+                await work
+            except Exception as exc:  # noqa: BLE001  # carried to the loop's handler
+                context = {"message": f"the task {name} failed", "exception": exc}
+                self._surprised(asyncio.get_running_loop(), context)
+
+        return group.create_task(carried(), name=name)
 
     async def _open_log(self) -> tuple[Log, Recorder | None, Recovery | None]:
         try:
@@ -201,10 +244,9 @@ class App:
             reader = Commanded(reader, device.commands)
         await supervise(config.name, reader, device, device)
 
-    def _cut_off(self, stuck: set[asyncio.Task[None]]) -> None:
-        """End the process although readers hang: everything else is done, nobody should wait."""
-        names = " ".join(sorted(task.get_name() for task in stuck))
-        log.error("readers did not stop, cut off", extra={"tasks": names})
+    def _cut_off(self, names: list[str]) -> None:
+        """End the process although something hangs: the rest is done, nobody should wait."""
+        log.error("not all has stopped, cut off", extra={"hanging": " ".join(sorted(names))})
         logging.shutdown()
         os._exit(0 if self._failure is None else 1)
 
@@ -215,7 +257,7 @@ class App:
             loop.default_exception_handler(context)
             return
         log.error(context["message"], exc_info=exception)
-        self._failure = exception
+        self._failure = self._failure or exception
         self.stop()
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Self
 
@@ -98,9 +99,11 @@ class Control:
 
     def close(self) -> None:
         """End what is under way and stop all timers; leases and keys stay in the store."""
-        self.dispatch.close()
-        self.leases.close()
-        self.services.close()
+        # Each is done whatever the others raise, the last one first.
+        with ExitStack() as steps:
+            steps.callback(self.services.close)
+            steps.callback(self.leases.close)
+            steps.callback(self.dispatch.close)
 
 
 def _told(argument: Argument) -> dict[str, Value]:

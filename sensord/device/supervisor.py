@@ -1,6 +1,6 @@
 """Keep one reader running: connect, run, fault, wait, again, until cancelled.
 
-This is one of the two places in the program that catch everything: whatever a reader raises stays
+This is one of the places in the program that catch everything: whatever a reader raises stays
 with its device, is counted, logged and told, and the others do not notice. A fault that repeats is
 logged when it first comes and then at most every few minutes, with the count.
 """

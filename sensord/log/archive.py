@@ -11,7 +11,7 @@ import asyncio
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 from sensord.errors import JournalError
 from sensord.log.damage import warn
@@ -30,9 +30,14 @@ from sensord.model.readings import Channel, Metadata, Record
 
 __all__ = ["Archive", "Fetched", "Wanted"]
 
+T = TypeVar("T")
+
 STEPS = 16
 """Chunks looked at for one piece, at most: a piece takes the thread some 50 ms."""
 
+
+CLOSE_S = 5.0
+"""How long a hanging disk may hold up the end."""
 
 KEPT = 8
 """Chunks that stay decoded, some 16 MiB: monitors that were cut off together come back together."""
@@ -71,6 +76,7 @@ class Archive:
         self._reader: Reader | None = None
         self._loop = loop
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="journal-read")
+        self._reading: set[asyncio.Future[Any]] = set()
 
     def open(self, writer: Writer) -> None:
         """Read from here on what this writer writes."""
@@ -109,7 +115,7 @@ class Archive:
 
         What cannot be read is a hole, for whatever reason.
         """
-        future = self._loop.run_in_executor(self._pool, self._fetch, wanted, limit)
+        future = self._in_thread(self._fetch, wanted, limit)
 
         def hand_on(future: asyncio.Future[Fetched]) -> None:
             if not future.cancelled():
@@ -147,7 +153,13 @@ class Archive:
 
     async def newest(self, wanted: Sequence[Described], limit_s: float) -> list[Record]:
         """Look for the last record of channels, from the newest back, for so long at most."""
-        return await self._loop.run_in_executor(self._pool, self._newest, wanted, limit_s)
+        return await self._in_thread(self._newest, wanted, limit_s)
+
+    def _in_thread(self, act: Callable[..., T], *arguments: object) -> asyncio.Future[T]:
+        future = self._loop.run_in_executor(self._pool, act, *arguments)
+        self._reading.add(future)
+        future.add_done_callback(self._reading.discard)
+        return future
 
     def _newest(self, wanted: Sequence[Described], limit_s: float) -> list[Record]:
         records: list[Record] = []
@@ -159,9 +171,20 @@ class Archive:
                     break
         return records
 
-    def close(self) -> None:
-        """Stop; pieces asked for and not begun are not read any more."""
-        self._pool.shutdown(wait=True, cancel_futures=True)
+    async def close(self) -> None:
+        """Stop; pieces asked for and not begun are not read any more.
+
+        The one that is being read is waited for, unless the disk hangs.
+
+        Raises:
+            JournalError: It hangs.
+        """
+        self._pool.shutdown(wait=False, cancel_futures=True)
+        if not self._reading:
+            return
+        _, hanging = await asyncio.wait(self._reading, timeout=CLOSE_S)
+        if hanging:
+            raise JournalError("the disk hangs while it is read")
 
 
 def _add_step(got: Fetched, scan: Scan) -> Fetched:

@@ -295,7 +295,7 @@ class Connection(asyncio.Protocol):
     def guard(self, act: Callable[..., None], *args: object) -> bool:
         """Call ``act``; whatever it raises ends this session and no other.
 
-        This is one of the program's two catch-alls: a fault of ours in serving one monitor must
+        This is one of the program's catch-alls: a fault of ours in serving one monitor must
         not stop the readings of the others.
         """
         try:

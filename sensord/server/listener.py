@@ -8,6 +8,7 @@ enough for time-outs of ten and more.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import errno
 import heapq
 import logging
@@ -144,10 +145,17 @@ class Server:
     async def close(self, deadline_s: float) -> None:
         """Say good-bye to everybody and wait until they are gone, or the deadline is over."""
         self.refuse()
-        self.shared.control.close()
-        self.shared.groups.flush()
-        for connection in tuple(self._connections):
-            connection.close(1001, "going away")
+        # Each of these is done whatever the others raise, the last one first.
+        async with contextlib.AsyncExitStack() as steps:
+            steps.callback(self.shared.sharing.close)
+            steps.push_async_callback(self._emptied_within, deadline_s)
+            for connection in tuple(self._connections):
+                steps.callback(connection.close, 1001, "going away")
+            steps.callback(self.shared.groups.flush)
+            steps.callback(self.shared.control.close)
+
+    async def _emptied_within(self, deadline_s: float) -> None:
+        """Wait until all connections have ended; cut those that do not."""
         try:
             async with asyncio.timeout(deadline_s):
                 while self._connections:
@@ -159,7 +167,6 @@ class Server:
                 connection.abort()
         if self._sweeper is not None:
             self._sweeper.cancel()
-        self.shared.sharing.close()
 
     def renew(self) -> None:
         """Make every monitor come back: the log goes on under another epoch."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 import secrets
+from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Self
 
@@ -63,9 +64,11 @@ class Sharing:
 
     def close(self) -> None:
         """Stop all timers and bring to the disk what waits."""
-        self.post.close()
-        self.presence.close()
-        self.store.close()
+        # Each is done whatever the others raise, the last one first.
+        with ExitStack() as steps:
+            steps.callback(self.store.close)
+            steps.callback(self.presence.close)
+            steps.callback(self.post.close)
 
 
 def _secret(store: Store) -> bytes:

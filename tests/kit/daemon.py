@@ -46,7 +46,15 @@ def sensord(*arguments: str, timeout_s: float = 120.0) -> subprocess.CompletedPr
 class Daemon:
     """`sensord run`; stops and starts again on the port that it got the first time."""
 
-    def __init__(self, folder: Path, config: str, *, under: Sequence[str] = ()) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        config: str,
+        *,
+        under: Sequence[str] = (),
+        command: Sequence[str] = (*SENSORD, "run"),
+    ) -> None:
+        self._command = command
         self._under = under  # a command that runs it, such as unshare
         self._file = folder / "config.toml"
         self._config = config
@@ -98,7 +106,7 @@ class Daemon:
         self.log = []
         self._has_ended = False
         self._process = subprocess.Popen(
-            [*self._under, *SENSORD, "run", str(self._file)],
+            [*self._under, *self._command, str(self._file)],
             stderr=subprocess.PIPE,
             text=True,
             cwd=REPOSITORY,
@@ -113,8 +121,13 @@ class Daemon:
     def stop(self) -> tuple[int, float]:
         """End it as systemd does; return the exit status and the seconds that it took."""
         assert self._process is not None
-        began = time.monotonic()
         self._process.send_signal(signal.SIGTERM)
+        return self.wait()
+
+    def wait(self) -> tuple[int, float]:
+        """Wait until it ends; return the exit status and the seconds that it took."""
+        assert self._process is not None
+        began = time.monotonic()
         status = self._process.wait(timeout=START_S)
         took_s = time.monotonic() - began
         self._forget()

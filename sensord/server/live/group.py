@@ -310,9 +310,19 @@ class Groups:
         return len(self._groups)
 
     def flush(self) -> None:
-        """Send everything that is pending."""
+        """Send everything that is pending; a group that cannot keeps no other from it.
+
+        Raises:
+            ExceptionGroup: What the groups raised that could not.
+        """
+        errors = []
         for group in tuple(self._groups.values()):
-            group.flush()
+            try:
+                group.flush()
+            except Exception as exc:  # noqa: BLE001  # carried to the caller
+                errors.append(exc)
+        if errors:
+            raise ExceptionGroup("groups could not be flushed", errors)
 
     def next_stream(self) -> int:
         """Return a stream number that was never used before."""

@@ -1,0 +1,50 @@
+"""A daemon in which one method raises or hangs from the moment on in which it begins to stop.
+
+python -m tests.kit.stop_victim MODULE:CLASS.METHOD raises|hangs [at-once] FILE
+"""
+
+from __future__ import annotations
+
+import asyncio
+import importlib
+import sys
+from typing import Any
+
+from sensord.app import App
+from sensord.cli import main
+
+
+class SurpriseError(Exception):
+    """What nobody foresaw."""
+
+
+def raises(*_: object, **__: object) -> Any:
+    raise SurpriseError
+
+
+async def hangs(*_: object, **__: object) -> None:
+    await asyncio.Event().wait()
+
+
+def prepare(where: str, fault: str, *, at_once: bool) -> None:
+    """Break the method, now or as soon as the daemon is to stop."""
+    module, _, path = where.partition(":")
+    name, _, method = path.partition(".")
+    broken = {"raises": raises, "hangs": hangs}[fault]
+    owner = getattr(importlib.import_module(module), name)
+    if at_once:
+        setattr(owner, method, broken)
+        return
+    stop = App.stop
+
+    def break_and_stop(app: App) -> None:
+        setattr(owner, method, broken)
+        stop(app)
+
+    App.stop = break_and_stop  # type: ignore[method-assign,assignment]  # that is the point
+
+
+if __name__ == "__main__":
+    where, fault, *rest = sys.argv[1:-1]
+    prepare(where, fault, at_once="at-once" in rest)
+    sys.exit(main(["run", sys.argv[-1]]))
