@@ -864,3 +864,14 @@ def test_bad_data_of_a_source_is_named_with_it() -> None:
     scene.intake.message(Route("zigbee/kitchen"), b"nonsense", 0, START_US)
     (fault,) = scene.faults
     assert fault.detail == "from zigbee/kitchen"
+
+
+@pytest.mark.parametrize("time_us", [-1, 2**53, 2**63 - 1, -(2**63), 10**30])
+def test_a_source_time_out_of_bounds_is_a_fault_and_arrival_counts(time_us: int) -> None:
+    """No frame and no calendar has it; the value is as good as it was."""
+    scene = Scene()
+    scene.samples(Sample("t", 21.5, time_us=time_us), at_s=7)
+    scene.samples(Sample("u", 1, time_us=time_us), route=KEPT, at_s=7)
+    assert [fault.reason for fault in scene.faults] == ["bad time", "bad time"]
+    times = [record.reading.time_us for record in scene.records]
+    assert times == [START_US + 7 * S] * 2

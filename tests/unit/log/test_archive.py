@@ -85,7 +85,7 @@ async def test_a_read_that_nobody_foresaw_is_one_hole(
         missing = check(await fetch_all(archive, 1000), given)
         places.clear()
         check(await fetch_all(archive, 1000), given)
-    archive.close()
+    await archive.close()
     assert 0 < len(missing) < 200
     assert archive.ledger.losses()[:2] == (1, len(missing))
     assert archive.ledger.losses().unforeseen >= 1
@@ -113,7 +113,7 @@ async def test_a_channel_that_is_known_nowhere_is_a_hole(
     archive = Archive(known_but_one, asyncio.get_running_loop())
     archive.open(writer)
     got = await fetch_all(archive, 1000)
-    archive.close()
+    await archive.close()
     assert check(got, given)
     assert all(channel.topic in hole.reason for hole in got.holes)
 
@@ -132,6 +132,6 @@ async def test_a_journal_that_cannot_be_looked_at_is_a_hole(
     archive.open(writer)
     monkeypatch.setattr(Writer, "view", property(look))
     got = await fetch_all(archive, 1000)
-    archive.close()
+    await archive.close()
     assert check(got, given) == list(range(1000))
     assert archive.ledger.losses() == Losses(1, 1000, 1)

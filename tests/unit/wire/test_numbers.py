@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sensord.errors import ProtocolError
-from sensord.model import LATEST_US
+from sensord.model.readings import LATEST_US
 from sensord.wire.frames import EXACT, JSON, MSGPACK
 from sensord.wire.places import Ago
 from sensord.wire.requests import READERS, Request, read_request
