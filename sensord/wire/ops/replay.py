@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, Self
 
-from sensord.wire.fields import bad, flag, integer, number, open_id, topics
+from sensord.wire.fields import flag, integer, number, open_id, topics
 from sensord.wire.frames import Message
 from sensord.wire.ops.base import Action, Request, Result
 from sensord.wire.ops.subscriptions import Opened

@@ -15,9 +15,10 @@ from hypothesis import strategies as st
 from sensord.errors import ProtocolError
 from sensord.model.readings import LATEST_US
 from sensord.wire.frames import EXACT, JSON, MSGPACK
+from sensord.wire.ops import REQUESTS, read_request
+from sensord.wire.ops.base import Request, Result
+from sensord.wire.ops.state import Publish
 from sensord.wire.places import Ago
-from sensord.wire.requests import READERS, Request, read_request
-from sensord.wire.requests.state import Publish
 
 VECTORS = Path(__file__).parents[2] / "vectors" / "requests.json"
 MESSAGES = [json.loads(one["json"]) for one in json.loads(VECTORS.read_text())["accepted"]]
@@ -75,7 +76,7 @@ def messages(draw: st.DrawFn) -> dict[str, Any]:
     return message
 
 
-def accepted(message: dict[str, Any]) -> Request | None:
+def accepted(message: dict[str, Any]) -> Request[Result] | None:
     """Return the typed request, or None for one that is refused with a reason."""
     try:
         return read_request(message)
@@ -87,7 +88,7 @@ def accepted(message: dict[str, Any]) -> Request | None:
 
 def test_the_messages_are_of_every_kind() -> None:
     """The property below leaves out no request."""
-    assert {message["op"] for message in MESSAGES} == set(READERS)
+    assert {message["op"] for message in MESSAGES} == set(REQUESTS)
 
 
 @given(messages())
@@ -117,7 +118,7 @@ def test_the_last_time_is_accepted() -> None:
     """The bounds belong to what is allowed."""
     for time_us in (0, LATEST_US):
         message = {"op": "publish", "id": 1, "topic": "a", "value": 1, "time_us": time_us}
-        request: Request = read_request(message)
+        request = read_request(message)
         assert isinstance(request, Publish)
         assert request.time_us == time_us
 
