@@ -18,6 +18,7 @@ from typing import NamedTuple, Protocol, runtime_checkable
 from sensord.model.readings import GOOD, Level, Metadata, Quality, Reason, Value
 
 __all__ = [
+    "BAD_TIME",
     "NOTHING",
     "UNREAD",
     "Decoded",
@@ -37,6 +38,10 @@ NOTHING = Quality(Level.BAD, Reason.MISSING)
 
 UNREAD = Quality(Level.BAD, Reason.WRONG_TYPE)
 """The quality of a sample that the decoder could not read; its ``text`` is what came."""
+
+
+BAD_TIME = "bad time"
+"""The reason of the fault for a source time that is none, or out of bounds."""
 
 
 class Sample(NamedTuple):

@@ -16,10 +16,10 @@ from typing import Any
 
 from sensord.decode import almost_json
 from sensord.decode.almost_json import Unreadable, WrittenFloat, WrittenInt
-from sensord.decode.base import NOTHING, UNREAD, Decoded, Fault, Sample, excerpt, trimmed
+from sensord.decode.base import BAD_TIME, NOTHING, UNREAD, Decoded, Fault, Sample, excerpt, trimmed
 from sensord.decode.naming import field_level
 from sensord.decode.text import NOT_FINITE, TOO_MANY_VALUES, number
-from sensord.model.readings import GOOD, Level, Metadata, Quality, Reason, Value
+from sensord.model.readings import GOOD, LATEST_US, Level, Metadata, Quality, Reason, Value
 from sensord.model.times import time_us_of
 from sensord.model.topics import topic_fault
 
@@ -28,7 +28,6 @@ __all__ = ["BAD_TIME", "NOT_JSON", "PATH_MISSING", "TOO_DEEP", "Config", "Decode
 NOT_JSON = "not JSON"
 TOO_DEEP = "nested too deep"
 PATH_MISSING = "path missing"
-BAD_TIME = "bad time"
 
 MAX_DEPTH = 12
 """A topic has 16 levels at most, and some of them are the device's place."""
@@ -48,8 +47,6 @@ PARTLY_READ = Quality(Level.UNCERTAIN, Reason.WRONG_TYPE)
 PARTLY_FINITE = Quality(Level.UNCERTAIN, Reason.NOT_FINITE)
 """An array or object in which something was not finite: that is null, the rest stands."""
 
-_END_US = 253_402_300_800_000_000
-"""The year 10000. A later time is written in another unit."""
 
 _STEP = re.compile(r"\.?([^.\[\]\"]+)|\[(\d{1,9})\]|\[\"([^\"]*)\"\]")
 
@@ -329,10 +326,10 @@ def _time_us(node: Value, unit: TimeUnit) -> int | None:
     """Return microseconds since 1970, or None if ``node`` is not a time in that unit."""
     if unit is TimeUnit.ISO8601:
         time_us = time_us_of(node, UTC) if isinstance(node, str) else None
-        return time_us if time_us is not None and time_us >= 0 else None
+        return time_us if time_us is not None and 0 <= time_us <= LATEST_US else None
     amount = number(node) if isinstance(node, str) else node
     if isinstance(amount, bool) or not isinstance(amount, int | float):
         return None
     scaled = amount * _MICROSECONDS[unit]
     # Compared before it is rounded: round() refuses what is not finite.
-    return round(scaled) if 0 <= scaled < _END_US else None
+    return round(scaled) if 0 <= scaled <= LATEST_US else None

@@ -12,11 +12,12 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, TypeVar
 
 from sensord.bus import Bus
 from sensord.config.tree import ChannelRules, Device
 from sensord.decode.base import (
+    BAD_TIME,
     NOTHING,
     UNREAD,
     Decoder,
@@ -33,6 +34,7 @@ from sensord.device.mixture import SEVERAL_DEVICES, Mixture, mixture_of
 from sensord.device.notation import DECIMAL, Notation
 from sensord.device.policy import Policy, Publisher
 from sensord.model.readings import (
+    LATEST_US,
     Channel,
     Kind,
     Level,
@@ -47,6 +49,8 @@ from sensord.model.readings import (
 from sensord.model.topics import expand, topic_fault
 
 __all__ = ["DEVICE", "Intake", "Listener", "Route", "Totals"]
+
+T = TypeVar("T")
 
 MAX_IGNORED = 10_000
 """Fields that are remembered as ignored; others are looked up again each time."""
@@ -256,7 +260,8 @@ class Intake:
                     count -= 1
                     continue
                 value, quality = fitted
-            reading = make_reading((wall_us if time_us is None else time_us, value, quality, False))
+            at_us = wall_us if time_us is None else self._source_us(route, time_us, wall_us)
+            reading = make_reading((at_us, value, quality, False))
             offered = tap.publisher.offer(now_us, reading)
             if offered is not None:
                 due.append((tap.channel, offered))
@@ -270,6 +275,13 @@ class Intake:
         if self._refused:
             self._report_refused(route)
         self._show(seen)
+
+    def _source_us(self, route: Route, time_us: int, otherwise: T) -> int | T:
+        """Return a source time, or what counts otherwise if no frame and no calendar has it."""
+        if 0 <= time_us <= LATEST_US:
+            return time_us
+        self.fault(Fault(BAD_TIME, excerpt(route.source.encode("utf-8", "backslashreplace"))))
+        return otherwise
 
     def _show(self, seen: Iterable[tuple[str, Value, Quality]] | None) -> None:
         """Show what came, also what no policy let through: a state may confirm a command."""
@@ -290,6 +302,8 @@ class Intake:
                 continue
             value, quality = fitted
             time_us = sample.time_us
+            if time_us is not None:
+                time_us = self._source_us(route, time_us, None)
             quality = quality if quality.level is Level.BAD else at_best
             known = tap.publisher.last or self._before_the_start(tap.channel)
             reading = Reading(wall_us if time_us is None else time_us, value, quality)
