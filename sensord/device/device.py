@@ -58,6 +58,7 @@ class Statistics:
     samples: int
     readings: int
     faults: dict[str, int]
+    passed_over: dict[str, int]
 
 
 class Device:
@@ -78,7 +79,7 @@ class Device:
         self._bus = bus
         self._clock = clock
         self._loop = loop
-        self._intake = Intake(config, framer, decoder, bus, self._on_fault)
+        self._intake = Intake(config, framer, decoder, bus, self._on_fault, self._on_passed_over)
         self.commands = Commands(
             config.name, config.commands, self._listen, most_waiting=most_commands
         )
@@ -114,6 +115,7 @@ class Device:
             samples=totals.samples,
             readings=totals.readings,
             faults=dict(totals.faults),
+            passed_over=dict(self._intake.passed_over),
         )
 
     def close(self) -> None:
@@ -220,6 +222,9 @@ class Device:
         if self._intake.due_us is not None:
             self._schedule(self._intake.due_us)
 
+    def _on_passed_over(self, name: str) -> None:
+        log.info("passed over", extra={"device": self.name, "what": name})
+
     def _on_fault(self, fault: Fault) -> None:
         text = fault.excerpt.decode("ascii", "backslashreplace")
         more = {"detail": fault.detail} if fault.detail else {}
@@ -264,5 +269,6 @@ class Device:
             "samples": told.samples,
             "readings": told.readings,
             "faults": {**told.faults},
+            "passed_over": {**told.passed_over},
         }
         self._bus.publish(self._status, Reading(self._clock.wall_us(), value))

@@ -6,7 +6,8 @@ came in the middle of). Where a line end was lost, two sentences stand in one li
 whole is used, and one that the next cut short is a fault.
 
 ``!`` sentences (AIS), proprietary ones (``$P...``) and any other that is well formed but not known
-here are not faults: a bus carries much that is meant for others. They give no samples.
+here are not faults: a bus carries much that is meant for others. They give no samples, and are
+counted by their address.
 
 Source: E. S. Raymond, "NMEA Revealed" 2.24, sections "NMEA Encoding Conventions" and "Talker IDs".
 """
@@ -14,6 +15,7 @@ Source: E. S. Raymond, "NMEA Revealed" 2.24, sections "NMEA Encoding Conventions
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
@@ -58,6 +60,10 @@ MAX_SENTENCES = 32
 MAX_PROVEN = 256
 """Addresses are remembered; a device has a dozen."""
 
+MAX_PASSED_OVER = 64
+"""Addresses; noise makes up more."""
+
+_BLANKS = " \t\r\0"
 _START = re.compile(rb"[$!]")
 _HEX = [b"%02X" % value for value in range(256)]
 
@@ -97,6 +103,8 @@ class Decoder:
         self._ignored = frozenset(config.ignore)
         self._memory = Memory(collects_satellites=config.satellites)
         self._proven: set[str] = set()
+        self.passed_over: Counter[str] = Counter()
+        """By address: sentences that are whole, and not known here."""
 
     def decode(self, message: bytes) -> Decoded:
         """Decode one line: mostly one sentence."""
@@ -142,6 +150,8 @@ class Decoder:
         """Read one sentence, without its checksum."""
         # Latin-1 takes every byte; the few texts in sentences are of it (NMEA 3.01).
         fields = sentence[1:].decode("latin-1").split(",")
+        if b" " in sentence or b"\0" in sentence:
+            fields = [field.strip(_BLANKS) for field in fields]
         address = fields[0]
         if _ADDRESS.fullmatch(address) is None:
             faults.append(Fault(BAD_ADDRESS, excerpt(sentence)))
@@ -151,9 +161,11 @@ class Decoder:
             return
         talker, formatter = address[:_TALKER_CHARACTERS], address[_TALKER_CHARACTERS:]
         spec = SENTENCES.get(formatter)
-        if spec is None or sentence.startswith(b"!") or address.startswith("P"):
-            return
         if formatter in self._ignored or address in self._ignored:
+            return
+        if spec is None or sentence.startswith(b"!") or address.startswith("P"):
+            if address in self.passed_over or len(self.passed_over) < MAX_PASSED_OVER:
+                self.passed_over[address] += 1
             return
         if len(fields) - 1 < spec.least:
             faults.append(Fault(TOO_FEW_FIELDS, excerpt(sentence)))

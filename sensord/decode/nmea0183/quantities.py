@@ -22,8 +22,10 @@ __all__ = [
     "DERIVED_DECIMALS",
     "FIELDS",
     "KNOTS",
+    "LIMITS",
     "SPEED_UNITS",
     "TRANSDUCERS",
+    "TRANSDUCER_LIMITS",
     "coordinate",
     "finite",
     "knots_in",
@@ -108,6 +110,83 @@ A speed's unit here is the usual one. No decimals: how many there are is the dev
 rounding to fewer would lose what it measured.
 """
 
+_CIRCLE = (0.0, 360.0)
+_EITHER_WAY = (-360.0, 360.0)
+_HALF_CIRCLE = (-180.0, 180.0)
+_DISTANCE = (0.0, 1e9)
+_WATER_SPEED = (-200.0, 200.0)
+_TEMPERATURE = (-273.15, 10_000.0)
+_HUMIDITY = (0.0, 110.0)
+
+LIMITS: dict[str, tuple[float, float]] = {
+    "absolute_humidity": (0.0, 1000.0),
+    "air_pressure": (0.0, 10.0),
+    "air_temperature": _TEMPERATURE,
+    "altitude": (-12_000.0, 1e8),
+    "course_over_ground": _CIRCLE,
+    "course_over_ground_magnetic": _CIRCLE,
+    "cross_track_error": (-25_000.0, 25_000.0),
+    "current_direction_magnetic": _CIRCLE,
+    "current_direction_true": _CIRCLE,
+    "current_speed": _WATER_SPEED,
+    "depth_below_keel": (-12_000.0, 12_000.0),
+    "depth_below_surface": (-12_000.0, 12_000.0),
+    "depth_below_transducer": (-12_000.0, 12_000.0),
+    "dew_point": _TEMPERATURE,
+    "differential_age": _DISTANCE,
+    "distance_since_reset": _DISTANCE,
+    "distance_through_water": _DISTANCE,
+    "fix_mode": (1, 3),
+    "fix_quality": (0, 9),
+    "geoid_separation": (-200.0, 200.0),
+    "hdop": (0.0, 10_000.0),
+    "heading_magnetic": _CIRCLE,
+    "heading_true": _CIRCLE,
+    "magnetic_deviation": _HALF_CIRCLE,
+    "magnetic_variation": _HALF_CIRCLE,
+    "pdop": (0.0, 10_000.0),
+    "rate_of_turn": (-100_000.0, 100_000.0),
+    "relative_humidity": _HUMIDITY,
+    "rudder_angle": _HALF_CIRCLE,
+    "rudder_angle_port": _HALF_CIRCLE,
+    "satellites_in_view": (0, 1000),
+    "satellites_used": (0, 1000),
+    "speed_over_ground": (0.0, 20_000.0),
+    "speed_parallel_to_wind": _WATER_SPEED,
+    "speed_through_water": _WATER_SPEED,
+    "transducer_offset": (-12_000.0, 12_000.0),
+    "vdop": (0.0, 10_000.0),
+    "water_temperature": _TEMPERATURE,
+    "waypoint_closing_speed": (-20_000.0, 20_000.0),
+    "wind_angle_apparent": _EITHER_WAY,
+    "wind_angle_true": _EITHER_WAY,
+    "wind_direction_magnetic": _CIRCLE,
+    "wind_direction_true": _CIRCLE,
+    "wind_speed_apparent": (0.0, 1000.0),
+    "wind_speed_true": (0.0, 1000.0),
+}
+"""The lowest and highest value that there can be, in the unit of `FIELDS`: beyond it a field cannot
+be read. These are bounds of nature and of the format, with room for what a sensor errs by, not
+those of a good sensor: for that a channel has its ``range``. Orbits have 15,000 knots.
+"""
+
+TRANSDUCER_LIMITS = {
+    "Cel": _TEMPERATURE,
+    "[degF]": (-459.67, 20_000.0),
+    "K": (0.0, 10_000.0),
+    "deg": _EITHER_WAY,
+    "Hz": (0.0, 1e12),
+    "bar": (-2.0, 1e5),
+    "Pa": (-2e5, 1e10),
+    "hPa": (-2e3, 1e8),
+    "[in_i'Hg]": (-60.0, 3e6),
+    "mm[Hg]": (-1500.0, 7.5e7),
+    "m/s": (-500.0, 10_000.0),
+    "km/h": (-2000.0, 40_000.0),
+    KNOTS: (-1000.0, 20_000.0),
+}
+"""The same for transducers, by unit; pressures may be those of a gauge."""
+
 TRANSDUCERS: dict[str, tuple[str, dict[str, str]]] = {
     "A": ("angle", {"D": "deg"}),
     "C": ("temperature", {"C": "Cel", "F": "[degF]", "K": "K"}),
@@ -123,12 +202,12 @@ TRANSDUCERS: dict[str, tuple[str, dict[str, str]]] = {
     "S": ("switch", {"M": "m/s", "K": "km/h", "N": KNOTS}),
     "T": ("tachometer", {"R": "/min"}),
     "U": ("voltage", {"V": "V"}),
-    "V": ("volume", {"M": "m3"}),
+    "V": ("volume", {"M": ""}),
 }
 """XDR's transducer types: a name for one that has none, and the unit that each letter means.
 
-Vaisala uses S for wind speed, and V and M for millimetres of rain; the latter cannot be told from
-the standard's cubic metres, so declare that channel's unit.
+Vaisala uses S for wind speed, and V and M for millimetres of rain; the latter looks like the
+standard's cubic metres, so its unit is for the configuration to declare.
 """
 
 _MAX_DEGREES = {"N": 90, "S": -90, "E": 180, "W": -180}

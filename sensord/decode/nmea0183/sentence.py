@@ -13,6 +13,7 @@ from sensord.decode.base import Sample
 from sensord.decode.nmea0183.quantities import (
     DERIVED_DECIMALS,
     FIELDS,
+    LIMITS,
     SPEED_UNITS,
     coordinate,
     finite,
@@ -76,8 +77,16 @@ class Sentence:
         return self._fields[at] if at < len(self._fields) else ""
 
     def take(self, field: str, value: Value, quality: Quality = GOOD) -> None:
-        """Add a sample."""
-        self.samples.append(Sample(self._prefix + field, value, quality))
+        """Add a sample; what cannot be is a fault."""
+        limits = LIMITS.get(field)
+        if limits is not None and not limits[0] <= value <= limits[1]:  # type: ignore[operator]  # numbers
+            self.is_faulty = True
+        else:
+            self.samples.append(Sample(self._prefix + field, value, quality))
+
+    def take_in(self, unit: str | None, field: str, value: float) -> None:
+        """Add a sample that says its own unit."""
+        self.samples.append(Sample(self._prefix + field, value, GOOD, None, None, unit))
 
     def whole(self, at: int) -> int | None:
         """Return the count in field ``at``; None if it is empty or, which is a fault, none."""
@@ -98,6 +107,15 @@ class Sentence:
         value = finite(text) if text else None
         self.is_faulty |= bool(text) and value is None
         return value
+
+    def amount_in(self, letter: str, at: int) -> float | None:
+        """Return the number in field ``at``, which ``letter`` follows, or nothing."""
+        if not self.text(at):
+            return None
+        if self.text(at + 1).upper() in {letter, ""}:
+            return self.amount(at)
+        self.is_faulty = True
+        return None
 
     def number(self, at: int, field: str, quality: Quality = GOOD) -> None:
         """Take a number."""
@@ -120,6 +138,9 @@ class Sentence:
         """Return a magnitude with the sign that the letter after it stands for."""
         value = self.amount(at)
         side = self.text(at + 1)
+        if value is not None and value < 0:
+            self.is_faulty = True  # with a sign and a side, which of them counts?
+            return None
         if value is None or side == positive:
             return value
         if side == negative:
@@ -152,10 +173,14 @@ class Sentence:
         value = self.amount(at)
         if value is None:
             return
+        low, high = LIMITS[field]
+        if not low <= value * knots_in(unit) <= high:
+            self.is_faulty = True
+            return
         known = self.memory.speed_units.setdefault(field, unit)
         if known != unit:
             value = round(value * knots_in(unit) / knots_in(known), DERIVED_DECIMALS)
-        self.take(field, value, quality)
+        self.samples.append(Sample(self._prefix + field, value, quality))
 
     def position(self, at: int, quality: Quality) -> None:
         """Take latitude and longitude, each with its hemisphere after it."""

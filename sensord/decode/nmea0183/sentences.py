@@ -17,7 +17,14 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from sensord.decode.naming import field_level
-from sensord.decode.nmea0183.quantities import DERIVED_DECIMALS, KNOTS, TRANSDUCERS, utc_text
+from sensord.decode.nmea0183.quantities import (
+    DERIVED_DECIMALS,
+    KNOTS,
+    LIMITS,
+    TRANSDUCER_LIMITS,
+    TRANSDUCERS,
+    utc_text,
+)
 from sensord.decode.nmea0183.sentence import Group, Sentence
 from sensord.model.readings import GOOD, Level, Metadata, Quality, Reason, Value
 
@@ -58,6 +65,9 @@ MAX_TRANSDUCERS = 256
 
 MAX_GSV_SENTENCES = 16
 """Of one group; 64 satellites are more than any system has in view."""
+
+_HIGHEST = {"elevation": 90, "azimuth": 360, "snr": 99}
+"""Of a satellite: degrees, and decibels in two digits."""
 
 _FIRST_SATELLITE, _SATELLITE_FIELDS = 4, 4
 _TRANSDUCER_FIELDS = 4
@@ -190,7 +200,11 @@ def _satellites(one: Sentence) -> list[Value]:
     for at in range(_FIRST_SATELLITE, len(one) + 1 - has_signal, _SATELLITE_FIELDS):
         names = ("id", "elevation", "azimuth", "snr")
         found = {name: one.whole(at + i) for i, name in enumerate(names)}
-        satellite: dict[str, Value] = {name: n for name, n in found.items() if n is not None}
+        known = {name: n for name, n in found.items() if n is not None}
+        satellite: dict[str, Value] = {
+            name: n for name, n in known.items() if n <= _HIGHEST.get(name, n)
+        }
+        one.is_faulty |= len(satellite) < len(known)
         if "id" in satellite:
             satellites.append({**satellite, "signal": signal} if signal else satellite)
     return satellites
@@ -337,9 +351,9 @@ def _depth(field: str) -> Callable[[Sentence], None]:
         """Depth in feet, metres and fathoms, of which a device may leave out some."""
         if one.text(3):
             one.measure(3, "M", field)
-        elif (feet := one.amount(1)) is not None:
+        elif (feet := one.amount_in("F", 1)) is not None:
             one.take(field, round(feet * _METRES_IN_A_FOOT, DERIVED_DECIMALS))
-        elif (fathoms := one.amount(5)) is not None:
+        elif (fathoms := one.amount_in("F", 5)) is not None:
             one.take(field, round(fathoms * _METRES_IN_A_FATHOM, DERIVED_DECIMALS))
 
     return read
@@ -403,13 +417,38 @@ def _mwd(one: Sentence) -> None:
     one.speed("wind_speed_true", 5, 7)
 
 
+def _air_pressure(one: Sentence) -> None:
+    """Take a pressure in inches of mercury and in bars, of which a device may leave out one."""
+    if one.text(3):
+        one.measure(3, "B", "air_pressure")
+    elif (inches := one.amount_in("I", 1)) is not None:
+        one.take("air_pressure", round(inches * _BAR_IN_INCH_OF_MERCURY, DERIVED_DECIMALS))
+
+
+@_sentence("MMB", 2)
+def _mmb(one: Sentence) -> None:
+    """Barometric pressure."""
+    _air_pressure(one)
+
+
+@_sentence("MTA", 2)
+def _mta(one: Sentence) -> None:
+    """Air temperature."""
+    one.measure(1, "C", "air_temperature")
+
+
+@_sentence("MHU", 1)
+def _mhu(one: Sentence) -> None:
+    """Humidity, and the dew point with its unit."""
+    one.number(1, "relative_humidity")
+    one.number(2, "absolute_humidity")
+    one.measure(3, "C", "dew_point")
+
+
 @_sentence("MDA", 4)
 def _mda(one: Sentence) -> None:
     """Everything that a weather station knows."""
-    if one.text(3):
-        one.measure(3, "B", "air_pressure")
-    elif (inches := one.amount(1)) is not None:
-        one.take("air_pressure", round(inches * _BAR_IN_INCH_OF_MERCURY, DERIVED_DECIMALS))
+    _air_pressure(one)
     one.measure(5, "C", "air_temperature")
     one.measure(7, "C", "water_temperature")
     one.number(9, "relative_humidity")
@@ -420,9 +459,9 @@ def _mda(one: Sentence) -> None:
     one.speed("wind_speed_true", 17, 19)
 
 
-@_sentence("XDR", 4)
+@_sentence("XDR", 3)
 def _xdr(one: Sentence) -> None:
-    """Any number of transducers: type, value, unit, name."""
+    """Any number of transducers: type, value, unit, name; the last one may lack a name."""
     for index, at in enumerate(range(1, len(one) + 1, _TRANSDUCER_FIELDS), start=1):
         value = one.amount(at + 1)
         if value is None:
@@ -430,7 +469,15 @@ def _xdr(one: Sentence) -> None:
         kind, units = TRANSDUCERS.get(one.text(at).upper(), ("transducer", {}))
         letter, name = one.text(at + 2), one.text(at + 3)
         field = f"xdr/{field_level(name) if name.strip() else f'{kind}_{index}'}"
+        unit = units.get(letter.upper())
+        low, high = TRANSDUCER_LIMITS.get(unit or "", (value, value))
+        if kind == "humidity":
+            low, high = LIMITS["relative_humidity"]
+        if not low <= value <= high:
+            one.is_faulty = True
+            continue
         known = one.memory.transducers
         if field in known or len(known) < MAX_TRANSDUCERS:
-            known[field] = Metadata(unit=units.get(letter.upper(), ""), description=name.strip())
-        one.take(field, value)
+            known[field] = Metadata(unit=unit or "", description=name.strip())
+        # A letter that is not known here is a unit as well, though no other is converted to it.
+        one.take_in((letter if unit is None else unit) or None, field, value)

@@ -216,6 +216,7 @@ def test_statistics_tell_how_it_fares(scene: Scene) -> None:
         samples=2,
         readings=1,
         faults={"bad pair": 1, "no answer": 1},
+        passed_over={},
     )
     assert scene.device.statistics() == expected
     scene.loop.run_until(100.0)

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from sensord.bus import Bus
 from sensord.config.tree import ChannelRules, Device
-from sensord.decode import csv_line, json_paths, key_value
+from sensord.decode import csv_line, json_paths, key_value, nmea0183
 from sensord.decode.base import Decoded, Decoder, Fault, Sample
 from sensord.decode.framing import Config as Framing
 from sensord.decode.framing import LineFramer
@@ -229,6 +229,58 @@ def test_what_answers_a_command_need_not_be_a_value() -> None:
     scene.intake.listener = Anything()
     scene.line("t=OK")
     assert (scene.told, scene.faults) == ([("boiler/t", 1.0)], [])
+
+
+def boat(*sentences: str, **channels: ChannelRules) -> Scene:
+    """An NMEA 0183 line, each sentence without its checksum."""
+    decoder = nmea0183.Decoder(nmea0183.Config())
+    scene = Scene(device(channels=channels), decoder)
+    for sentence in sentences:
+        scene.line(sentence)
+    return scene
+
+
+def test_a_transducer_that_changes_its_unit_keeps_that_of_its_channel() -> None:
+    """Degrees Celsius, then kelvin; bars, then pascals; then what measures something else."""
+    scene = boat(
+        "$IIXDR,C,19.5,C,AIR,P,1.01325,B,BARO",
+        "$IIXDR,C,292.7,K,AIR,P,101300,P,BARO",
+        "$IIXDR,P,1.0,B,AIR",
+    )
+    assert [value for topic, value in scene.told if topic.endswith("AIR")] == [19.5, 19.55, None]
+    assert [value for topic, value in scene.told if topic.endswith("BARO")] == [1.01325, 1.013]
+    assert scene.records[-1].reading.quality == Quality(Level.BAD, Reason.WRONG_UNIT)
+    assert scene.faults == [Fault("wrong unit", b"xdr/AIR=1.0 bar")]
+
+
+def test_a_declared_unit_is_what_is_announced_and_converted_to() -> None:
+    """Of fields whose unit the format defines, too; a scale converts by itself."""
+    scene = boat(
+        "$SDDBT,,f,10.0,M,,F",
+        "$GPVTG,,T,,M,10.0,N,,K",
+        "$INMTW,20,C",
+        "$IIMWV,,R,10,M,A",
+        depth_below_transducer=ChannelRules(unit="[ft_i]", decimals=2),
+        speed_over_ground=ChannelRules(unit="km/h"),
+        water_temperature=ChannelRules(unit="hPa"),
+        wind_speed_apparent=ChannelRules(unit="km/h", scale=3.6),
+    )
+    assert [value for _, value in scene.told] == [32.81, 18.52, None, 36.0]
+    assert scene.faults[-1].reason == "wrong unit"
+
+
+def test_what_is_passed_over_is_named_once() -> None:
+    """And counted from then on."""
+    named: list[str] = []
+    decoder = nmea0183.Decoder(nmea0183.Config())
+    config = device()
+    bus = Bus(Log("e1", 100), ManualClock())
+    framer = LineFramer(config.framing)
+    intake = Intake(config, framer, decoder, bus, lambda _: None, named.append)
+    for _ in range(3):
+        intake.data(b"$GPBOD,,T,,M,,\n$PGRMZ,1\n", 0, START_US)
+    assert named == ["GPBOD", "PGRMZ"]
+    assert intake.passed_over == {"GPBOD": 3, "PGRMZ": 3}
 
 
 def test_an_empty_message_is_no_fault() -> None:

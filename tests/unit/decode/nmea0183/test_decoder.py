@@ -14,6 +14,7 @@ from sensord.decode.nmea0183.decoder import (
     BAD_ADDRESS,
     BAD_CHECKSUM,
     CUT_SHORT,
+    MAX_PASSED_OVER,
     MAX_PROVEN,
     MAX_SENTENCES,
     NO_CHECKSUM,
@@ -271,3 +272,34 @@ def test_usable_options_are_accepted() -> None:
     """Formatters and whole addresses."""
     table = {"ignore": ["GLL", "IIVTG"], "checksum": "required", "satellites": True}
     assert config_faults(Config, table) == []
+
+
+def test_what_is_not_known_is_counted_by_name() -> None:
+    """It is meant for others, but it must not vanish without a word."""
+    decoder = Decoder(Config(ignore=("IIVTG",)))
+    for body in ("GPBOD,,T", "GPBOD,,T", "PGRMZ,246,f,3", "IIVTG,1,T"):
+        decoder.decode(sealed(body))
+    decoder.decode(sealed("AIVDM,1,1,,A,x,0", "!"))
+    decoder.decode(b"$GPBOD,noise*00")
+    assert decoder.passed_over == {"GPBOD": 2, "PGRMZ": 1, "AIVDM": 1}
+
+
+def test_what_is_counted_is_bounded() -> None:
+    """Noise makes up addresses."""
+    decoder = Decoder(Config())
+    for i in range(MAX_PASSED_OVER + 10):
+        decoder.decode(sealed(f"GP{i:03d}"))
+    assert len(decoder.passed_over) == MAX_PASSED_OVER
+
+
+@given(st.sampled_from(SENTENCES), st.data())
+def test_a_sentence_with_one_byte_changed_is_not_used(sentence: bytes, data: st.DataObject) -> None:
+    """Its checksum is configured by its having come before."""
+    decoder = Decoder(Config(satellites=True))
+    right = decoder.decode(sentence)
+    at = data.draw(st.integers(0, len(sentence) - 1))
+    other = data.draw(st.integers(0, 255).filter(lambda byte: byte != sentence[at]))
+    changed = sentence[:at] + bytes([other]) + sentence[at + 1 :]
+    samples, _ = decoder.decode(changed)
+    # A hexadecimal digit in the other case is the same checksum.
+    assert samples == [] or (changed.upper() == sentence.upper() and samples == right.samples)

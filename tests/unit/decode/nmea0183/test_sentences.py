@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from sensord.decode.base import Sample
 from sensord.decode.nmea0183 import Config, Decoder
 from sensord.decode.nmea0183.decoder import BAD_FIELD
-from sensord.decode.nmea0183.quantities import FIELDS
+from sensord.decode.nmea0183.quantities import FIELDS, LIMITS
 from sensord.decode.nmea0183.sentences import (
     ESTIMATED,
     INVALID,
@@ -52,6 +52,15 @@ KNOWN: list[tuple[str, dict[str, object]]] = [
     (
         "GPGGA,,4807.038,S,,,1,04,,,M,,M,,",
         {"latitude": -(48 + 7.038 / 60), "fix_quality": 1, "satellites_used": 4},
+    ),
+    ("WIMTA,22.3,C", {"air_temperature": 22.3}),
+    ("WIMHU,80,,15.4,C", {"relative_humidity": 80.0, "dew_point": 15.4}),
+    ("WIMMB,29.9870,I,1.0154,B", {"air_pressure": 1.0154}),
+    ("WIMMB,29.9870,I", {"air_pressure": 1.0155}),
+    ("YXXDR,C,20,C", {"xdr/temperature_1": 20.0}),
+    (
+        "GPGLL, 4916.45,N ,12311.12 ,W",
+        {"latitude": 49 + 16.45 / 60, "longitude": -(123 + 11.12 / 60)},
     ),
     ("GPGLL,4916.45,N,12311.12,W", {"latitude": 49 + 16.45 / 60, "longitude": -(123 + 11.12 / 60)}),
     (
@@ -314,6 +323,20 @@ def test_dilution_of_precision_is_void_without_a_fix() -> None:
         ("HCXDR,A,1x,D,PITCH,A,2,D,ROLL", ["xdr/ROLL"]),
         ("SDDBT,1x,f,,M,,F", []),
         ("GPGSV,x,1,11,03,03,111,00", ["satellites_in_view/gps"]),
+        ("IIMWV,-57295779513.1,R,3.6,M,A", ["wind_speed_apparent"]),
+        ("IIMWV,214.8,R,429496.7,M,A", ["wind_angle_apparent"]),
+        ("HEHDT,999.9,T", []),
+        ("GPVTG,720.5,T,,M,5.5,N,,K", ["speed_over_ground"]),
+        ("INMTW,-300,C", []),
+        ("WIMHU,655.35,,15.4,C", ["dew_point"]),
+        ("WIMDA,,I,65.5,B,-1000,C", []),
+        ("SDDBT,,f,65535,M,,F", []),
+        ("SDDBT,12,M,,M,,F", []),
+        ("WIMMB,29.9870,B", []),
+        ("HEROT,-1e9,A", []),
+        ("IIRSA,999.9,A,1,A", ["rudder_angle_port"]),
+        ("HCHDG,98.3,,,-20,E", ["heading_magnetic"]),
+        ("YXXDR,C,-300,C,T,A,1e9,D,A,C,20,C,U", ["xdr/U"]),
     ],
 )
 def test_a_bad_field_spares_the_others(body: str, left: list[str]) -> None:
@@ -426,3 +449,19 @@ def test_no_fields_raise(formatter: str, fields: list[str]) -> None:
     for sample in decoder.decode(sealed(",".join([f"GP{formatter}", *fields]))).samples:
         assert decoder.metadata(sample.field) is not None
         assert sample.value is not None
+
+
+def test_every_number_has_limits() -> None:
+    """No quantity that the format defines may be anything."""
+    numbers = {
+        name for name, known in FIELDS.items() if known.type in {ValueType.FLOAT, ValueType.INT}
+    }
+    assert numbers - {"latitude", "longitude"} == set(LIMITS)  # those two have a rule of their own
+
+
+def test_a_satellite_beyond_the_zenith_is_a_fault() -> None:
+    """Its other numbers are used."""
+    decoder = Decoder(Config(satellites=True))
+    samples, faults = decoder.decode(sealed("GPGSV,1,1,01,03,99,111,40"))
+    assert samples[-1].value == [{"id": 3, "azimuth": 111, "snr": 40}]
+    assert [fault.reason for fault in faults] == [BAD_FIELD]
