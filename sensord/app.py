@@ -43,7 +43,7 @@ from sensord.server.shared import Limits, control_for
 from sensord.sharing.allowance import Bounds
 from sensord.sharing.sharing import Sharing
 from sensord.sharing.store import Store
-from sensord.status.clock import watch_clock
+from sensord.status.clock import ClockStatus, Machine, watch_clock
 from sensord.status.journal import folder_of, open_archive, open_log, record, restore_last
 from sensord.stop_order import StopError, StopOrder, stuck_threads
 
@@ -98,12 +98,13 @@ class App:
         bus_log, recorder, recovery = await self._open_log()
         bus = Bus(bus_log, self._clock)
         archive = open_archive(recorder, recovery, bus, loop)
+        clock_status = self._clock_status(bus)
         await restore_last(bus, archive, [d.name for d in self.config.devices], self._clock)
         store = self._store(loop, recovery)
         sharing = Sharing.build(bus, store, loop, self.config.clients, self._bounds())
         control = control_for(bus, sharing, loop, self.config.control)
         server = Server(bus, loop, self._limits(), archive, sharing, control)
-        devices = self._devices(control, bus, loop)
+        devices = self._devices(control, bus, loop, clock_status)
         control.begin(None if recovery is None else Position(recovery.epoch, recovery.end))
         try:
             await server.listen(self.config.server.listen)
@@ -121,7 +122,7 @@ class App:
             tasks.append(self._begin(group, "watchdog", self._watch()))
             recording = record(recorder, archive, bus, self._clock, server.renew)
             tasks.append(self._begin(group, "recorder", recording))
-            tasks.append(self._begin(group, "clock", watch_clock(bus, self._clock)))
+            tasks.append(self._begin(group, "clock", watch_clock(clock_status)))
             _calm_collector()
             self._notifier.ready()
             log.info("ready", extra={"devices": len(devices)})
@@ -180,6 +181,12 @@ class App:
         except JournalBusyError as exc:
             raise StartError(f"{exc}; give this daemon a journal.folder of its own") from exc
 
+    def _clock_status(self, bus: Bus) -> ClockStatus:
+        """Look at the clock before anything is stamped by it."""
+        status = ClockStatus(bus, self._clock, Machine.present())
+        status.look()
+        return status
+
     def _store(self, loop: asyncio.AbstractEventLoop, recovery: Recovery | None) -> Store:
         """Open the store beside the journal.
 
@@ -212,14 +219,26 @@ class App:
         percent = self.config.clients.journal_share
         return Bounds.of_share(percent, journal.max_bytes, journal.max_age)
 
-    def _devices(self, control: Control, bus: Bus, loop: asyncio.AbstractEventLoop) -> list[Device]:
+    def _devices(
+        self,
+        control: Control,
+        bus: Bus,
+        loop: asyncio.AbstractEventLoop,
+        clock_status: ClockStatus,
+    ) -> list[Device]:
         """Build the devices and let clients act on them."""
-        devices = [self._device(config, bus, loop) for config in self.config.devices]
+        devices = [self._device(config, bus, loop, clock_status) for config in self.config.devices]
         for device in devices:
             control.add(device.commands)
         return devices
 
-    def _device(self, config: DeviceConfig, bus: Bus, loop: asyncio.AbstractEventLoop) -> Device:
+    def _device(
+        self,
+        config: DeviceConfig,
+        bus: Bus,
+        loop: asyncio.AbstractEventLoop,
+        clock_status: ClockStatus,
+    ) -> Device:
         framer = LineFramer(config.framing)
         decoder = None
         if config.decoder:
@@ -227,7 +246,16 @@ class App:
             assert found is not None, "checked with the configuration"
             decoder = found.create(config.decoder_config)
         queue = self.config.control.queue
-        return Device(config, framer, decoder, bus, self._clock, loop, most_commands=queue)
+        return Device(
+            config,
+            framer,
+            decoder,
+            bus,
+            self._clock,
+            loop,
+            most_commands=queue,
+            clock_trust=clock_status,
+        )
 
     async def _watch(self) -> None:
         """Tell the service manager that the loop still turns."""

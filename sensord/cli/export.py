@@ -131,7 +131,9 @@ def selection_of(
     check_filters([topic.removeprefix("/") for topic in topics])
     first, since_us = bound_of(start, newest_us)
     end, until_us = bound_of(stop, newest_us)
-    return Selection(topics, first, end, since_us, until_us, limit)
+    is_since_ago, is_until_ago = (ago_us(text or "") is not None for text in (start, stop))
+    bounds = (first, end, since_us, until_us, limit)
+    return Selection(topics, *bounds, is_since_ago=is_since_ago, is_until_ago=is_until_ago)
 
 
 def _format_of(name: str | None, output: Path | None) -> Format:

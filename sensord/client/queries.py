@@ -86,9 +86,9 @@ class _Past(Query[T]):
             return  # followed readings: where they begin is known
         start, stop, now_us = self._asked.start, self._asked.stop, result.time_us
         if isinstance(start, Ago):
-            start = Since(start.at_us(now_us))
+            start = Since(start.at_us(now_us), is_ago=True)
         if isinstance(stop, Ago):
-            stop = Since(stop.at_us(now_us))
+            stop = Since(stop.at_us(now_us), is_ago=True)
         if stop is None and not self._is_followed and result.epoch is not None:
             assert result.offset is not None, "it comes with the epoch"
             stop = Position(result.epoch, result.offset)

@@ -11,6 +11,7 @@ import enum
 import logging
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from typing import Protocol
 
 from sensord.bus import Bus
 from sensord.config.tree import Device as DeviceConfig
@@ -61,6 +62,14 @@ class Statistics:
     passed_over: dict[str, int]
 
 
+class ClockTrust(Protocol):
+    """Whoever knows whether the wall clock can be trusted."""
+
+    def is_set(self, monotonic_us: int, wall_us: int) -> bool:
+        """Return whether a reading that comes now may be given the clock's time."""
+        ...
+
+
 class Device:
     """One configured device at work."""
 
@@ -74,10 +83,12 @@ class Device:
         loop: asyncio.AbstractEventLoop,
         *,
         most_commands: int = 16,
+        clock_trust: ClockTrust | None = None,
     ) -> None:
         self.name = config.name
         self._bus = bus
         self._clock = clock
+        self._clock_trust = clock_trust
         self._loop = loop
         self._intake = Intake(config, framer, decoder, bus, self._on_fault, self._on_passed_over)
         self.commands = Commands(
@@ -133,20 +144,19 @@ class Device:
 
     def data(self, data: bytes) -> None:
         """Take the next bytes of the stream."""
-        self._intake.data(data, self._clock.monotonic_us(), self._clock.wall_us())
+        self._intake.data(data, *self._now())
         self._after()
 
     def message(self, route: Route, payload: bytes) -> None:
         """Take one whole message."""
-        self._intake.message(route, payload, self._clock.monotonic_us(), self._clock.wall_us())
+        self._intake.message(route, payload, *self._now())
         if route.is_retained:
             self._samples = self._intake.totals.samples  # no sign of life
         self._after()
 
     def samples(self, samples: Iterable[Sample]) -> None:
         """Take values that need no decoding."""
-        now_us = self._clock.monotonic_us()
-        self._intake.samples(DEVICE, samples, now_us, self._clock.wall_us())
+        self._intake.samples(DEVICE, samples, *self._now())
         self._after()
 
     def availability(self, name: str, *, is_there: bool) -> None:
@@ -194,6 +204,13 @@ class Device:
 
     def _listen(self, is_on: bool) -> None:  # noqa: FBT001  # what a command says
         self._intake.listener = self.commands if is_on else None
+
+    def _now(self) -> tuple[int, int]:
+        """Return both clocks; the intake knows from here on whether the second can be trusted."""
+        now_us, wall_us = self._clock.monotonic_us(), self._clock.wall_us()
+        if self._clock_trust is not None:
+            self._intake.is_clock_set = self._clock_trust.is_set(now_us, wall_us)
+        return now_us, wall_us
 
     def _after(self) -> None:
         samples = self._intake.totals.samples

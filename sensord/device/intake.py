@@ -34,6 +34,7 @@ from sensord.device.mixture import SEVERAL_DEVICES, Mixture, mixture_of
 from sensord.device.notation import DECIMAL, Notation
 from sensord.device.policy import Policy, Publisher
 from sensord.model.readings import (
+    GOOD,
     LATEST_US,
     Channel,
     Kind,
@@ -74,6 +75,10 @@ MISSING = Quality(Level.BAD, Reason.MISSING)
 
 EVERY = Policy(policy="every")
 """What `event` channels get, whatever is configured: each one counts."""
+
+
+UNCERTAIN_CLOCK = Quality(Level.UNCERTAIN, Reason.CLOCK)
+"""Of a value whose time is that of a clock which was not set."""
 
 
 class Route(NamedTuple):
@@ -157,6 +162,8 @@ class Intake:
         """When `tick` may have something to do, or None; it may be early, never late."""
         self.listener: Listener | None = None
         """Only while somebody waits: at other times what comes is not looked at twice."""
+        self.is_clock_set = True
+        """Whether the wall clock that comes with what arrives can be trusted."""
         self._device = device
         self._framer = framer
         self._decoder = decoder
@@ -239,7 +246,7 @@ class Intake:
             self._recall(route, samples, now_us, wall_us)
             return
         taps = self._taps.get(route.source, {})
-        count = 0
+        count, is_clock_set = 0, self.is_clock_set
         due: list[tuple[Channel, Reading]] = []
         seen: list[tuple[str, Value, Quality]] | None = None if self.listener is None else []
         for sample in samples:
@@ -261,6 +268,8 @@ class Intake:
                     continue
                 value, quality = fitted
             at_us = wall_us if time_us is None else self._source_us(route, time_us, wall_us)
+            if not is_clock_set:
+                quality = _at_unset_clock(quality, time_us)
             reading = make_reading((at_us, value, quality, False))
             offered = tap.publisher.offer(now_us, reading)
             if offered is not None:
@@ -608,6 +617,11 @@ def _inferred(rules: ChannelRules, value: Value) -> ValueType:
 def _needs_text(rules: ChannelRules) -> bool:
     is_plain = rules.base == DECIMAL and rules.sign == "none"
     return rules.type is ValueType.STRING or bool(rules.missing) or not is_plain
+
+
+def _at_unset_clock(quality: Quality, time_us: int | None) -> Quality:
+    """Return the quality of what comes while the wall clock cannot be trusted."""
+    return UNCERTAIN_CLOCK if time_us is None and quality == GOOD else quality
 
 
 def _excerpt(route: Route, field_: str) -> bytes:

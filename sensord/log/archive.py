@@ -26,6 +26,8 @@ from sensord.log.journal import (
     Scan,
     Writer,
 )
+from sensord.log.journal.timeline import Shifts
+from sensord.log.journal.window import Window
 from sensord.model.readings import Channel, Metadata, Record
 
 __all__ = ["Archive", "Fetched", "Wanted"]
@@ -44,13 +46,13 @@ KEPT = 8
 
 
 class Wanted(NamedTuple):
-    """A stretch of the log: offsets, and optionally filters and a span of log times."""
+    """A stretch of the log: offsets, filters and a span of log times; corrected as it says."""
 
     start: int
     stop: int
     topics: Sequence[str] | None
-    since_us: int | None
-    until_us: int | None
+    window: Window
+    corrections: Shifts
 
 
 class Fetched(NamedTuple):
@@ -104,11 +106,12 @@ class Archive:
         holes = [hole.first for hole in view.holes if view.is_empty or hole.end >= view.start]
         return min([*holes, *([] if view.is_empty else [view.start])], default=None)
 
-    @property
-    def first_us(self) -> int | None:
-        """When the oldest reading was logged, as far as that is known without reading."""
+    def first_us(self, shifts: Shifts) -> int | None:
+        """Return when the oldest reading was logged, as far as that is known without reading."""
         sealed = () if self._reader is None else self._reader.view().sealed
-        return sealed[0].start_us if sealed else None
+        if not sealed:
+            return None
+        return sealed[0].start_us + shifts.of(sealed[0].first, sealed[0].start_us)
 
     def fetch(self, wanted: Wanted, limit: int, done: Callable[[Fetched], None]) -> None:
         """Read about ``limit`` records from the start of what is wanted; call ``done`` with them.
@@ -130,9 +133,9 @@ class Archive:
         scan = self._reader.scan(
             wanted.start,
             wanted.stop,
-            since_us=wanted.since_us,
-            until_us=wanted.until_us,
             topics=wanted.topics,
+            window=wanted.window,
+            corrections=wanted.corrections,
         )
         try:
             for _ in range(STEPS):

@@ -13,6 +13,7 @@ from collections.abc import Set as AbstractSet
 from typing import NamedTuple
 
 from sensord.log.archive import Archive, Fetched, Wanted
+from sensord.log.journal.window import Bound, Window, correct_records
 from sensord.log.memory import Log
 from sensord.model.readings import Channel, Record
 
@@ -74,44 +75,65 @@ class Cursor:
         """The next offset to read."""
         self.is_reading = False
         """Whether a piece was asked for and has not come yet."""
-        self.since_us: int | None = None
+        self._since: Bound | None = None
         """What was logged before is not asked for, though the cursor may stand there."""
         self._log = log
         self._archive = archive
         self._topics = topics
         self._numbers = numbers
-        self._until_us: int | None = None
+        self._until: Bound | None = None
         self._ahead: deque[Piece] = deque()  # fetched, and not taken yet
         self._fetched: tuple[Wanted, Fetched] | None = None  # not cut into pieces yet
 
     def selecting(self, topics: Sequence[str], numbers: AbstractSet[int]) -> Cursor:
         """Return a cursor at the same place, for another selection."""
         other = Cursor(self._log, self._archive, topics, numbers, self.offset)
-        other.since_us, other._until_us = self.since_us, self._until_us
+        other._since, other._until = self._since, self._until
         return other
 
-    def since(self, time_us: int) -> int | None:
+    def _bound(self, time_us: int, *, is_ago: bool) -> Bound:
+        timeline = self._log.timeline
+        return Bound(time_us, timeline.present if is_ago else timeline.corrections)
+
+    @property
+    def is_sought(self) -> bool:
+        """Whether the place where it begins is still to be found by reading."""
+        return self._since is not None
+
+    def is_since(self, record: Record) -> bool:
+        """Return whether a record is not older than where it begins."""
+        return Window(self._since).holds(record.offset, record.log_us)
+
+    def forget_since(self) -> None:
+        """Give what is read from the place where the cursor stands, whenever it was logged."""
+        self._since = None
+
+    def since(self, time_us: int, *, is_ago: bool = False) -> int | None:
         """Begin with what was logged at or after a time.
+
+        With ``is_ago`` the time was counted back from the present: then it is the time that really
+        passed since that counts, though the clock was set meanwhile.
 
         Return the offset of the oldest reading held, if older ones are gone that may have been
         logged since that time too; else None.
         """
         log, archive = self._log, self._archive
-        self.offset = offset = log.offset_at(time_us)
+        bound = self._bound(time_us, is_ago=is_ago)
+        self.offset = offset = log.offset_at(*bound)
         if offset > log.first:
             return None
-        first, first_us = log.first, log.first_us
+        first, first_us = log.first, log.first_us(bound.shifts)
         recorded = None if archive is None else archive.first
         if archive is not None and recorded is not None and recorded < first:
             # Where it begins is found by reading; what is older is skipped by the journal's index.
-            self.offset, self.since_us = recorded, time_us
-            first, first_us = recorded, archive.first_us
+            self.offset, self._since = recorded, bound
+            first, first_us = recorded, archive.first_us(bound.shifts)
         # Also if the oldest was logged at that very time: what arrived together has one time.
         return first if first and (first_us is None or first_us >= time_us) else None
 
-    def until(self, time_us: int) -> None:
-        """Leave out what was logged at or after a time."""
-        self._until_us = time_us
+    def until(self, time_us: int, *, is_ago: bool = False) -> None:
+        """Leave out what was logged at or after a time; see `since` for ``is_ago``."""
+        self._until = self._bound(time_us, is_ago=is_ago)
 
     @property
     def is_at_hand(self) -> bool:
@@ -124,7 +146,7 @@ class Cursor:
         self._cut()
         if not self._ahead:
             # All that memory holds is younger. Kept, it would hide what comes after a clock step.
-            self.since_us = None
+            self._since = None
             return self._from_memory(stop)
         piece = self._ahead.popleft()
         self.offset = piece.stop
@@ -138,7 +160,9 @@ class Cursor:
         """
         archive, end = self._archive, min(stop, self._log.first)
         assert archive is not None, "else it is at hand"
-        wanted = Wanted(self.offset, end, self._topics, self.since_us, self._until_us)
+        window = Window(self._since, self._until)
+        corrections = self._log.timeline.corrections
+        wanted = Wanted(self.offset, end, self._topics, window, corrections)
 
         def fetched(got: Fetched) -> None:
             self.is_reading = False
@@ -197,8 +221,10 @@ class Cursor:
             for record in part
             if record.channel.number in numbers
         ]
-        if self._until_us is not None:
-            records = [record for record in records if record.log_us < self._until_us]
+        if self._until is not None:
+            holds = Window(until=self._until).holds
+            records = [record for record in records if holds(record.offset, record.log_us)]
+        records = correct_records(records, self._log.timeline.corrections)
         return Piece(start, self.offset, records, missed)
 
     def _lost(self, start: int, stop: int) -> list[Missed]:
@@ -207,7 +233,7 @@ class Cursor:
             return []
         end = min(lost.stop, stop)
         # The counts are of all the records; how many of them are of some time is not known.
-        known = end == lost.stop and self.since_us is None and self._until_us is None
+        known = end == lost.stop and self._since is None and self._until is None
         return [Missed(lost.start, end, EXPIRED, "", lost.counts if known else None)]
 
 

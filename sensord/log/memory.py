@@ -15,6 +15,7 @@ from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import NamedTuple
 
+from sensord.log.journal.timeline import NO_SHIFTS, ClockRecord, Shifts, Timeline
 from sensord.model.readings import Position, Record
 from sensord.model.weight import weight_of
 
@@ -65,6 +66,10 @@ class Log:
         self.on_many_waiting: Callable[[], None] | None = None
         """Called when many wait for what they appended to be kept; None where nothing keeps it."""
         self._waiting: list[Callable[[], None]] = []
+        self.timeline = Timeline()
+        """What the wall clock was worth that stamped the log, also before the start."""
+        self.last_us: int | None = None
+        """The log time of the last reading before the start, if there is one."""
         self._blocks: deque[list[Record]] = deque([[]])
         self._starts: deque[int] = deque([first])
         self._max_blocks = max(2, -(-capacity // BLOCK))
@@ -81,10 +86,9 @@ class Log:
         """The position after the newest record."""
         return Position(self.epoch, self.tail)
 
-    @property
-    def first_us(self) -> int | None:
-        """When the oldest record held was logged, or None if there is none."""
-        return self._blocks[0][0].log_us if self._blocks[0] else None
+    def first_us(self, shifts: Shifts = NO_SHIFTS) -> int | None:
+        """Return when the oldest record held was logged, or None if there is none."""
+        return _shifted_us(self._blocks[0][0], shifts) if self._blocks[0] else None
 
     def renew_epoch(self, epoch: str) -> None:
         """Go on under another epoch; offsets go on rising, and the old ones keep their meaning."""
@@ -99,6 +103,17 @@ class Log:
         self._blocks, self._starts = deque([[]]), deque([first])
         self._weights, self._weight = deque([0]), 0
         self._dropped.clear()
+
+    def join_timeline(self, former: Timeline) -> ClockRecord | None:
+        """Put the clock records of a journal that was opened late before those of this log.
+
+        Return the last one of the journal's.
+        """
+        last = former.records[-1] if former.records else None
+        first = max(self._dropped_first, 0 if last is None else last.first)
+        own = [one._replace(first=max(one.first, first)) for one in self.timeline.records]
+        self.timeline = former.adding(*own)
+        return last
 
     def append(self, record: Record) -> None:
         """Add the record that was made for offset ``tail``."""
@@ -201,12 +216,19 @@ class Log:
             offset += len(numbers)
         return Lost(start, self.first, counts)
 
-    def offset_at(self, log_us: int) -> int:
+    def offset_at(self, log_us: int, shifts: Shifts = NO_SHIFTS) -> int:
         """Return the offset of the first record logged at or after ``log_us``.
+
+        ``shifts`` are added to log times before they are compared.
 
         A clock that stepped back leaves times out of order; then it is one such record.
         """
         for begin, block in zip(self._starts, self._blocks, strict=True):
-            if block and block[-1].log_us >= log_us:
-                return begin + bisect_left(block, log_us, key=lambda record: record.log_us)
+            if block and _shifted_us(block[-1], shifts) >= log_us:
+                return begin + bisect_left(block, log_us, key=lambda one: _shifted_us(one, shifts))
         return self.tail
+
+
+def _shifted_us(record: Record, shifts: Shifts) -> int:
+    log_us = record.log_us
+    return log_us if shifts.is_zero else log_us + shifts.of(record.offset, log_us)

@@ -29,6 +29,7 @@ from sensord.log.journal import (
     Statistics,
     Writer,
 )
+from sensord.log.journal.timeline import ClockRecord
 from sensord.log.memory import Log
 from sensord.model.clocks import Clock
 from sensord.model.readings import Record
@@ -78,6 +79,8 @@ class Recorder:
         self._weighed = 0  # what the log had weighed when the last ones were handed on
         self._many = asyncio.Event()  # more is gathered than should wait for the interval
         self._next = 0  # the offset to gather next
+        self._clock_noted: ClockRecord | None = None
+        """The last clock record that the writer has."""
         self._state = State.OK
         self._reason = "it was never opened"  # empty when it is open
         self._opening: asyncio.Future[Recovery] | None = None  # a disk that did not answer in time
@@ -107,6 +110,8 @@ class Recorder:
             raise JournalError(self._reason)
         recovery = await self._opened(opening)
         self._next = recovery.next_offset
+        records = recovery.timeline.records
+        self._clock_noted = records[-1] if records else None
         return recovery
 
     async def _opened(self, opening: asyncio.Future[Recovery]) -> Recovery:
@@ -153,6 +158,7 @@ class Recorder:
         else:
             self._next = max(recovery.next_offset, log_.tail)
             log_.begin_anew(recovery.epochs, self._next)
+        self._clock_noted = log_.join_timeline(recovery.timeline)
         self._many.set()
         return recovery
 
@@ -221,7 +227,9 @@ class Recorder:
         kept = log_.take_waiting()
         records, self._gathered, self._weighed = self._gathered, [], log_.weighed
         wall_us, monotonic_us = self._clock.wall_us(), self._clock.monotonic_us()
-        work = self._in_thread(self._writer.commit, records, wall_us, monotonic_us)
+        clocks = log_.timeline.after(self._clock_noted)
+        self._clock_noted = clocks[-1] if clocks else self._clock_noted
+        work = self._in_thread(self._writer.commit, records, wall_us, monotonic_us, clocks)
         began_us = monotonic_us
         while not work.done():
             await asyncio.wait({work}, timeout=self.options.commit_interval)

@@ -103,6 +103,22 @@ class Batch:
         batch._records = self.records()[begin:end]
         return batch
 
+    def of_records(self, records: list[Record]) -> Batch:
+        """Return a batch of some of its readings, which may have other times and qualities."""
+        batch = Batch(
+            self.next_offset,
+            [record.offset for record in records],
+            [record.channel.number for record in records],
+            [record.log_us * 1000 for record in records],
+            [record.reading.time_us * 1000 for record in records],
+            [record.reading.value for record in records],
+            [record.reading.quality for record in records],
+            [record.reading.restates for record in records],
+            {record.channel.number: record.channel for record in records},
+        )
+        batch._records = records
+        return batch
+
     def _make_records(self) -> list[Record]:
         times = [time_ns // 1000 for time_ns in self.publish_ns]
         qualities = self.qualities or repeat(GOOD)

@@ -72,6 +72,10 @@ class Reason(enum.StrEnum):
     NOT_SENDABLE = "not_sendable"
     WRONG_UNIT = "wrong_unit"
     INEXACT = "inexact"
+    CLOCK = "clock"
+    """The time is that of a clock which was not set."""
+    CLOCK_CORRECTED = "clock_corrected"
+    """It was, and is put right."""
 
 
 class Quality(NamedTuple):

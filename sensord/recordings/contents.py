@@ -101,6 +101,9 @@ class Selection:
     since_us: int | None = None
     until_us: int | None = None
     limit: int | None = None
+    is_since_ago: bool = False
+    """Whether ``since_us`` was counted back, so that it is time that really passed."""
+    is_until_ago: bool = False
 
     def wants(self, topic: str) -> bool:
         """Tell whether a topic is asked for."""

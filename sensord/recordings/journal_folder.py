@@ -12,6 +12,7 @@ from sensord.log.journal.registry import NAME as REGISTRY
 from sensord.log.journal.registry import Sealed
 from sensord.log.journal.ring import NAME as RING
 from sensord.log.journal.view import View
+from sensord.log.journal.window import Bound, Window
 from sensord.mcap.channels import Described
 from sensord.mcap.chunk import ChunkCodec
 from sensord.mcap.segment import sealed_path
@@ -61,10 +62,23 @@ class JournalFolder:
         return self._reader.scan(
             asked.start,
             end if asked.stop is None else min(asked.stop, end),
-            since_us=asked.since_us,
-            until_us=asked.until_us,
             topics=asked.topics,
             limit=asked.limit,
+            window=self._window(asked),
+            corrections=self._view.timeline.corrections,
+        )
+
+    def _window(self, asked: Selection) -> Window:
+        timeline = self._view.timeline
+
+        def bound(time_us: int | None, *, is_ago: bool) -> Bound | None:
+            if time_us is None:
+                return None
+            return Bound(time_us, timeline.present if is_ago else timeline.corrections)
+
+        return Window(
+            bound(asked.since_us, is_ago=asked.is_since_ago),
+            bound(asked.until_us, is_ago=asked.is_until_ago),
         )
 
     def contents(self) -> Contents:

@@ -88,8 +88,9 @@ async def open_log(
             first = first_offset(clock.wall_us())
             return Log(secrets.token_hex(8), ring, first), recorder, None
         log.info("recording", extra={"folder": str(folder), "epoch": recovery.epoch})
-        epoch, first = recovery.epoch, recovery.next_offset
-        return Log(epoch, ring, first, recovery.epochs), recorder, recovery
+        found = Log(recovery.epoch, ring, recovery.next_offset, recovery.epochs)
+        found.timeline, found.last_us = recovery.timeline, recovery.last_us
+        return found, recorder, recovery
     return Log(secrets.token_hex(8), ring), None, None
 
 

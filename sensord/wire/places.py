@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import ClassVar, Literal
 
 from sensord.model.durations import ago_us
 from sensord.model.readings import Position
@@ -18,6 +18,8 @@ class Since:
     """Begin with the first reading logged at or after a time."""
 
     time_us: int
+    is_ago: bool = False
+    """Whether it was counted back from the present, and so is time that really passed."""
 
     def at_us(self, _now_us: int, /) -> int:
         """Return the time."""
@@ -29,6 +31,7 @@ class Ago:
     """Begin this many microseconds before the server's present time."""
 
     us: int
+    is_ago: ClassVar = True
 
     def at_us(self, now_us: int, /) -> int:
         """Return the time, counted back from the present one; 1970 if that lies further back."""
@@ -82,8 +85,9 @@ def _place(raw: object) -> Place | None:
         # Types are compared exactly: True is an int to Python.
         case {"epoch": str(epoch), "offset": offset} if type(offset) is int and 0 <= offset < EXACT:
             return Position(epoch, offset)
-        case {"time_us": time_us} if type(time_us) is int and abs(time_us) < EXACT:
-            return Since(time_us)
+        case {"time_us": time_us, **more} if type(time_us) is int and abs(time_us) < EXACT:
+            is_ago = more.get("ago", False)
+            return Since(time_us, is_ago) if type(is_ago) is bool else None
     return None
 
 
@@ -93,7 +97,7 @@ def write_place(start: Start) -> object:
         case Position():
             return {"epoch": start.epoch, "offset": start.offset}
         case Since():
-            return {"time_us": start.time_us}
+            return {"time_us": start.time_us} | ({"ago": True} if start.is_ago else {})
         case Ago():
             return f"-{start.us // 10**6}.{start.us % 10**6:06d}s"
     return start

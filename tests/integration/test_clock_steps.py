@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import subprocess
+import sys
 import time
 from itertools import pairwise
 from pathlib import Path
@@ -10,8 +12,9 @@ from typing import Any
 
 import pytest
 
-from sensord.client import Client, Update
+from sensord.client import Client, Summary, Update
 from sensord.log.journal import Reader
+from sensord.model.readings import GOOD, Level, Quality
 from tests.kit.daemon import Daemon, in_thread, on_uvloop
 from tests.kit.fakeport import FakePort
 from tests.kit.follower import Follower
@@ -20,6 +23,10 @@ from tests.kit.shiftedclock import ShiftedClock, needs_compiler
 
 HOUR_S = 3600.0
 PERIOD_S = 0.02
+DAY_S = 24 * HOUR_S
+
+UNCERTAIN_CLOCK = Quality(Level.UNCERTAIN, "clock")
+CORRECTED = Quality(Level.UNCERTAIN, "clock_corrected")
 
 pytestmark = needs_compiler
 
@@ -74,6 +81,44 @@ class Plant:
         return float(told.value["step_s"])
 
 
+async def past(client: Client, start: str) -> list[float]:
+    """Return what a history from some place on gives."""
+    items = await items_of(client, start)
+    return [number_of(item.reading.value) for item in items if isinstance(item, Update)]
+
+
+async def items_of(client: Client, start: str) -> list[Any]:
+    return [item async for item in client.history("counter/#", start=start)]
+
+
+def number_of(value: object) -> float:
+    assert isinstance(value, float)
+    return value
+
+
+def check_corrected(items: list[Any], set_s: float) -> None:
+    """See that what was taken before the clock was set has the right times, and says so."""
+    updates = [item for item in items if isinstance(item, Update)]
+    assert [number_of(item.reading.value) for item in updates] == list(range(1, 31))
+    assert [item.reading.quality for item in updates[:10] + updates[20:]] == [GOOD] * 20
+    assert [item.reading.quality for item in updates[10:20]] == [CORRECTED] * 10
+    times = [item.reading.time_us for item in updates]
+    assert times == sorted(times)
+    assert set_s - 120 < times[10] / 1e6 <= times[19] / 1e6 < set_s
+
+
+def exported(folder: Path, start: str) -> list[float]:
+    """Return what an export from some place on gives."""
+    return [float(row.split(",")[4]) for row in exported_rows(folder, start)]
+
+
+def exported_rows(folder: Path, start: str) -> list[str]:
+    options = ["export", str(folder), "--topic", "counter/#", f"--from={start}"]
+    command = [sys.executable, "-m", "sensord", *options]
+    done = subprocess.run(command, check=True, capture_output=True, text=True)
+    return done.stdout.splitlines()[1:]
+
+
 def told_of(update: Update) -> dict[str, Any]:
     assert isinstance(update.reading.value, dict)
     return update.reading.value
@@ -108,17 +153,27 @@ async def test_a_step_of_an_hour_disturbs_nobody(tmp_path: Path, step_s: float) 
             assert await plant.step_told() == pytest.approx(step_s, abs=1.0)
             since = Follower(client.subscribe("counter/#", start="-1m"))
             await since.value(20.0)
+            assert await past(client, "-1m") == list(range(1, 21))
+            await in_thread(daemon.stop)
+            logged = list(daemon.log)
+            await in_thread(daemon.start)
+        async with Client(daemon.url) as client:
+            assert await past(client, "-1m") == list(range(1, 21))
+            after = Follower(client.subscribe("counter/#", start="-1m"))
+            await after.value(20.0)
             status, _ = await in_thread(daemon.stop)
             assert status == 0
+    assert exported(folder, "-1m") == list(range(1, 21))
     assert plant.numbers.values == list(range(1, 21))
     assert plant.numbers.gaps == []
     last_us = plant.numbers.updates[-1].reading.time_us
     assert last_us / 1e6 == pytest.approx(time.time() + step_s, abs=20)
     # What came before the step is an hour old by the new clock, or an hour ahead of it.
-    assert since.values == (list(range(11, 21)) if step_s > 0 else list(range(1, 21)))
+    assert since.values == list(range(1, 21))
+    assert after.values == list(range(1, 21))
     assert len(list(folder.glob("*.mcap"))) >= 2
     check_files(folder)
-    assert sum("the clock was set" in line for line in daemon.log) == 1
+    assert sum("the clock was set" in line for line in logged) == 1
 
 
 @on_uvloop()
@@ -138,15 +193,33 @@ async def test_a_boot_in_1970_loses_nothing(tmp_path: Path) -> None:
             await in_thread(daemon.wait_for_log, "device is up device=counter")
             await plant.count()
             assert plant.numbers.updates[-1].reading.time_us < 60 * 10**6
+            assert plant.numbers.updates[-1].reading.quality == UNCERTAIN_CLOCK
+            set_s = time.time()
             await plant.is_steady()
             clock.set(0.0)
             await plant.is_steady()
             await plant.count()
             assert await plant.step_told() > 50 * 365 * 24 * HOUR_S
             assert plant.numbers.updates[-1].reading.time_us / 1e6 > time.time() - 60
+            assert plant.numbers.updates[-1].reading.quality == GOOD
             since = Follower(client.subscribe("counter/#", start="-1m"))
             await since.value(30.0)
+            check_corrected(
+                [item async for item in client.history("counter/#", start="-1h")], set_s
+            )
+            hour = client.summaries(
+                "counter/#", start=int((set_s - HOUR_S) * 1e6), interval_s=DAY_S
+            )
+            assert sum([item.count async for item in hour if isinstance(item, Summary)]) == 30
             await in_thread(daemon.stop)
+            await in_thread(daemon.start)
+        async with Client(daemon.url) as client:
+            check_corrected(
+                [item async for item in client.history("counter/#", start="-1h")], set_s
+            )
+            await in_thread(daemon.stop)
+    reasons = [row.split(",")[7] for row in exported_rows(folder, "-1h")]
+    assert reasons == [""] * 10 + ["clock_corrected"] * 10 + [""] * 10
     assert plant.numbers.values == list(range(1, 31))
     assert plant.numbers.gaps == []
     assert since.values[-10:] == list(range(21, 31))

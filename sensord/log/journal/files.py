@@ -22,6 +22,7 @@ from sensord.log.journal.registry import (
     Sealed,
     add_hole,
     channel_line,
+    clock_line,
     epoch_line,
     hole_line,
     unexplained,
@@ -31,6 +32,7 @@ from sensord.log.journal.runs import Run
 from sensord.log.journal.segments import Segments
 from sensord.log.journal.shape import Shape
 from sensord.log.journal.survey import RESERVE, Survey
+from sensord.log.journal.timeline import Timeline
 from sensord.mcap.channels import Described
 from sensord.mcap.disk import Disk, is_full
 
@@ -56,6 +58,8 @@ class Store:
         self._registry = Registry(disk, folder)
         self._ring = Ring(disk, folder, shape.ring_bytes)
         self.segments = Segments(disk, folder, shape, self._registry)
+        self.timeline = Timeline()
+        """The clock records that belong to the log."""
         self._holes: list[Hole] = []
         self._unnamed: list[Hole] = []
         """Holes that the registry does not have yet."""
@@ -115,6 +119,8 @@ class Store:
             numbering.unwritten = [epoch_line(self.segments.epoch)]
             for number in numbering.channels.keys() - known.channels.keys():
                 numbering.unwritten.append(channel_line(number, numbering.channels[number]))
+            new = [record for record in self.timeline.records if record not in known.clocks]
+            numbering.unwritten += map(clock_line, new)
         else:
             self._holes, self._unnamed = holes, []
             numbering.unwritten.clear()
@@ -123,7 +129,9 @@ class Store:
         self, channels: dict[int, Described], sealed: dict[int, Sealed], holes: list[Hole]
     ) -> Facts:
         epoch, numbered_from = self.segments.epoch, self.numbered_from
-        return Facts(epoch, channels, sealed, holes, self.former, numbered_from)
+        firsts = [*sealed, *(left.first for left in self.segments.unsealed)]
+        clocks = self.timeline.needed_from(min(firsts, default=self.needed))
+        return Facts(epoch, channels, sealed, holes, self.former, numbered_from, clocks)
 
     def renumber(self, wall_us: int) -> None:
         """Begin again with channel 1, once nothing uses the old numbers any more.

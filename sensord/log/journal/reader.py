@@ -10,7 +10,9 @@ from sensord.log.journal.damage import Report, ignore
 from sensord.log.journal.fetch import ChannelFor, Source, own_channels
 from sensord.log.journal.newest import Newest
 from sensord.log.journal.scan import Scan
+from sensord.log.journal.timeline import NO_SHIFTS, Shifts
 from sensord.log.journal.view import View, look
+from sensord.log.journal.window import Bound, Window
 from sensord.log.journal.writer import Writer
 from sensord.mcap.channels import Described
 
@@ -61,13 +63,21 @@ class Reader:
         until_us: int | None = None,
         topics: Sequence[str] | None = None,
         limit: int | None = None,
+        window: Window | None = None,
+        corrections: Shifts = NO_SHIFTS,
     ) -> Scan:
         """Read the offsets from ``start`` up to ``stop`` that were logged in a span of time.
 
         Without ``start`` reading begins at the oldest, without ``stop`` it ends at the newest
         committed reading. ``since_us`` is included, ``until_us`` is not. ``topics`` are filters.
+        ``window`` takes the place of both times; without ``corrections`` times are as recorded.
         """
-        return Scan(self._source, start, stop, since_us, until_us, topics, limit)
+        if window is None:
+            window = Window(
+                None if since_us is None else Bound(since_us),
+                None if until_us is None else Bound(until_us),
+            )
+        return Scan(self._source, start, stop, window, corrections, topics, limit)
 
     def newest(self, wanted: Iterable[Described]) -> Newest:
         """Look for the last reading of channels, step by step from the journal's end."""

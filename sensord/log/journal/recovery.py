@@ -8,6 +8,7 @@ from typing import NamedTuple
 from sensord.log.journal.damage import Damage
 from sensord.log.journal.registry import Hole
 from sensord.log.journal.survey import Survey
+from sensord.log.journal.timeline import Timeline
 from sensord.mcap.channels import Described
 
 __all__ = ["Recovery", "recovery_of"]
@@ -39,6 +40,10 @@ class Recovery(NamedTuple):
     """All of this as sentences."""
     channels: tuple[Described, ...]
     """The topics and metadata that the journal knows."""
+    timeline: Timeline
+    """What the wall clock was worth."""
+    last_us: int | None
+    """The log time of the last reading, if there is one."""
 
     @property
     def epoch(self) -> str:
@@ -67,7 +72,17 @@ def recovery_of(found: Survey, epochs: Sequence[str]) -> Recovery:
         tuple(found.damage),
         tuple(_sentences(found, recovered, unreadable, cut)),
         tuple(found.facts.channels.values()),
+        Timeline.of(found.facts.clocks),
+        _last_us(found),
     )
+
+
+def _last_us(found: Survey) -> int | None:
+    ends = [(part.end, part.end_us) for part in found.sealed[-1:]]
+    for left in found.unsealed:
+        ends += [(part.end, part.entry.end_ns // 1000) for part in left.walk.located()]
+    ends += [(block.end, block.log_us[-1]) for _, block in found.needed[-1:]]
+    return max(ends)[1] if ends else None
 
 
 def _sentences(found: Survey, recovered: int, unreadable: int, cut: int) -> Iterator[str]:

@@ -15,6 +15,7 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from sensord.log.journal.timeline import ClockRecord, Trust
 from sensord.mcap.channels import Described, described
 from sensord.mcap.disk import Disk
 from sensord.model.readings import Metadata
@@ -116,6 +117,8 @@ class Facts:
     """Epochs that the log had before, the oldest first."""
     numbered_from: int = 0
     """Before this offset the numbers of channels had other meanings."""
+    clocks: list[ClockRecord] = field(default_factory=list)
+    """In the order of their offsets."""
     format: int = FORMAT
     damaged: list[int] = field(default_factory=list)
     """Where in the file damaged lines begin."""
@@ -137,6 +140,8 @@ class Facts:
             yield hole_line(hole)
         for segment in self.sealed.values():
             yield sealed_line(segment)
+        for record in self.clocks:
+            yield clock_line(record)
 
     def add(self, found: dict[str, Any]) -> None:
         """Take in what a line says; what is unknown is passed over."""
@@ -155,6 +160,8 @@ class Facts:
                 self.numbered_from = first
             case {"hole": int(first), "count": int(count), "reason": str(reason)}:
                 self.holes.append(Hole(first, count, reason))
+            case {"clock": int(), "boot": str(), "trust": str()}:
+                self.clocks.append(_clock_record(found))
             case _:
                 pass
 
@@ -213,6 +220,30 @@ def sealed_line(segment: Sealed) -> bytes:
 def hole_line(hole: Hole) -> bytes:
     """Write that offsets are missing, and why."""
     return _line({"hole": hole.first, "count": hole.count, "reason": hole.reason})
+
+
+def clock_line(record: ClockRecord) -> bytes:
+    """Write what the wall clock said at a moment."""
+    found: dict[str, object] = {
+        "clock": record.first,
+        "boot": record.boot,
+        "monotonic_us": record.monotonic_us,
+        "wall_us": record.wall_us,
+        "trust": record.trust.name.lower(),
+    }
+    return _line(found if record.before_us is None else found | {"before_us": record.before_us})
+
+
+def _clock_record(found: dict[str, Any]) -> ClockRecord:
+    before = found.get("before_us")
+    return ClockRecord(
+        found["clock"],
+        found["boot"],
+        int(found["monotonic_us"]),
+        int(found["wall_us"]),
+        Trust[found["trust"].upper()],
+        None if before is None else int(before),
+    )
 
 
 class Registry:

@@ -26,7 +26,9 @@ from sensord.log.journal.damage import Damage, damaged_chunk
 from sensord.log.journal.fetch import Source
 from sensord.log.journal.registry import Hole, Sealed, explain
 from sensord.log.journal.ring import NAME as RING
+from sensord.log.journal.timeline import Shifts
 from sensord.log.journal.view import OpenSegment, View
+from sensord.log.journal.window import Window, correct
 from sensord.mcap.batch import Batch, Rows, rows_of_block
 from sensord.mcap.block import Block
 from sensord.mcap.channels import Described
@@ -35,6 +37,7 @@ from sensord.model.topics import matches
 
 __all__ = ["Scan", "open_part"]
 
+_ALL = 1 << 64
 _Part = Sealed | OpenSegment | Block
 
 
@@ -55,8 +58,8 @@ class Scan:
         source: Source,
         start: int | None,
         stop: int | None,
-        since_us: int | None,
-        until_us: int | None,
+        window: Window,
+        corrections: Shifts,
         topics: Sequence[str] | None,
         limit: int | None,
     ) -> None:
@@ -65,8 +68,8 @@ class Scan:
         self._source = source
         self._is_from_start = start is None
         self._stop = (1 << 64) if stop is None else stop
-        self._since_ns = None if since_us is None else since_us * 1000
-        self._until_ns = None if until_us is None else until_us * 1000
+        self._window = window
+        self._corrections = corrections
         self._topics = None if topics is None else tuple(topics)
         self._left = (1 << 64) if limit is None else limit
         self._is_wanted: dict[Described, bool] = {}
@@ -130,7 +133,7 @@ class Scan:
             if end > self.position and part.first < self._stop:
                 if part.first > self.position:
                     yield from self._missing(view, part.first, before_ns, start_ns)
-                if self._is_within(start_ns, end_ns):
+                if self._window.may_hold(part.first, end, start_ns, end_ns):
                     yield from self._part(view, part, min(bound, end))
                 else:
                     self.position = max(self.position, min(bound, end))
@@ -145,22 +148,15 @@ class Scan:
     ) -> Iterator[Hole]:
         """Name what lies before the next part, unless the time rules it out."""
         end = min(end, self._stop)
-        is_after = self._until_ns is not None and (before_ns or 0) >= self._until_ns
-        is_before = False
-        if self._since_ns is not None and after_ns is not None:
-            is_before = after_ns < self._since_ns
+        start, window = self.position, self._window
+        is_after = window.is_behind(max(0, start - 1), start, before_ns or 0)
+        is_before = after_ns is not None and window.is_before(end, end + 1, after_ns)
         if not is_after and not is_before:
             otherwise = "no reason is recorded"
             if self.position < view.start:
                 otherwise = "removed by retention"
             yield from explain(self.position, end, view.holes, otherwise)
         self.position = end
-
-    def _is_within(self, start_ns: int, end_ns: int) -> bool:
-        """Tell whether a span of log times has a part in the time asked for."""
-        is_late = self._until_ns is not None and start_ns >= self._until_ns
-        is_early = self._since_ns is not None and end_ns < self._since_ns
-        return not is_late and not is_early
 
     def _part(self, view: View, part: _Part, bound: int) -> Iterator[Batch | Hole]:
         if isinstance(part, Block):
@@ -217,7 +213,8 @@ class Scan:
             if located.first > self.position:
                 yield self._gap(whole.file, *gap, located.first)
                 self.position = located.first
-            if not self._is_within(located.entry.start_ns, located.entry.end_ns):
+            entry = located.entry
+            if not self._window.may_hold(located.first, located.end, entry.start_ns, entry.end_ns):
                 self.position = min(located.end, bound)
                 continue
             if numbers is not None and not _has_any(located, numbers):
@@ -256,23 +253,42 @@ class Scan:
 
     def _give_part(self, whole: Batch, end: int) -> Iterator[Batch]:
         """Narrow what others read too to what was asked for, and yield it if any is left."""
-        batch = whole.part(self.position, end, self._since_ns, self._until_ns, self._left)
+        exact = self._window.exact_ns(self.position, end)
+        if exact is not None:
+            yield from self._hand_on(whole.part(self.position, end, *exact, self._left))
+        else:
+            yield from self._hand_on(self._chosen(whole.part(self.position, end, None, None, _ALL)))
+
+    def _hand_on(self, batch: Batch) -> Iterator[Batch]:
         self._left -= len(batch)
         self.position = batch.next_offset
         if len(batch):
-            yield batch
+            yield correct(batch, self._corrections)
+
+    def _chosen(self, batch: Batch) -> Batch:
+        """Keep what is asked for of readings among which the clock was set."""
+        holds = self._window.holds
+        records = [record for record in batch.records() if holds(record.offset, record.log_us)]
+        chosen = batch.of_records(records[: self._left])
+        if len(records) > self._left:
+            chosen.next_offset = chosen.offsets[-1] + 1
+        return chosen
 
     def _give(self, rows: Rows, end: int, channels: Mapping[int, Described]) -> Iterator[Batch]:
         """Narrow rows to what was asked for, and yield them if any are left."""
-        rows = rows.between(self.position, end).within(self._since_ns, self._until_ns)
+        rows, exact = rows.between(self.position, end), self._window.exact_ns(self.position, end)
+        if exact is None:
+            batch = rows.parse(end, self._source.channels(channels))
+            yield from self._hand_on(self._chosen(batch))
+            return
+        rows = rows.within(*exact)
         if len(rows) > self._left:
             rows = rows.first(self._left)
             end = rows.offsets[-1] + 1
-        batch = rows.parse(end, self._source.channels(channels)) if len(rows) else None
-        self._left -= len(rows)
-        self.position = end
-        if batch is not None:
-            yield batch
+        if len(rows):
+            yield from self._hand_on(rows.parse(end, self._source.channels(channels)))
+        else:
+            self.position = end
 
     def _numbers(self, channels: Mapping[int, Described]) -> set[int] | None:
         """Return the numbers of the channels asked for, None for all."""

@@ -17,9 +17,10 @@ from sensord.log.journal import registry
 from sensord.log.journal.cases import SegmentDecision
 from sensord.log.journal.registry import Registry, Sealed
 from sensord.log.journal.repair import resume, rewrite
-from sensord.log.journal.retention import count_expired, longest_pause
+from sensord.log.journal.retention import count_expired
 from sensord.log.journal.shape import Shape
 from sensord.log.journal.survey import Unsealed
+from sensord.log.journal.timeline import ClockRecord
 from sensord.mcap.block import Block
 from sensord.mcap.channels import Described
 from sensord.mcap.chunk import ChunkCodec, EncodedChunk
@@ -179,15 +180,14 @@ class Segments:
             text = f"less than {self._shape.min_free / (1 << 20):g} MiB of the disk are free"
             raise OSError(errno.ENOSPC, text)
 
-    def remove_expired(self, wall_us: int, running_us: int) -> None:
-        """Remove what is older than it may be.
+    def remove_expired(self, records: Sequence[ClockRecord], monotonic_us: int) -> None:
+        """Remove what is older than it may be, by the clock records.
 
         Raises:
             OSError: The disk fails.
         """
         age_us = self._shape.max_age_us
-        pause_us = longest_pause(age_us, self._shape.segment_age_us)
-        for _ in range(count_expired(self.sealed, wall_us, age_us, pause_us, running_us)):
+        for _ in range(count_expired(self.sealed, records, monotonic_us, age_us)):
             if self.hold is not None and self.sealed[0].end > self.hold:
                 break
             self._remove_oldest()

@@ -9,6 +9,7 @@ from typing import NamedTuple
 from sensord.log.journal.damage import Damage
 from sensord.log.journal.registry import Hole, Sealed
 from sensord.log.journal.survey import Survey, survey
+from sensord.log.journal.timeline import Timeline
 from sensord.mcap.block import Block
 from sensord.mcap.channels import Described, described
 from sensord.mcap.segment import Located
@@ -41,6 +42,7 @@ class View(NamedTuple):
     """Before this offset the numbers of channels had other meanings."""
     damage: tuple[Damage, ...] = ()
     """What was found damaged when the folder was looked at."""
+    timeline: Timeline = Timeline()
 
     def channels_of(self, part: Sealed, walked: Mapping[int, Described]) -> Mapping[int, Described]:
         """Return the channels of a sealed segment whose summary is damaged.
@@ -108,4 +110,5 @@ def view_of(folder: Path, found: Survey) -> View:
         (*found.facts.holes, *found.missing),
         found.facts.numbered_from,
         tuple(found.damage),
+        timeline=Timeline.of(found.facts.clocks),
     )

@@ -27,13 +27,14 @@ from sensord.log.journal.mount import missing_mount, mount_of
 from sensord.log.journal.numbering import Numbering
 from sensord.log.journal.options import Options
 from sensord.log.journal.recovery import Recovery, recovery_of
-from sensord.log.journal.registry import Hole, add_hole, epoch_line, unexplained
+from sensord.log.journal.registry import Hole, add_hole, clock_line, epoch_line, unexplained
 from sensord.log.journal.retention import SETTLE_US
 from sensord.log.journal.runs import Intake, Run
 from sensord.log.journal.shape import Shape
 from sensord.log.journal.statistics import State, Statistics
 from sensord.log.journal.survey import Survey, survey
 from sensord.log.journal.takeover import GoingOn, take_over
+from sensord.log.journal.timeline import ClockRecord, Timeline
 from sensord.log.journal.view import OpenSegment, View, view_of
 from sensord.mcap.disk import Disk, is_full
 from sensord.model.readings import Record
@@ -81,6 +82,9 @@ class Writer:
         self._disk_number = 0
         self._mount: Path | None = None
         """What the folder was below when it was first opened."""
+        self._timeline = Timeline()
+        self._is_clock_known = False
+        """Whether the last clock record is of this run."""
         self._epochs: list[str] = [""]
         """All that the log had, the present one last."""
         self._state = State.OK
@@ -149,6 +153,7 @@ class Writer:
         self._view = view_of(self._folder, found)
         self._intake.next_offset = self._committed = found.next_offset
         self._store.numbering = Numbering(found.facts.channels)
+        self._timeline = Timeline.of(found.facts.clocks)
         if not self._try(lambda: self._open_store(found, wall_us)) and not self._store.reserved:
             self._lost = list(found.missing)
             if lost is None:
@@ -172,6 +177,7 @@ class Writer:
         for part in self._folder.glob("*.part"):
             self._disk.remove(part)
         store = Store(self._disk, self._folder, self._shape)
+        store.timeline = self._timeline
         try:
             numbering, next_offset = self._store.numbering, self._intake.next_offset
             store.open(found, self._epochs, next_offset, numbering, wall_us)
@@ -245,13 +251,23 @@ class Writer:
 
     # -- committing -----------------------------------------------------------------------------
 
-    def commit(self, records: Sequence[Record], wall_us: int, monotonic_us: int) -> Commit:
+    def commit(
+        self,
+        records: Sequence[Record],
+        wall_us: int,
+        monotonic_us: int,
+        clocks: Sequence[ClockRecord] = (),
+    ) -> Commit:
         """Make records safe, and do what time asks for; call it when there are none, too.
+
+        ``clocks`` are new clock records. Nothing is removed for its age before the first.
 
         Raises:
             ValueError: Offsets do not rise.
         """
         self._now_us = monotonic_us
+        for clock in clocks:
+            self._note_clock(clock)
         stepped = self._intake.clock_stepped(wall_us, monotonic_us)
         if stepped:
             self._stepped_us = monotonic_us
@@ -267,6 +283,11 @@ class Writer:
             self._lose(block.first, block.end, f"dropped: {self._reason}")
         self._publish()
         return Commit(self._committed, self.reserved, self._state)
+
+    def _note_clock(self, record: ClockRecord) -> None:
+        self._timeline = self._store.timeline = self._timeline.adding(record)
+        self._store.numbering.unwritten.append(clock_line(record))
+        self._is_clock_known = True
 
     def _admit(self, records: Sequence[Record], wall_us: int, *, stepped: bool) -> None:
         """Queue records for the disk."""
@@ -305,9 +326,9 @@ class Writer:
             if store.segments.unsealed or store.segments.full_reason:
                 store.settle(wall_us)
             store.tick(wall_us, now_us)
-            if now_us - self._stepped_us >= SETTLE_US:
+            if now_us - self._stepped_us >= SETTLE_US and self._is_clock_known:
                 store.segments.hold = self.hold
-                store.segments.remove_expired(wall_us, now_us - self._opened_us)
+                store.segments.remove_expired(self._timeline.records, now_us)
 
     def _try(self, act: Callable[[], None]) -> bool:
         """Do something with the disk; what comes of it is the state from now on."""
@@ -396,6 +417,7 @@ class Writer:
             store.numbering.channels,
             store.holes,
             store.numbered_from,
+            timeline=self._timeline,
         )
 
     def statistics(self) -> Statistics:

@@ -115,7 +115,7 @@ class Subscription:
         """Send what comes first; the request has been answered."""
         log = self._bus.log
         if isinstance(start, Since | Ago):
-            self._begin_since(start.at_us(self._bus.now_us()))
+            self._begin_since(start.at_us(self._bus.now_us()), is_ago=start.is_ago)
         elif isinstance(start, Position):
             if start.epoch not in log.epochs:
                 self._restart("epoch_changed")
@@ -127,8 +127,8 @@ class Subscription:
             self._snapshot(self.group.channels)
         self.advance()
 
-    def _begin_since(self, time_us: int) -> None:
-        gone = self._cursor.since(time_us)
+    def _begin_since(self, time_us: int, *, is_ago: bool) -> None:
+        gone = self._cursor.since(time_us, is_ago=is_ago)
         if gone is not None:
             self._tell_gap(None, gone, "expired", None)
 
@@ -199,7 +199,7 @@ class Subscription:
     @property
     def _is_early(self) -> bool:
         """Whether what waits for the group's flush may be older than the time it begins at."""
-        return self._cursor.since_us is not None and self.group.boundary < self._bus.log.tail
+        return self._cursor.is_sought and self.group.boundary < self._bus.log.tail
 
     def unclogged(self) -> None:
         """Go on: the client reads again."""
@@ -233,9 +233,9 @@ class Subscription:
         return not self._outgoing and not self._client.is_clogged
 
     def _flushed(self, records: Sequence[Record]) -> None:
-        offset, since_us = self._cursor.offset, self._cursor.since_us or 0
-        mine = [r for r in records if r.offset >= offset and r.log_us >= since_us]
-        self._cursor.since_us = None
+        cursor = self._cursor
+        mine = [r for r in records if r.offset >= cursor.offset and cursor.is_since(r)]
+        cursor.forget_since()
         if self._thinning is not None:
             mine = self._thinning.thin(mine)
         if mine:
@@ -300,7 +300,7 @@ class Subscription:
             for channel in self.group.channels
             if (record := self._bus.last(channel)) is not None
             and missed.start <= record.offset < missed.stop
-            and record.log_us >= (self._cursor.since_us or 0)
+            and self._cursor.is_since(record)
         ]
         last.sort(key=lambda record: record.offset)
         lost = missed.lost(self.group.channels)
@@ -348,7 +348,7 @@ class Subscription:
             return
         self._told = (self._phase, self._stream)
         # Where a time is in the journal is found by reading: nobody could go on from here.
-        is_sought = self._is_at_start and self._cursor.since_us is not None
+        is_sought = self._is_at_start and self._cursor.is_sought
         is_place = self._phase is not Phase.SNAPSHOT and not is_sought
         cursor = self._cursor.offset if is_place else None
         self._tell(StreamChange(self.number, self._stream, self._phase, cursor))

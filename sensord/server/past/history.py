@@ -24,7 +24,7 @@ class History(Past):
 
     def _began(self) -> None:
         # Where a time is in the journal is found by reading.
-        place = None if self._cursor.since_us is not None else self._cursor.offset
+        place = None if self._cursor.is_sought else self._cursor.offset
         told = StreamChange(self._number, self.stream, Phase.CATCHING_UP, place)
         self._outgoing.tell(told)
 

@@ -75,7 +75,7 @@ class Replay:
             case Position():
                 self._stop = min(stop.offset, self._stop)
             case Since() | Ago():
-                self._cursor.until(stop.at_us(self._bus.now_us()))
+                self._cursor.until(stop.at_us(self._bus.now_us()), is_ago=stop.is_ago)
         self._go_to(start)
 
     def pause(self) -> None:
@@ -103,7 +103,7 @@ class Replay:
     def seek(self, place: Place) -> None:
         """Go on from another place."""
         self._cursor = self._cursor.selecting(self._topics, self._channels.keys())
-        self._cursor.since_us = None
+        self._cursor.forget_since()
         self._ahead.clear()
         self._anchor = self._last_us = None
         self._steps = 0
@@ -172,7 +172,7 @@ class Replay:
         if isinstance(place, Position):
             self._cursor.offset = min(place.offset, self._stop)
         else:
-            gone = self._cursor.since(place.at_us(self._bus.now_us()))
+            gone = self._cursor.since(place.at_us(self._bus.now_us()), is_ago=place.is_ago)
         self._tell_phase()
         if gone is not None:
             self._tell_gap(None, gone, "expired", None, "")
@@ -274,7 +274,7 @@ class Replay:
     def _tell_phase(self) -> None:
         phase = Phase.PAUSED if self._is_paused else Phase.REPLAYING
         # Where a time is in the journal is found by reading: nobody could go on from here.
-        is_sought = self._cursor.since_us is not None and not self._ahead
+        is_sought = self._cursor.is_sought and not self._ahead
         cursor = None if is_sought else self._place()
         self._caller.tell(StreamChange(self._number, self.stream, phase, cursor))
 

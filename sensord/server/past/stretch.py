@@ -65,7 +65,7 @@ class Past(ABC):
             case None:
                 pass
             case _:
-                cursor.until(stop.at_us(now_us))
+                cursor.until(stop.at_us(now_us), is_ago=stop.is_ago)
         gone = None
         if isinstance(start, Position):
             if start.epoch not in log.epochs:
@@ -76,7 +76,7 @@ class Past(ABC):
             else:
                 cursor.offset = start.offset
         else:
-            gone = cursor.since(start.at_us(now_us))
+            gone = cursor.since(start.at_us(now_us), is_ago=start.is_ago)
         self._start = cursor.offset
         self._began()
         if foreign is not None:

@@ -12,8 +12,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from sensord.log.journal import Batch, Hole, Options, Reader, State, Writer
+from sensord.log.journal import Batch, Hole, Options, Reader, Writer
 from sensord.log.journal.retention import SETTLE_US
+from sensord.log.journal.shape import Shape
+from sensord.log.journal.timeline import ClockRecord, Trust
 from sensord.mcap.batch import Batch as AnyBatch
 from sensord.model.readings import Channel, Metadata, Record
 from sensord.model.topics import matches
@@ -244,32 +246,110 @@ def test_a_clock_step_begins_a_segment_and_keeps_the_order(tmp_path: Path, step_
         assert times == sorted(times)
 
 
-def test_a_boot_in_1970_removes_nothing_and_records(tmp_path: Path) -> None:
-    """When the clock is set at last, what was recorded before it is not old."""
-    shape = small_shape(max_age_us=24 * 3600 * S, segment_age_us=600 * S)
+HOUR = 3600 * S
+IN_2024 = 1_717_200_000 * S
+
+
+class Boots:
+    """A board that boots with a wrong clock, on one journal; a reading a minute."""
+
+    def __init__(self, folder: Path, shape: Shape) -> None:
+        self.folder = folder
+        self.real_us = START_US
+        self.given: list[Record] = []
+        self._shape = shape
+        self._boots = 0
+
+    def boot(self, wall_us: int) -> None:
+        """Begin with a clock that says a time."""
+        self._boots += 1
+        self._booted_us, self._ahead_us = self.real_us - 20 * S, wall_us - self.real_us
+        self.writer = Writer(Options(folder=str(self.folder)), shape=self._shape)
+        self.next = self.writer.open(*self.clocks).next_offset
+        self.note_clock(Trust.UNSET)
+
+    @property
+    def clocks(self) -> tuple[int, int]:
+        """The wall clock and the monotonic one."""
+        return self.real_us + self._ahead_us, self.real_us - self._booted_us
+
+    def set_clock(self) -> None:
+        """Set it right."""
+        self._ahead_us = 0
+        self.note_clock(Trust.SYNCHRONISED)
+
+    def note_clock(self, trust: Trust) -> None:
+        wall_us, monotonic_us = self.clocks
+        record = ClockRecord(self.next, f"boot {self._boots}", monotonic_us, wall_us, trust)
+        self.writer.commit((), wall_us, monotonic_us, [record])
+
+    def run(self, minutes: int) -> None:
+        """Let time pass."""
+        for _ in range(minutes):
+            self.real_us += 60 * S
+            made = walk_readings(5, first=self.next, start_us=self.clocks[0], rate=1e5, of=OF)
+            self.writer.commit(made, *self.clocks)
+            self.given += made
+            self.next += len(made)
+
+    def lose_power(self) -> None:
+        self.writer.abandon()
+
+    def has_all(self) -> bool:
+        found, _ = found_in(Reader(self.folder).scan())
+        return [one.offset for one in found] == [one.offset for one in self.given]
+
+
+def test_fourteen_boots_in_2024_that_are_set_right_remove_nothing(tmp_path: Path) -> None:
+    """A tenth of the limit for each added up: readings that were minutes old were removed."""
+    boots = Boots(tmp_path, small_shape(max_age_us=30 * 24 * HOUR, segment_age_us=600 * S))
+    for _ in range(14):
+        boots.boot(IN_2024)
+        boots.run(10)
+        boots.set_clock()
+        boots.run(130)
+        boots.lose_power()
+        assert boots.has_all()
+    boots.boot(IN_2024)
+    boots.run(70)
+    assert boots.has_all()
+    boots.lose_power()
+
+
+def test_a_boot_in_1970_ages_what_it_records_like_everything_else(tmp_path: Path) -> None:
+    """By the time that it runs."""
+    boots = Boots(tmp_path, small_shape(max_age_us=3 * HOUR, segment_age_us=600 * S))
+    boots.boot(5 * S)
+    boots.run(240)
+    found, _ = found_in(Reader(tmp_path).scan())
+    span_us = boots.given[-1].log_us - found[0].log_us
+    assert 3 * HOUR <= span_us <= 3 * HOUR + 1300 * S
+    boots.lose_power()
+
+
+def test_a_journal_without_clock_records_begins_to_age_with_the_first(tmp_path: Path) -> None:
+    """An older sensord wrote it: when, nobody knows for certain."""
+    shape = small_shape(max_age_us=3 * HOUR, segment_age_us=600 * S)
     writer = open_writer(tmp_path, shape)
     given = fill(writer, 10)
     writer.close(START_US + 10 * S, 10 * S)
-    writer = Writer(Options(folder=str(tmp_path)), shape=shape)
-    writer.open(5 * S, 0)
-    given += fill(writer, 10, first=500, wall_us=5 * S)
-    writer.commit((), 5 * S + SETTLE_US + 20 * S, SETTLE_US + 20 * S)
-    late_us = SETTLE_US + 30 * S
-    given += fill(writer, 10, first=1000, at_us=late_us)
-    writer.commit((), START_US + late_us + 2 * SETTLE_US, late_us + 2 * SETTLE_US)
-    assert found_in(Reader(writer).scan()) == (rows(given), [])
-    # A day later the old ones go, those from 1970 with them.
-    day_us = late_us + 27 * 3600 * S
-    writer.commit((), START_US + day_us, day_us)
-    assert writer.view.sealed == ()
-    assert writer.statistics().state is State.OK
-    writer.abandon()
+    boots = Boots(tmp_path, shape)
+    boots.given, boots.real_us = given, START_US + 365 * 24 * HOUR
+    boots.boot(boots.real_us)
+    boots.set_clock()
+    boots.run(170)
+    assert boots.has_all()
+    boots.run(20)
+    found, _ = found_in(Reader(tmp_path).scan())
+    assert found[0].offset == 500
+    boots.lose_power()
 
 
 def test_age_removes_what_no_uplink_needs(tmp_path: Path) -> None:
     """A saved cursor holds its segments back."""
     shape = small_shape(max_age_us=3600 * S, segment_age_us=60 * S, segment_bytes=8 << 10)
     writer = open_writer(tmp_path, shape)
+    writer.commit((), START_US, 0, [ClockRecord(0, "boot", 0, START_US, Trust.UNSET)])
     given = fill(writer, 100)
     held = writer.view.sealed[3]
     writer.hold = held.first

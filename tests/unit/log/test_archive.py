@@ -12,7 +12,9 @@ import pytest
 from sensord.log import Archive
 from sensord.log.archive import Fetched, Wanted
 from sensord.log.journal import Losses, Writer
+from sensord.log.journal.timeline import NO_SHIFTS
 from sensord.log.journal.view import View
+from sensord.log.journal.window import EVER
 from sensord.mcap.chunk import ChunkCodec
 from sensord.mcap.records import ChunkEntry
 from sensord.model.readings import Channel, Metadata
@@ -46,7 +48,9 @@ async def fetch_all(archive: Archive, stop: int) -> Fetched:
     total = Fetched([], [], 0)
     while total.next_offset < stop:
         done: asyncio.Future[Fetched] = asyncio.get_running_loop().create_future()
-        archive.fetch(Wanted(total.next_offset, stop, ("#",), None, None), 100, done.set_result)
+        archive.fetch(
+            Wanted(total.next_offset, stop, ("#",), EVER, NO_SHIFTS), 100, done.set_result
+        )
         got = await done
         records, holes = total.records + got.records, total.holes + got.holes
         total = Fetched(records, holes, got.next_offset)

@@ -11,6 +11,7 @@ from sensord.log import Archive, Cursor, Log, Piece
 from sensord.log.archive import Fetched, Wanted
 from sensord.log.cursor import PIECE_READINGS
 from sensord.log.journal import Hole
+from sensord.log.journal.timeline import Shifts
 from sensord.log.memory import BLOCK
 from sensord.model.readings import Channel, Metadata, Reading, Record
 
@@ -32,11 +33,13 @@ class Shelf:
     """A journal that gives all that is wanted at once, but for a hole."""
 
     first = 0
-    first_us = None
 
     def __init__(self, hole: Hole) -> None:
         self.hole = hole
         self.asked: list[Wanted] = []
+
+    def first_us(self, _shifts: Shifts) -> None:
+        return None
 
     def fetch(self, wanted: Wanted, _limit: int, done: Callable[[Fetched], None]) -> None:
         self.asked.append(wanted)

@@ -69,7 +69,7 @@ def test_a_new_log_is_empty() -> None:
     """It begins at the offset that it was given."""
     log = Log("e1", 1024, 100)
     assert (log.first, log.tail, log.position) == (100, 100, Position("e1", 100))
-    assert log.first_us is None
+    assert log.first_us() is None
     assert list(log.read(0, 1000)) == []
     assert log.offset_at(0) == 100
 
@@ -84,7 +84,7 @@ def test_a_log_holds_as_many_as_it_should_and_little_more(
     assert log.tail == both.first + len(records)
     assert held <= both.blocks * BLOCK
     assert held >= min(len(records), (both.blocks - 1) * BLOCK)
-    assert log.first_us == (both.between(log.first, log.tail)[0].log_us if held else None)
+    assert log.first_us() == (both.between(log.first, log.tail)[0].log_us if held else None)
 
 
 @given(boths, appended, st.data())

@@ -28,6 +28,7 @@ from sensord.device.policy import is_change
 from sensord.log import Archive, Log
 from sensord.log.archive import Fetched, Wanted
 from sensord.log.journal import Hole
+from sensord.log.journal.timeline import Shifts
 from sensord.model.readings import (
     GOOD,
     Channel,
@@ -119,8 +120,7 @@ class Shelf:
         """The offset behind the last reading that was written."""
         return self._stuck_at if self.is_stuck else self._world.log.tail
 
-    @property
-    def first_us(self) -> int | None:
+    def first_us(self, _shifts: Shifts) -> int | None:
         """When the oldest reading was logged."""
         held = self._world.between(self.first, self.end)
         return held[0].log_us if held else None
@@ -186,10 +186,9 @@ class Shelf:
 
 def _is(wanted: Wanted, record: Record) -> bool:
     assert wanted.topics is not None
-    is_young = wanted.since_us is None or record.log_us >= wanted.since_us
-    is_old = wanted.until_us is None or record.log_us < wanted.until_us
+    is_within = wanted.window.holds(record.offset, record.log_us)
     is_asked = any(matches(pattern, record.channel.topic) for pattern in wanted.topics)
-    return is_young and is_old and is_asked
+    return is_within and is_asked
 
 
 def value_at(offset: int, channel: Channel, padding: int) -> Value:

@@ -129,7 +129,8 @@ def told_start(start: Start) -> dict[str, Any]:
         case Position():
             return {"kind": "position", "epoch": start.epoch, "offset": start.offset}
         case Since():
-            return {"kind": "since", "time_us": start.time_us}
+            ago = {"ago": True} if start.is_ago else {}
+            return {"kind": "since", "time_us": start.time_us, **ago}
         case Ago():
             return {"kind": "ago", "us": start.us}
         case _:
