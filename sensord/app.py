@@ -8,6 +8,7 @@ pending, close the sessions with "going away", commit and close the journal.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import faulthandler
 import gc
 import logging
@@ -30,7 +31,7 @@ from sensord.decode.framing import LineFramer
 from sensord.device.command_runner import Commanded
 from sensord.device.device import Device
 from sensord.device.supervisor import supervise
-from sensord.errors import JournalBusyError, StartError
+from sensord.errors import JournalBusyError, JournalError, StartError
 from sensord.host.systemd import Notifier
 from sensord.log import Archive, Log
 from sensord.log.journal import Recovery
@@ -110,7 +111,8 @@ class App:
             await server.listen(self.config.server.listen)
         except OSError as exc:
             if recorder is not None:
-                await recorder.close(bus_log)
+                with contextlib.suppress(JournalError):
+                    await recorder.close(bus_log)
             control.close()
             sharing.close()
             raise StartError(f"cannot listen: {exc}; {listen_advice(exc)}") from exc

@@ -84,6 +84,8 @@ class Recorder:
         self._state = State.OK
         self._reason = "it was never opened"  # empty when it is open
         self._opening: asyncio.Future[Recovery] | None = None  # a disk that did not answer in time
+        self._trying: asyncio.Future[Recovery] | None = None  # another try to open it
+        self._first: int | None = None  # where the log begins that is to join
 
     @property
     def writer(self) -> Writer:
@@ -144,14 +146,18 @@ class Recorder:
         ``on_failure`` is told after each try. When this returns, the log goes on in the journal:
         unchanged if the journal could take it over, else at a higher offset in other epochs.
         """
-        first, wait_s = log_.first, RETRY_S
+        self._first, wait_s = log_.first, RETRY_S
         await self._wait_for_disk(on_failure)
         recovery = None
         while recovery is None:
             on_failure()
             await asyncio.sleep(wait_s)
             wait_s = min(2 * wait_s, MAX_RETRY_S)
-            recovery = await self._try(GoingOn(log_.epoch, first, log_.first, self._reason))
+            recovery = await self._try(log_, self._first)
+        self._joined(log_, recovery)
+        return recovery
+
+    def _joined(self, log_: Log, recovery: Recovery) -> None:
         if recovery.epoch == log_.epoch:
             log_.epochs.update(recovery.epochs)
             self._next = max(recovery.next_offset, log_.first)
@@ -160,14 +166,20 @@ class Recorder:
             log_.begin_anew(recovery.epochs, self._next)
         self._clock_noted = log_.join_timeline(recovery.timeline)
         self._many.set()
-        return recovery
 
-    async def _try(self, going_on: GoingOn) -> Recovery | None:
-        times = self._clock.wall_us(), self._clock.monotonic_us()
+    async def _try(self, log_: Log, first: int) -> Recovery | None:
+        before = self._reason
+        if self._trying is None:
+            going_on = GoingOn(log_.epoch, first, log_.first, self._reason)
+            times = self._clock.wall_us(), self._clock.monotonic_us()
+            self._trying = self._in_thread(self._writer.open, *times, going_on)
+        # Not cancelled with whoever waits: what the thread opens, `close` still finds.
+        await asyncio.wait({self._trying})
+        trying, self._trying = self._trying, None
         try:
-            return await self._opened(self._in_thread(self._writer.open, *times, going_on))
+            return await self._opened(trying)
         except JournalError as exc:
-            if str(exc) != going_on.reason:
+            if str(exc) != before:
                 log.error("not recording", extra={"reason": str(exc)})
             return None
 
@@ -205,22 +217,39 @@ class Recorder:
             log_.on_many_waiting = None
 
     async def close(self, log_: Log) -> None:
-        """Commit what is left and give the journal back."""
-        if self.is_open:
-            await self._close(log_)
-        self._pool.shutdown(wait=False, cancel_futures=True)
+        """Commit what is left, whatever the state, and give the journal back.
 
-    async def _close(self, log_: Log) -> None:
+        Raises:
+            JournalError: Not all could be written; what was not committed before is lost.
+        """
         try:
             async with asyncio.timeout(CLOSE_S):
-                await self._commit(log_)
-                while self._gathered or self._next < log_.tail:
-                    await self._commit(log_)  # more waited than may be gathered at a time
-                await self._in_thread(
-                    self._writer.close, self._clock.wall_us(), self._clock.monotonic_us()
-                )
-        except (JournalError, TimeoutError) as exc:
-            log.error("journal not closed", extra={"reason": str(exc) or "the disk hangs"})
+                if not self.is_open and self._first is not None:
+                    await self._join_at_last(log_, self._first)
+                if self.is_open:
+                    await self._close(log_)
+        except TimeoutError as exc:
+            raise JournalError("the journal was not closed: the disk hangs") from exc
+        finally:
+            self._pool.shutdown(wait=False, cancel_futures=True)
+
+    async def _join_at_last(self, log_: Log, first: int) -> None:
+        """Try once more to open the journal of a log that began without it."""
+        epoch = log_.epoch
+        recovery = None if self._opening is not None else await self._try(log_, first)
+        if recovery is None:
+            raise JournalError(f"nothing was recorded: {self._reason}")
+        if recovery.epoch != epoch:
+            await self._in_thread(self._writer.abandon)
+            raise JournalError("nothing was recorded: the journal could not join this log")
+        self._joined(log_, recovery)
+
+    async def _close(self, log_: Log) -> None:
+        await self._in_thread(self._writer.hurry)
+        await self._commit(log_)
+        while self._gathered or self._next < log_.tail:
+            await self._commit(log_)  # more waited than may be gathered at a time
+        await self._in_thread(self._writer.close, self._clock.wall_us(), self._clock.monotonic_us())
 
     async def _commit(self, log_: Log) -> None:
         self._gather(log_)

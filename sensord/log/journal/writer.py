@@ -140,7 +140,8 @@ class Writer:
             self._state, self._reason = State.FAILED, str(error)
             raise
         self._mount = mount_of(self._folder)
-        reason = "not committed before the stop: at most the last interval's readings"
+        reason = "not committed when the daemon ended: the last interval's readings,"
+        reason += " or all since the disk failed"
         known = [*found.facts.holes, *found.missing]
         for start, end in unexplained(found.end, found.next_offset, known):
             found.missing.append(Hole(start, end - start, reason))
@@ -230,6 +231,7 @@ class Writer:
         Raises:
             JournalError: Not all could be written; what was committed is safe.
         """
+        self.hurry()
         self.commit((), wall_us, monotonic_us)
         try:
             if self._is_open:
@@ -242,6 +244,10 @@ class Writer:
             self._lock.release()
         if self._waiting:
             raise JournalError(f"the journal was not closed: {self._reason}")
+
+    def hurry(self) -> None:
+        """Let the next commit try again, however short ago the disk failed."""
+        self._retry_us = 0
 
     def abandon(self) -> None:
         """Give everything back as it is, like a process that is killed."""

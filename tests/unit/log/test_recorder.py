@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import threading
 from collections.abc import Iterator
 from dataclasses import replace
@@ -17,6 +18,7 @@ from sensord.log import Log
 from sensord.log.journal import Options, Reader, State, Writer, first_offset
 from sensord.log.memory import MANY_WAITING
 from sensord.log.recorder import Recorder
+from sensord.mcap.disk import Disk
 from sensord.model.readings import Metadata, Position, Reading, ValueType
 from tests.kit.journal import found_in
 from tests.kit.loops import on_each_loop
@@ -318,3 +320,72 @@ async def test_a_disk_that_hangs_keeps_nobody_waiting_for_ever(
     running.cancel()
     await asyncio.wait({running})
     await station.recorder.close(station.log)
+
+
+async def failed(station: Station, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the journal be open, and the disk fail then."""
+    options = Options(folder=str(station.folder), commit_interval=0.001)
+    station.recorder = Recorder(options, station.clock)
+    recovery = await station.recorder.open()
+    station.log = Log(recovery.epoch, 4096, recovery.next_offset, recovery.epochs)
+    station.bus = Bus(station.log, station.clock)
+    station.channel = station.bus.channel("plant/a", Metadata())
+
+    def fail(*_: object) -> None:
+        raise OSError(errno.EMFILE, "too many open files")
+
+    monkeypatch.setattr(Disk, "write", fail)
+    station.publish(10)
+    running = asyncio.ensure_future(station.recorder.run(station.log, station.tell, lambda: None))
+    while station.recorder.statistics().state is not State.FAILED:
+        await station.until_told(len(station.states) + 1)
+    running.cancel()
+    await asyncio.wait({running})
+    station.publish(10)
+
+
+@on_each_loop
+async def test_a_stop_tries_again_what_a_failed_disk_left_uncommitted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However short ago it failed: there is no later."""
+    station = Station(tmp_path)
+    with monkeypatch.context() as patch:
+        await failed(station, patch)
+    await station.recorder.close(station.log)
+    found, holes = found_in(Reader(station.folder).scan(0))
+    assert len(found) == 20
+    assert not holes
+
+
+@on_each_loop
+async def test_a_stop_that_cannot_commit_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The daemon ends with an error, and the gap claims no bound that does not hold."""
+    station = Station(tmp_path)
+    with monkeypatch.context() as patch:
+        await failed(station, patch)
+        with pytest.raises(JournalError, match="too many open files"):
+            await station.recorder.close(station.log)
+    again = Writer(Options(folder=str(station.folder)))
+    again.open(station.clock.wall_us(), 0)
+    (hole,) = again.view.holes
+    assert "all since the disk failed" in hole.reason
+    again.abandon()
+
+
+@on_each_loop
+async def test_a_stop_opens_a_journal_that_could_not_be_opened_before(tmp_path: Path) -> None:
+    """What the memory holds is in it then."""
+    station = Station(tmp_path)
+    station.block()
+    await station.fail_to_open()
+    station.publish(10)
+    joining = await station.join()
+    joining.cancel()
+    await asyncio.wait({joining})
+    station.folder.unlink()
+    await station.recorder.close(station.log)
+    found, _ = found_in(Reader(station.folder).scan(0))
+    assert [each.offset for each in found] == list(range(FIRST, FIRST + 10))
