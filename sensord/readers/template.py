@@ -10,7 +10,7 @@ To add a reader, copy this file and follow the steps marked below. The rules are
 * `run` connects, calls ``link.opened`` once, hands on what arrives, and *raises* `DeviceError` when
   the connection fails. It never retries and never sleeps before connecting: the supervisor does.
 * Whatever `run` opened is closed when it ends, however it ends: use ``try`` and ``finally``.
-* What blocks goes through `sensord.readers.connecting.in_thread`.
+* What blocks goes through `sensord.readers.blocking.in_thread`.
 * If its devices take commands, the module has a `Write` and the reader has `write`; leave both out
   otherwise. Queue, deadline and confirmation are not the reader's: it sends one command.
 
@@ -19,7 +19,8 @@ After that:
 1. Name the module in ``_MODULES`` in `sensord/readers/registry.py`; or, from another package,
    publish it under the entry point group ``sensord.readers``.
 2. Write `tests/integration/readers/test_<name>.py`: real bytes, on both event loops, with
-   `tests/kit`; and `tests/unit/readers/test_<name>.py` for what is pure.
+   `tests/kit`; a bench for `sensord.readers.contract` in `test_contract.py` beside it, or in your
+   own tests if it is a package of your own; `tests/unit/readers/test_<name>.py` for what is pure.
 3. Add a section to `docs/readers.md`: what it reads, its options, an example.
 4. Put a capture of a real device under `tests/recordings/<device>/`: `sensord capture` makes one.
 """
@@ -88,6 +89,12 @@ class Write:
         return fill(self.payload, values).encode()
 
 
+AT_ONCE = 64
+"""Datagrams read in one turn of the loop, so that a flood leaves time for others."""
+
+LARGEST_BYTES = 65_536
+
+
 # Step 4: connect, hand on, raise.
 class Reader:
     """Receives datagrams on one UDP port, each of them one message."""
@@ -97,7 +104,7 @@ class Reader:
 
     def __init__(self, config: Config) -> None:
         self._config = config
-        self._transport: asyncio.DatagramTransport | None = None
+        self._endpoint: socket.socket | None = None
 
     async def run(self, link: Link) -> None:
         """Listen and hand on datagrams until the socket fails.
@@ -109,20 +116,20 @@ class Reader:
         # `Ending` carries a fault from a callback to this coroutine, which raises it.
         ending = Ending()
         # A message has a route: where it came from. Here all come from one place. A reader of many
-        # sources keeps a bounded table of routes; see `mqtt.Router`.
+        # sources keeps a bounded table of routes; see `mqtt_routes.py`.
         route = Route(where)
         endpoint = _bound(self._config.host, self._config.port)
+        self._endpoint = endpoint
         loop = asyncio.get_running_loop()
-        transport, _ = await loop.create_datagram_endpoint(
-            lambda: _Datagrams(link, route, ending), sock=endpoint
-        )
-        self._transport = transport
         try:
+            # No await lies between opening and this block: a run may be cancelled at any of them.
+            loop.add_reader(endpoint, _received, endpoint, link, route, ending)
             link.opened(f"udp {where}")
             await ending.reached()
         finally:
-            self._transport = None
-            transport.close()
+            self._endpoint = None
+            loop.remove_reader(endpoint)
+            endpoint.close()
 
     async def write(self, order: Order) -> None:
         """Send one command; called one at a time, while `run` runs.
@@ -130,14 +137,14 @@ class Reader:
         Raises:
             DeviceError: There is no connection, or it broke.
         """
-        if self._transport is None:
+        if self._endpoint is None:
             raise DeviceError("not connected")
         how: Write = order.how
         host, _, port = how.send_to.rpartition(":")
         # Just before the first byte leaves: from here on the device may have acted. It raises if
         # it is too late.
         order.sending()
-        self._transport.sendto(order.message, (host, int(port)))
+        self._endpoint.sendto(order.message, (host, int(port)))
         # On a line where something else would disturb the answer, keep it until
         # ``await order.answered()``; see `serial.py`. If the way itself refuses the command, say
         # so with ``order.refused(why)``; see `mqtt.py`.
@@ -159,20 +166,16 @@ def _bound(host: str, port: int) -> socket.socket:
     return endpoint
 
 
-class _Datagrams(asyncio.DatagramProtocol):
-    def __init__(self, link: Link, route: Route, ending: Ending) -> None:
-        self._link = link
-        self._route = route
-        self._ending = ending
-
-    def datagram_received(self, data: bytes, _addr: object) -> None:
-        try:
+def _received(endpoint: socket.socket, link: Link, route: Route, ending: Ending) -> None:
+    try:
+        for _ in range(AT_ONCE):
             # One of: link.data(bytes) for a stream, which the framer cuts; link.message(route,
             # bytes) for whole messages; link.samples([...]) for values that need no decoding.
             # What is wrong but ends nothing goes to link.fault(reason, detail).
-            self._link.message(self._route, data)
-        except Exception as error:  # noqa: BLE001  # carried to run, which raises it
-            self._ending.fail(error)
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        self._ending.fail(exc or DeviceError("socket closed"))
+            link.message(route, endpoint.recv(LARGEST_BYTES))
+    except BlockingIOError:
+        return  # all have been read
+    except OSError as error:
+        ending.fail(DeviceError("socket failed", error.strerror or ""))
+    except Exception as error:  # noqa: BLE001  # carried to run, which raises it
+        ending.fail(error)

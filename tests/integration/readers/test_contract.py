@@ -1,0 +1,253 @@
+"""Every reader keeps the contract of `sensord.readers.contract`, on both loops."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Protocol
+
+import pytest
+
+from sensord.device.reader import Reader
+from sensord.readers import mqtt, registry, replay, serial, simulated, template
+from sensord.readers.contract import Bench, BrokenContractError, RecordedLink, checks
+from sensord.readers.mqtt_options import Config, TopicMap
+from tests.integration.readers.test_template import free_udp_port
+from tests.kit.broker import Broker, Publisher
+from tests.kit.fakeport import FakePort
+from tests.kit.journal import START_US, open_writer, walk_readings
+from tests.kit.loops import run
+
+
+class ClosableBench(Bench, Protocol):
+    """One that the test closes."""
+
+    def close(self) -> None: ...
+
+
+class SerialBench:
+    """A pseudo-terminal."""
+
+    vanishes = True
+
+    def __init__(self, folder: Path) -> None:
+        self.port = FakePort(folder / "ttyUSB0")
+        self._is_there = False
+
+    def reader(self) -> Reader:
+        return serial.Reader(serial.Config(str(self.port.path)))
+
+    async def appear(self) -> None:
+        if not self._is_there:
+            self.port.plug()
+            self._is_there = True
+
+    async def vanish(self) -> None:
+        self.port.unplug()
+        self._is_there = False
+
+    async def speak(self, number: int) -> None:
+        self.port.feed(b"T=%d\n" % number)
+
+    async def garbage(self) -> None:
+        self.port.feed(bytes(range(256)))
+
+    def has(self, link: RecordedLink, count: int) -> bool:
+        return link.stream == b"".join(b"T=%d\n" % number for number in range(count))
+
+    def close(self) -> None:
+        self.port.__exit__(None, None, None)
+
+
+class MqttBench:
+    """A mosquitto."""
+
+    vanishes = True
+
+    def __init__(self, folder: Path) -> None:
+        self.broker = Broker(folder)
+
+    def reader(self) -> Reader:
+        return mqtt.Reader(Config(self.broker.host, (TopicMap("t/#"),), port=self.broker.port))
+
+    async def appear(self) -> None:
+        if self.broker.pid is None:
+            await asyncio.to_thread(self.broker.start)
+
+    async def vanish(self) -> None:
+        await asyncio.to_thread(self.broker.kill)
+
+    async def _say(self, payload: bytes) -> None:
+        def publish() -> None:
+            with Publisher(self.broker) as publisher:
+                publisher.publish("t/a", payload, qos=1)
+
+        await asyncio.to_thread(publish)
+
+    async def speak(self, number: int) -> None:
+        await self._say(b"%d" % number)
+
+    async def garbage(self) -> None:
+        await self._say(bytes(range(256)))
+
+    def has(self, link: RecordedLink, count: int) -> bool:
+        return link.payloads == [b"%d" % number for number in range(count)]
+
+    def close(self) -> None:
+        if self.broker.pid is not None:
+            self.broker.kill()
+
+
+class TemplateBench:
+    """A socket that sends datagrams; the device is away while another program has the port."""
+
+    vanishes = False  # datagrams have no connection that could be lost
+
+    def __init__(self, _folder: Path) -> None:
+        self.port = free_udp_port()
+
+    def reader(self) -> Reader:
+        return template.Reader(template.Config(self.port))
+
+    async def appear(self) -> None:
+        pass
+
+    async def vanish(self) -> None:
+        raise AssertionError
+
+    def _say(self, payload: bytes) -> None:
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as device:
+            device.sendto(payload, ("127.0.0.1", self.port))
+
+    async def speak(self, number: int) -> None:
+        self._say(b"T=%d" % number)
+
+    async def garbage(self) -> None:
+        self._say(bytes(range(256)))
+
+    def has(self, link: RecordedLink, count: int) -> bool:
+        return link.payloads == [b"T=%d" % number for number in range(count)]
+
+    def close(self) -> None:
+        pass
+
+
+class SimulatedBench:
+    """Signals that are made up: nobody need say anything."""
+
+    vanishes = False
+
+    def __init__(self, _folder: Path) -> None:
+        pass
+
+    def reader(self) -> Reader:
+        signals = {"t": simulated.Signal()}
+        return simulated.Reader(simulated.Config(signals, interval=0.01))
+
+    async def appear(self) -> None:
+        pass
+
+    async def vanish(self) -> None:
+        raise AssertionError
+
+    async def speak(self, number: int) -> None:
+        pass
+
+    async def garbage(self) -> None:
+        pass
+
+    def has(self, link: RecordedLink, count: int) -> bool:
+        return link.samples_count >= count
+
+    def close(self) -> None:
+        pass
+
+
+class ReplayBench:
+    """A recording, which says everything by itself; it is away while it has another name."""
+
+    vanishes = False  # a recording that has begun stays open
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder / "journal"
+        self.folder.mkdir()
+        writer = open_writer(self.folder)
+        writer.commit(walk_readings(100), START_US, 0)
+        writer.close(START_US, 100)
+
+    def reader(self) -> Reader:
+        return replay.Reader(replay.Config((str(self.folder),), speed=1e6))
+
+    async def appear(self) -> None:
+        pass
+
+    async def vanish(self) -> None:
+        raise AssertionError
+
+    async def speak(self, number: int) -> None:
+        pass
+
+    async def garbage(self) -> None:
+        pass
+
+    def has(self, link: RecordedLink, count: int) -> bool:
+        return link.samples_count >= count
+
+    def close(self) -> None:
+        pass
+
+
+BENCHES: dict[str, Callable[[Path], ClosableBench]] = {
+    "serial": SerialBench,
+    "mqtt": MqttBench,
+    "template": TemplateBench,
+    "simulated": SimulatedBench,
+    "replay": ReplayBench,
+}
+
+
+@pytest.fixture(params=sorted(BENCHES))
+def bench(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Bench]:
+    """The device's side of each reader in turn."""
+    made = BENCHES[request.param](tmp_path)
+    yield made
+    made.close()
+
+
+@pytest.mark.parametrize("check", checks, ids=lambda check: check.__name__)
+@pytest.mark.parametrize("backend", ["asyncio", "uvloop"])
+def test_a_reader_keeps_the_contract(bench: Bench, check: object, backend: str) -> None:
+    """Whatever reader it is, the supervisor can rely on it."""
+    assert callable(check)
+    run(backend, check(bench))
+
+
+def test_every_reader_of_ours_is_held_to_it() -> None:
+    """One that is added to the registry is added to the benches."""
+    assert set(registry.names()) <= set(BENCHES)
+
+
+class Forgetful:
+    """A reader that swallows its device's loss, and another one's cancellation."""
+
+    async def run(self, link: RecordedLink) -> None:
+        link.opened("somewhere")
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            return
+
+
+class ForgetfulBench(SimulatedBench):
+    """Its device's side."""
+
+    def reader(self) -> Reader:
+        return Forgetful()  # type: ignore[return-value]  # on purpose
+
+
+def test_a_reader_that_swallows_cancellation_breaks_it(tmp_path: Path) -> None:
+    """A check that cannot fail would be none."""
+    with pytest.raises(BrokenContractError, match="the run returned"):
+        run("asyncio", checks[-1](ForgetfulBench(tmp_path)))  # type: ignore[arg-type]
