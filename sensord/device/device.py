@@ -35,6 +35,9 @@ EARLY_STATUS_S = (1.0, 10.0)
 FAULT_STATUS_S = 10.0
 """A fault shows sooner, for somebody may be looking for it."""
 
+MOST_OFFLINE = 100
+"""So many are named in the status, which is recorded."""
+
 _DISCONNECTED = Quality(Level.BAD, Reason.DISCONNECTED)
 
 
@@ -60,6 +63,8 @@ class Statistics:
     readings: int
     faults: dict[str, int]
     passed_over: dict[str, int]
+    offline: list[str]
+    """The availability topics that say so, at most `MOST_OFFLINE`."""
 
 
 class ClockTrust(Protocol):
@@ -127,6 +132,7 @@ class Device:
             readings=totals.readings,
             faults=dict(totals.faults),
             passed_over=dict(self._intake.passed_over),
+            offline=self._intake.away()[:MOST_OFFLINE],
         )
 
     def close(self) -> None:
@@ -161,7 +167,16 @@ class Device:
 
     def availability(self, name: str, *, is_there: bool) -> None:
         """Accept what ``name`` reports of the sources that depend on it."""
+        was_there = not self._intake.is_away(name)
         self._intake.availability(name, self._clock.monotonic_us(), is_there=is_there)
+        if was_there is is_there:
+            return
+        message = "reported online" if is_there else "reported offline"
+        unlogged = self._repeats.note(message, self._clock.monotonic_us())
+        if unlogged is not None:
+            more = {"unlogged": str(unlogged)} if unlogged else {}
+            log.info(message, extra={"device": self.name, "topic": name, **more})
+        self._tell_status_soon()
 
     def describe(self, field: str, metadata: Metadata) -> None:
         """Learn what is known of a field of samples."""
@@ -254,6 +269,9 @@ class Device:
             if unlogged:
                 extra["unlogged"] = str(unlogged)
             log.warning(message, extra=extra)
+        self._tell_status_soon()
+
+    def _tell_status_soon(self) -> None:
         self._tell_status_in(max(0.5, self._status_told_at + FAULT_STATUS_S - self._loop.time()))
 
     def _become(self, state: State, detail: str) -> None:
@@ -287,5 +305,6 @@ class Device:
             "readings": told.readings,
             "faults": {**told.faults},
             "passed_over": {**told.passed_over},
+            "offline": [*told.offline],
         }
         self._bus.publish(self._status, Reading(self._clock.wall_us(), value))

@@ -339,6 +339,14 @@ class Intake:
             if tap is not None and not tap.channel.is_event:
                 self._publish(tap, tap.publisher.withdraw(now_us, gone))
 
+    def is_away(self, name: str) -> bool:
+        """Tell whether ``name`` reported its sources as away."""
+        return name in self._away
+
+    def away(self) -> list[str]:
+        """Return the availability topics that report their devices as offline."""
+        return sorted(self._away)
+
     def availability(self, name: str, now_us: int, *, is_there: bool) -> None:
         """Accept what ``name`` reports of the sources that depend on it.
 

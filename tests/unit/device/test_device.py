@@ -217,6 +217,7 @@ def test_statistics_tell_how_it_fares(scene: Scene) -> None:
         readings=1,
         faults={"bad pair": 1, "no answer": 1},
         passed_over={},
+        offline=[],
     )
     assert scene.device.statistics() == expected
     scene.loop.run_until(100.0)
@@ -232,6 +233,25 @@ def test_a_retained_message_is_no_sign_of_life(scene: Scene) -> None:
     assert scene.device.statistics().last_reading_us is None
     scene.device.message(Route("in"), b"t=1")
     assert scene.device.statistics().last_reading_us == START_US
+
+
+def test_who_is_offline_stands_in_the_status(
+    scene: Scene, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Soon after it was reported, and once in the log; a lost connection forgets it."""
+    with caplog.at_level(logging.INFO, "sensord.device"):
+        for name in ("z/lamp/up", "z/door/up", "z/door/up"):
+            scene.device.availability(name, is_there=False)
+        scene.loop.run_until(1.0)
+        assert scene.told()[-1]["offline"] == ["z/door/up", "z/lamp/up"]
+        scene.device.availability("z/door/up", is_there=True)
+        scene.device.availability("z/hall/up", is_there=True)
+    scene.loop.run_until(20.0)
+    assert scene.told()[-1]["offline"] == ["z/lamp/up"]
+    logged = [(one.getMessage(), one.__dict__["topic"]) for one in caplog.records]
+    assert logged == [("reported offline", "z/lamp/up"), ("reported online", "z/door/up")]
+    scene.device.opened("again")
+    assert scene.device.statistics().offline == []
 
 
 # -- status ----------------------------------------------------------------------------------------
