@@ -42,6 +42,7 @@ from sensord.readers import registry as readers
 from sensord.server.listener import Server, listen_advice
 from sensord.server.shared import Limits, control_for
 from sensord.sharing.allowance import Bounds
+from sensord.sharing.publications import standing
 from sensord.sharing.sharing import Sharing
 from sensord.sharing.store import Store
 from sensord.status.clock import ClockStatus, Machine, watch_clock
@@ -100,7 +101,7 @@ class App:
         bus = Bus(bus_log, self._clock)
         archive = open_archive(recorder, recovery, bus, loop)
         clock_status = self._clock_status(bus)
-        await restore_last(bus, archive, [d.name for d in self.config.devices], self._clock)
+        await self._restore_last(bus, archive)
         store = self._store(loop, recovery)
         sharing = Sharing.build(bus, store, loop, self.config.clients, self._bounds())
         control = control_for(bus, sharing, loop, self.config.control)
@@ -188,6 +189,11 @@ class App:
         status = ClockStatus(bus, self._clock, Machine.present())
         status.look()
         return status
+
+    async def _restore_last(self, bus: Bus, archive: Archive | None) -> None:
+        names = [device.name for device in self.config.devices]
+        written = standing(bus, self.config.clients.topics)
+        await restore_last(bus, archive, names, written, self._clock)
 
     def _store(self, loop: asyncio.AbstractEventLoop, recovery: Recovery | None) -> Store:
         """Open the store beside the journal.

@@ -2,10 +2,18 @@
 
 A topic has one publisher at a time. When that client is gone, its topics say so, as those of a
 device that went away.
+
+Theory of operation. After a restart the journal has the last reading of each topic, and the store
+whose topic it is. The store also has a reading of each topic, a minute old at most, for the journal
+removes what is old, also what still stands; whichever was accepted later holds. Of a publisher that
+has not come back within its grace time the topic says so, as without a restart.
 """
 
 from __future__ import annotations
 
+import asyncio
+import json
+import logging
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
@@ -30,8 +38,20 @@ from sensord.sharing.allowance import Rank
 from sensord.sharing.audit import Audit
 from sensord.sharing.identity import Identity
 from sensord.sharing.presence import Presence
+from sensord.sharing.store import Store, StoreError
 
-__all__ = ["Publishing"]
+__all__ = ["Publishing", "standing"]
+
+log = logging.getLogger("sensord.sharing")
+
+KIND = "publication"
+"""What the store calls a topic's publisher and reading."""
+
+SAVE_S = 60.0
+"""Readings that changed are brought to the store so often: what is newer is in the journal."""
+
+MAX_SAVED_BYTES = 16 * 1024
+"""Of a reading in the store; a larger one is in the journal only."""
 
 CHANNELS_PER_TOPIC = 10
 """A client of another name makes another channel, and channels stay: so many there may be for each
@@ -51,20 +71,47 @@ class _Tap:
     owner: Identity | None
     stays: bool
     last: Reading | None = None
+    log_us: int = 0
+    """When the last one was accepted."""
+
+
+def standing(bus: Bus, topics: Mapping[str, OpenTopic]) -> list[Channel]:
+    """Return the channels of clients' topics, as the configuration still opens them."""
+    found = []
+    for channel in bus.select(topics):
+        opened = _opened(topics, channel.topic)
+        is_same = opened is not None and channel.metadata == _metadata(
+            opened, channel.metadata.device
+        )
+        if is_same and bus.find(channel.topic) is channel:
+            found.append(channel)
+    return found
 
 
 class Publishing:
     """The topics that clients publish."""
 
     def __init__(
-        self, bus: Bus, audit: Audit, presence: Presence, topics: Mapping[str, OpenTopic], most: int
+        self,
+        bus: Bus,
+        audit: Audit,
+        presence: Presence,
+        store: Store,
+        loop: asyncio.AbstractEventLoop,
+        topics: Mapping[str, OpenTopic],
+        most: int,
     ) -> None:
         self._bus = bus
         self._audit = audit
+        self._presence = presence
+        self._store = store
+        self._loop = loop
         self._topics = topics
         self._most = most
         self._taps: dict[str, _Tap] = {}
         self._channels: set[tuple[str, str]] = set()  # topic and client's name
+        self._unsaved: set[str] = set()
+        self._saving: asyncio.Handle | None = None
         presence.on_gone.append(self._gone)
 
     @property
@@ -98,10 +145,82 @@ class Publishing:
             tap = self._open(who, topic, opened, tap)
         now_us = self._bus.now_us()
         tap.last = Reading(now_us if time_us is None else time_us, fitting)
-        return self._audit.allowance.publish(who.id, tap.channel, tap.last)
+        record = self._audit.allowance.publish(who.id, tap.channel, tap.last)
+        is_first, tap.log_us = not tap.log_us, record.log_us
+        self._changed(topic, at_once=is_first)
+        return record
+
+    # -- what survives a restart -------------------------------------------------------------------
+
+    def restore(self) -> None:
+        """Have the topics stand as they did before a restart; the bus has what the journal knew."""
+        rows = self._store.load(KIND)
+        channels = {channel.topic: channel for channel in standing(self._bus, self._topics)}
+        for topic in sorted(rows.keys() | channels.keys()):
+            kept = _kept(rows.get(topic))
+            channel = channels.get(topic)
+            if not self._restore(topic, kept, channel) and topic in rows:
+                self._store.delete(KIND, topic)
+
+    def _restore(self, topic: str, kept: _Kept | None, channel: Channel | None) -> bool:
+        """Let a topic stand again; False if nothing is known of it, or it is not open any more."""
+        opened = _opened(self._topics, topic)
+        record = None if channel is None else self._bus.last(channel)
+        if opened is None or (record is None and (kept is None or kept.reading is None)):
+            return False
+        if len(self._taps) >= self._most or not self._bus.claim(topic):
+            return False
+        if (
+            kept is not None
+            and kept.reading is not None
+            and (record is None or record.log_us < kept.log_us)
+        ):
+            channel = self._bus.channel(topic, _metadata(opened, kept.device))
+            record = self._bus.publish(channel, kept.reading._replace(restates=True))
+        assert record is not None
+        owner = None if kept is None else kept.owner
+        tap = _Tap(record.channel, owner, opened.stays, record.reading, record.log_us)
+        self._taps[topic] = tap
+        self._channels.add((topic, record.channel.metadata.device))
+        if owner is None or self._presence.find(owner.id) is None:
+            self._leave(topic, tap)
+        return True
+
+    def close(self) -> None:
+        """Bring what has changed to the store."""
+        if self._saving is not None:
+            self._saving.cancel()
+        self._save()
+
+    def _changed(self, topic: str, *, at_once: bool = False) -> None:
+        self._unsaved.add(topic)
+        if at_once:
+            self._save()
+        elif self._saving is None:
+            self._saving = self._loop.call_later(SAVE_S, self._save_again)
+
+    def _save_again(self) -> None:
+        self._saving = None
+        self._save()
+
+    def _save(self) -> None:
+        unsaved, self._unsaved = self._unsaved, set()
+        for topic in unsaved:
+            tap = self._taps[topic]
+            try:
+                if tap.owner is None and not tap.stays:
+                    self._store.delete(KIND, topic)
+                else:
+                    self._store.put(KIND, topic, _row(tap))
+            except StoreError as exc:
+                self._unsaved.add(topic)
+                log.warning("publication not kept", extra={"topic": topic, "reason": str(exc)})
+                break
+
+    # -- inside ------------------------------------------------------------------------------------
 
     def _find(self, topic: str) -> OpenTopic:
-        opened = next((o for p, o in self._topics.items() if matches(p, topic)), None)
+        opened = _opened(self._topics, topic)
         if opened is None:
             known = ", ".join(self._topics) or "none"
             raise ProtocolError("not_found", f"{topic} is not open for clients; open are: {known}")
@@ -122,16 +241,9 @@ class Publishing:
                 raise ProtocolError("held", f"a device publishes {topic}")
         elif tap.owner is not None:
             self._audit.note("publish", tap.owner, topic, "end")
-        metadata = Metadata(
-            type=opened.type,
-            unit=opened.unit,
-            decimals=opened.decimals,
-            kind=opened.kind,
-            description=opened.description,
-            device=device,
-        )
         self._channels.add((topic, device))
-        tap = self._taps[topic] = _Tap(self._bus.channel(topic, metadata), who, opened.stays)
+        channel = self._bus.channel(topic, _metadata(opened, device))
+        tap = self._taps[topic] = _Tap(channel, who, opened.stays)
         self._audit.note("publish", who, topic, "begin")
         return tap
 
@@ -139,11 +251,70 @@ class Publishing:
         for topic, tap in self._taps.items():
             if tap.owner is None or tap.owner.id != who.id:
                 continue
-            tap.owner = None
-            self._audit.note("publish", who, topic, "end")
-            if tap.last is not None and not tap.channel.is_event and not tap.stays:
-                told = tap.last._replace(quality=_DISCONNECTED, restates=True)
-                self._audit.allowance.publish(who.id, tap.channel, told)
+            self._leave(topic, tap)
+
+    def _leave(self, topic: str, tap: _Tap) -> None:
+        """End a client's hold on a topic, and say so in the topic unless it stays."""
+        owner, tap.owner = tap.owner, None
+        if owner is not None:
+            self._audit.note("publish", owner, topic, "end")
+        is_left = tap.last is not None and tap.last.quality.level is not Level.BAD
+        if tap.last is not None and is_left and not tap.channel.is_event and not tap.stays:
+            tap.last = tap.last._replace(quality=_DISCONNECTED, restates=True)
+            client = owner.id if owner is not None else ""
+            tap.log_us = self._audit.allowance.publish(client, tap.channel, tap.last).log_us
+        self._changed(topic)
+
+
+@dataclass(frozen=True, slots=True)
+class _Kept:
+    """What the store has of a topic."""
+
+    owner: Identity | None
+    device: str
+    reading: Reading | None
+    log_us: int
+
+
+def _row(tap: _Tap) -> dict[str, Value]:
+    owner = tap.owner
+    row: dict[str, Value] = {
+        "owner": None if owner is None else [owner.id, owner.name, owner.address],
+        "device": tap.channel.metadata.device,
+    }
+    # A client publishes good readings only; what else stands here, a restart finds out again.
+    if tap.last is not None and len(json.dumps(tap.last.value)) <= MAX_SAVED_BYTES:
+        row |= {"value": tap.last.value, "time_us": tap.last.time_us, "log_us": tap.log_us}
+    return row
+
+
+def _kept(row: Value) -> _Kept | None:
+    owner, reading, accepted_us = None, None, 0
+    match row:
+        case {"owner": [str(number), str(name), str(address)]}:
+            owner = Identity(number, name, address)
+    match row:
+        case {"value": value, "time_us": int(time_us), "log_us": int(log_us)}:
+            reading, accepted_us = Reading(time_us, value), log_us
+    match row:
+        case {"device": str(device)}:
+            return _Kept(owner, device, reading, accepted_us)
+    return None
+
+
+def _opened(topics: Mapping[str, OpenTopic], topic: str) -> OpenTopic | None:
+    return next((o for pattern, o in topics.items() if matches(pattern, topic)), None)
+
+
+def _metadata(opened: OpenTopic, device: str) -> Metadata:
+    return Metadata(
+        type=opened.type,
+        unit=opened.unit,
+        decimals=opened.decimals,
+        kind=opened.kind,
+        description=opened.description,
+        device=device,
+    )
 
 
 def _held(owner: Identity, topic: str) -> str:

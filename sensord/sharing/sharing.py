@@ -53,7 +53,10 @@ class Sharing:
         )
         kept = PostOptions(options.inbox_messages, options.inbox_bytes, options.inbox_age)
         post = Post(bus, presence, store, audit, loop, kept)
-        publishing = Publishing(bus, audit, presence, options.topics, options.max_topics)
+        publishing = Publishing(
+            bus, audit, presence, store, loop, options.topics, options.max_topics
+        )
+        publishing.restore()
         state = State(bus, audit, store, options.max_state)
         return cls(audit, store, presence, post, publishing, state)
 
@@ -68,6 +71,7 @@ class Sharing:
         with ExitStack() as steps:
             steps.callback(self.store.close)
             steps.callback(self.presence.close)
+            steps.callback(self.publishing.close)
             steps.callback(self.post.close)
 
 

@@ -29,6 +29,7 @@ from sensord.log.journal import (
 from sensord.log.recorder import Recorder
 from sensord.model.clocks import Clock
 from sensord.model.readings import (
+    Channel,
     Level,
     Metadata,
     Quality,
@@ -115,25 +116,34 @@ def _restore_channels(bus: Bus, recovery: Recovery) -> None:
 
 
 async def restore_last(
-    bus: Bus, archive: Archive | None, devices: Collection[str], clock: Clock
+    bus: Bus,
+    archive: Archive | None,
+    devices: Collection[str],
+    clients: Collection[Channel],
+    clock: Clock,
 ) -> None:
-    """Know the devices' last readings of before the start, until each device has spoken.
+    """Know the last readings of before the start: of devices, and in channels that clients wrote.
 
-    They are read, not published: nothing new was learned.
+    They are read, not published: nothing new was learned. Those of devices are uncertain until each
+    device has spoken; of the others, whoever they belong to knows what still holds.
     """
     if archive is None:
         return
-    # Of channels that are no device's, whoever they belong to knows what still holds.
+    written = set(clients)
     wanted = [
         Described(channel.topic, channel.metadata)
         for channel in bus.select(["#"])
-        if channel.metadata.device in devices and bus.find(channel.topic) is channel
+        if channel in written
+        or (channel.metadata.device in devices and bus.find(channel.topic) is channel)
     ]
     if not wanted:
         return
     found = await archive.newest(wanted, RESTORE_S)
     for record in found:
-        bus.remember(_from_before(record, clock.wall_us()))
+        if record.channel in written:
+            bus.remember(record._replace(reading=record.reading._replace(restates=True)))
+        else:
+            bus.remember(_from_before(record, clock.wall_us()))
     log.info("last values restored", extra={"channels": len(found), "of": len(wanted)})
 
 

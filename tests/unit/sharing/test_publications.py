@@ -14,8 +14,9 @@ from sensord.log import Log
 from sensord.model.readings import Kind, Level, Reading, Value, ValueType
 from sensord.sharing.audit import Audit
 from sensord.sharing.identity import Identity
-from sensord.sharing.publications import CHANNELS_PER_TOPIC, Publishing
-from tests.unit.manual import START_US, ManualClock
+from sensord.sharing.publications import CHANNELS_PER_TOPIC, SAVE_S, Publishing
+from tests.unit.manual import START_US, ManualClock, manual_loop
+from tests.unit.manual_store import Disk, ManualStore
 
 ANNA = Identity("a1", "Anna")
 BERT = Identity("b2")
@@ -33,6 +34,10 @@ class Hall:
 
     def __init__(self) -> None:
         self.on_gone: list[Callable[[Identity], None]] = []
+        self.known: dict[str, Identity] = {}
+
+    def find(self, client: str) -> Identity | None:
+        return self.known.get(client)
 
     def gone(self, who: Identity) -> None:
         for call in self.on_gone:
@@ -42,11 +47,15 @@ class Hall:
 class Desk:
     """Publishing over a bus."""
 
-    def __init__(self, most: int = 10) -> None:
+    def __init__(self, most: int = 10, disk: Disk | None = None) -> None:
+        self.disk = disk or Disk()
         self.bus = Bus(Log("e", 4096), ManualClock())
         self.hall = Hall()
         hall: Any = self.hall
-        self.publishing = Publishing(self.bus, Audit(self.bus), hall, TOPICS, most)
+        self.loop = manual_loop()
+        self.store = ManualStore(self.disk, self.loop)
+        audit = Audit(self.bus)
+        self.publishing = Publishing(self.bus, audit, hall, self.store, self.loop, TOPICS, most)
 
     def publish(
         self, topic: str, value: Value, time_us: int | None = None, *, who: Identity = ANNA
@@ -178,3 +187,53 @@ def test_topics_are_bounded() -> None:
     desk.publish("lab/b", "x")
     assert desk.refused("lab/c", "x").code == "too_many"
     assert desk.publish("lab/a", "y").value == "y"
+
+
+# -- a restart -------------------------------------------------------------------------------------
+
+
+def restarted(desk: Desk, *present: Identity, most: int = 10) -> Desk:
+    """Stop in order and start again without the journal; some clients are still known."""
+    desk.publishing.close()
+    desk.store.close()
+    again = Desk(most, desk.disk)
+    again.hall.known = {who.id: who for who in present}
+    again.publishing.restore()
+    return again
+
+
+def test_after_a_restart_a_topic_still_has_its_publisher() -> None:
+    """Its value stands, and nobody else may publish there."""
+    desk = Desk()
+    desk.publish("lab/a/temperature", 20)
+    desk = restarted(desk, ANNA)
+    assert desk.last("lab/a/temperature").value == 20
+    assert desk.last("lab/a/temperature").restates
+    assert desk.last("lab/a/temperature").quality.level is Level.GOOD
+    assert desk.refused("lab/a/temperature", who=BERT).code == "held"
+    desk.hall.gone(ANNA)
+    assert desk.last("lab/a/temperature").quality.level is Level.BAD
+    desk.publish("lab/a/temperature", 21, who=BERT)
+
+
+def test_after_a_restart_a_topic_whose_publisher_is_gone_says_so() -> None:
+    """Once: the next restart has nothing to add."""
+    desk = Desk()
+    desk.publish("lab/a/temperature", 20)
+    desk = restarted(desk)
+    assert desk.last("lab/a/temperature").quality.level is Level.BAD
+    desk.publishing.close()
+    desk.store.commit()
+    assert desk.disk.kind("publication") == {}
+
+
+def test_readings_are_saved_together_once_in_a_while() -> None:
+    """Whoever publishes fast does not wear the disk out."""
+    desk = Desk()
+    for value in range(100):
+        desk.publish("lab/a/temperature", value % 30)
+    desk.store.commit()
+    assert desk.disk.kind("publication")["lab/a/temperature"]["value"] == 0
+    desk.loop.run_until(desk.loop.now + SAVE_S)
+    desk.store.commit()
+    assert desk.disk.kind("publication")["lab/a/temperature"]["value"] == 99 % 30
