@@ -216,7 +216,7 @@ class Subscription:
         if self._turns.are_free:
             self.advance()
         else:
-            self._turns.wait(self)
+            self._turns.wait(self, self._client)
 
     def _fetched(self, cursor: Cursor) -> None:
         """Go on with what the disk gave."""
@@ -265,7 +265,7 @@ class Subscription:
             self._skip(missed)
         self._send_past(records, piece.stop)
         if self._send_outgoing():
-            self._turns.wait(self)
+            self._turns.wait(self, self._client)
 
     def _send_past(self, records: list[Record], stop: int) -> None:
         if not records:

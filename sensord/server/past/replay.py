@@ -15,14 +15,17 @@ from typing import NamedTuple
 
 from sensord.log import Cursor, Missed, Piece
 from sensord.model.readings import Position, Record
-from sensord.server.live.group import FRAME_READINGS, announcements, frames
+from sensord.server.live.group import announcements, frames
 from sensord.server.open.caller import Caller
 from sensord.wire.ops.subscriptions import Gap, Phase, StreamChange
 from sensord.wire.places import Ago, Place, Since
 
 __all__ = ["Replay"]
 
-AHEAD = FRAME_READINGS
+AT_ONCE = 1024
+"""Most readings sent in one turn of the loop."""
+
+AHEAD = AT_ONCE
 """With fewer readings than this read ahead, the next piece is asked for."""
 
 WINDOW_S = 0.02
@@ -53,6 +56,7 @@ class Replay:
         shared = caller.shared
         self._bus = shared.bus
         self._loop = shared.loop
+        self._turns = shared.groups.turns
         self._channels = {channel.number: channel for channel in shared.bus.select(topics)}
         log = shared.bus.log
         self._stop = log.tail
@@ -122,12 +126,17 @@ class Replay:
         self._is_held = False
         if self._anchor is not None:
             self._anchor = _Anchor(self._loop.time(), self._anchor.log_us)
-        self._go_on()
+        self._come_back(0.0)
+
+    def take_turn(self) -> None:
+        """Go on a little."""
+        self._caller.guard(self._go_on)
 
     def close(self) -> None:
         """Send no more."""
         self._is_closed = True
         self._cancel_timer()
+        self._turns.leave(self)
 
     # -- the clock ---------------------------------------------------------------------------------
 
@@ -191,7 +200,7 @@ class Replay:
             return
         if self._ahead:
             head = self._ahead[0]
-            if isinstance(head, Missed) or sent == FRAME_READINGS or self._steps:
+            if isinstance(head, Missed) or sent == AT_ONCE or self._steps:
                 self._come_back(0.0)
             elif not self._is_paused:
                 self._come_back(max(self._wait_s(head), WINDOW_S if sent else 0.0))
@@ -205,10 +214,11 @@ class Replay:
         return self._is_closed or self._caller.is_clogged
 
     def _come_back(self, delay_s: float) -> None:
+        """Go on then, when it is this one's turn among those that are behind."""
         if delay_s > 0.0:
-            self._timer = self._loop.call_later(delay_s, self._caller.guard, self._go_on)
+            self._timer = self._loop.call_later(delay_s, self._turns.start, self, self._caller)
         else:
-            self._timer = self._loop.call_soon(self._caller.guard, self._go_on)
+            self._turns.wait(self, self._caller)
 
     def _cancel_timer(self) -> None:
         if self._timer is not None:
@@ -236,7 +246,7 @@ class Replay:
             self._ahead.append(missed)
         self._ahead += records
         if not self._is_going:
-            self._go_on()
+            self._turns.start(self, self._caller)
 
     # -- sending -----------------------------------------------------------------------------------
 
@@ -246,7 +256,7 @@ class Replay:
             self._skip(self._ahead[0])
             self._ahead.popleft()
         records: list[Record] = []
-        while self._ahead and len(records) < FRAME_READINGS:
+        while self._ahead and len(records) < AT_ONCE:
             head = self._ahead[0]
             if isinstance(head, Missed) or not self._is_due(head):
                 break

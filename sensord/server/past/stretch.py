@@ -134,7 +134,7 @@ class Past(ABC):
     def _come_back(self) -> None:
         """Go on when others that are behind have had their turn."""
         if not self._is_closed:
-            self._turns.wait(self)
+            self._turns.wait(self, self._caller)
 
     def _got(self, piece: Piece) -> None:
         records: Sequence[Record] = piece.records

@@ -366,11 +366,37 @@ def test_the_end_of_a_session_ends_its_replay() -> None:
     assert viewer.world.loop.next_timer is None
 
 
+def test_replays_as_fast_as_can_be_take_turns() -> None:
+    """In a turn of the loop one of them sends a bounded number; live readings come between."""
+    world = recorded(*range(1, 40))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(replays, "AT_ONCE", 5)
+        patch.setattr(replays, "AHEAD", 5)
+        viewers = [Viewer(world) for _ in range(3)]
+        world.loop.settle()
+        for viewer in viewers:
+            viewer.runs.append([])
+            whole = {"from": {"epoch": EPOCH, "offset": 0}, "speed": 1e9}
+            viewer.replay = viewer.ask(op="replay", topics=["#"], **whole)
+        counts = [len(viewer.got) for viewer in viewers]
+        served = []
+        while not all(viewer.has_ended for viewer in viewers):
+            world.loop.now += 0.1
+            world.loop.turn()
+            now = [len(viewer.got) for viewer in viewers]
+            grown = [after - before for before, after in zip(counts, now, strict=True)]
+            assert sum(grown) <= 5
+            served += [number for number, more in enumerate(grown) if more]
+            counts = now
+    assert [viewer.offsets for viewer in viewers] == [list(range(39))] * 3
+    assert {*served[:3]} == {0, 1, 2}
+
+
 @contextmanager
 def small_pieces() -> Iterator[None]:
     """Make frames and what is read ahead small, so that many things happen at their seams."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(replays, "FRAME_READINGS", 3)
+        patch.setattr(replays, "AT_ONCE", 3)
         patch.setattr(replays, "AHEAD", 4)
         yield
 
