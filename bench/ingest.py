@@ -63,8 +63,19 @@ ARRIVAL_S = 30.0
 class Sink:
     """A member of a group whose frames go nowhere."""
 
+    client = None
+
     def write(self, data: bytes, /) -> None:
         """Take a frame."""
+
+    def hold_back(self) -> None:
+        """Not called: nobody reviews what it costs."""
+
+    def release(self) -> None:
+        """Not called: it is not held back."""
+
+    def go_on(self) -> None:
+        """Not called: it is not held back."""
 
     def boundary(self, records: Sequence[Record]) -> None:
         """Not called: it never waits."""

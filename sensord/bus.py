@@ -51,7 +51,8 @@ class Bus:
         self.log = log
         self._clock = clock
         self._last: list[Record | None] = []  # by number
-        self._sinks: list[list[Sink]] = []  # by number
+        self._sinks: list[dict[Sink, None]] = []  # by number
+        self._muted: set[Sink] = set()
         self._by_topic: dict[str, Channel] = {}
         self._topics: TopicTree[Channel] = TopicTree()
         self._filters: FilterTree[Sink] = FilterTree()
@@ -88,7 +89,7 @@ class Bus:
         # A sink with several matching filters is matched several times, but served once.
         sinks = list(dict.fromkeys(self._filters.match(topic)))
         self._last.append(None)
-        self._sinks.append(sinks)
+        self._sinks.append(dict.fromkeys(one for one in sinks if one not in self._muted))
         self._described[topic, metadata] = channel
         self._topics.add(topic, channel)
         for sink in sinks:
@@ -178,15 +179,33 @@ class Bus:
             self._filters.add(pattern, sink)
         channels = self.select(filters)
         for channel in channels:
-            self._sinks[channel.number].append(sink)
+            self._sinks[channel.number][sink] = None
         return channels
 
     def detach(self, filters: Sequence[str], sink: Sink) -> None:
         """Take back an `attach` with the same filters."""
         for pattern in filters:
             self._filters.remove(pattern, sink)
+        if sink in self._muted:
+            self._muted.discard(sink)
+            return
         for channel in self.select(filters):
-            self._sinks[channel.number].remove(sink)
+            del self._sinks[channel.number][sink]
+
+    def mute(self, channels: Iterable[Channel], sink: Sink) -> None:
+        """Let an attached sink have no more records; it is still told of new channels.
+
+        ``channels`` are all that it was told of.
+        """
+        self._muted.add(sink)
+        for channel in channels:
+            del self._sinks[channel.number][sink]
+
+    def unmute(self, channels: Iterable[Channel], sink: Sink) -> None:
+        """Let a muted sink have records again."""
+        self._muted.discard(sink)
+        for channel in channels:
+            self._sinks[channel.number][sink] = None
 
     def watch(self, filters: Sequence[str], watcher: Watcher) -> None:
         """Tell ``watcher`` of each new channel that the filters select, but of no records."""

@@ -64,6 +64,9 @@ def listen_advice(error: OSError) -> str:
     return _ADVICE.get(error.errno or 0, "see listen in the table [server]")
 
 
+WARNINGS = {"lagging": "monitor lags", "costly": "monitor costs more than its share"}
+
+
 @dataclass(frozen=True, slots=True)
 class Statistics:
     """What the server has done since it started."""
@@ -105,6 +108,8 @@ class Server:
         self._sessions_total = 0
         self._failures = 0
         self._lagging: dict[Session, Channel] = {}
+        """Those of whom it is told, by its topic, that they lag or cost too much."""
+        self._told: dict[Session, str] = {}
         self._sweeper: asyncio.Handle | None = None
         self._is_stopping = False
         self._emptied = asyncio.Event()
@@ -225,7 +230,7 @@ class Server:
         heapq.heappush(self._slots, session.slot)
         if session in self._lagging:
             self._tell_lag(session, "ended")
-            del self._lagging[session]
+            del self._lagging[session], self._told[session]
         if session.client or session.lost:
             log.info("session ended", extra=_identity(session) | {"lost": session.lost.total()})
 
@@ -274,22 +279,30 @@ class Server:
         connection.close(4002, "lagged for too long; reconnect and resume")
 
     def _tell_lags(self) -> None:
-        """Name under $sys/sessions who lags, and who no longer does: at most once a sweep."""
+        """Name under $sys/sessions who lags or costs too much: at most once a sweep."""
+        held = self.shared.groups.held_clients
         for session, connection in tuple(self._sessions.items()):
-            if connection.is_clogged is not (session in self._lagging):
-                if connection.is_clogged:
-                    log.warning("monitor lags", extra=_identity(session))
-                    self._tell_lag(session, "lagging")
-                else:
-                    self._tell_lag(session, "live")
-                    del self._lagging[session]
+            state = "live"
+            if connection.is_clogged:
+                state = "lagging"
+            elif session in held:
+                state = "costly"
+            if state != self._told.get(session, "live"):
+                if state != "live":
+                    log.warning(WARNINGS[state], extra=_identity(session))
+                self._told[session] = state
+                self._tell_lag(session, state)
+                if state == "live":
+                    del self._lagging[session], self._told[session]
 
     def _tell_lag(self, session: Session, state: str) -> None:
         bus = self.shared.bus
         channel = self._lagging.get(session)
         if channel is None:
             metadata = Metadata(
-                ValueType.JSON, kind=Kind.STATE, description="a monitor that lags, or did"
+                ValueType.JSON,
+                kind=Kind.STATE,
+                description="a monitor that lags or costs too much, or did",
             )
             channel = bus.channel(f"$sys/sessions/{session.slot}", metadata)
             self._lagging[session] = channel

@@ -15,13 +15,15 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import Iterator, Sequence
+import time
+from collections.abc import Callable, Collection, Iterator, Sequence
 from typing import NamedTuple, Protocol
 
 from websockets.frames import Frame, Opcode
 
 from sensord.bus import Bus
 from sensord.model.readings import Channel, Record
+from sensord.server.live.budget import LIVE_SHARE, ROOM_SHARE, Budget, Charge, to_hold
 from sensord.server.live.thinning import Thinning, newest
 from sensord.server.past.frames import PastFrames
 from sensord.server.turns import Turns
@@ -57,6 +59,16 @@ A source that speaks exactly once a window would else wait for ever once it wait
 
 ANNOUNCED_AT_ONCE = 512
 """Most channels in an announcement: some 50 KiB."""
+
+
+PUSH_S = 0.2e-6
+"""What a record costs that a group takes, beside what its frame costs."""
+
+REVIEW_S = 0.1
+"""Between two looks at what groups cost."""
+
+WIDE_S = 1.0
+"""Between two frames, at the tail, of a subscription that is held back."""
 
 
 def packet(codec: Codec, payload: bytes) -> bytes:
@@ -125,6 +137,23 @@ class Member(Protocol):
         """Write bytes to its client."""
         ...
 
+    @property
+    def client(self) -> object:
+        """Whose it is."""
+        ...
+
+    def hold_back(self) -> None:
+        """Leave the group: it costs more than the client's share."""
+        ...
+
+    def release(self) -> None:
+        """Join the group again, when what was missed has been sent."""
+        ...
+
+    def go_on(self) -> None:
+        """Send what came meanwhile, though held back."""
+        ...
+
     def boundary(self, records: Sequence[Record]) -> None:
         """Go on after a flush; told to those that wait for it.
 
@@ -134,10 +163,22 @@ class Member(Protocol):
         ...
 
 
+def _nothing() -> None:
+    """Do nothing."""
+
+
 class Group:
     """The subscriptions at the tail that share their frames."""
 
-    def __init__(self, key: Key, stream: int, bus: Bus, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(
+        self,
+        key: Key,
+        stream: int,
+        bus: Bus,
+        loop: asyncio.AbstractEventLoop,
+        busy: Callable[[], None] = _nothing,
+    ) -> None:
+        """``busy`` is called when it has something to send, once a window."""
         self.key = key
         self.stream = stream
         self.users = 0
@@ -168,6 +209,11 @@ class Group:
         self._is_flushing = False
         self._next_at = -float("inf")  # when the next frame would be due on the grid
         self._timer: asyncio.Handle | None = None
+        self._busy = busy
+        self._spent_s = 0.0  # on flushes, since it was asked last
+        self._taken = 0  # records that are pending no more
+        self._taken_before = 0  # when it was asked last
+        self._is_asleep = False
 
     def open(self) -> None:
         """Begin to receive from the bus."""
@@ -177,9 +223,35 @@ class Group:
     def close(self) -> None:
         """Stop receiving from the bus."""
         self._bus.detach(self.key.topics, self)
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
+        self._cancel_timer()
+
+    @property
+    def members(self) -> Collection[Member]:
+        """Those who are sent its frames."""
+        return self._members.keys()
+
+    def spent_s(self) -> float:
+        """Return what it has cost since it was asked last, in seconds of the loop's time."""
+        taken = self._taken + len(self._pending)
+        spent_s = self._spent_s + PUSH_S * (taken - self._taken_before)
+        self._taken_before, self._spent_s = taken, 0.0
+        return spent_s
+
+    def doze(self) -> None:
+        """Take no records while nobody would be sent them."""
+        if self._members or self._waiting or self._is_asleep:
+            return
+        self._is_asleep = True
+        self._bus.mute(self.channels, self)
+        self._cancel_timer()
+        self._taken += len(self._pending)
+        self._pending = []
+        self._append = self._pending.append
+
+    def _wake(self) -> None:
+        if self._is_asleep:
+            self._is_asleep = False
+            self._bus.unmute(self.channels, self)
 
     @property
     def boundary(self) -> int:
@@ -200,6 +272,7 @@ class Group:
         self.numbers.add(channel.number)
 
     def _schedule(self) -> None:
+        self._busy()
         # Nothing was pending until now: all before the first pending record is covered.
         self._reached = self._pending[0].offset
         due = self._next_at - self._slack_s
@@ -211,7 +284,10 @@ class Group:
     def _relieve(self) -> None:
         """Keep what is pending bounded, however long the period and however fast the readings."""
         if self.key.options.period_s:
+            begun, count = time.perf_counter(), len(self._pending)
             self._pending[:] = newest(self._pending)
+            self._taken += count - len(self._pending)
+            self._spent_s += time.perf_counter() - begun
             # Events and very many channels are left: let twice as many come before the next try.
             self._full_at = max(MAX_PENDING, 2 * len(self._pending))
         if len(self._pending) >= MAX_PENDING:
@@ -223,9 +299,8 @@ class Group:
 
     def flush(self) -> None:
         """Send what is pending to every member; this makes a boundary."""
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
+        begun = time.perf_counter()
+        self._cancel_timer()
         self._full_at = MAX_PENDING
         self._next_at = max(self._next_at, self._loop.time()) + self._window_s
         pending = records = self._pending
@@ -245,9 +320,16 @@ class Group:
                     write(data)
             self._is_flushing = False
         self._reached = self._pending[0].offset if self._pending else reached
+        self._taken += len(pending)
+        self._spent_s += time.perf_counter() - begun
         waiting, self._waiting = self._waiting, {}
         for member in waiting:
             member.boundary(pending)
+
+    def _cancel_timer(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
 
     def announcements(self, start: int) -> Sequence[bytes]:
         """Encode what is to be told of the channels from a place in `channels` on.
@@ -269,6 +351,7 @@ class Group:
 
     def wait(self, member: Member) -> None:
         """Have `Member.boundary` called at the next flush."""
+        self._wake()
         self._waiting[member] = None
 
     def join(self, member: Member) -> None:
@@ -276,6 +359,7 @@ class Group:
 
         Its cursor stands at the boundary and it was told of all ``channels``.
         """
+        self._wake()
         self._announce()
         # What was sent to the others is no reason to withhold anything from the newcomer.
         self._thinning = Thinning.of(self.key.options)
@@ -305,6 +389,10 @@ class Groups:
         """What is made for them."""
         self._groups: dict[Key, Group] = {}
         self._streams = 0
+        self._budget: Budget[Member] = Budget()
+        self._due: dict[Member, float] = {}  # who is held back and has all, and when it goes on
+        self._review_timer: asyncio.Handle | None = None
+        self._reviewed_s = 0.0
 
     def __len__(self) -> int:
         return len(self._groups)
@@ -333,7 +421,9 @@ class Groups:
         """Return the group of this key for one more user; makes it."""
         group = self._groups.get(key)
         if group is None:
-            group = self._groups[key] = Group(key, self.next_stream(), self._bus, self._loop)
+            group = self._groups[key] = Group(
+                key, self.next_stream(), self._bus, self._loop, self._busy
+            )
             group.open()
         group.users += 1
         return group
@@ -344,3 +434,78 @@ class Groups:
         if not group.users:
             group.close()
             del self._groups[group.key]
+
+    # -- the budget --------------------------------------------------------------------------------
+
+    @property
+    def held_clients(self) -> set[object]:
+        """Those who have subscriptions that are held back."""
+        return {member.client for member in self._budget}
+
+    def admits(self, member: Member, group: Group) -> bool:
+        """Tell whether a subscription that has caught up may join its group.
+
+        If not, it is held back from now on.
+        """
+        if member in self._budget:
+            return False
+        now_s = self._loop.time()
+        if group.members or not self._budget.is_cautious(now_s):
+            return True
+        self._budget.hold(member, LIVE_SHARE / len(self._groups), now_s)
+        group.doze()
+        return False
+
+    def rest(self, member: Member) -> None:
+        """Have `Member.go_on` called after a while: it is held back, and has all there is."""
+        self._due[member] = self._loop.time() + WIDE_S
+        self._review_later()
+
+    def forget(self, member: Member) -> None:
+        """Know nothing of a subscription any more: it is closed."""
+        self._budget.forget(member)
+        self._due.pop(member, None)
+
+    def _busy(self) -> None:
+        # Of a single group nobody is to be held back, for whose sake?
+        if self._review_timer is None and len(self._groups) > 1:
+            self._review_later()
+
+    def _review_later(self) -> None:
+        if self._review_timer is None:
+            self._reviewed_s = self._loop.time()
+            self._review_timer = self._loop.call_later(REVIEW_S, self._review)
+
+    def _review(self) -> None:
+        """See what the groups have cost, and hold back or release subscriptions."""
+        self._review_timer = None
+        now_s = self._loop.time()
+        elapsed_s = max(REVIEW_S, now_s - self._reviewed_s)
+        shares = [(group, group.spent_s() / elapsed_s) for group in self._groups.values()]
+        share = sum(one for _, one in shares)
+        if self._budget.is_over(share, elapsed_s - REVIEW_S, now_s):
+            self._hold_back(shares, now_s)
+        else:
+            for member in self._budget.released(share, now_s, self._due):
+                self._due.pop(member, None)
+                member.release()
+        for member in [member for member, due_s in self._due.items() if due_s <= now_s]:
+            del self._due[member]
+            member.go_on()
+        if share or self._budget or self._due:
+            self._review_later()
+
+    def _hold_back(self, shares: Sequence[tuple[Group, float]], now_s: float) -> None:
+        charges: list[Charge[Member]] = []
+        for group, share in shares:
+            if not group.members:
+                group.doze()
+            charges += [
+                Charge(member, member.client, share / len(group.members))
+                for member in group.members
+            ]
+        for charge in to_hold(charges, ROOM_SHARE):
+            self._budget.hold(charge.member, charge.share, now_s)
+            charge.member.hold_back()
+        for group, _ in shares:
+            group.doze()

@@ -35,7 +35,7 @@ from sensord.server.live.thinning import Thinning, conflate
 from sensord.server.open import outgoing
 from sensord.server.open.outgoing import Outgoing
 from sensord.wire.ops.base import Sendable
-from sensord.wire.ops.subscriptions import Gap, Phase, StreamChange
+from sensord.wire.ops.subscriptions import COST, Gap, Phase, StreamChange
 from sensord.wire.places import Ago, Since, Start
 
 __all__ = ["Client", "Subscription"]
@@ -76,7 +76,8 @@ class Subscription:
         self._phase = Phase.CATCHING_UP
         self._cursor = Cursor(bus.log, archive, (), frozenset(), bus.log.tail)
         self._stream = 0
-        self._told: tuple[Phase, int] | None = None  # phase and stream, as told to the client
+        self._told: tuple[Phase, int, str] | None = None  # phase, stream and reason, as told
+        self._reason = ""  # why it is behind, unless its client does not read
         self._is_at_start = True  # nothing was sent, and it is what it was when it began
         self._told_channels = 0
         self._outgoing = Outgoing(client)  # to be sent before the log goes on
@@ -97,6 +98,11 @@ class Subscription:
     def write(self) -> Write:
         """Write bytes to the client."""
         return self._client.write
+
+    @property
+    def client(self) -> object:
+        """The session that it belongs to."""
+        return self._client
 
     # -- beginning and ending ----------------------------------------------------------------------
 
@@ -157,6 +163,7 @@ class Subscription:
     def close(self) -> None:
         """End; nothing more is sent."""
         self._turns.leave(self)
+        self._groups.forget(self)
         if self._group is not None:
             self._group.leave(self)
             self._groups.release(self._group)
@@ -171,6 +178,25 @@ class Subscription:
             self._phase = Phase.LAGGING
             self._stream = self._groups.next_stream()
             self._thinning = Thinning.of(self.group.key.options)
+
+    def hold_back(self) -> None:
+        """Leave the group: it costs more than the client's share."""
+        if self._group is None:
+            self._groups.forget(self)  # telling another one of its client has ended the session
+        elif self._phase is Phase.LIVE:
+            self.clogged()
+            self._reason = COST
+            self._groups.rest(self)
+            self._client.guard(self._tell_phase)
+
+    def release(self) -> None:
+        """Join the group again, when what was missed has been sent."""
+        self._reason = ""
+        self._turns.wait(self, self._client)
+
+    def go_on(self) -> None:
+        """Send what came meanwhile, though held back."""
+        self._turns.wait(self, self._client)
 
     def _leave(self) -> None:
         served, told = self.group.leave(self)
@@ -193,8 +219,12 @@ class Subscription:
                 cursor.fetch(boundary, lambda: self._client.guard(self._fetched, cursor))
         elif offset > boundary or self._is_early:
             self._group.wait(self)
-        else:
+        elif self._groups.admits(self, self._group):
             self._join()
+        else:
+            self._phase, self._reason = Phase.LAGGING, COST
+            self._tell_phase()
+            self._groups.rest(self)
 
     @property
     def _is_early(self) -> bool:
@@ -249,7 +279,7 @@ class Subscription:
         self._announce()
         if not self._send_outgoing():
             return
-        self._phase = Phase.LIVE
+        self._phase, self._reason = Phase.LIVE, ""
         self._stream = self.group.stream
         # Joined before it is told: if telling clogs the client, it leaves again as any member does.
         self.group.join(self)
@@ -344,14 +374,15 @@ class Subscription:
             self._told_channels = len(channels)
 
     def _tell_phase(self) -> None:
-        if self._told == (self._phase, self._stream):
+        told = (self._phase, self._stream, self._reason)
+        if self._told == told:
             return
-        self._told = (self._phase, self._stream)
+        self._told = told
         # Where a time is in the journal is found by reading: nobody could go on from here.
         is_sought = self._is_at_start and self._cursor.is_sought
         is_place = self._phase is not Phase.SNAPSHOT and not is_sought
         cursor = self._cursor.offset if is_place else None
-        self._tell(StreamChange(self.number, self._stream, self._phase, cursor))
+        self._tell(StreamChange(self.number, self._stream, self._phase, cursor, self._reason))
 
     def _tell_gap(
         self,

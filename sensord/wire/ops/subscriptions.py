@@ -17,6 +17,7 @@ from sensord.wire.places import Start, read_start, write_place
 
 __all__ = [
     "ANSWERS",
+    "COST",
     "REQUESTS",
     "Channels",
     "Gap",
@@ -169,11 +170,16 @@ class Phase(enum.StrEnum):
     PAUSED = "paused"
 
 
+COST = "cost"
+"""Why a subscription lags that is held back: it costs more than its client's share."""
+
+
 @dataclass(frozen=True, slots=True)
 class StreamChange(Answer):
     """The request continues with frames of ``stream``, in a phase that may be another one.
 
-    ``phase`` is a `Phase`, or a text that only a newer server knows.
+    ``phase`` is a `Phase`, or a text that only a newer server knows. ``reason`` is `COST` for a
+    subscription that is held back.
     """
 
     op: ClassVar[str] = "stream"
@@ -181,14 +187,28 @@ class StreamChange(Answer):
     stream: int
     phase: str
     cursor: int | None
+    reason: str = ""
 
     def _fields(self) -> Message:
-        return {"stream": self.stream, "phase": str(self.phase), "cursor": self.cursor}
+        fields: Message = {
+            "stream": self.stream,
+            "phase": str(self.phase),
+            "cursor": self.cursor,
+        }
+        if self.reason:
+            fields["reason"] = self.reason
+        return fields
 
     @classmethod
     def read(cls, message: Mapping[str, Any]) -> Self:
         """Read the message."""
-        return cls(message["id"], message["stream"], message["phase"], message.get("cursor"))
+        return cls(
+            message["id"],
+            message["stream"],
+            message["phase"],
+            message.get("cursor"),
+            message.get("reason", ""),
+        )
 
 
 @dataclass(frozen=True, slots=True)

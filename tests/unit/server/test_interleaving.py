@@ -173,6 +173,23 @@ class Scene:
         monitor.wire.clogs_after = writes or None
         monitor.unclog()
 
+    def hold_back(self, which: int) -> None:
+        """Let a live subscription cost too much; nothing new is live at once for a while."""
+        groups = self.world.groups
+        live = [member for group in groups._groups.values() for member in group.members]
+        if live:
+            shares = [(group, 0.6 / len(live)) for group in groups._groups.values()]
+            now_s = self.world.loop.now
+            groups._budget.is_over(1.0, 1.0, now_s)
+            member = live[which % len(live)]
+            groups._budget.hold(member, 0.1, now_s)
+            member.hold_back()
+            if which % 3 == 0:
+                groups._hold_back(shares, now_s)
+            else:
+                for group, _ in shares:
+                    group.doze()
+
     def journal(self, act: str, count: int, back: int) -> None:
         """Let something happen to the journal."""
         shelf = self.world.shelf
@@ -235,6 +252,7 @@ class Act:
         self._clogs = dice.choice([1, 6, 12])
         self._changes = dice.choice([1, 3, 8])
         self._readings = dice.choice([2, 8, 20])
+        self._holds = dice.choice([0, 1, 6])
 
     def next(self) -> None:
         scene, dice = self.scene, self._random
@@ -246,6 +264,7 @@ class Act:
             acts |= {self._change: self._changes, self._unsubscribe: self._changes // 2}
         if scene.some_are_clogged:
             acts |= {self._unclog: 12}
+        acts |= {self._hold_back: self._holds}
         if scene.world.shelf is not None:
             acts |= {self._journal: 3}
         (act,) = dice.choices(list(acts), list(acts.values()))
@@ -289,6 +308,9 @@ class Act:
 
     def _unclog(self) -> None:
         self.scene.unclog(self._random.randrange(12), self._random.choice([0, 0, 1, 2, 4]))
+
+    def _hold_back(self) -> None:
+        self.scene.hold_back(self._random.randrange(12))
 
     def _journal(self) -> None:
         dice = self._random
@@ -408,6 +430,10 @@ class Interleaving(RuleBasedStateMachine):
     @rule(who=numbers, topics=filters)
     def get(self, who: int, topics: list[str]) -> None:
         self.scene.get(who, topics)
+
+    @rule(which=numbers)
+    def hold_back(self, which: int) -> None:
+        self.scene.hold_back(which)
 
     @precondition(lambda self: self.scene.some_read)
     @rule(who=numbers, writes=st.integers(0, 6))

@@ -521,3 +521,115 @@ def test_too_many_subscriptions_are_refused() -> None:
     assert monitor.error(refused) == "too_many"
     monitor.request(op="unsubscribe", subscription=ledger.number)
     assert monitor.subscribe("a").phases == ["snapshot", "live"]
+
+
+def costly(world: World, monkeypatch: pytest.MonkeyPatch) -> tuple[Monitor, Monitor]:
+    """Connect a client with ten groups of its own and one with a single one; all cost the same."""
+    greedy, modest = connect(world, "a"), world.connect(MSGPACK)
+    for number in range(10):
+        greedy.subscribe("a", deadband=1e-9 * (number + 1))
+    modest.subscribe("a")
+    monkeypatch.setattr("sensord.server.live.group.Group.spent_s", lambda _: 0.02)
+    return greedy, modest
+
+
+def held(monitor: Monitor) -> set[int]:
+    """Return the subscriptions that were told last that they are held back."""
+    last = {message["id"]: message for message in told(monitor, "stream")}
+    return {number for number, message in last.items() if message.get("reason") == "cost"}
+
+
+def test_who_costs_more_than_its_share_is_held_back_and_misses_nothing(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is told why; the others are live throughout; when the cost is gone, so is this."""
+    greedy, modest = costly(world, monkeypatch)
+    world.publish("a")
+    world.loop.turn()
+    world.pass_time(0.12)  # the review is late
+    world.loop.turn()
+    world.loop.turn()
+    # 11 groups cost 0.02 s each in 0.12 s: of 1.83 only 0.35 is to be had, and each costs 0.17.
+    assert len(held(greedy)) == 9
+    assert not held(modest)
+    assert world.groups.held_clients == {greedy.session}
+    world.publish("a")
+    world.loop.turn()
+    world.pass_time(0.02)
+    world.loop.turn()
+    assert [ledger.got[-1] for ledger in modest.ledgers.values()] == [2]
+    assert sorted(ledger.got[-1] for ledger in greedy.ledgers.values()) == [1] * 9 + [2]
+    monkeypatch.setattr("sensord.server.live.group.Group.spent_s", lambda _: 0.0)
+    settle(world, [greedy, modest])
+    assert not held(greedy)
+    assert not world.groups.held_clients
+    assert {ledger.phases[-1] for ledger in greedy.ledgers.values()} == {"live"}
+    assert {tuple(ledger.got) for ledger in greedy.ledgers.values()} == {(1, 2)}
+
+
+def test_who_is_held_back_gets_what_came_about_once_a_second(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In one piece, however many readings there were."""
+    greedy, modest = costly(world, monkeypatch)
+    world.publish("a")
+    world.loop.turn()
+    world.pass_time(0.12)
+    for _ in range(30):
+        world.loop.turn()
+    ledgers = [greedy.ledgers[number] for number in held(greedy)]
+    seen = []
+    for _ in range(28):
+        world.publish("a")
+        world.pass_time(0.1)
+        for _ in range(15):
+            world.loop.turn()
+        seen.append({len(ledger.got) for ledger in ledgers})
+    assert len({max(one) for one in seen}) <= 6, "of 28, in three seconds"
+    assert min(seen[-1]) >= 20
+    modest.session.ended()
+    greedy.session.ended()
+    world.loop.settle()
+
+
+def test_what_is_new_is_not_live_at_once_while_all_costs_too_much(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Unless others are live with it, for it costs nothing then."""
+    _, modest = costly(world, monkeypatch)
+    world.publish("a")
+    world.loop.turn()
+    world.pass_time(0.12)
+    world.loop.turn()
+    newcomer = world.connect(MSGPACK)
+    same, other = newcomer.subscribe("a"), newcomer.subscribe("a", mode="latest")
+    assert (same.phases[-1], other.phases[-1]) == ("live", "lagging")
+    assert held(newcomer) == {other.number}
+    monkeypatch.setattr("sensord.server.live.group.Group.spent_s", lambda _: 0.0)
+    settle(world, [newcomer, modest])
+    assert other.phases[-1] == "live"
+
+
+def test_a_group_without_members_takes_no_records(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The readings of who is held back cost nothing when they come; new topics are noticed."""
+    greedy, _ = costly(world, monkeypatch)
+    wide = greedy.subscribe("#", deadband=0.5)
+    monkeypatch.setattr(
+        "sensord.server.live.group.Group.spent_s",
+        lambda group: 0.05 if group.key.topics == ("#",) else 0.02,
+    )
+    world.publish("a")
+    world.loop.turn()
+    world.pass_time(0.12)
+    world.loop.turn()
+    assert wide.number in held(greedy)
+    before = [len(group._pending) for group in world.groups._groups.values()]
+    world.publish("a")
+    world.publish("c")
+    now = [len(group._pending) for group in world.groups._groups.values()]
+    assert sum(after > was for was, after in zip(before, now, strict=True)) == 2
+    monkeypatch.setattr("sensord.server.live.group.Group.spent_s", lambda _: 0.0)
+    settle(world, [greedy])
+    assert wide.got[-1] == world.log.tail - 1
