@@ -56,6 +56,9 @@ log = logging.getLogger("sensord.app")
 READERS_STOP_S = 1.0
 SESSIONS_STOP_S = 0.7
 """Together well under two seconds: nobody should have to wait, or to kill."""
+SPARE_DESCRIPTORS, PER_DEVICE = 16, 3
+"""What journal, store and recordings that are read need open at once, and a device: its line, and
+the line that is being opened again."""
 DISK_STOP_S = 6.0
 """What is at the disk has a deadline of 5 s of its own; this one is for when that fails."""
 
@@ -220,6 +223,9 @@ class App:
             sessions=server.max_sessions,
             outbox_bytes=server.outbox,
             lag_timeout_s=server.lag_timeout,
+            hello_timeout_s=server.hello_timeout,
+            unannounced=server.max_unannounced,
+            spare_descriptors=SPARE_DESCRIPTORS + PER_DEVICE * len(self.config.devices),
         )
 
     def _bounds(self) -> Bounds:

@@ -144,6 +144,11 @@ class Connection(asyncio.Protocol):
 
     # -- what the transport tells ------------------------------------------------------------------
 
+    @property
+    def is_announced(self) -> bool:
+        """Whether its client has said hello."""
+        return self.session is not None and self.session.is_ready
+
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Begin."""
         # A stream's transport, as every create_server makes; uvloop's is no subclass of asyncio's.

@@ -25,6 +25,7 @@ from sensord.server.connection import Connection
 from sensord.server.http import Answer, Pages
 from sensord.server.live.group import Groups
 from sensord.server.page import Places
+from sensord.server.room import Room
 from sensord.server.session import Session
 from sensord.server.shared import Limits, Shared, control_for
 from sensord.server.turns import Turns
@@ -101,6 +102,7 @@ class Server:
         self.addresses: list[str] = []
         """Where it listens, once it does."""
         self._pages = Pages(bus, self._health)
+        self._room = Room(bus, limits.unannounced)
         self._listeners: list[asyncio.Server] = []
         self._connections: set[Connection] = set()
         self._sessions: dict[Session, Connection] = {}
@@ -139,6 +141,7 @@ class Server:
                 listening.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, UNREAD_BYTES)
                 name, number, *_ = listening.getsockname()
                 self.addresses.append(f"[{name}]:{number}" if ":" in name else f"{name}:{number}")
+        self._room.measure(self.shared.limits.spare_descriptors)
         log.info("listening", extra={"addresses": " ".join(self.addresses)})
 
     def refuse(self) -> None:
@@ -209,6 +212,7 @@ class Server:
             connection.abort()
         elif self._sweeper is None:
             self._sweeper = self.shared.loop.call_later(SWEEP_S, self._sweep)
+        self._room.enter(connection)
 
     def opened(self, connection: Connection, codec: Codec) -> Session | None:
         """Make a session, or None if there are too many."""
@@ -241,6 +245,7 @@ class Server:
     def disconnected(self, connection: Connection) -> None:
         """Learn that a connection is over."""
         self._connections.discard(connection)
+        self._room.leave(connection)
         if not self._connections:
             self._emptied.set()
 
@@ -270,7 +275,8 @@ class Server:
             elif now - connection.heard_at > limits.silence_s:
                 connection.ping()
         self._tell_lags()
-        if self._connections:
+        is_short = self._room.sweep()
+        if self._connections or is_short:
             self._sweeper = self.shared.loop.call_later(SWEEP_S, self._sweep)
 
     def _close_lagging(self, connection: Connection) -> None:

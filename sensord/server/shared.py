@@ -30,6 +30,10 @@ class Limits:
     outbox_bytes: int = 128 * 1024
     lag_timeout_s: float = 30.0
     hello_timeout_s: float = 10.0
+    unannounced: int = 1_000
+    """Connections that have not said hello, at a time."""
+    spare_descriptors: int = 16
+    """Left alone by connections: the journal, the store and the devices need them."""
     silence_s: float = 20.0
 
 
