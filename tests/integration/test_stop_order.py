@@ -67,9 +67,9 @@ async def test_a_step_that_fails_skips_no_other(tmp_path: Path, fault: str) -> N
 
 def test_a_task_that_fails_stops_the_daemon_in_order(tmp_path: Path) -> None:
     """The task group would end everything else at once."""
-    with Victim(tmp_path, "sensord.status.clock:ClockStatus.look raises at-once") as victim:
+    with Victim(tmp_path, "sensord.log.recorder:Recorder.run raises at-once") as victim:
         status, _ = victim.wait()
         assert status == 1
-        assert any("the task clock failed" in line for line in victim.log)
+        assert any("the task recorder failed" in line for line in victim.log)
         assert any("stopped" in line for line in victim.log)
     assert journalled(tmp_path, "#")
