@@ -19,6 +19,7 @@ from sensord.config.channels import ChannelRules, rules_of
 from sensord.config.command_options import Command
 from sensord.config.command_tables import commands
 from sensord.config.schema import (
+    LONGEST_S,
     Duration,
     Faults,
     Path,
@@ -200,6 +201,9 @@ class Device:
     description: str
     publish: Policy
     max_channels: int
+    time_behind: float = LONGEST_S
+    time_ahead: float = LONGEST_S
+    """Source times are believed within so many seconds of the arrival."""
     ignore: tuple[str, ...] = ()
     """Patterns of fields that give nothing."""
     channels: Mapping[str, ChannelRules] = field(default_factory=dict)
@@ -245,6 +249,8 @@ class _Common:
     publish: Policy = Policy()
     framing: Framing = dataclasses.field(default_factory=Framing)
     max_channels: Annotated[int, Within(1, 100_000)] = 1000
+    time_behind: Duration = 30 * 86_400.0
+    time_ahead: Duration = 600.0
     ignore: tuple[Printable, ...] = ()
 
     def faults(self) -> Iterator[tuple[str, str]]:
@@ -350,6 +356,8 @@ def _device(
         description=shared.description,
         publish=shared.publish,
         max_channels=shared.max_channels,
+        time_behind=shared.time_behind,
+        time_ahead=shared.time_ahead,
         ignore=shared.ignore,
         channels=channels,
         commands=found,

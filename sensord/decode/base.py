@@ -29,6 +29,7 @@ __all__ = [
     "Sample",
     "Selective",
     "Writer",
+    "Zoned",
     "excerpt",
     "trimmed",
 ]
@@ -87,6 +88,16 @@ class Decoded(NamedTuple):
 
     samples: list[Sample]
     faults: list[Fault]
+
+
+@runtime_checkable
+class Zoned(Protocol):
+    """A decoder whose source times may be without a zone."""
+
+    @property
+    def is_zone_known(self) -> bool:
+        """Whether the last source time named its zone; else it was read as UTC."""
+        ...
 
 
 class Framer(Protocol):

@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from sensord.decode.base import NOTHING, Decoded, Fault, Sample, excerpt
-from sensord.decode.text import BAD_ENCODING, UNPRINTABLE, TextDecoder, TextOptions
+from sensord.decode.source_time import SourceTime, TimedOptions, zone_fault
+from sensord.decode.text import BAD_ENCODING, UNPRINTABLE, TextDecoder
 from sensord.model.topics import topic_fault
 
 __all__ = ["BAD_QUOTING", "COLUMN_COUNT", "Config", "Decoder"]
@@ -17,7 +18,7 @@ BAD_QUOTING = "bad quoting"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Config(TextOptions):
+class Config(TimedOptions):
     """What the columns are.
 
     ``fields`` names them in order; an empty name skips a column. A ``separator`` of one space
@@ -50,13 +51,18 @@ class Config(TextOptions):
         for field in self.text_fields:
             if field not in named:
                 yield "text_fields", f'"{field}" is not one of the fields'
+        if self.time and self.time not in named:
+            yield "time", f'"{self.time}" is not one of the fields'
+        yield from zone_fault(self.zone, self.time_unit)
 
 
 class Decoder(TextDecoder):
     """Turns one line into a sample for each named column that is not empty."""
 
     def __init__(self, config: Config) -> None:
-        super().__init__(config, config.text_fields)
+        super().__init__(config, (*config.text_fields, config.time))
+        self._time = config.time
+        self._source = SourceTime(config.time_unit, config.zone)
         self._fields = config.fields
         self._separator = config.separator
         self._comment = config.comment
@@ -99,7 +105,13 @@ class Decoder(TextDecoder):
                 faults.append(Fault(UNPRINTABLE, excerpt(message)))
             else:
                 samples.append(sample)
-        return Decoded(samples, faults)
+        decoded = Decoded(samples, faults)
+        return self._source.applied(decoded, self._time, message) if self._time else decoded
+
+    @property
+    def is_zone_known(self) -> bool:
+        """Whether the last source time named its zone; else it was read as UTC."""
+        return self._source.is_zone_known
 
     def _split(self, text: str) -> list[str] | None:
         if self._separator == " ":

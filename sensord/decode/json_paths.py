@@ -6,21 +6,19 @@ quite JSON is read by `almost_json`.
 
 from __future__ import annotations
 
-import enum
 import json
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from datetime import UTC
 from typing import Any
 
 from sensord.decode import almost_json
 from sensord.decode.almost_json import Unreadable, WrittenFloat, WrittenInt
 from sensord.decode.base import BAD_TIME, NOTHING, UNREAD, Decoded, Fault, Sample, excerpt, trimmed
 from sensord.decode.naming import field_level
-from sensord.decode.text import NOT_FINITE, TOO_MANY_VALUES, number
-from sensord.model.readings import GOOD, LATEST_US, Level, Metadata, Quality, Reason, Value
-from sensord.model.times import time_us_of
+from sensord.decode.source_time import SourceTime, TimeUnit, zone_fault
+from sensord.decode.text import NOT_FINITE, TOO_MANY_VALUES
+from sensord.model.readings import GOOD, Level, Metadata, Quality, Reason, Value
 from sensord.model.topics import topic_fault
 
 __all__ = ["BAD_TIME", "NOT_JSON", "PATH_MISSING", "TOO_DEEP", "Config", "Decoder", "TimeUnit"]
@@ -56,22 +54,6 @@ Step = str | int
 _INFINITY = float("inf")
 
 
-class TimeUnit(enum.StrEnum):
-    """How a message writes its time."""
-
-    SECONDS = "s"
-    MILLISECONDS = "ms"
-    MICROSECONDS = "us"
-    ISO8601 = "iso8601"
-
-
-_MICROSECONDS = {
-    TimeUnit.SECONDS: 1_000_000,
-    TimeUnit.MILLISECONDS: 1_000,
-    TimeUnit.MICROSECONDS: 1,
-}
-
-
 @dataclass(frozen=True, slots=True)
 class Config:
     """Which values to take.
@@ -79,13 +61,15 @@ class Config:
     ``fields`` says where in the message each field stands: ``"env.temperature"``,
     ``"probes[0].value"``, ``'["a.b"].c'`` for a key that holds a dot, ``"."`` for the whole
     message. Without it every leaf is a field, named by its keys and indexes:
-    ``env/temperature``, ``probes/0/value``. ``time`` is the path of the source time. With
+    ``env/temperature``, ``probes/0/value``. ``time`` is the path of the source time, ``zone``
+    that of times which name none: ``"Europe/Berlin"``, or ``"local"``. With
     ``required`` a message that lacks one of these paths is a fault.
     """
 
     fields: dict[str, str] = field(default_factory=dict)
     time: str = ""
     time_unit: TimeUnit = TimeUnit.SECONDS
+    zone: str = ""
     required: bool = False
 
     def faults(self) -> Iterator[tuple[str, str]]:
@@ -97,6 +81,7 @@ class Config:
                 yield "fields", f'"{path}" is not a path such as env.temperature or probes[0].value'
         if self.time and parse_path(self.time) is None:
             yield "time", "is not a path such as meta.time"
+        yield from zone_fault(self.zone, self.time_unit)
 
 
 def parse_path(path: str) -> tuple[Step, ...] | None:
@@ -124,7 +109,7 @@ class Decoder:
     def __init__(self, config: Config) -> None:
         self._paths = [(name, parse_path(path) or ()) for name, path in config.fields.items()]
         self._time = (parse_path(config.time) or ()) if config.time else None
-        self._time_unit = config.time_unit
+        self._source = SourceTime(config.time_unit, config.zone)
         # The source time is told by every sample; it is not a reading of its own.
         self._time_field = "/".join(field_level(str(step)) for step in self._time or ())
         self._required = config.required
@@ -170,6 +155,11 @@ class Decoder:
         reasons += harvest.reasons
         return Decoded(harvest.samples, [Fault(reason, excerpt(message)) for reason in reasons])
 
+    @property
+    def is_zone_known(self) -> bool:
+        """Whether the last source time named its zone; else it was read as UTC."""
+        return self._source.is_zone_known
+
     def metadata(self, field: str) -> Metadata | None:  # noqa: ARG002  # part of the protocol
         """Return None: JSON says nothing of its units."""
         return None
@@ -185,7 +175,7 @@ class Decoder:
         if self._time is None:
             return None
         node = _find(root, self._time)
-        time_us = None if node is None else _time_us(node, self._time_unit)
+        time_us = None if node is None else self._source.read(node)
         if time_us is None and (node is not None or self._required):
             reasons.append(PATH_MISSING if node is None else BAD_TIME)
         return time_us
@@ -320,16 +310,3 @@ def _is_null(root: Value, path: tuple[Step, ...]) -> bool:
 def _encodable(text: str) -> str:
     # UTF-16 knows which surrogates are pairs; the lone ones become U+FFFD.
     return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
-
-
-def _time_us(node: Value, unit: TimeUnit) -> int | None:
-    """Return microseconds since 1970, or None if ``node`` is not a time in that unit."""
-    if unit is TimeUnit.ISO8601:
-        time_us = time_us_of(node, UTC) if isinstance(node, str) else None
-        return time_us if time_us is not None and 0 <= time_us <= LATEST_US else None
-    amount = number(node) if isinstance(node, str) else node
-    if isinstance(amount, bool) or not isinstance(amount, int | float):
-        return None
-    scaled = amount * _MICROSECONDS[unit]
-    # Compared before it is rounded: round() refuses what is not finite.
-    return round(scaled) if 0 <= scaled <= LATEST_US else None

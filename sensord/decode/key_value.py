@@ -7,12 +7,12 @@ from dataclasses import dataclass, field
 
 from sensord.decode.base import NOTHING, Decoded, Fault, Sample, excerpt
 from sensord.decode.naming import field_level
+from sensord.decode.source_time import SourceTime, TimedOptions, zone_fault
 from sensord.decode.text import (
     BAD_ENCODING,
     TOO_MANY_VALUES,
     UNPRINTABLE,
     TextDecoder,
-    TextOptions,
 )
 from sensord.model.topics import topic_fault
 
@@ -25,7 +25,7 @@ MAX_PAIRS = 256
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Config(TextOptions):
+class Config(TimedOptions):
     """How pairs are written, and which are wanted.
 
     A ``separator`` of one space stands for any run of spaces and tabs. ``fields`` says for each
@@ -57,13 +57,18 @@ class Config(TextOptions):
         for name in self.text_fields:
             if self.fields and name not in self.fields:
                 yield "text_fields", f'"{name}" is not one of the fields'
+        if self.fields and self.time and self.time not in self.fields:
+            yield "time", f'"{self.time}" is not one of the fields'
+        yield from zone_fault(self.zone, self.time_unit)
 
 
 class Decoder(TextDecoder):
     """Turns one line into a sample for each pair; a bad pair does not spoil the others."""
 
     def __init__(self, config: Config) -> None:
-        super().__init__(config, config.text_fields)
+        super().__init__(config, (*config.text_fields, config.time))
+        self._time = config.time
+        self._source = SourceTime(config.time_unit, config.zone)
         self._allow_bare = config.allow_bare
         # str.split() without a separator splits at runs of whitespace.
         self._separator = None if config.separator == " " else config.separator
@@ -101,4 +106,10 @@ class Decoder(TextDecoder):
                 faults.append(Fault(UNPRINTABLE, self.quoted(pair)))
             else:
                 samples.append(sample)
-        return Decoded(samples, faults)
+        decoded = Decoded(samples, faults)
+        return self._source.applied(decoded, self._time, message) if self._time else decoded
+
+    @property
+    def is_zone_known(self) -> bool:
+        """Whether the last source time named its zone; else it was read as UTC."""
+        return self._source.is_zone_known

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 
 from sensord.decode.base import NOTHING, Decoded, Fault, Sample, excerpt
 from sensord.decode.regex_cost import TooManyWaysError, longest_line
-from sensord.decode.text import BAD_ENCODING, UNPRINTABLE, TextDecoder, TextOptions
+from sensord.decode.source_time import SourceTime, TimedOptions, zone_fault
+from sensord.decode.text import BAD_ENCODING, UNPRINTABLE, TextDecoder
 
 __all__ = ["NO_MATCH", "TOO_LONG", "Config", "Decoder", "Pattern", "pattern_fault"]
 
@@ -20,7 +21,7 @@ LEAST = 32
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Config(TextOptions):
+class Config(TimedOptions):
     """The pattern; each named group is a field.
 
     It is searched for: begin it with ``^`` and end it with ``$`` to describe the whole line.
@@ -44,6 +45,9 @@ class Config(TextOptions):
         for field in self.text_fields:
             if field not in groups:
                 yield "text_fields", f'"{field}" is not a group of the pattern'
+        if self.time and self.time not in groups:
+            yield "time", f'"{self.time}" is not a group of the pattern'
+        yield from zone_fault(self.zone, self.time_unit)
 
 
 _NESTED = (
@@ -84,7 +88,9 @@ class Decoder(TextDecoder):
     """Turns one line into a sample for each named group that matched something."""
 
     def __init__(self, config: Config) -> None:
-        super().__init__(config, config.text_fields)
+        super().__init__(config, (*config.text_fields, config.time))
+        self._time = config.time
+        self._source = SourceTime(config.time_unit, config.zone)
         self._pattern = Pattern(config.pattern)
 
     def decode(self, message: bytes) -> Decoded:
@@ -112,4 +118,10 @@ class Decoder(TextDecoder):
                 faults.append(Fault(UNPRINTABLE, excerpt(message)))
             else:
                 samples.append(sample)
-        return Decoded(samples, faults)
+        decoded = Decoded(samples, faults)
+        return self._source.applied(decoded, self._time, message) if self._time else decoded
+
+    @property
+    def is_zone_known(self) -> bool:
+        """Whether the last source time named its zone; else it was read as UTC."""
+        return self._source.is_zone_known

@@ -26,6 +26,7 @@ from sensord.decode.base import (
     Sample,
     Selective,
     Writer,
+    Zoned,
     excerpt,
 )
 from sensord.device.conform import Rules, conform, infer_type
@@ -47,6 +48,7 @@ from sensord.model.readings import (
     ValueType,
     make_reading,
 )
+from sensord.model.times import iso
 from sensord.model.topics import expand, topic_fault
 
 __all__ = ["DEVICE", "Intake", "Listener", "Route", "Totals"]
@@ -76,6 +78,10 @@ MISSING = Quality(Level.BAD, Reason.MISSING)
 EVERY = Policy(policy="every")
 """What `event` channels get, whatever is configured: each one counts."""
 
+
+ZONELESS_US = 600 * 10**6
+"""A time without a zone is believed to be UTC if it is no further from the arrival: half an hour is
+the least that zones differ by."""
 
 UNCERTAIN_CLOCK = Quality(Level.UNCERTAIN, Reason.CLOCK)
 """Of a value whose time is that of a clock which was not set."""
@@ -162,6 +168,10 @@ class Intake:
         """When `tick` may have something to do, or None; it may be early, never late."""
         self.listener: Listener | None = None
         """Only while somebody waits: at other times what comes is not looked at twice."""
+        self._behind_us = int(device.time_behind * 1e6)
+        self._ahead_us = int(device.time_ahead * 1e6)
+        self._earliest_us, self._latest_us = 0, LATEST_US
+        self._is_time_refused = False
         self.is_clock_set = True
         """Whether the wall clock that comes with what arrives can be trusted."""
         self._device = device
@@ -171,6 +181,7 @@ class Intake:
         self._on_fault = on_fault
         self._on_passed_over = on_passed_over
         able: object = decoder  # to more, perhaps, than every decoder is
+        self._zoned = able if isinstance(able, Zoned) else None
         self._writer = able if isinstance(able, Writer) else None
         self.passed_over = able.passed_over if isinstance(able, Selective) else Counter[str]()
         """How often each part that the decoder does not know was passed over, by name."""
@@ -227,10 +238,24 @@ class Intake:
             self.fault(_of_source(fault, route))
         if len(self.passed_over) > len(self._named):
             self._name_passed_over()
+        self._believe(wall_us, is_zone_known=self._zoned is None or self._zoned.is_zone_known)
         self._samples(route, decoded.samples, now_us, wall_us, is_answer=is_answer)
 
+    def _believe(self, wall_us: int, *, is_zone_known: bool) -> None:
+        """Set the bounds of the source times in a message that arrives."""
+        self._is_time_refused = False
+        if not self.is_clock_set:
+            self._earliest_us, self._latest_us = 0, LATEST_US
+            return
+        behind_us = self._behind_us if is_zone_known else min(ZONELESS_US, self._behind_us)
+        ahead_us = self._ahead_us if is_zone_known else min(ZONELESS_US, self._ahead_us)
+        self._earliest_us = max(0, wall_us - behind_us)
+        self._latest_us = min(LATEST_US, wall_us + ahead_us)
+
     def samples(self, route: Route, samples: Iterable[Sample], now_us: int, wall_us: int) -> None:
-        """Take decoded values."""
+        """Take decoded values, whose times the reader answers for."""
+        self._earliest_us, self._latest_us = 0, LATEST_US
+        self._is_time_refused = False
         self._samples(route, samples, now_us, wall_us, is_answer=False)
 
     def _samples(
@@ -286,10 +311,13 @@ class Intake:
         self._show(seen)
 
     def _source_us(self, route: Route, time_us: int, otherwise: T) -> int | T:
-        """Return a source time, or what counts otherwise if no frame and no calendar has it."""
-        if 0 <= time_us <= LATEST_US:
+        """Return a source time, or what counts otherwise if it lies out of bounds."""
+        if self._earliest_us <= time_us <= self._latest_us:
             return time_us
-        self.fault(Fault(BAD_TIME, excerpt(route.source.encode("utf-8", "backslashreplace"))))
+        if not self._is_time_refused:
+            self._is_time_refused = True  # one message, one fault
+            shown = f"{iso(time_us) or time_us} {route.source}".strip()
+            self.fault(Fault(BAD_TIME, excerpt(shown.encode("utf-8", "backslashreplace"))))
         return otherwise
 
     def _show(self, seen: Iterable[tuple[str, Value, Quality]] | None) -> None:

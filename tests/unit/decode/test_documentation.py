@@ -59,7 +59,7 @@ def test_every_decoder_has_a_section() -> None:
 @pytest.mark.parametrize("title", MODULES)
 def test_every_option_is_in_its_table(title: str) -> None:
     """Those of all text decoders stand in one place."""
-    shared = {"encoding", "decimal_comma", "text_fields"}
+    shared = {"encoding", "decimal_comma", "text_fields", "time", "time_unit", "zone"}
     options = {option.name for option in dataclasses.fields(MODULES[title].Config)}
     assert options - shared <= set(rows(SECTIONS[title]))
     assert shared <= set(rows(SECTIONS["What holds for all of them"]))

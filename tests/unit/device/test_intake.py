@@ -16,6 +16,7 @@ from sensord.decode import csv_line, json_paths, key_value, nmea0183
 from sensord.decode.base import Decoded, Decoder, Fault, Sample
 from sensord.decode.framing import Config as Framing
 from sensord.decode.framing import LineFramer
+from sensord.decode.source_time import TimeUnit
 from sensord.device.intake import DEVICE, Intake, Route
 from sensord.device.policy import Policy
 from sensord.log import Log
@@ -31,6 +32,7 @@ from sensord.model.readings import (
     Value,
     ValueType,
 )
+from sensord.model.times import iso
 from tests.unit.decode.streams import cut_points, pieces
 from tests.unit.manual import START_US, ManualClock
 
@@ -927,3 +929,95 @@ def test_a_source_time_out_of_bounds_is_a_fault_and_arrival_counts(time_us: int)
     assert [fault.reason for fault in scene.faults] == ["bad time", "bad time"]
     times = [record.reading.time_us for record in scene.records]
     assert times == [START_US + 7 * S] * 2
+
+
+HOUR = 3600 * S
+
+
+def timed(**more: Any) -> Scene:
+    """Make a scene of a device that sends times; ``zone`` is its decoder's."""
+    zone = more.pop("zone", "")
+    config = key_value.Config(time="at", time_unit=TimeUnit.ISO8601, zone=zone)
+    bounds = {"time_behind": 30 * 24 * 3600.0, "time_ahead": 600.0}
+    return Scene(device(**bounds | more), key_value.Decoder(config))
+
+
+def at(ago_us: int, zone: str = "Z") -> str:
+    return f"at={(iso(START_US - ago_us) or '')[:-1]}{zone};t=21.5;u=1"
+
+
+@pytest.mark.parametrize(
+    ("ago_us", "is_believed"),
+    [
+        (0, True),
+        (-599 * S, True),
+        (-601 * S, False),
+        (-2 * HOUR, False),
+        (7 * HOUR, True),
+        (30 * 24 * HOUR, True),
+        (30 * 24 * HOUR + S, False),
+        (20 * 365 * 24 * HOUR, False),
+    ],
+)
+def test_a_source_time_is_believed_within_bounds(ago_us: int, is_believed: bool) -> None:
+    """Beyond them arrival counts, and one fault names the time."""
+    scene = timed()
+    scene.line(at(ago_us))
+    expected = START_US - ago_us if is_believed else START_US
+    assert [record.reading.time_us for record in scene.records] == [expected] * 2
+    assert [record.reading.quality for record in scene.records] == [GOOD] * 2
+    assert [fault.reason for fault in scene.faults] == ["bad time"] * (not is_believed)
+
+
+@pytest.mark.parametrize("ago_us", [-2 * HOUR, 7 * HOUR, 1800 * S])
+def test_a_time_without_a_zone_is_no_hours_off(ago_us: int) -> None:
+    """It passed for UTC, good and without a word."""
+    scene = timed()
+    scene.line(at(ago_us, zone=""))
+    assert [record.reading.time_us for record in scene.records] == [START_US] * 2
+    assert [fault.reason for fault in scene.faults] == ["bad time"]
+
+
+def test_a_time_without_a_zone_that_is_near_is_utc() -> None:
+    """No zone is less than half an hour off."""
+    scene = timed()
+    scene.line(at(3 * S, zone=""))
+    assert [record.reading.time_us for record in scene.records] == [START_US - 3 * S] * 2
+    assert scene.faults == []
+
+
+def test_a_zone_that_is_named_is_believed_within_the_device_s_bounds() -> None:
+    """What was kept for hours while there was no network is as old as it is."""
+    scene = timed(zone="UTC")
+    scene.line(at(7 * HOUR, zone=""))
+    assert [record.reading.time_us for record in scene.records] == [START_US - 7 * HOUR] * 2
+
+
+def test_the_bounds_are_the_device_s() -> None:
+    """A logger that is read once a year has others."""
+    for ago_us, time_us in ((365 * 24 * HOUR, START_US - 365 * 24 * HOUR), (-S, START_US)):
+        scene = timed(time_behind=2 * 365 * 24 * 3600.0, time_ahead=0.0)
+        scene.line(at(ago_us))
+        assert [record.reading.time_us for record in scene.records] == [time_us] * 2
+
+
+def test_an_unset_clock_bounds_nothing() -> None:
+    """The device's time may well be the better one."""
+    scene = timed()
+    scene.intake.is_clock_set = False
+    scene.line(at(-20 * 365 * 24 * HOUR))
+    expected = START_US + 20 * 365 * 24 * HOUR
+    assert [record.reading.time_us for record in scene.records] == [expected] * 2
+    assert [record.reading.quality for record in scene.records] == [GOOD] * 2
+
+
+def test_what_comes_by_an_unset_clock_is_uncertain() -> None:
+    """A value that is worse anyway stays what it is."""
+    scene = Scene()
+    scene.intake.is_clock_set = False
+    uncertain = Quality(Level.UNCERTAIN, "noisy")
+    scene.samples(Sample("a", 1), Sample("b", 1, uncertain), Sample("c", 1, GONE))
+    scene.intake.is_clock_set = True
+    scene.samples(Sample("a", 1), at_s=1)
+    qualities = [record.reading.quality for record in scene.records]
+    assert qualities == [Quality(Level.UNCERTAIN, "clock"), uncertain, GONE, GOOD]
