@@ -21,7 +21,7 @@ import zlib
 from array import array
 from collections import deque
 from collections.abc import Iterator, Sequence
-from itertools import accumulate, chain, repeat
+from itertools import accumulate, chain
 from operator import call
 from typing import NamedTuple
 
@@ -30,17 +30,16 @@ import zstandard
 from sensord.mcap import records as mcap
 from sensord.mcap.block import Block, is_rising
 from sensord.mcap.compression import lz4_content, missing
+from sensord.mcap.message import FIELDS_BYTES, MESSAGE, SEQUENCES, pack_messages
 from sensord.mcap.payload import VALUE, Parsed, parse_inner, parse_payloads
 from sensord.mcap.records import HEADER, ChunkEntry, Opcode
 
 __all__ = ["ChunkCodec", "Columns", "EncodedChunk", "columns_of", "index_at", "pick_messages"]
 
-_MESSAGE = struct.Struct("<BQHIQQ")
-_FIELDS = 22
 """Bytes of a message's fields, which its length counts beside the payload."""
 _INDEX_HEAD = struct.Struct("<BQHI")
 _INDEX_MAP = struct.Struct("<HQ")
-_ROW = 1 + _MESSAGE.size
+_ROW = 1 + MESSAGE.size
 _LEVEL = 3
 """zstd's level: 5 % smaller than level 1 for 0.05 µs a reading; higher ones gain nothing."""
 _CRC_AT = HEADER.size + 24
@@ -107,21 +106,17 @@ class ChunkCodec:
         """Encode blocks as one chunk; their offsets rise."""
         count = sum([block.count for block in blocks])
         first, end = blocks[0].first, blocks[-1].end
-        low = first % (1 << 32)
+        low = first % SEQUENCES
         sequences: Sequence[int] = range(low, low + count)
-        if end - first != count or low + count > 1 << 32:
-            sequences = [i % (1 << 32) for block in blocks for i in range(block.first, block.end)]
+        if end - first != count or low + count > SEQUENCES:
+            sequences = [i % SEQUENCES for block in blocks for i in range(block.first, block.end)]
         ids = list(chain.from_iterable([block.ids for block in blocks]))
         log_ns = [t * 1000 for block in blocks for t in block.log_us]
         publish_ns = [t * 1000 for block in blocks for t in block.time_us]
         texts = b"\n".join([block.texts for block in blocks])
         payloads = (VALUE + texts.replace(b"\n", b"}\n" + VALUE) + b"}").split(b"\n")
-        sizes = list(map(len, payloads))
-        lengths = [size + _FIELDS for size in sizes]
-        opcode = repeat(int(Opcode.MESSAGE))
-        heads = map(_MESSAGE.pack, opcode, lengths, ids, sequences, log_ns, publish_ns)
-        raw = b"".join(chain.from_iterable(zip(heads, payloads, strict=True)))
-        positions = accumulate([size + _MESSAGE.size for size in sizes], initial=0)
+        raw = pack_messages(ids, sequences, log_ns, publish_ns, payloads)
+        positions = accumulate([len(payload) + MESSAGE.size for payload in payloads], initial=0)
         span = (log_ns[0], log_ns[-1]) if is_rising(log_ns) else (min(log_ns), max(log_ns))
         return self._seal(raw, first, _index(ids, log_ns, positions), span)
 
@@ -280,9 +275,9 @@ def _column(table: bytes, at: int, size: int) -> array[int]:
 def _walk(raw: bytes) -> Columns:
     rows, payloads, end = [], [], 0
     for opcode, at, end in mcap.records(raw):
-        if opcode == Opcode.MESSAGE and end - at >= _FIELDS:
-            rows.append(_MESSAGE.unpack_from(raw, at - HEADER.size))
-            payloads.append(raw[at + _FIELDS : end])
+        if opcode == Opcode.MESSAGE and end - at >= FIELDS_BYTES:
+            rows.append(MESSAGE.unpack_from(raw, at - HEADER.size))
+            payloads.append(raw[at + FIELDS_BYTES : end])
     if end != len(raw):
         raise ValueError("the chunk holds something that is no record")
     columns = list(zip(*rows, strict=True)) if rows else [()] * 6
@@ -317,16 +312,16 @@ def pick_messages(raw: bytes, wanted: Sequence[tuple[int, int, int]]) -> Columns
             and time, and positions must rise, so a flipped bit cannot lead to another message.
     """
     rows, payloads, before = [], [], -1
-    limit = len(raw) - _MESSAGE.size
+    limit = len(raw) - MESSAGE.size
     for number, log_ns, at in wanted:
         if not before < at <= limit:
             raise ValueError("the message index is damaged")
-        row = _MESSAGE.unpack_from(raw, at)
+        row = MESSAGE.unpack_from(raw, at)
         end = at + HEADER.size + row[1]
         if row[0] != Opcode.MESSAGE or row[2] != number or row[4] != log_ns or end > len(raw):
             raise ValueError("the message index is damaged")
         rows.append(row)
-        payloads.append(raw[at + _MESSAGE.size : end])
+        payloads.append(raw[at + MESSAGE.size : end])
         before = at
     columns = list(zip(*rows, strict=True))
     if all(payload.startswith(VALUE) and payload.endswith(b"}") for payload in payloads):

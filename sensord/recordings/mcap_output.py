@@ -8,10 +8,8 @@ Source: docs/recordings.md, MCAP; docs/journal.md, Segments.
 
 from __future__ import annotations
 
-import struct
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from itertools import chain, repeat
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -21,8 +19,8 @@ from sensord.log.journal.shape import CHUNK_BYTES
 from sensord.mcap.channels import Described
 from sensord.mcap.chunk import ChunkCodec
 from sensord.mcap.disk import Disk
+from sensord.mcap.message import MOST_CHANNELS, SEQUENCES, pack_messages
 from sensord.mcap.payload import VALUE, inner_texts, recordable
-from sensord.mcap.records import HEADER, Opcode
 from sensord.mcap.segment import SegmentWriter
 from sensord.model.readings import GOOD, Quality, Reading, Value
 from sensord.recordings.contents import RecordingError
@@ -34,11 +32,6 @@ __all__ = ["McapOutput"]
 
 LastNote = Callable[[int], tuple[str, dict[str, str]]]
 """What is said of a file when it is sealed, by how many readings are in it."""
-
-_MESSAGE = struct.Struct("<BQHIQQ")
-_FIELDS = _MESSAGE.size - HEADER.size
-_MOST_CHANNELS = (1 << 16) - 1
-_SEQUENCES = 1 << 32
 
 
 class McapOutput:
@@ -185,7 +178,7 @@ class McapOutput:
         found = self._numbers.get(described)
         if found is None:
             found = len(self._numbers) + 1
-            if found > _MOST_CHANNELS:
+            if found > MOST_CHANNELS:
                 raise RecordingError(self._path, "MCAP cannot tell so many channels apart")
             self._numbers[described] = found
             file.define(found, described)
@@ -204,12 +197,8 @@ def _messages(batch: Batch, ids: Sequence[int], offsets: Sequence[int]) -> bytes
     count = len(batch)
     texts = _texts(batch.values, batch.qualities or [GOOD] * count, batch.restates)
     payloads = [VALUE + text + b"}" for text in texts.split(b"\n")]
-    lengths = [len(payload) + _FIELDS for payload in payloads]
-    sequences = [offset % _SEQUENCES for offset in offsets]
-    opcode = repeat(int(Opcode.MESSAGE))
-    columns = (lengths, ids, sequences, batch.log_ns, batch.publish_ns)
-    heads = map(_MESSAGE.pack, opcode, *columns)
-    return b"".join(chain.from_iterable(zip(heads, payloads, strict=True)))
+    sequences = [offset % SEQUENCES for offset in offsets]
+    return pack_messages(ids, sequences, batch.log_ns, batch.publish_ns, payloads)
 
 
 def _texts(

@@ -15,6 +15,7 @@ from sensord.log.journal import Batch, Hole
 from sensord.mcap.batch import Rows
 from sensord.mcap.channels import Described
 from sensord.mcap.chunk import ChunkCodec, columns_of
+from sensord.mcap.message import SEQUENCES
 from sensord.mcap.segment import Located
 from sensord.mcap.table import Table, read_at, read_table
 from sensord.model.readings import Channel, Metadata, ValueType
@@ -28,7 +29,6 @@ EXPORT = "export"
 
 FORMAT = 1
 """The newest format of segments that this version reads."""
-_SEQUENCES = 1 << 32
 _NO_MORE = Hole(1 << 64, 0, "")
 
 
@@ -82,7 +82,7 @@ class SegmentFile:
                 continue
             # Some 2^32 readings between two chunks are beyond what a sequence can tell.
             low = located.first
-            return low + (sequences[-1] - low) % _SEQUENCES + 1
+            return low + (sequences[-1] - low) % SEQUENCES + 1
         return self._first
 
     def _sequences(self, located: Located) -> Sequence[int]:
@@ -173,7 +173,7 @@ class SegmentFile:
             OSError: It cannot be read.
         """
         columns = columns_of(self._raw(descriptor, located))
-        first = position + (columns.sequences[0] - position) % _SEQUENCES
+        first = position + (columns.sequences[0] - position) % SEQUENCES
         return Rows(_offsets(columns.sequences, first), columns)
 
 
@@ -199,7 +199,7 @@ def _may_have(located: Located, selection: Selection, wanted: set[int] | None) -
 def _offsets(sequences: Sequence[int], first: int) -> Sequence[int]:
     """Tell the offsets of messages, the first of which has the offset ``first``."""
     count = len(sequences)
-    if sequences[-1] == (first + count - 1) % _SEQUENCES:
+    if sequences[-1] == (first + count - 1) % SEQUENCES:
         return range(first, first + count)
     low = sequences[0]
-    return [first + (sequence - low) % _SEQUENCES for sequence in sequences]
+    return [first + (sequence - low) % SEQUENCES for sequence in sequences]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import struct
 from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
@@ -14,7 +13,8 @@ from sensord.log.journal.shape import CHUNK_BYTES
 from sensord.mcap import records as mcap
 from sensord.mcap.chunk import ChunkCodec
 from sensord.mcap.disk import Disk
-from sensord.mcap.records import ChannelRecord, Opcode
+from sensord.mcap.message import MOST_CHANNELS, SEQUENCES, pack_messages
+from sensord.mcap.records import ChannelRecord
 from sensord.mcap.segment import SegmentWriter
 from sensord.recordings.capture.arrivals import Arrival, Stored, payload_of, stored
 from sensord.recordings.part_file import part_path
@@ -28,10 +28,6 @@ CAPTURE = "capture"
 DEVICE = "sensord.device"
 """The metadata record with the device's table of the configuration, as JSON."""
 
-_MESSAGE = struct.Struct("<BQHIQQ")
-_FIELDS = _MESSAGE.size - 9
-_MOST_CHANNELS = (1 << 16) - 1
-_SEQUENCES = 1 << 32
 _SCHEMAS = {
     "bytes": (1, mcap.schema(1, "sensord.capture.bytes", "", b"")),
     "json": (2, mcap.schema(2, "sensord.capture.json", "jsonschema", b'{"type": "object"}')),
@@ -78,23 +74,16 @@ class CaptureOutput:
         number = self._numbers.get(channel)
         if number is None:
             number = self._define(channel)
-        payload = payload_of(arrival.what)
-        self._raw += _MESSAGE.pack(
-            Opcode.MESSAGE,
-            len(payload) + _FIELDS,
-            number,
-            self.count % _SEQUENCES,
-            max(arrival.at_us, 0) * 1000,
-            max(arrival.wall_us, 0) * 1000,
-        )
-        self._raw += payload
+        at_ns, wall_ns = max(arrival.at_us, 0) * 1000, max(arrival.wall_us, 0) * 1000
+        sequence, payload = self.count % SEQUENCES, payload_of(arrival.what)
+        self._raw += pack_messages((number,), (sequence,), (at_ns,), (wall_ns,), (payload,))
         self.count += 1
         if len(self._raw) >= CHUNK_BYTES:
             self.flush()
 
     def _define(self, channel: Stored) -> int:
         number = self._numbers[channel] = len(self._numbers) + 1
-        if number > _MOST_CHANNELS:
+        if number > MOST_CHANNELS:
             raise SensordError(f"{self._path}: MCAP cannot tell so many sources apart")
         schema_id, schema = _SCHEMAS[channel.encoding]
         record = ChannelRecord(
