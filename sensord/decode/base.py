@@ -21,6 +21,7 @@ __all__ = [
     "BAD_TIME",
     "NOTHING",
     "UNREAD",
+    "Dated",
     "Decoded",
     "Decoder",
     "Fault",
@@ -88,6 +89,15 @@ class Decoded(NamedTuple):
 
     samples: list[Sample]
     faults: list[Fault]
+
+
+@runtime_checkable
+class Dated(Protocol):
+    """A decoder of devices that may say a date which is wrong in a known way."""
+
+    def mend_dates(self, samples: list[Sample], wall_us: int) -> list[Sample]:
+        """Return samples with such dates put right, by a clock that can be trusted."""
+        ...
 
 
 @runtime_checkable

@@ -20,6 +20,7 @@ from sensord.decode.base import (
     BAD_TIME,
     NOTHING,
     UNREAD,
+    Dated,
     Decoder,
     Fault,
     Framer,
@@ -181,6 +182,7 @@ class Intake:
         self._on_fault = on_fault
         self._on_passed_over = on_passed_over
         able: object = decoder  # to more, perhaps, than every decoder is
+        self._dated = able if isinstance(able, Dated) else None
         self._zoned = able if isinstance(able, Zoned) else None
         self._writer = able if isinstance(able, Writer) else None
         self.passed_over = able.passed_over if isinstance(able, Selective) else Counter[str]()
@@ -239,7 +241,10 @@ class Intake:
         if len(self.passed_over) > len(self._named):
             self._name_passed_over()
         self._believe(wall_us, is_zone_known=self._zoned is None or self._zoned.is_zone_known)
-        self._samples(route, decoded.samples, now_us, wall_us, is_answer=is_answer)
+        samples = decoded.samples
+        if self._dated is not None and self.is_clock_set:
+            samples = self._dated.mend_dates(samples, wall_us)
+        self._samples(route, samples, now_us, wall_us, is_answer=is_answer)
 
     def _believe(self, wall_us: int, *, is_zone_known: bool) -> None:
         """Set the bounds of the source times in a message that arrives."""

@@ -76,6 +76,8 @@ class Reason(enum.StrEnum):
     """The time is that of a clock which was not set."""
     CLOCK_CORRECTED = "clock_corrected"
     """It was, and is put right."""
+    WEEK_ROLLOVER = "week_rollover"
+    """A date that was 1024 or 2048 weeks behind, and is put right."""
 
 
 class Quality(NamedTuple):

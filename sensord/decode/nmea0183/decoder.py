@@ -21,6 +21,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from sensord.decode.base import Decoded, Fault, Sample, excerpt
+from sensord.decode.nmea0183.rollover import mended
 from sensord.decode.nmea0183.sentence import Memory, Sentence
 from sensord.decode.nmea0183.sentences import SENTENCES
 from sensord.model.readings import Metadata
@@ -135,6 +136,10 @@ class Decoder:
                 return Decoded(samples, faults)
         faults.append(Fault(TOO_MANY_SENTENCES, excerpt(message)))
         return Decoded(samples, faults)
+
+    def mend_dates(self, samples: list[Sample], wall_us: int) -> list[Sample]:
+        """Return samples with dates put right that are 1024 or 2048 weeks behind."""
+        return mended(samples, wall_us)
 
     def metadata(self, field: str) -> Metadata | None:
         """Return unit, type and description.

@@ -1021,3 +1021,15 @@ def test_what_comes_by_an_unset_clock_is_uncertain() -> None:
     scene.samples(Sample("a", 1), at_s=1)
     qualities = [record.reading.quality for record in scene.records]
     assert qualities == [Quality(Level.UNCERTAIN, "clock"), uncertain, GONE, GOOD]
+
+
+@pytest.mark.parametrize("is_set", [True, False])
+def test_a_receiver_s_date_is_put_right_by_a_clock_that_is_set(is_set: bool) -> None:
+    """1024 weeks behind it passed for good."""
+    scene = Scene(decoder=nmea0183.Decoder(nmea0183.Config()))
+    scene.intake.is_clock_set = is_set
+    # 1024 weeks before 2023-11-14, where the clock of a test begins.
+    scene.line("$GPRMC,221320,A,4807.038,N,01131.000,E,0.0,0.0,300304,,")
+    (told,) = [r.reading for r in scene.records if r.channel.topic == "boiler/time"]
+    date, reason = ("2023-11-14", "week_rollover") if is_set else ("2004-03-30", "clock")
+    assert (told.value, told.quality.reason) == (f"{date}T22:13:20.000Z", reason)
