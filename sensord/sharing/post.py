@@ -98,7 +98,6 @@ class Post:
         self._next = self._reserved = 1
         self._timer: asyncio.Handle | None = None
         self._timer_due = 0.0
-        self._restore()
 
     # -- sending -----------------------------------------------------------------------------------
 
@@ -355,7 +354,8 @@ class Post:
             # After a restart a letter may come again; its number tells the client.
             log.warning("what became of a message is not kept", extra={"reason": str(exc)})
 
-    def _restore(self) -> None:
+    def restore(self) -> None:
+        """Load what the store kept: letters that wait, and those that are remembered."""
         acknowledged = {c: n for c, n in self._store.load(INBOX).items() if type(n) is int}
         counter = self._store.load(COUNTER).get("letter")
         letters = []

@@ -141,7 +141,6 @@ class Presence:
         """Whether more has changed than may be told now."""
         self._turn: asyncio.Handle | None = None
         self._later: asyncio.Handle | None = None
-        self._restore()
 
     def __len__(self) -> int:
         return len(self._members)
@@ -375,7 +374,7 @@ class Presence:
         except StoreError as exc:
             log.warning("presence is not kept", extra={"reason": str(exc)})
 
-    def _restore(self) -> None:
+    def restore(self) -> None:
         """Have everybody who was there before a restart be away."""
         taken = set()
         for client, value in self._store.load(KIND).items():

@@ -56,14 +56,22 @@ class Sharing:
         publishing = Publishing(
             bus, audit, presence, store, loop, options.topics, options.max_topics
         )
-        publishing.restore()
         state = State(bus, audit, store, options.max_state)
-        return cls(audit, store, presence, post, publishing, state)
+        sharing = cls(audit, store, presence, post, publishing, state)
+        sharing._restore()
+        return sharing
 
     @classmethod
     def quiet(cls, bus: Bus, loop: asyncio.AbstractEventLoop) -> Self:
         """Build them so that they publish nothing by themselves and keep nothing."""
         return cls.build(bus, Store(None, loop), loop, QUIET)
+
+    def _restore(self) -> None:
+        """Load what the store kept; who is there comes first, for the others look for it."""
+        self.presence.restore()
+        self.post.restore()
+        self.publishing.restore()
+        self.state.restore()
 
     def close(self) -> None:
         """Stop all timers and bring to the disk what waits."""

@@ -99,7 +99,6 @@ class State:
     """All shared state."""
 
     def __init__(self, bus: Bus, audit: Audit, store: Store, max_entries: int) -> None:
-        """Take up what the store kept, and publish it again, with its own times."""
         self._bus = bus
         self._audit = audit
         self._store = store
@@ -108,15 +107,19 @@ class State:
         self._used: set[str] = set()  # topics, for ever
         self._busy: dict[str, deque[Change]] = {}
         self._waiting_bytes = 0
-        highest = store.load(HIGHEST).get("version")
+        self._last_version = 0
+
+    def restore(self) -> None:
+        """Load what the store kept, and publish it again, with its own times."""
+        highest = self._store.load(HIGHEST).get("version")
         self._last_version = highest if isinstance(highest, int) else 0
-        for topic, kept in sorted(store.load(KIND).items()):
+        for topic, kept in sorted(self._store.load(KIND).items()):
             entry = _entry_of(kept)
             if entry is not None and self._use(topic):
                 self._entries[topic] = entry
                 self._last_version = max(self._last_version, entry.version)
-                channel = bus.channel(topic, _METADATA)
-                bus.publish(channel, Reading(entry.version, entry.told(), restates=True))
+                channel = self._bus.channel(topic, _METADATA)
+                self._bus.publish(channel, Reading(entry.version, entry.told(), restates=True))
 
     def __len__(self) -> int:
         return len(self._entries)

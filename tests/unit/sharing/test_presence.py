@@ -65,6 +65,7 @@ class Hall:
             GRACE_S,
             is_published=self._is_published,
         )
+        self.presence.restore()
         self.presence.on_back.append(lambda identity: self.back.append(identity.id))
         self.presence.on_gone.append(lambda identity: self.gone.append(identity.id))
 

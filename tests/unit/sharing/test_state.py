@@ -71,6 +71,7 @@ class Desk:
         self.clock = ManualClock()
         self.bus = Bus(Log("e", 4096), self.clock)
         self.state = State(self.bus, Audit(self.bus), self.disk, max_entries)  # type: ignore[arg-type]  # as it sees it
+        self.state.restore()
 
     def put(
         self, topic: str, value: Value, version: int | None = None, **more: Any
@@ -263,6 +264,7 @@ async def test_the_real_store_keeps_it(tmp_path: Path) -> None:
         store.open()
         bus = Bus(Log("e", 4096), ManualClock())
         state = State(bus, Audit(bus), store, 10)
+        state.restore()
         entry = state.find("state/a")
         assert (entry.value if entry else None) == (number or None)
         over: asyncio.Future[Outcome] = loop.create_future()
