@@ -12,7 +12,9 @@ Adding a decoder: write a module here with a frozen dataclass ``Config`` (its op
 
 from __future__ import annotations
 
+import functools
 from collections import Counter
+from collections.abc import Callable
 from typing import NamedTuple, Protocol, runtime_checkable
 
 from sensord.model.readings import GOOD, Level, Metadata, Quality, Reason, Value
@@ -32,6 +34,7 @@ __all__ = [
     "Writer",
     "Zoned",
     "excerpt",
+    "make_sample",
     "trimmed",
 ]
 
@@ -63,6 +66,11 @@ class Sample(NamedTuple):
     from it or is no text."""
     unit: str | None = None
     """The unit that the device sends with the value, where it is one of `decode.units`."""
+
+
+make_sample: Callable[[tuple[str, Value, Quality, int | None, str | None, str | None]], Sample]
+make_sample = functools.partial(tuple.__new__, Sample)
+"""Make a sample from all its parts: for the hot paths, where the class takes twice as long."""
 
 
 class Fault(NamedTuple):

@@ -14,7 +14,7 @@ from typing import Any
 
 from sensord.decode import almost_json
 from sensord.decode.almost_json import Unreadable, WrittenFloat, WrittenInt
-from sensord.decode.base import BAD_TIME, NOTHING, UNREAD, Decoded, Fault, Sample, excerpt, trimmed
+from sensord.decode.base import BAD_TIME, NOTHING, UNREAD, Decoded, Fault, Sample, excerpt, make_sample, trimmed
 from sensord.decode.naming import field_level
 from sensord.decode.source_time import SourceTime, TimeUnit, zone_fault
 from sensord.decode.text import NOT_FINITE, TOO_MANY_VALUES
@@ -45,6 +45,8 @@ PARTLY_READ = Quality(Level.UNCERTAIN, Reason.WRONG_TYPE)
 PARTLY_FINITE = Quality(Level.UNCERTAIN, Reason.NOT_FINITE)
 """An array or object in which something was not finite: that is null, the rest stands."""
 
+
+_WRITTEN = (WrittenFloat, WrittenInt, Unreadable)
 
 _STEP = re.compile(r"\.?([^.\[\]\"]+)|\[(\d{1,9})\]|\[\"([^\"]*)\"\]")
 
@@ -222,18 +224,19 @@ class _Harvest:
             self._note(TOO_MANY_VALUES)
             return
         quality, text = GOOD, None
-        if isinstance(node, WrittenFloat | WrittenInt | Unreadable):
-            node, quality, text = self._written(node)
-        elif isinstance(node, float):
+        # Types are compared exactly: most values are plain ones, and the others are derived.
+        if type(node) is float:
             if not -_INFINITY < node < _INFINITY:
                 node, quality = None, NOT_FINITE
-        elif isinstance(node, str):
+        elif type(node) is str:
             node = self._text(node)
+        elif isinstance(node, _WRITTEN):
+            node, quality, text = self._written(node)
         elif isinstance(node, dict | list):
             self._whole = GOOD
             node = self._cleaned(node, 0)
             quality = self._whole
-        self.samples.append(Sample(field, node, quality, self._time_us, text))
+        self.samples.append(make_sample((field, node, quality, self._time_us, text, None)))
 
     def take_null(self, field: str) -> None:
         """Take note that a value is null: for some channels that is a value that is missing."""

@@ -9,7 +9,7 @@ import re
 from dataclasses import dataclass
 from typing import Literal
 
-from sensord.decode.base import Sample, excerpt, trimmed
+from sensord.decode.base import Sample, excerpt, make_sample, trimmed
 from sensord.model.readings import GOOD, Level, Metadata, Quality, Reason
 
 __all__ = [
@@ -101,11 +101,12 @@ class TextValues:
         Line noise turns numbers into such texts; a real word holds none.
         """
         value = None if field in self._text_fields else self.number(text)
-        if value is None or (type(value) is float and text.isalnum() and is_code(text)):
+        if value is None or (text.isalnum() and is_code(text)):
             return self._word(field, text)
-        if not -_INFINITY < value < _INFINITY:
-            return Sample(field, None, NOT_FINITE, None, text if self.keeps_text else None)
-        return Sample(field, value, GOOD, None, text) if self.keeps_text else Sample(field, value)
+        written = text if self.keeps_text else None
+        if -_INFINITY < value < _INFINITY:
+            return make_sample((field, value, GOOD, None, written, None))
+        return Sample(field, None, NOT_FINITE, None, written)
 
     def _word(self, field: str, text: str) -> Sample | None:
         inner = text.strip(_ENDS)
