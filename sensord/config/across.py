@@ -13,7 +13,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 from itertools import combinations
 from typing import NamedTuple
 
-from sensord.config.channels import ChannelRules
+from sensord.config.channels import ChannelRules, rules_of
 from sensord.config.device_ids import is_certain
 from sensord.config.schema import Faults, Path
 
@@ -69,6 +69,7 @@ def check_devices(
         _check_sources(device, faults)
         _check_shadows(device, faults)
         _check_ids(device, faults)
+        _check_declared(device, faults)
     _check_known_topics(devices, patterns, faults)
     for one, other in combinations(devices, 2):
         _check_overlap(one, other, patterns, faults)
@@ -167,6 +168,31 @@ def _by_source(pattern: str) -> bool:
 def _with(pattern: str, name: str) -> str:
     head, divider, last = pattern.rpartition("/")
     return f'topic = "{head}{divider}{name}/{last}"'
+
+
+def _check_declared(device: Checked, faults: Faults) -> None:
+    """Warn of fields that are left to their first value beside others that are declared."""
+    decoding = device.decoding
+    named: Collection[str] = [name for name in getattr(decoding, "fields", ()) if name]
+    if pattern := getattr(decoding, "pattern", ""):
+        named = re.compile(pattern).groupindex
+    if not any(rules.type or rules.is_number for rules in device.channels.values()):
+        return
+    texts = getattr(decoding, "text_fields", None)
+    if texts is None:
+        return  # its decoder knows types, or its messages do
+    left = [name for name in named if name not in texts and not _is_declared(device, name)]
+    if left:
+        text = (
+            f"{', '.join(left)}: no type and no unit is declared, so the first value decides"
+            " whether this is a number or a text"
+        )
+        faults.warn(("devices", device.name, "decoder"), text)
+
+
+def _is_declared(device: Checked, name: str) -> bool:
+    rules = rules_of(device.channels, name)
+    return rules is not None and (rules.type is not None or rules.is_number)
 
 
 def _check_ids(device: Checked, faults: Faults) -> None:

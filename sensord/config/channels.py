@@ -49,9 +49,17 @@ class ChannelRules:
         return bool(self.unit) or is_ruled or is_noted
 
     def warnings(self) -> Iterator[tuple[str, str]]:
-        """Yield a unit that no program knows."""
+        """Yield a unit that no program knows, and what has no effect or is only half declared."""
         if self.unit and (message := unit_fault(self.unit)):
             yield "unit", message
+        if self.type in {ValueType.STRING, ValueType.BOOL, ValueType.JSON}:
+            for key in ("scale", "offset", "decimals", "range"):
+                if getattr(self, key) not in {1.0 if key == "scale" else 0.0, None, ()}:
+                    yield key, f"has no effect: it is for numbers, and type is {self.type}"
+        elif self.type is None and not self.is_number and self.missing:
+            yield "missing", "the first value decides whether this is a number; declare its type"
+        if self.base != DECIMAL and self.sign != "none" and self.bits is None:
+            yield "sign", "has as many bits as the digits that come, unless bits says how many"
 
     def faults(self) -> Iterator[tuple[str, str]]:
         """Yield what the fields cannot know of each other."""

@@ -14,7 +14,17 @@ from typing import Any
 
 from sensord.decode import almost_json
 from sensord.decode.almost_json import Unreadable, WrittenFloat, WrittenInt
-from sensord.decode.base import BAD_TIME, NOTHING, UNREAD, Decoded, Fault, Sample, excerpt, make_sample, trimmed
+from sensord.decode.base import (
+    BAD_TIME,
+    NOTHING,
+    UNREAD,
+    Decoded,
+    Fault,
+    Sample,
+    excerpt,
+    make_sample,
+    trimmed,
+)
 from sensord.decode.naming import field_level
 from sensord.decode.source_time import SourceTime, TimeUnit, zone_fault
 from sensord.decode.text import NOT_FINITE, TOO_MANY_VALUES

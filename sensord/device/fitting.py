@@ -23,6 +23,8 @@ __all__ = ["MISSING", "Fit", "Units", "refusal"]
 MISSING = Quality(Level.BAD, Reason.MISSING)
 WRONG_UNIT = Quality(Level.BAD, Reason.WRONG_UNIT)
 
+_INFINITY = float("inf")
+
 _OUT_OF_RANGE = Quality(Level.BAD, Reason.OUT_OF_RANGE)
 _NOT_A_NUMBER = ""
 """A text that `conform` refuses in a channel of numbers."""
@@ -150,8 +152,10 @@ class Fit:
         return found
 
     def _converted(self, value: float, quality: Quality, unit: str | None) -> tuple[Value, Quality]:
+        if not -_INFINITY < value < _INFINITY:
+            return conform(self.rules, value, quality)
         how = self._conversion
-        if unit and unit != self._unit:
+        if unit:
             self._unit = self._unit or unit
             how = conversion(unit, self._unit)
             if how is None and self._units.are_listed:

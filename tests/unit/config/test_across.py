@@ -320,3 +320,51 @@ def test_a_byte_order_mark_is_no_part_of_the_file(tmp_path: Path) -> None:
     file = tmp_path / "c.toml"
     file.write_bytes("\ufeff[log]\r\nring = 2048\r\n".encode())
     assert load(file, readers, decoders).log.ring == 2048
+
+
+CSV = """
+[devices.w]
+reader = "serial"
+port = "/dev/x"
+decoder = { type = "csv", fields = ["", "t", "serial", "mode"], text_fields = ["serial"] }
+"""
+
+
+def test_fields_that_are_left_to_their_first_value_are_named() -> None:
+    """Where others of the device are declared."""
+    (warning,) = warnings_of(CSV + 'channels.t = { unit = "Cel" }\n')
+    assert "mode: no type and no unit is declared" in warning
+    declared = 'channels.t = { unit = "Cel" }\nchannels.mode = { type = "string" }\n'
+    assert not warnings_of(CSV + declared)
+    assert not warnings_of(CSV)
+
+
+@pytest.mark.parametrize(
+    ("declared", "message"),
+    [
+        ('{ type = "string", scale = 0.1 }', "has no effect"),
+        ('{ type = "bool", range = [0, 1] }', "has no effect"),
+        ("{ missing = [85] }", "declare its type"),
+        ('{ base = 16, sign = "high_bit" }', "unless bits says how many"),
+    ],
+)
+def test_what_is_half_declared_gets_a_warning(declared: str, message: str) -> None:
+    """With the key in question."""
+    device = '[devices.w]\nreader = "serial"\nport = "/dev/x"\ndecoder = "key_value"\n'
+    (warning,) = warnings_of(f"{device}channels.t = {declared}\n")
+    assert message in warning
+
+
+@pytest.mark.parametrize(
+    ("declared", "message"),
+    [
+        ('{ sign = "high_bit" }', "needs bits"),
+        ("{ bits = 16 }", "needs a sign"),
+        ('{ type = "string", base = 16 }', "is for numbers"),
+    ],
+)
+def test_a_notation_that_says_nothing_is_refused(declared: str, message: str) -> None:
+    """With the key in question."""
+    device = '[devices.w]\nreader = "serial"\nport = "/dev/x"\ndecoder = "key_value"\n'
+    with pytest.raises(ConfigError, match=message):
+        checked(f"{device}channels.t = {declared}\n")

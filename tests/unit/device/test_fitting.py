@@ -137,6 +137,19 @@ def test_a_unit_that_comes_later_is_converted_to_the_one_before() -> None:
     assert fitted(fit, 292.7, unit="K") == (19.55, GOOD)
 
 
+def test_a_unit_that_is_the_channels_own_is_not_converted_again() -> None:
+    """Where the decoder knew another one when the channel was opened."""
+    fit = Fit(FLOAT, Notation(), Units(announced="K", told="Cel"))
+    assert fitted(fit, 0.0) == (273.15, GOOD)
+    assert fitted(fit, 0.1, unit="K") == (0.1, GOOD)
+
+
+def test_what_is_not_finite_is_not_converted() -> None:
+    """No unit makes 1e400 a number."""
+    not_finite = Quality(Level.BAD, Reason.NOT_FINITE)
+    assert fitted(Fit(FLOAT, Notation(), Units("W")), "1e400 kW") == (None, not_finite)
+
+
 def test_a_scale_converts_by_itself() -> None:
     """Then the unit that comes first is the one that is scaled, and others are made that."""
     rules = Rules(ValueType.FLOAT, scale=0.5)
