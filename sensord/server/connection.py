@@ -246,13 +246,18 @@ class Connection(asyncio.Protocol):
     # -- WebSocket ---------------------------------------------------------------------------------
 
     def _take_events(self) -> None:
+        has_request = False
         for event in self._ws.events_received():
             if isinstance(event, Request):
+                has_request = True
                 self._handshake(event)
             elif isinstance(event, Frame) and self.page is None:
                 self._frame(event)
         if isinstance(self._ws.handshake_exc, InvalidMessage):
             self._refuse(self._ws.handshake_exc.__cause__)
+        elif self._ws.handshake_exc is not None and not has_request and self._cut is None:
+            # A line or header that is too long: the library has its answer ready.
+            self._refuse_with(b"".join(self._ws.data_to_send()))
         elif self.page is None:
             self._flush()
 
@@ -408,7 +413,11 @@ class Connection(asyncio.Protocol):
         # The library gives no other sign of a body than the text of its error.
         has_body = isinstance(cause, NotImplementedError) or "body" in str(cause)
         status, text = (413, BODY) if has_body else (400, NO_REQUEST)
-        self.write(self._ws.reject(status, text).serialize())
+        self._refuse_with(self._ws.reject(status, text).serialize())
+
+    def _refuse_with(self, answer: bytes) -> None:
+        """Send an answer and ignore whatever the client is still sending."""
+        self.write(answer)
         transport = self._transport
         assert transport is not None
         # Of a client that has gone already, asyncio learns here, uvloop by connection_lost.
