@@ -28,7 +28,7 @@ from sensord.config.tree import Device as DeviceConfig
 from sensord.control import Control
 from sensord.decode import registry as decoders
 from sensord.decode.framing import LineFramer
-from sensord.device.command_runner import Commanded
+from sensord.device.command_runner import ReaderWithCommands
 from sensord.device.device import Device
 from sensord.device.supervisor import supervise
 from sensord.errors import JournalBusyError, JournalError, StartError
@@ -283,7 +283,7 @@ class App:
         assert found is not None, "checked with the configuration"
         reader = found.create(config.reader_config)
         if config.commands:
-            reader = Commanded(reader, device.commands)
+            reader = ReaderWithCommands(reader, device.commands)
         await supervise(config.name, reader, device, device)
 
     def _cut_off(self, names: list[str]) -> None:

@@ -1,4 +1,4 @@
-"""Replaying: recordings served as a running daemon serves its devices.
+"""ReplayApp: recordings served as a running daemon serves its devices.
 
 Log, bus and server are those of the daemon; in the place of devices there is a player. Its clock
 is that of the recording, so that for a monitor "the last ten minutes" are ten recorded minutes.
@@ -35,7 +35,7 @@ from sensord.recordings import Recording, Span
 from sensord.server.listener import Server
 from sensord.server.shared import Limits
 
-__all__ = ["STATUS_TOPIC", "TOPICS", "Replaying"]
+__all__ = ["STATUS_TOPIC", "TOPICS", "ReplayApp"]
 
 log = logging.getLogger("sensord.replay")
 
@@ -71,7 +71,7 @@ class _Taken:
     rules: Rules
 
 
-class Replaying:
+class ReplayApp:
     """Serves recordings, given in their order."""
 
     def __init__(

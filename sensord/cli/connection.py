@@ -22,7 +22,6 @@ import uvloop
 from sensord.cli.options import MAX_NAME_CHARACTERS
 from sensord.client import Client
 from sensord.errors import ProtocolError, SensordError
-from sensord.wire.ops.session import Bye
 
 __all__ = ["PART_S", "asked", "being", "client_for", "name_of"]
 
@@ -100,7 +99,7 @@ async def client_for(
             name=options.name or name_of(command),
             key=kept.key,
             groups=groups,
-            is_brief=not stays and identity is None,
+            is_ephemeral=not stays and identity is None,
         )
         await client.__aenter__()
         kept.keep(client.key)
@@ -119,7 +118,7 @@ async def _part(client: Client) -> None:
     """Let go of everything: nobody can come back as this client."""
     with contextlib.suppress(SensordError, TimeoutError):
         async with asyncio.timeout(PART_S):
-            await client.ask(Bye(client.number()))
+            await client.bye()
 
 
 @asynccontextmanager

@@ -87,7 +87,7 @@ def as_json(item: Item) -> str | None:
     if reading.quality.reason:
         told["reason"] = reading.quality.reason
     if reading.restates:
-        told["restated_us"] = item.told_us
+        told["restated_us"] = item.reported_us
     if item.is_last_value:
         told["snapshot"] = True
     return json.dumps(told, ensure_ascii=False)

@@ -97,7 +97,7 @@ def must_be_new(path: Path) -> None:
 
 async def _record(options: argparse.Namespace, topics: Sequence[str]) -> int:
     start = start_of(options.start)
-    async with Client(options.url, name=name_of("record"), is_brief=True) as client:
+    async with Client(options.url, name=name_of("record"), is_ephemeral=True) as client:
         stop_us = _stop_us(options.stop, int(client.server.time_us))
         with _Report() as report, McapOutput(options.output, "") as output:
             subscription = client.subscribe(*topics, start=start)
@@ -245,8 +245,8 @@ class _Recorder:
         told: list[Told] = []
         for item in arrived.items:
             match item:
-                case Update(channel=channel, reading=reading, told_us=told_us):
-                    told.append((channel, reading, told_us))
+                case Update(channel=channel, reading=reading, reported_us=reported_us):
+                    told.append((channel, reading, reported_us))
                 case Gap():
                     self._miss(item)
                 case PhaseChange(phase):

@@ -20,7 +20,7 @@ from sensord.model.times import iso
 from sensord.playback import MAX, Options
 from sensord.recordings import Recording, RecordingError, Span, in_order, lacking_of
 from sensord.recordings.capture import open_any
-from sensord.replay_app import TOPICS, Replaying
+from sensord.replay_app import TOPICS, ReplayApp
 
 __all__ = ["configure", "run", "speed"]
 
@@ -106,7 +106,7 @@ def run(options: argparse.Namespace) -> int:
         selection=selection,
         longest_wait_s=options.max_wait,
     )
-    replaying = Replaying(recordings, replay, listen, is_exiting=options.exit)
+    replaying = ReplayApp(recordings, replay, listen, is_exiting=options.exit)
     tune()
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(replaying.run(lambda addresses: _tell(recordings, addresses)))

@@ -129,7 +129,7 @@ def run(options: argparse.Namespace) -> int:
 
 
 async def _of_daemon(url: str) -> Rate:
-    async with Client(url, name=name_of("wear"), is_brief=True) as client:
+    async with Client(url, name=name_of("wear"), is_ephemeral=True) as client:
         last = await client.get("$sys/journal")
     told: Value = last[0].reading.value if last else None
     if not isinstance(told, dict) or told.get("state") == "off":

@@ -33,9 +33,9 @@ from sensord.client.conversation import (
     Update,
 )
 from sensord.client.errors import ClientError, LostError, StrangerError
-from sensord.client.handshake import meet
+from sensord.client.handshake import connect_to
 from sensord.client.inflow import Inflow, Opened, R, place_of, start_of
-from sensord.client.lookup import Asking
+from sensord.client.lookup import Lookup
 from sensord.client.replay import Replay
 from sensord.client.subscription import Stream, Subscription
 from sensord.device.conform import value_fault
@@ -45,7 +45,7 @@ from sensord.wire.frames import CODECS, Codec
 from sensord.wire.ops import Request, Result, replay
 from sensord.wire.ops.acting import Call, Outcome, Set
 from sensord.wire.ops.queries import Get
-from sensord.wire.ops.session import Cancel, Hello, Ping, Welcome
+from sensord.wire.ops.session import Bye, Cancel, Hello, Ping, Welcome
 from sensord.wire.ops.state import Publish
 from sensord.wire.ops.subscriptions import DEFAULT_LATENCY_S, Options, Subscribe
 
@@ -77,7 +77,7 @@ class _Packed(NamedTuple):
     payload: bytes
 
 
-class Client(Asking):
+class Client(Lookup):
     """A connection to a sensord server that stays up.
 
     Entering it connects; if that fails it raises. Later losses of the connection are mended by
@@ -92,12 +92,12 @@ class Client(Asking):
         encoding: str = "msgpack",
         key: str = "",
         groups: Sequence[str] | None = None,
-        is_brief: bool = False,
+        is_ephemeral: bool = False,
     ) -> None:
         """Connect nowhere yet.
 
         ``key`` is that of an earlier client, to be the same one again; ``groups`` are those that it
-        is in, and None leaves them as they are. One that is brief is gone with its connection.
+        is in, and None leaves them as they are. One that is ephemeral is gone with its connection.
         """
         self._welcome: Welcome | None = None
         self.id = ""
@@ -112,7 +112,7 @@ class Client(Asking):
             name,
             key or None,
             None if groups is None else tuple(groups),
-            is_brief,
+            is_ephemeral,
         )
         self._codec: Codec = CODECS[f"sensord.v1.{encoding}"]
         self._numbers = itertools.count(2)
@@ -293,6 +293,14 @@ class Client(Asking):
             del self._collected[number]
         return collected
 
+    async def bye(self) -> None:
+        """Announce that this client will not come back: it is gone with its last connection.
+
+        Raises:
+            ClientError: The connection is lost before the answer.
+        """
+        await self.ask(Bye(next(self._numbers)))
+
     async def ping(self) -> int:
         """Return the server's clock, in µs.
 
@@ -359,7 +367,7 @@ class Client(Asking):
         Raises:
             ClientError: It did not work.
         """
-        met = await meet(self._url, self._codec, self._hello)
+        met = await connect_to(self._url, self._codec, self._hello)
         self._socket, self._welcome = met.socket, met.welcome
         if met.welcome.client:  # a server without presence gives none
             self.id = met.welcome.client

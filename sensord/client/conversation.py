@@ -43,13 +43,13 @@ __all__ = [
 class Update(NamedTuple):
     """A reading that arrived.
 
-    ``told_us`` is when it was said; for a reading that restates an older value that is later than
-    the value's own time. ``is_last_value`` marks the snapshot: it was known before the start.
+    ``reported_us`` is when it was reported; for a reading that restates an older value, that is
+    later than the value's own time. ``is_last_value`` marks the snapshot: it was known before.
     """
 
     channel: Channel
     reading: Reading
-    told_us: int
+    reported_us: int
     is_last_value: bool
 
     @property
@@ -240,8 +240,8 @@ class Conversation:
             return None  # a stream that was ended while this frame was on its way
         is_last_value = frame.stream in self._snapshots
         items: list[Item] = [
-            Update(self._channels[channel], reading, told_us, is_last_value)
-            for channel, told_us, reading in frame.readings
+            Update(self._channels[channel], reading, reported_us, is_last_value)
+            for channel, reported_us, reading in frame.readings
         ]
         return Items(request, items, self._position(frame.cursor))
 

@@ -15,12 +15,12 @@ from sensord.errors import ProtocolError
 from sensord.wire.frames import Codec
 from sensord.wire.ops.session import Hello, Welcome
 
-__all__ = ["Met", "meet"]
+__all__ = ["Connected", "connect_to"]
 
 CONNECT_S = 10.0
 
 
-class Met(NamedTuple):
+class Connected(NamedTuple):
     """A server that has answered hello."""
 
     socket: ClientConnection
@@ -28,7 +28,7 @@ class Met(NamedTuple):
     welcome: Welcome
 
 
-async def meet(url: str, codec: Codec, hello: Hello) -> Met:
+async def connect_to(url: str, codec: Codec, hello: Hello) -> Connected:
     """Connect and say hello.
 
     Raises:
@@ -62,7 +62,7 @@ async def _open(url: str, codec: Codec) -> ClientConnection:
         raise ClientError(f"cannot connect to {url}: {why}") from exc
 
 
-async def _greet(socket: ClientConnection, codec: Codec, hello: Hello) -> Met:
+async def _greet(socket: ClientConnection, codec: Codec, hello: Hello) -> Connected:
     conversation = Conversation(codec)
     try:
         conversation.asked(hello)
@@ -76,4 +76,4 @@ async def _greet(socket: ClientConnection, codec: Codec, hello: Hello) -> Met:
     except BaseException:
         await socket.close()
         raise
-    return Met(socket, conversation, event.result)
+    return Connected(socket, conversation, event.result)

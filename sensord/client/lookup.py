@@ -15,10 +15,10 @@ from sensord.wire.ops import queries
 from sensord.wire.ops.messages import Send
 from sensord.wire.ops.services import Serve
 
-__all__ = ["Asking"]
+__all__ = ["Lookup"]
 
 
-class Asking(Line):
+class Lookup(Line):
     """The client's questions; each is answered by an iterator."""
 
     @abstractmethod

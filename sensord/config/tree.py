@@ -120,7 +120,7 @@ class OpenTopic:
     kind: Kind = Kind.STATE
     description: str = ""
     range: tuple[float, ...] = ()
-    stays: bool = False
+    retain: bool = False
 
     def warnings(self) -> Iterator[tuple[str, str]]:
         """Yield a unit that no program knows."""

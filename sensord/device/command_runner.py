@@ -9,10 +9,10 @@ from sensord.device.backoff import REMOTE, Limits
 from sensord.device.commands import Commands
 from sensord.device.reader import Link, Reader, Writer
 
-__all__ = ["Commanded"]
+__all__ = ["ReaderWithCommands"]
 
 
-class Commanded:
+class ReaderWithCommands:
     """Runs a reader, and the commands of its device through it."""
 
     def __init__(self, reader: Reader, commands: Commands) -> None:

@@ -21,12 +21,12 @@ from sensord.errors import JournalError
 from sensord.log.damage import warn
 from sensord.log.journal import (
     Commit,
-    GoingOn,
     Ledger,
     Options,
     Recovery,
     State,
     Statistics,
+    Takeover,
     Writer,
 )
 from sensord.log.journal.timeline import ClockRecord
@@ -170,7 +170,7 @@ class Recorder:
     async def _try(self, log_: Log, first: int) -> Recovery | None:
         before = self._reason
         if self._trying is None:
-            going_on = GoingOn(log_.epoch, first, log_.first, self._reason)
+            going_on = Takeover(log_.epoch, first, log_.first, self._reason)
             times = self._clock.wall_us(), self._clock.monotonic_us()
             self._trying = self._in_thread(self._writer.open, *times, going_on)
         # Not cancelled with whoever waits: what the thread opens, `close` still finds.

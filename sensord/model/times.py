@@ -55,6 +55,7 @@ def time_us_of(text: str, zone: tzinfo | None) -> int | None:
             if zone is None:
                 return None
             moment = moment.replace(tzinfo=zone)
-        return (moment - _EPOCH) // _MICROSECOND
+        # In UTC first: a local time at an end of the calendar may be beyond it.
+        return (moment.astimezone(UTC) - _EPOCH) // _MICROSECOND
     except (ValueError, OverflowError):  # the second: at an end of the years that there are
         return None

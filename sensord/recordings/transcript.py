@@ -49,8 +49,8 @@ class Transcript:
         self._next = first + len(told)
         return batch_of(
             [
-                Record(offset, self._logged(told_us, now_us, is_live=is_live), channel, reading)
-                for offset, (channel, reading, told_us) in enumerate(told, first)
+                Record(offset, self._logged(reported_us, now_us, is_live=is_live), channel, reading)
+                for offset, (channel, reading, reported_us) in enumerate(told, first)
             ]
         )
 
@@ -65,10 +65,10 @@ class Transcript:
             # Another log: its offsets have nothing to do with those before.
             self._epoch, self._next = position.epoch, 0
 
-    def _logged(self, told_us: int, now_us: int, *, is_live: bool) -> int:
-        if is_live and not now_us - TRAVEL_US <= told_us <= now_us:
-            told_us = now_us
-        elif told_us > now_us:
-            told_us = self._log_us  # a device whose clock is ahead says nothing of the past
-        self._log_us = max(self._log_us, told_us)
+    def _logged(self, reported_us: int, now_us: int, *, is_live: bool) -> int:
+        if is_live and not now_us - TRAVEL_US <= reported_us <= now_us:
+            reported_us = now_us
+        elif reported_us > now_us:
+            reported_us = self._log_us  # a device whose clock is ahead says nothing of the past
+        self._log_us = max(self._log_us, reported_us)
         return self._log_us

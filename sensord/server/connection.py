@@ -115,7 +115,7 @@ class Connection(asyncio.Protocol):
     def __init__(self, host: Host) -> None:
         self.session: Session | None = None
         self.address = ""
-        self.is_clogged = False
+        self.is_congested = False
         self.clogged_at = 0.0
         """Loop time since when the unsent bytes are above the mark."""
         self.made_at = 0.0
@@ -194,7 +194,7 @@ class Connection(asyncio.Protocol):
         if self.page is not None:
             self._unread.clear()
             return
-        if self.is_clogged and self.session is not None:
+        if self.is_congested and self.session is not None:
             return  # it is read again when it has read
         if self._unread or self._inbox:
             transport.pause_reading()
@@ -219,16 +219,16 @@ class Connection(asyncio.Protocol):
 
     def pause_writing(self) -> None:
         """Learn that the unsent bytes are above the mark."""
-        self.is_clogged = True
+        self.is_congested = True
         self.clogged_at = self._host.shared.loop.time()
         if self._transport is not None and not self._transport.is_closing():
             self._transport.pause_reading()
         if self.session is not None:
-            self.guard(self.session.clogged)
+            self.guard(self.session.congested)
 
     def resume_writing(self) -> None:
         """Learn that the client has read enough."""
-        self.is_clogged = False
+        self.is_congested = False
         # It has read; and its pong could not be heard while we did not.
         self._heard()
         self.guard(self._go_on)
@@ -237,10 +237,10 @@ class Connection(asyncio.Protocol):
         if self.page is not None:
             if self._transport is not None and not self._transport.is_closing():
                 self._transport.resume_reading()
-            self.page.unclogged()
+            self.page.drained()
             return
         if self.session is not None:
-            self.session.unclogged()
+            self.session.drained()
         self._host.serving.start(self)
 
     # -- WebSocket ---------------------------------------------------------------------------------
@@ -293,7 +293,7 @@ class Connection(asyncio.Protocol):
 
     def _serve_inbox(self) -> None:
         until = time.monotonic() + TURN_S
-        while self._inbox and not self.is_clogged and self.session is not None:
+        while self._inbox and not self.is_congested and self.session is not None:
             if time.monotonic() > until:
                 return
             payload, is_text = self._inbox.popleft()

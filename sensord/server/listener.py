@@ -262,7 +262,7 @@ class Server:
             session = connection.session
             if connection.page is not None:
                 continue  # it has a deadline of its own
-            if connection.is_clogged:
+            if connection.is_congested:
                 if now - connection.clogged_at > limits.lag_timeout_s:
                     self._close_lagging(connection)
                 continue
@@ -289,7 +289,7 @@ class Server:
         held = self.shared.groups.held_clients
         for session, connection in tuple(self._sessions.items()):
             state = "live"
-            if connection.is_clogged:
+            if connection.is_congested:
                 state = "lagging"
             elif session in held:
                 state = "costly"

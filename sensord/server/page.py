@@ -28,7 +28,7 @@ class Reader(Protocol):
     """The connection, as its page sees it."""
 
     @property
-    def is_clogged(self) -> bool:
+    def is_congested(self) -> bool:
         """Whether the unsent bytes are above the mark."""
         ...
 
@@ -69,7 +69,7 @@ class Page:
         """Begin; the head has been written."""
         self._turns.wait(self, self.reader)
 
-    def unclogged(self) -> None:
+    def drained(self) -> None:
         """Learn that the client reads again."""
         self._turns.wait(self, self.reader)
 
@@ -82,7 +82,7 @@ class Page:
         self.reader.guard(self._send_piece)
 
     def _send_piece(self) -> None:
-        if self.reader.is_clogged:
+        if self.reader.is_congested:
             return
         piece = next(self._pieces, None)
         if piece is None:
@@ -93,7 +93,7 @@ class Page:
         if piece:
             framed = b"%x\r\n%b\r\n" % (len(piece), piece) if self._is_chunked else piece
             self.reader.write(framed)
-        if not self.reader.is_clogged:
+        if not self.reader.is_congested:
             self._turns.wait(self, self.reader)
 
 
@@ -111,7 +111,7 @@ class Places:
         """Take a place; False if all are taken by clients that read."""
         if len(self._pages) >= self._most:
             stuck = min(
-                (one for one in self._pages if one.is_clogged),
+                (one for one in self._pages if one.is_congested),
                 key=lambda one: one.clogged_at,
                 default=None,
             )

@@ -15,7 +15,7 @@ import sensord
 from sensord.errors import ProtocolError
 from sensord.server.live.group import Write, packet
 from sensord.server.live.subscription import Subscription
-from sensord.server.open.caller import Ongoing
+from sensord.server.open.caller import OpenRequest
 from sensord.server.requests import HANDLERS
 from sensord.server.shared import Shared
 from sensord.sharing.identity import Identity
@@ -42,7 +42,7 @@ class Outlet(Protocol):
         ...
 
     @property
-    def is_clogged(self) -> bool:
+    def is_congested(self) -> bool:
         """Whether the unsent bytes are above the mark."""
         ...
 
@@ -73,7 +73,7 @@ class Session:
         self.shared = shared
         self._state = State.OPENING
         self._malformed = 0
-        self.ongoing: dict[int, Ongoing] = {}
+        self.ongoing: dict[int, OpenRequest] = {}
         """Its open requests, by their ids."""
         self._uncounted: set[int] = set()
         self._member: Member | None = None
@@ -98,9 +98,9 @@ class Session:
         return self.shared.permissions.rights(self.identity)
 
     @property
-    def is_clogged(self) -> bool:
+    def is_congested(self) -> bool:
         """Whether the unsent bytes are above the mark."""
-        return self._outlet.is_clogged
+        return self._outlet.is_congested
 
     @property
     def lost(self) -> Counter[str]:
@@ -147,15 +147,15 @@ class Session:
     def _refuse(self, number: int | None, error: ProtocolError) -> None:
         self.tell(Error.of(number, error))
 
-    def clogged(self) -> None:
+    def congested(self) -> None:
         """Learn that the client does not read fast enough."""
         for request in tuple(self.ongoing.values()):
-            request.clogged()
+            request.congested()
 
-    def unclogged(self) -> None:
+    def drained(self) -> None:
         """Learn that the client reads again."""
         for request in tuple(self.ongoing.values()):
-            request.unclogged()
+            request.drained()
 
     def ended(self) -> None:
         """Let everything go: the connection is over."""
@@ -188,7 +188,7 @@ class Session:
             if why is not None:
                 raise ProtocolError("forbidden", why)
 
-    def keep(self, number: int, request: Ongoing, *, is_counted: bool = True) -> None:
+    def keep(self, number: int, request: OpenRequest, *, is_counted: bool = True) -> None:
         """Keep a request open, until `end`; not counted are those that have a bound of their own.
 
         Raises:
@@ -238,7 +238,7 @@ class Session:
         self.client = request.client
         presence = self.shared.sharing.presence
         self._member = presence.join(
-            self, request.client, self.address, request.key, is_brief=request.is_brief
+            self, request.client, self.address, request.key, is_ephemeral=request.is_ephemeral
         )
         if request.groups is not None:
             presence.set_groups(self._member, frozenset(request.groups))

@@ -1,6 +1,6 @@
-"""Letters: the messages that clients send each other, and what became of each. Pure.
+"""Messages: the messages that clients send each other, and what became of each. Pure.
 
-On the wire a letter is a ``message``; that word alone is taken in here by what devices say.
+On the wire a message is a ``message``; that word alone is taken in here by what devices say.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ from sensord.model.readings import Value
 from sensord.model.weight import weight_of
 from sensord.sharing.identity import Identity
 
-__all__ = ["Letter", "Receipt", "Status", "To", "digest_of", "read_letter"]
+__all__ = ["ClientMessage", "Receipt", "Status", "To", "digest_of", "read_message"]
 
 LETTER_BYTES, RECEIVER_BYTES = 500, 200
 """What one takes in memory beside its body, roughly."""
 
 
 class Status(enum.StrEnum):
-    """How a letter fares with one of its receivers."""
+    """How a message fares with one of its receivers."""
 
     SENT = "sent"
     """On its way to a client that receives."""
@@ -42,13 +42,13 @@ class Status(enum.StrEnum):
 
     @property
     def is_refusal(self) -> bool:
-        """Whether the letter was never kept for this receiver."""
+        """Whether the message was never kept for this receiver."""
         return self in {Status.UNKNOWN, Status.FULL}
 
 
 @dataclass(frozen=True, slots=True)
 class To:
-    """Whom a letter is for: one client, a group of them, or all who watch a topic."""
+    """Whom a message is for: one client, a group of them, or all who watch a topic."""
 
     kind: Literal["client", "group", "watching"]
     name: str
@@ -61,7 +61,7 @@ class To:
 
 @dataclass(frozen=True, slots=True)
 class Receipt:
-    """What became of a letter with one receiver."""
+    """What became of a message with one receiver."""
 
     client: str
     status: Status
@@ -71,11 +71,11 @@ Follower = Callable[[Receipt], None]
 
 
 @dataclass(slots=True, eq=False)
-class Letter:
+class ClientMessage:
     """One message, to all of its receivers."""
 
     number: int
-    """Greater than that of every letter before it, for ever; 0 of one that nobody gets."""
+    """Greater than that of every message before it, for ever; 0 of one that nobody gets."""
     sender: Identity
     to: To
     body: Value
@@ -83,7 +83,7 @@ class Letter:
     """Of the body, in bytes."""
     time_us: int
     key: str
-    """The sender's: tells a retry from another letter."""
+    """The sender's: tells a retry from another message."""
     digest: str
     """Of what was asked with the key."""
     statuses: dict[str, Status]
@@ -140,8 +140,8 @@ class Letter:
         }
 
 
-def read_letter(number: str, row: Value) -> Letter | None:
-    """Read what `Letter.row` wrote; None if it is not that."""
+def read_message(number: str, row: Value) -> ClientMessage | None:
+    """Read what `ClientMessage.row` wrote; None if it is not that."""
     match row:
         case {
             "sender": {"id": str(client), "name": str(name), "address": str(address)},
@@ -159,7 +159,7 @@ def read_letter(number: str, row: Value) -> Letter | None:
                 return None
             if any(status not in known for status in statuses.values()):
                 return None
-            return Letter(
+            return ClientMessage(
                 number=int(number),
                 sender=Identity(client, name, address),
                 to=To(kind, told),

@@ -1,12 +1,12 @@
-"""The post: takes letters from clients, keeps them, and brings each to its receivers once.
+"""The post: takes messages from clients, keeps them, and brings each to its receivers once.
 
-Theory of operation. A letter is accepted when the store has it; only then is it handed to anybody.
+Theory of operation. A message is accepted when the store has it; only then is it handed to anybody.
 Numbers never come again, so a client that says which it had last, or acknowledges, needs no more
-to get each letter once. Of one that was accepted, every receiver ends as delivered or expired: the
+to get each message once. Of one that was accepted, every receiver ends as delivered or expired: the
 sender is told, and the audit has it. What is over is remembered for a while if it has a key, so
-that a retry is not a second letter.
+that a retry is not a second message.
 
-The store has a row for each letter, and one for each client that acknowledged a letter of which
+The store has a row for each message, and one for each client that acknowledged a message of which
 others have not.
 """
 
@@ -26,35 +26,35 @@ from sensord.model.readings import Value
 from sensord.sharing.audit import Audit
 from sensord.sharing.identity import Identity
 from sensord.sharing.inbox import Inbox, Receiver
-from sensord.sharing.messages import Letter, Status, To, digest_of, read_letter
+from sensord.sharing.messages import ClientMessage, Status, To, digest_of, read_message
 from sensord.sharing.presence import Presence
-from sensord.sharing.sent import Remembered
+from sensord.sharing.sent import SentMessages
 from sensord.sharing.store import Store, StoreError
 
 __all__ = ["Accepted", "Post", "PostOptions", "Sent"]
 
 log = logging.getLogger("sensord.sharing")
 
-LETTER, INBOX, COUNTER = "letter", "inbox", "counter"
+LETTER, INBOX, COUNTER = "message", "inbox", "counter"
 """What the store calls them."""
 
 RESERVED = 1000
 """Numbers taken from the store at a time; a restart skips the rest of them."""
 
 WOKEN_AT_ONCE = 50
-"""Receivers of one letter that are served in one turn of the loop: 2 ms."""
+"""Receivers of one message that are served in one turn of the loop: 2 ms."""
 
 AUDITED = 64
 """Receivers that the audit names; it counts the others."""
 
 Accepted = Callable[[Exception | None], None]
-"""Called when a letter is accepted, or cannot be."""
+"""Called when a message is accepted, or cannot be."""
 
 
 class Sent(NamedTuple):
-    """A letter on its way. ``is_repeated`` says that it was sent before."""
+    """A message on its way. ``is_repeated`` says that it was sent before."""
 
-    letter: Letter
+    message: ClientMessage
     is_repeated: bool
 
 
@@ -67,7 +67,7 @@ class PostOptions:
     bytes: int
     """For all."""
     age_s: float
-    """How long a letter is kept, and then what became of it."""
+    """How long a message is kept, and then what became of it."""
 
 
 class Post:
@@ -89,10 +89,10 @@ class Post:
         self._loop = loop
         self._options = options
         self._inboxes: dict[str, Inbox] = {}
-        self._open: dict[int, Letter] = {}  # by number; the first one expires first
-        self._remembered = Remembered()
+        self._open: dict[int, ClientMessage] = {}  # by number; the first one expires first
+        self._remembered = SentMessages()
         self._accepting: dict[int, list[Accepted]] = {}
-        self._sleeping: deque[str] = deque()  # clients that have letters to read
+        self._sleeping: deque[str] = deque()  # clients that have messages to read
         self._turn: asyncio.Handle | None = None
         self._bytes = 0
         self._next = self._reserved = 1
@@ -102,10 +102,10 @@ class Post:
     # -- sending -----------------------------------------------------------------------------------
 
     def send(self, who: Identity, to: To, body: Value, size: int, key: str) -> Sent:
-        """Send a letter, or find the one that was sent with the same key.
+        """Send a message, or find the one that was sent with the same key.
 
         Raises:
-            ProtocolError: Nothing was sent: too much is kept, or the key is another letter's.
+            ProtocolError: Nothing was sent: too much is kept, or the key is another message's.
         """
         digest = digest_of(to, body) if key else ""
         known = self._remembered.find(who.id, key)
@@ -116,32 +116,32 @@ class Post:
         self._audit.allowance.admit_body(who.id, size)
         statuses = self._statuses(who, to)
         now_us = self._bus.now_us()
-        letter = Letter(0, who, to, body, size, now_us, key, digest, statuses)
-        if letter.is_over:
-            letter.is_kept = True
-            self._note_over(letter)
-            return Sent(letter, is_repeated=False)
-        if self._bytes + letter.bytes_held > self._options.bytes:
+        message = ClientMessage(0, who, to, body, size, now_us, key, digest, statuses)
+        if message.is_over:
+            message.is_kept = True
+            self._note_over(message)
+            return Sent(message, is_repeated=False)
+        if self._bytes + message.bytes_held > self._options.bytes:
             text = f"{self._options.bytes} bytes of messages wait for their receivers; try later"
             raise ProtocolError("too_many", text)
-        self._keep(letter)
-        return Sent(letter, is_repeated=False)
+        self._keep(message)
+        return Sent(message, is_repeated=False)
 
-    def attend(self, letter: Letter, accepted: Accepted) -> None:
+    def attend(self, message: ClientMessage, accepted: Accepted) -> None:
         """Call ``accepted`` when it is; at once if it is."""
-        if letter.is_kept:
+        if message.is_kept:
             accepted(None)
         else:
-            self._accepting[letter.number].append(accepted)
+            self._accepting[message.number].append(accepted)
 
-    def follow(self, letter: Letter, follower: Callable[..., None]) -> None:
-        """Tell ``follower`` whatever becomes of the letter from now on."""
-        letter.followers.append(follower)
+    def follow(self, message: ClientMessage, follower: Callable[..., None]) -> None:
+        """Tell ``follower`` whatever becomes of the message from now on."""
+        message.followers.append(follower)
 
-    def unfollow(self, letter: Letter, follower: Callable[..., None]) -> None:
+    def unfollow(self, message: ClientMessage, follower: Callable[..., None]) -> None:
         """Take back a `follow`."""
-        if follower in letter.followers:
-            letter.followers.remove(follower)
+        if follower in message.followers:
+            message.followers.remove(follower)
 
     def _statuses(self, who: Identity, to: To) -> dict[str, Status]:
         if to.kind == "client":
@@ -160,48 +160,48 @@ class Post:
         is_full = inbox is not None and len(inbox.waiting) >= self._options.messages
         return Status.FULL if is_full else Status.AWAY
 
-    def _keep(self, letter: Letter) -> None:
+    def _keep(self, message: ClientMessage) -> None:
         try:
             if self._next == self._reserved:
-                self._store.put(COUNTER, "letter", self._reserved + RESERVED)
+                self._store.put(COUNTER, "message", self._reserved + RESERVED)
                 self._reserved += RESERVED
-            letter.number = self._next
+            message.number = self._next
             self._store.put(
-                LETTER, str(letter.number), letter.row(), lambda error: self._kept(letter, error)
+                LETTER, str(message.number), message.row(), lambda error: self._kept(message, error)
             )
         except StoreError as exc:
             raise ProtocolError("too_many", str(exc)) from exc
         self._next += 1
-        self._bytes += letter.bytes_held
-        self._open[letter.number] = letter
-        self._accepting[letter.number] = []
-        self._remembered.add(letter)
-        for client in letter.open_receivers:
+        self._bytes += message.bytes_held
+        self._open[message.number] = message
+        self._accepting[message.number] = []
+        self._remembered.add(message)
+        for client in message.open_receivers:
             inbox = self._inboxes.setdefault(client, Inbox())
-            inbox.waiting.append(letter)
-            inbox.letters += 1
+            inbox.waiting.append(message)
+            inbox.messages += 1
 
-    def _kept(self, letter: Letter, error: Exception | None) -> None:
+    def _kept(self, message: ClientMessage, error: Exception | None) -> None:
         """Go on when the store has it: tell the sender, then the receivers."""
-        accepting = self._accepting.pop(letter.number)
-        receivers = letter.open_receivers
+        accepting = self._accepting.pop(message.number)
+        receivers = message.open_receivers
         if error is None:
-            letter.is_kept = True
-            letter.ends_at = self._loop.time() + self._options.age_s
-            size = {"bytes": letter.size, "receivers": len(letter.statuses)}
-            named = list[Value](list(letter.statuses)[:AUDITED])
-            self._note(letter, "accepted", {**size, "to": named})
+            message.is_kept = True
+            message.ends_at = self._loop.time() + self._options.age_s
+            size = {"bytes": message.size, "receivers": len(message.statuses)}
+            named = list[Value](list(message.statuses)[:AUDITED])
+            self._note(message, "accepted", {**size, "to": named})
             for client in receivers:
                 if self._inboxes[client].receiver is not None:
-                    letter.set(client, Status.SENT)
+                    message.set(client, Status.SENT)
                     self._sleeping.append(client)
             self._schedule()
         else:
-            del self._open[letter.number]
-            self._bytes -= letter.bytes_held
-            self._remembered.forget(letter)
+            del self._open[message.number]
+            self._bytes -= message.bytes_held
+            self._remembered.forget(message)
             for client in receivers:
-                self._inboxes[client].remove(letter)
+                self._inboxes[client].remove(message)
                 self._done_with(client)
         for accepted in accepting:
             accepted(error)
@@ -223,7 +223,7 @@ class Post:
     def receive(self, client: str, receiver: Receiver, after: int | None) -> None:
         """Let a session receive for a client; whoever did so before does no longer.
 
-        ``after`` is the last letter that the client has had.
+        ``after`` is the last message that the client has had.
         """
         inbox = self._inboxes.setdefault(client, Inbox())
         before = inbox.receiver
@@ -232,12 +232,12 @@ class Post:
             before.replaced()
         if after is not None and after < self._next:  # else it is of another store
             self._delivered(client, inbox, after)
-        for letter in inbox.waiting:
-            if letter.is_kept:
-                letter.set(client, Status.SENT)
+        for message in inbox.waiting:
+            if message.is_kept:
+                message.set(client, Status.SENT)
 
-    def next(self, client: str) -> Letter | None:
-        """Return the next letter for whoever receives for a client."""
+    def next(self, client: str) -> ClientMessage | None:
+        """Return the next message for whoever receives for a client."""
         return self._inboxes[client].next()
 
     def leave(self, client: str, receiver: Receiver) -> None:
@@ -246,14 +246,14 @@ class Post:
         if inbox is None or inbox.receiver is not receiver:
             return
         inbox.receive(None)
-        for letter in inbox.waiting:
-            if letter.is_kept:
-                letter.set(client, Status.AWAY)
+        for message in inbox.waiting:
+            if message.is_kept:
+                message.set(client, Status.AWAY)
         if not inbox.is_needed:
             del self._inboxes[client]
 
     def acknowledge(self, client: str, number: int) -> None:
-        """Take all letters up to this one for delivered.
+        """Take all messages up to this one for delivered.
 
         Raises:
             ProtocolError: It was never sent to this client.
@@ -264,45 +264,45 @@ class Post:
         self._delivered(client, inbox, number)
 
     def _delivered(self, client: str, inbox: Inbox, number: int) -> None:
-        letters = inbox.acknowledge(number)
-        for letter in letters:
-            letter.set(client, Status.DELIVERED)
-            if letter.is_over:
-                self._end(letter)
-        if any(not letter.is_over for letter in letters):
+        messages = inbox.acknowledge(number)
+        for message in messages:
+            message.set(client, Status.DELIVERED)
+            if message.is_over:
+                self._end(message)
+        if any(not message.is_over for message in messages):
             inbox.is_noted = True
             self._change(INBOX, client, inbox.acknowledged)
 
-    # -- the end of a letter -----------------------------------------------------------------------
+    # -- the end of a message ----------------------------------------------------------------------
 
-    def _end(self, letter: Letter) -> None:
+    def _end(self, message: ClientMessage) -> None:
         """Nothing more becomes of it: let it go, or remember it by its key."""
-        del self._open[letter.number]
-        self._bytes -= letter.bytes_held
-        letter.body = None
-        letter.followers.clear()
-        for client, status in letter.statuses.items():
+        del self._open[message.number]
+        self._bytes -= message.bytes_held
+        message.body = None
+        message.followers.clear()
+        for client, status in message.statuses.items():
             if not status.is_refusal:
                 self._done_with(client)
-        self._note_over(letter)
-        if letter.key:
-            letter.ends_at = self._loop.time() + self._options.age_s
-            self._change(LETTER, str(letter.number), letter.row())
-            self._remember(letter)
+        self._note_over(message)
+        if message.key:
+            message.ends_at = self._loop.time() + self._options.age_s
+            self._change(LETTER, str(message.number), message.row())
+            self._remember(message)
         else:
-            self._change(LETTER, str(letter.number), None)
+            self._change(LETTER, str(message.number), None)
 
     def _done_with(self, client: str) -> None:
         inbox = self._inboxes[client]
-        inbox.letters -= 1
-        if not inbox.letters and inbox.is_noted:
+        inbox.messages -= 1
+        if not inbox.messages and inbox.is_noted:
             inbox.is_noted = False
             self._change(INBOX, client, None)
         if not inbox.is_needed:
             del self._inboxes[client]
 
-    def _remember(self, letter: Letter) -> None:
-        for forgotten in self._remembered.end(letter):
+    def _remember(self, message: ClientMessage) -> None:
+        for forgotten in self._remembered.end(message):
             self._change(LETTER, str(forgotten.number), None)
         self._schedule()
 
@@ -324,11 +324,11 @@ class Post:
     def _expire(self) -> None:
         self._timer = None
         now = self._loop.time()
-        for letter in tuple(_until(now, self._open)):
-            for client in letter.open_receivers:
-                self._inboxes[client].remove(letter)
-                letter.set(client, Status.EXPIRED)
-            self._end(letter)
+        for message in tuple(_until(now, self._open)):
+            for client in message.open_receivers:
+                self._inboxes[client].remove(message)
+                message.set(client, Status.EXPIRED)
+            self._end(message)
         while (oldest := self._remembered.oldest) is not None and oldest.ends_at <= now:
             self._remembered.forget(oldest)
             self._change(LETTER, str(oldest.number), None)
@@ -351,73 +351,75 @@ class Post:
             else:
                 self._store.put(kind, key, value)
         except StoreError as exc:
-            # After a restart a letter may come again; its number tells the client.
+            # After a restart a message may come again; its number tells the client.
             log.warning("what became of a message is not kept", extra={"reason": str(exc)})
 
     def restore(self) -> None:
         """Load what the store kept: letters that wait, and those that are remembered."""
         acknowledged = {c: n for c, n in self._store.load(INBOX).items() if type(n) is int}
-        counter = self._store.load(COUNTER).get("letter")
-        letters = []
+        counter = self._store.load(COUNTER).get("message")
+        messages = []
         for number, row in self._store.load(LETTER).items():
-            letter = read_letter(number, row)
-            if letter is None:
+            message = read_message(number, row)
+            if message is None:
                 self._change(LETTER, number, None)
             else:
-                letters.append(letter)
-        letters.sort(key=lambda letter: letter.number)
-        last = letters[-1].number + 1 if letters else 1
+                messages.append(message)
+        messages.sort(key=lambda message: message.number)
+        last = messages[-1].number + 1 if messages else 1
         self._next = self._reserved = max(counter if type(counter) is int else 1, last)
-        for letter in letters:
-            self._restore_letter(letter, acknowledged)
+        for message in messages:
+            self._restore_letter(message, acknowledged)
         for client in acknowledged:
             if client not in self._inboxes:
                 self._change(INBOX, client, None)
         self._schedule()
 
-    def _restore_letter(self, letter: Letter, acknowledged: dict[str, int]) -> None:
+    def _restore_letter(self, message: ClientMessage, acknowledged: dict[str, int]) -> None:
         now, age_s = self._loop.time(), self._options.age_s
-        since_s = (self._bus.now_us() - letter.time_us) / 1e6
+        since_s = (self._bus.now_us() - message.time_us) / 1e6
         # A clock that was set meanwhile may tell anything.
-        letter.ends_at = now + min(age_s, max(0.0, age_s - since_s))
-        self._remembered.add(letter)
-        if letter.is_over:
-            letter.ends_at = now + age_s
-            self._remember(letter)
+        message.ends_at = now + min(age_s, max(0.0, age_s - since_s))
+        self._remembered.add(message)
+        if message.is_over:
+            message.ends_at = now + age_s
+            self._remember(message)
             return
-        self._open[letter.number] = letter
-        self._bytes += letter.bytes_held
-        for client in letter.open_receivers:
+        self._open[message.number] = message
+        self._bytes += message.bytes_held
+        for client in message.open_receivers:
             inbox = self._inboxes.setdefault(client, Inbox())
-            inbox.letters += 1
+            inbox.messages += 1
             inbox.acknowledged = acknowledged.get(client, 0)
             inbox.is_noted = client in acknowledged
-            if letter.number <= inbox.acknowledged:
-                letter.set(client, Status.DELIVERED)
+            if message.number <= inbox.acknowledged:
+                message.set(client, Status.DELIVERED)
             else:
-                letter.set(client, Status.AWAY)
-                inbox.waiting.append(letter)
-        if not letter.open_receivers:
-            self._end(letter)
+                message.set(client, Status.AWAY)
+                inbox.waiting.append(message)
+        if not message.open_receivers:
+            self._end(message)
 
     # -- the audit ---------------------------------------------------------------------------------
 
-    def _note_over(self, letter: Letter) -> None:
-        counts = Counter(letter.statuses.values())
+    def _note_over(self, message: ClientMessage) -> None:
+        counts = Counter(message.statuses.values())
         result = (
             "nobody" if not counts else next(iter(counts)).value if len(counts) == 1 else "partly"
         )
         told: dict[str, Value] = {status.value: count for status, count in counts.items()}
-        self._note(letter, result, {"bytes": letter.size, **told})
+        self._note(message, result, {"bytes": message.size, **told})
 
-    def _note(self, letter: Letter, result: str, after: dict[str, Value]) -> None:
-        key = str(letter.number or "")
-        self._audit.note("message", letter.sender, letter.to.subject, result, after=after, key=key)
+    def _note(self, message: ClientMessage, result: str, after: dict[str, Value]) -> None:
+        key = str(message.number or "")
+        self._audit.note(
+            "message", message.sender, message.to.subject, result, after=after, key=key
+        )
 
 
-def _until(now: float, letters: dict[int, Letter]) -> Iterator[Letter]:
+def _until(now: float, messages: dict[int, ClientMessage]) -> Iterator[ClientMessage]:
     """Yield the first ones, up to the first that is not due."""
-    for letter in letters.values():
-        if letter.ends_at > now:
+    for message in messages.values():
+        if message.ends_at > now:
             return
-        yield letter
+        yield message

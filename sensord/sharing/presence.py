@@ -3,7 +3,7 @@
 Each client has a *place* under ``$sys/clients``, given to another one when it is gone: topics stay
 for ever, and clients come and go. A client whose connection ends is *away* until its grace time is
 over; if it comes back with its key it is the same client, and has lost nothing that it held. One
-that said it is *brief* is gone with its last connection.
+that said it is *ephemeral* is gone with its last connection.
 
 Theory of operation. Members who are away stand in the order in which their grace time ends, for it
 is the same for all: one timer serves them. What has changed is told once a turn, and then kept in
@@ -85,7 +85,7 @@ class Member:
     """Those that it has joined."""
     sessions: dict[Connected, Identity] = field(default_factory=dict)
     """Its connections: more than one while an old one has not been noticed to be dead."""
-    is_brief: bool = False
+    is_ephemeral: bool = False
     """Whether it is gone with its last connection, without a grace time."""
     is_gone: bool = False
     is_told: bool = False
@@ -177,7 +177,7 @@ class Presence:
         address: str,
         key: str | None,
         *,
-        is_brief: bool = False,
+        is_ephemeral: bool = False,
     ) -> Member:
         """Let a client in; with a key that this server gave it, it is who it was."""
         found = self._issuer.id_of(key) if key else None
@@ -201,7 +201,7 @@ class Presence:
             member.returning = self._loop.call_later(RETURN_S, self.watching, member)
         member.identity = member.sessions[session] = identity
         member.may = session.may
-        member.is_brief = is_brief
+        member.is_ephemeral = is_ephemeral
         self._changed(member, what)
         if what == "back":
             for call in self.on_back:
@@ -219,7 +219,7 @@ class Presence:
             self._changed(member, "")
             return
         self._returned(member)
-        if member.is_brief:
+        if member.is_ephemeral:
             self._gone(member)
             return
         self._leaves(member)
@@ -369,7 +369,7 @@ class Presence:
             if member.is_gone:
                 self._store.delete(KIND, member.identity.id)
             else:
-                row = {**value, "place": member.place, "brief": member.is_brief}
+                row = {**value, "place": member.place, "ephemeral": member.is_ephemeral}
                 self._store.put(KIND, member.identity.id, row)
         except StoreError as exc:
             log.warning("presence is not kept", extra={"reason": str(exc)})
@@ -389,7 +389,7 @@ class Presence:
             self._members[client] = member
             self._set_watches(member, watches)
             self._set_groups(member, groups)
-            if member.is_brief:
+            if member.is_ephemeral:
                 self._gone(member)
             else:
                 self._leaves(member)
@@ -427,7 +427,8 @@ def _member(client: str, value: Value, key: str) -> Member | None:
             **more,
         } if 0 < place <= 2 * MAX_AWAY:
             member = Member(Identity(client, name, address), key, place, since_us)
-            member.is_brief = bool(more.get("brief"))
+            # A store of the first version says "brief".
+            member.is_ephemeral = bool(more.get("ephemeral", more.get("brief")))
             member.watches = frozenset(str(topic) for topic in watches)
             member.groups = frozenset(str(name) for name in groups)
             member.may = tuple(str(action) for action in may)

@@ -69,7 +69,7 @@ class _Tap:
 
     channel: Channel
     owner: Identity | None
-    stays: bool
+    is_retained: bool
     last: Reading | None = None
     log_us: int = 0
     """When the last one was accepted."""
@@ -179,7 +179,7 @@ class Publishing:
             record = self._bus.publish(channel, kept.reading._replace(restates=True))
         assert record is not None
         owner = None if kept is None else kept.owner
-        tap = _Tap(record.channel, owner, opened.stays, record.reading, record.log_us)
+        tap = _Tap(record.channel, owner, opened.retain, record.reading, record.log_us)
         self._taps[topic] = tap
         self._channels.add((topic, record.channel.metadata.device))
         if owner is None or self._presence.find(owner.id) is None:
@@ -208,7 +208,7 @@ class Publishing:
         for topic in unsaved:
             tap = self._taps[topic]
             try:
-                if tap.owner is None and not tap.stays:
+                if tap.owner is None and not tap.is_retained:
                     self._store.delete(KIND, topic)
                 else:
                     self._store.put(KIND, topic, _row(tap))
@@ -243,7 +243,7 @@ class Publishing:
             self._audit.note("publish", tap.owner, topic, "end")
         self._channels.add((topic, device))
         channel = self._bus.channel(topic, _metadata(opened, device))
-        tap = self._taps[topic] = _Tap(channel, who, opened.stays)
+        tap = self._taps[topic] = _Tap(channel, who, opened.retain)
         self._audit.note("publish", who, topic, "begin")
         return tap
 
@@ -254,12 +254,12 @@ class Publishing:
             self._leave(topic, tap)
 
     def _leave(self, topic: str, tap: _Tap) -> None:
-        """End a client's hold on a topic, and say so in the topic unless it stays."""
+        """End a client's hold on a topic, and say so in the topic unless it is retained."""
         owner, tap.owner = tap.owner, None
         if owner is not None:
             self._audit.note("publish", owner, topic, "end")
         is_left = tap.last is not None and tap.last.quality.level is not Level.BAD
-        if tap.last is not None and is_left and not tap.channel.is_event and not tap.stays:
+        if tap.last is not None and is_left and not tap.channel.is_event and not tap.is_retained:
             tap.last = tap.last._replace(quality=_DISCONNECTED, restates=True)
             client = owner.id if owner is not None else ""
             tap.log_us = self._audit.allowance.publish(client, tap.channel, tap.last).log_us

@@ -38,11 +38,11 @@ Message = dict[str, Any]
 class FrameReading(NamedTuple):
     """One reading of a decoded frame.
 
-    ``told_us`` is the time in the frame: for a reading that restates it is later than the value's.
+    ``reported_us`` is the time in the frame: later than the value's for one that restates.
     """
 
     channel: int
-    told_us: int
+    reported_us: int
     reading: Reading
 
 
@@ -108,15 +108,15 @@ class _Wrapped(NamedTuple):
     value: Value
     age_us: int | None
 
-    def reading(self, told_us: int) -> Reading:
+    def reading(self, reported_us: int) -> Reading:
         if type(self.level) is not int or not isinstance(self.reason, str):
             raise TypeError("the level is an integer and the reason a text")
         quality = Quality(Level(self.level), self.reason) if self.level else GOOD
         if self.age_us is None:
-            return Reading(told_us, self.value, quality)
+            return Reading(reported_us, self.value, quality)
         if type(self.age_us) is not int:
             raise TypeError("the age is an integer")
-        return Reading(told_us - self.age_us, self.value, quality, restates=True)
+        return Reading(reported_us - self.age_us, self.value, quality, restates=True)
 
 
 class _Msgpack:
@@ -140,12 +140,12 @@ class _Msgpack:
         flat: list[object] = []
         start = before = _told_us(records[0]) if records else 0
         for record in records:
-            _, log_us, channel, (told_us, value, quality, restates) = record
+            _, log_us, channel, (reported_us, value, quality, restates) = record
             bare: object = value
             if restates or quality is not GOOD:
                 bare = self._wrap(record)
                 if restates:
-                    told_us = log_us  # told when it was restated
+                    reported_us = log_us  # told when it was restated
             elif type(value) is float:
                 scale = channel.scale
                 scaled = value * scale
@@ -158,8 +158,8 @@ class _Msgpack:
                         bare = self._wrap(record)
                 elif scale and -EXACT < value < EXACT and value.is_integer():
                     bare = self._wrap(record)
-            flat += (channel.number, told_us - before, bare)
-            before = told_us
+            flat += (channel.number, reported_us - before, bare)
+            before = reported_us
         return self._pack((stream, cursor, start, flat))
 
     def with_stream(self, frame: bytes, stream: int) -> bytes:
@@ -186,12 +186,12 @@ class _Msgpack:
         return message
 
     def read_frame(self, frame: Sequence[object], announced: Announced) -> DecodedFrame:
-        def value_of(told_us: int, value: Any, metadata: Metadata) -> Reading:  # noqa: ANN401  # off the wire
+        def value_of(reported_us: int, value: Any, metadata: Metadata) -> Reading:  # noqa: ANN401  # off the wire
             if type(value) is _Wrapped:
-                return value.reading(told_us)
+                return value.reading(reported_us)
             if type(value) is int and (scale := metadata.scale):
-                return Reading(told_us, value / scale)
-            return Reading(told_us, value)
+                return Reading(reported_us, value / scale)
+            return Reading(reported_us, value)
 
         return _read_frame(frame, announced, value_of)
 
@@ -250,15 +250,15 @@ class _Json:
         flat: list[object] = []
         start = before = _told_us(records[0]) if records else 0
         for record in records:
-            told_us = _told_us(record)
+            reported_us = _told_us(record)
             reading = record.reading
             value: object = reading.value
             if reading.restates or reading.quality.level:
                 value = _wrap_json(record)
             elif isinstance(value, dict):
                 value = {"j": value}
-            flat += (record.channel.number, told_us - before, value)
-            before = told_us
+            flat += (record.channel.number, reported_us - before, value)
+            before = reported_us
         return self._encode([stream, cursor, start, flat]).encode("utf-8", "replace")
 
     def with_stream(self, frame: bytes, stream: int) -> bytes:
@@ -272,13 +272,13 @@ class _Json:
             raise ProtocolError("bad_message", f"not one JSON text: {exc}") from exc
 
     def read_frame(self, frame: Sequence[object], announced: Announced) -> DecodedFrame:
-        def value_of(told_us: int, value: Any, metadata: Metadata) -> Reading:  # noqa: ANN401  # off the wire
+        def value_of(reported_us: int, value: Any, metadata: Metadata) -> Reading:  # noqa: ANN401  # off the wire
             if isinstance(value, dict) and "j" not in value:
                 q, r, v, age = (value.get(key) for key in ("q", "r", "v", "age"))
-                return _Wrapped(q or 0, r or "", _floated(v, metadata), age).reading(told_us)
+                return _Wrapped(q or 0, r or "", _floated(v, metadata), age).reading(reported_us)
             if isinstance(value, dict):
                 value = value["j"]
-            return Reading(told_us, _floated(value, metadata))
+            return Reading(reported_us, _floated(value, metadata))
 
         return _read_frame(frame, announced, value_of)
 
@@ -329,9 +329,9 @@ def _read_frame(
     frame: Sequence[object], announced: Announced, value_of: Callable[[int, Any, Metadata], Reading]
 ) -> DecodedFrame:
     try:
-        stream, cursor, told_us, flat = frame
+        stream, cursor, reported_us, flat = frame
         # Types are compared exactly: True is an int to Python.
-        if type(stream) is not int or stream < 0 or type(told_us) is not int:
+        if type(stream) is not int or stream < 0 or type(reported_us) is not int:
             raise TypeError("stream and t0 are integers, and streams count from 0")
         if not isinstance(flat, list) or not (cursor is None or type(cursor) is int):
             raise TypeError("cursor is an integer or null, and a list of readings follows")
@@ -339,9 +339,9 @@ def _read_frame(
         for channel, dt, value in zip(*[iter(flat)] * 3, strict=True):
             if type(channel) is not int or type(dt) is not int:
                 raise TypeError("channel and dt are integers")
-            told_us += dt
+            reported_us += dt
             readings.append(
-                FrameReading(channel, told_us, value_of(told_us, value, announced(channel)))
+                FrameReading(channel, reported_us, value_of(reported_us, value, announced(channel)))
             )
     # OverflowError: an integer that no float64 is near to.
     except (KeyError, TypeError, ValueError, OverflowError) as exc:

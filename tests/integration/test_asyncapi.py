@@ -487,7 +487,7 @@ STALE = Quality(Level.BAD, Reason.STALE)
 LIMITS = Limits(requests=5, outbox_bytes=8 * 1024)
 LONG = "x" * 2000
 SETTLED_TURNS = 50
-"""A session clogged for so many turns stays so: all buffers on the way to the client are full."""
+"""A session congested for so many turns stays so: all buffers on the way to the client are full."""
 
 
 class Plant:
@@ -802,7 +802,7 @@ async def test_what_a_server_says_to_a_slow_monitor_is_described(codec: Codec) -
         while clogged_turns < SETTLED_TURNS:
             there.bus.publish(there.label, Reading(there.bus.now_us(), LONG))
             await asyncio.sleep(0)
-            clogged_turns = clogged_turns + 1 if session.is_clogged else 0
+            clogged_turns = clogged_turns + 1 if session.is_congested else 0
         # What the session missed lies before the boundary of the group that it left.
         there.server.shared.groups.flush()
         await client.until_told(op="gap", reason="conflated")

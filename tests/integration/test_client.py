@@ -437,7 +437,7 @@ async def test_a_slow_reader_gets_everything_and_costs_little() -> None:
         slow = Follower(subscription)
         await slow.live()
         published = 0
-        while not any(connection.is_clogged for connection in station.server._connections):
+        while not any(connection.is_congested for connection in station.server._connections):
             for _ in range(100):
                 station.publish("plant/a", published + 0.5)
                 published += 1

@@ -69,7 +69,7 @@ def url(tmp_path: Path) -> Iterator[str]:
 async def values_are_there(url: str) -> None:
     """Wait until each device has said something, and leave no trace among the clients."""
     missing = {"plant/boiler/temperature", "plant/heating/setpoint"}
-    async with asyncio.timeout(DEADLINE_S), Client(url, is_brief=True) as client:
+    async with asyncio.timeout(DEADLINE_S), Client(url, is_ephemeral=True) as client:
         async for item in client.subscribe(*missing):
             if isinstance(item, Update):
                 missing.discard(item.topic)

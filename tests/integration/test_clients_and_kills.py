@@ -273,7 +273,7 @@ class Storm:
 
     def is_old(self, sent: Sent) -> bool:
         """Tell whether the key of a message may be forgotten."""
-        times = [time for ask in sent.asks for time in (ask.began_us, ask.told_us) if time]
+        times = [time for ask in sent.asks for time in (ask.began_us, ask.reported_us) if time]
         is_open = any(not ask.has_ended and ask.refusal is None for ask in sent.asks)
         end = now_us() if is_open or not times else max(times)
         return bool(times) and end - min(times) > self.age_us // 2

@@ -80,7 +80,7 @@ class Plant:
 
     @property
     def is_lagging(self) -> bool:
-        return any(connection.is_clogged for connection in self.station.server._connections)
+        return any(connection.is_congested for connection in self.station.server._connections)
 
     @property
     def unsent_bytes(self) -> int:

@@ -426,7 +426,7 @@ async def test_of_a_page_that_nobody_reads_only_a_piece_is_made() -> None:
         fill(station)
         with lazy_socket() as lazy:
             await ask_lazily(station, lazy)
-            while not any(one.is_clogged for one in station.server._connections):
+            while not any(one.is_congested for one in station.server._connections):
                 await client.ask("ping")
             [page] = [one for one in station.server._connections if one.page is not None]
             assert page._transport is not None
@@ -445,8 +445,8 @@ async def test_a_page_is_read_to_its_end_beside_many_that_are_not(
             for number in range(PAGES + 3):
                 lazy = stack.enter_context(lazy_socket())
                 await ask_lazily(station, lazy)
-                # Until it clogs: only those may have to go.
-                while len(clogged(station)) < min(number + 1, PAGES):
+                # Until it is congested: only those may have to go.
+                while len(congested(station)) < min(number + 1, PAGES):
                     await client.ask("ping")
             status, told = await get(station, "/api/readings")
             assert (status, len(told["readings"])) == (200, 3000)
@@ -454,8 +454,8 @@ async def test_a_page_is_read_to_its_end_beside_many_that_are_not(
             assert (await get(station, "/healthz"))[0] == 200
 
 
-def clogged(station: Station) -> list[object]:
-    return [one for one in station.server._connections if one.page and one.is_clogged]
+def congested(station: Station) -> list[object]:
+    return [one for one in station.server._connections if one.page and one.is_congested]
 
 
 @on_each_loop
@@ -469,7 +469,7 @@ async def test_when_all_places_are_taken_by_those_who_read_others_come_back_late
         with contextlib.ExitStack() as stack:
             for _ in range(PAGES):
                 await ask_lazily(station, stack.enter_context(lazy_socket()))
-            while len(clogged(station)) < PAGES:
+            while len(congested(station)) < PAGES:
                 await client.ask("ping")
             answer = await exchange(station, b"GET /api/readings HTTP/1.1\r\n\r\n")
             assert read(answer) == (503, "Too many pages are being read; come back later.\n")
@@ -502,7 +502,7 @@ async def test_a_page_of_a_server_that_stops_ends_with_it() -> None:
         fill(station)
         with lazy_socket() as lazy:
             await ask_lazily(station, lazy)
-            while not clogged(station):
+            while not congested(station):
                 await client.ask("ping")
             await station.server.close(0.1)
             assert station.server.statistics().failures == 0

@@ -449,8 +449,8 @@ async def test_values_of_every_type_arrive_as_they_were_published(encoding: str)
         station.publish("a/bad", None, quality=bad, time_us=at_us)
         await client.until(lambda: len(story.readings) == 9)
     expected = [Seen(t, at_us - i * 1000, value) for i, (t, _, value) in enumerate(published)]
-    assert [(s.topic, s.told_us, s.value) for s in story.readings[:-1]] == [
-        (s.topic, s.told_us, s.value) for s in expected
+    assert [(s.topic, s.reported_us, s.value) for s in story.readings[:-1]] == [
+        (s.topic, s.reported_us, s.value) for s in expected
     ]
     assert [type(s.value) for s in story.readings[:-1]] == [type(s.value) for s in expected]
     assert story.readings[-1][:5] == ("a/bad", at_us, None, 2, "broken wire")

@@ -218,7 +218,7 @@ async def test_in_a_loop_offsets_times_and_epoch_never_go_back(journal: Path) ->
     assert offsets == sorted(offsets)
     values = heard.values
     assert values[:count] == values[count : 2 * count] == values[2 * count : 3 * count]
-    times = [update.told_us for update in heard.updates]
+    times = [update.reported_us for update in heard.updates]
     assert max(times[:count]) < min(times[count : 2 * count])
     assert isinstance(status.reading.value, dict)
     assert status.reading.value["loop"] is True
@@ -304,7 +304,7 @@ async def test_a_slow_monitor_loses_nothing_at_full_speed(
         await sessions.update(lambda update: _state(update) == "lagging")
         await slow.until(lambda: len(heard.told) > count and len(heard.readings) == count)
     assert not heard.gaps
-    assert [seen.told_us for seen in heard.readings] == [r.reading.time_us for r in big]
+    assert [seen.reported_us for seen in heard.readings] == [r.reading.time_us for r in big]
 
 
 # -- what it tells -------------------------------------------------------------------------------

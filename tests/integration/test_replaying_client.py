@@ -1,4 +1,4 @@
-"""Replaying through the real wire: the client, the server, and the daemon with its journal."""
+"""ReplayApp through the real wire: the client, the server, and the daemon with its journal."""
 
 from __future__ import annotations
 

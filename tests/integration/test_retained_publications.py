@@ -20,7 +20,7 @@ def config(folder: Path, grace: str = "10m") -> str:
         clients.grace = "{grace}"
         [clients.topics."keep/#"]
         type = "bool"
-        stays = true
+        retain = true
         [clients.topics."lab/#"]
     """
 

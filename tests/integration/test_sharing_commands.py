@@ -31,7 +31,7 @@ arguments.minutes = {{ type = "int", default = 5 }}
 [clients.topics."lab/+"]
 range = [-40, 120]
 [clients.topics."total/+"]
-stays = true
+retain = true
 """
 
 

@@ -160,7 +160,7 @@ class Comparison:
                     continue
                 numbers = {number for _, number, _ in self._had.get(sent.body, [])}
                 asks = [ask for ask in sent.asks if not is_void(ask, len(self._meant(sent)))]
-                times = [ask.answered_us or ask.told_us for ask in asks]
+                times = [ask.answered_us or ask.reported_us for ask in asks]
                 began = [ask.began_us for ask in asks if ask.began_us]
                 if numbers and any(times):
                     known.append((min(filter(None, times)), min(began), numbers.pop()))
@@ -223,7 +223,7 @@ class Comparison:
         ]
         assert set(ends) <= {(status, reason)}, f"{command} is {status} {reason}, audit: {ends}"
         first = min(ask.began_us for ask in command.asks if ask.began_us)
-        if self._is_lost(first, min(ask.told_us for ask in command.asks if ask.told_us)):
+        if self._is_lost(first, min(ask.reported_us for ask in command.asks if ask.reported_us)):
             assert len(ends) <= 1 + self._storm.ends
         else:
             assert len(begun) == 1, f"{command} audit: {begun}"
@@ -285,7 +285,7 @@ def accepted(command: Command) -> list[tuple[int, int]]:
     ]
     first = command.asks[0]
     if first.outcome and not first.answer:  # of a `Client`, which keeps the answer to itself
-        times.append((first.began_us, first.told_us))
+        times.append((first.began_us, first.reported_us))
     return times
 
 

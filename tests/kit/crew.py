@@ -77,7 +77,7 @@ class Ask:
     answered_us: int = 0
     refusal: ProtocolError | None = None
     outcome: dict[str, Any] | None = None
-    told_us: int = 0
+    reported_us: int = 0
     receipts: dict[str, str] = field(default_factory=dict)
     """By client, what was told last; of a refusal its reason."""
     has_ended: bool = False
@@ -466,7 +466,7 @@ class Hand:
                 )
                 ask.answered_us = now_us()
             case "outcome":
-                ask.outcome, ask.told_us = message, now_us()
+                ask.outcome, ask.reported_us = message, now_us()
             case "receipt":
                 for told in message["receipts"]:
                     ask.receipts[told["client"]] = told.get("reason", told["status"])
@@ -597,7 +597,7 @@ class Panel:
             raise
         else:
             ask.outcome = {"status": "done", "value": value}
-        ask.told_us = now_us()
+        ask.reported_us = now_us()
 
     async def send(self, sent: Sent, wait_s: float) -> None:
         ask = Ask(now_us())
@@ -612,7 +612,7 @@ class Panel:
         except ProtocolError as exc:
             ask.refusal = exc
             raise
-        ask.has_ended, ask.told_us = True, now_us()
+        ask.has_ended, ask.reported_us = True, now_us()
 
     async def _read(self) -> None:
         last = 0

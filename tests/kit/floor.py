@@ -11,7 +11,7 @@ from sensord.config.load import parse
 from sensord.decode import registry as decoders
 from sensord.decode.framing import LineFramer
 from sensord.device.backoff import Backoff
-from sensord.device.command_runner import Commanded
+from sensord.device.command_runner import ReaderWithCommands
 from sensord.device.device import Device
 from sensord.device.supervisor import supervise
 from sensord.log import Log
@@ -55,7 +55,7 @@ class Floor:
             device = Device(config, framer, decoder, self.bus, clock, loop, most_commands=queue)
             control.add(device.commands)
             self._devices.append(device)
-            reader = Commanded(found.create(config.reader_config), device.commands)
+            reader = ReaderWithCommands(found.create(config.reader_config), device.commands)
             backoff = Backoff(IMPATIENT, lambda: 1.0)
             running = supervise(config.name, reader, device, device, backoff=backoff)
             self._tasks.append(asyncio.ensure_future(running))

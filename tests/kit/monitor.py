@@ -44,7 +44,7 @@ class Seen(NamedTuple):
     """A reading as it arrived."""
 
     topic: str
-    told_us: int
+    reported_us: int
     value: Any
     level: int = 0
     reason: str = ""
@@ -207,12 +207,12 @@ class _Monitor:
             case other:
                 raise AssertionError(f"there is no op {other}")
 
-    def _frame(self, stream: int, cursor: int | None, told_us: int, flat: list[Any]) -> None:
+    def _frame(self, stream: int, cursor: int | None, reported_us: int, flat: list[Any]) -> None:
         story = self._stories[self._requests[stream]]
         for number, dt, raw in zip(*[iter(flat)] * 3, strict=True):
-            told_us += dt
+            reported_us += dt
             channel = self.channels[number]
-            story.told.append(Seen(channel["topic"], told_us, *self._value(channel, raw)))
+            story.told.append(Seen(channel["topic"], reported_us, *self._value(channel, raw)))
         self._reach(story, cursor)
 
     def _reach(self, story: Story, cursor: int | None) -> None:

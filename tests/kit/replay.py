@@ -16,7 +16,7 @@ from sensord.errors import SensordError
 from sensord.log.journal import Batch
 from sensord.playback import MAX, Options
 from sensord.recordings import EVERYTHING, Selection, in_order, open_recording, scan_all
-from sensord.replay_app import TOPICS, Replaying
+from sensord.replay_app import TOPICS, ReplayApp
 from tests.kit.daemon import REPOSITORY, SENSORD
 from tests.kit.journal import Row, rows
 
@@ -42,7 +42,7 @@ class Served:
         recordings = in_order([open_recording(path) for path in paths])
         chosen = options or Options(speed=MAX, selection=Selection(TOPICS))
         listen = ["127.0.0.1:0"]
-        self.replaying = Replaying(recordings, chosen, listen, is_exiting=is_exiting)
+        self.replaying = ReplayApp(recordings, chosen, listen, is_exiting=is_exiting)
         self.url = ""
         self.failure: SensordError | None = None
         self._task: asyncio.Task[None] | None = None

@@ -90,7 +90,7 @@ def record_of(told: dict[str, Any]) -> Record:
     level = Level(told["level"])
     quality = Quality(level, told["reason"]) if level else GOOD
     reading = Reading(told["time_us"], _value(told["value"]), quality, told["restates"])
-    return Record(0, told["told_us"], CHANNELS[told["channel"]], reading)
+    return Record(0, told["reported_us"], CHANNELS[told["channel"]], reading)
 
 
 def told_channel(channel: Channel) -> dict[str, Any]:

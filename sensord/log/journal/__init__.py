@@ -18,7 +18,7 @@ from sensord.log.journal.statistics import (
     forecast_bytes_per_day,
     forecast_days_kept,
 )
-from sensord.log.journal.takeover import GoingOn, first_offset
+from sensord.log.journal.takeover import Takeover, first_offset
 from sensord.log.journal.wear import MEASURED_US, WearMeter, years_left
 from sensord.log.journal.writer import Commit, Writer
 from sensord.mcap.batch import Batch
@@ -31,7 +31,6 @@ __all__ = [
     "Commit",
     "Damage",
     "Described",
-    "GoingOn",
     "Hole",
     "Ledger",
     "Losses",
@@ -41,6 +40,7 @@ __all__ = [
     "Scan",
     "State",
     "Statistics",
+    "Takeover",
     "WearMeter",
     "Writer",
     "first_offset",

@@ -13,12 +13,12 @@ from sensord.log.journal.registry import Hole
 from sensord.log.journal.retention import PLAUSIBLE_FROM_US
 from sensord.log.journal.survey import Survey
 
-__all__ = ["GoingOn", "first_offset", "take_over"]
+__all__ = ["Takeover", "first_offset", "take_over"]
 
 _OFFSETS_PER_S = 1 << 20
 
 
-class GoingOn(NamedTuple):
+class Takeover(NamedTuple):
     """A log that has run without its journal."""
 
     epoch: str
@@ -35,7 +35,7 @@ def first_offset(wall_us: int) -> int:
     return max(0, wall_us - PLAUSIBLE_FROM_US) // 1_000_000 * _OFFSETS_PER_S
 
 
-def take_over(found: Survey, log: GoingOn) -> int | None:
+def take_over(found: Survey, log: Takeover) -> int | None:
     """Let the journal found go on where the log is; None if the log begins before its end.
 
     Return how many readings are lost.

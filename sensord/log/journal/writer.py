@@ -33,7 +33,7 @@ from sensord.log.journal.runs import Intake, Run
 from sensord.log.journal.shape import Shape
 from sensord.log.journal.statistics import State, Statistics
 from sensord.log.journal.survey import Survey, survey
-from sensord.log.journal.takeover import GoingOn, take_over
+from sensord.log.journal.takeover import Takeover, take_over
 from sensord.log.journal.timeline import ClockRecord, Timeline
 from sensord.log.journal.view import OpenSegment, View, view_of
 from sensord.mcap.disk import Disk, is_full
@@ -117,7 +117,7 @@ class Writer:
 
     # -- opening and closing --------------------------------------------------------------------
 
-    def open(self, wall_us: int, monotonic_us: int, going_on: GoingOn | None = None) -> Recovery:
+    def open(self, wall_us: int, monotonic_us: int, going_on: Takeover | None = None) -> Recovery:
         """Lock the folder, mend it, and say where the log goes on.
 
         A disk that is full or fails does not prevent that; see `statistics` for the state. A log

@@ -2,8 +2,8 @@
 
 Theory of operation. Wherever a subscription begins, it is a cursor with a phase. Behind its
 group's boundary it reads the log in bounded pieces and sends them on a private stream; at the
-boundary it joins the group and costs nothing more. When its client clogs it leaves the group with
-the cursor it had; when the client reads again it goes on from there. `advance` is all of that:
+boundary it joins the group and costs nothing more. A congested client leaves the group with the
+cursor it had; when it reads again it continues from there. `advance` is all of that:
 
     cursor < boundary   send one piece of the log, come back when it is its turn again
     cursor > boundary   a snapshot was taken inside the group's window: wait for its flush
@@ -171,7 +171,7 @@ class Subscription:
 
     # -- going on ----------------------------------------------------------------------------------
 
-    def clogged(self) -> None:
+    def congested(self) -> None:
         """Leave the group: the client does not read fast enough."""
         if self._phase is Phase.LIVE:
             self._leave()
@@ -184,7 +184,7 @@ class Subscription:
         if self._group is None:
             self._groups.forget(self)  # telling another one of its client has ended the session
         elif self._phase is Phase.LIVE:
-            self.clogged()
+            self.congested()
             self._reason = COST
             self._groups.rest(self)
             self._client.guard(self._tell_phase)
@@ -231,7 +231,7 @@ class Subscription:
         """Whether what waits for the group's flush may be older than the time it begins at."""
         return self._cursor.is_sought and self.group.boundary < self._bus.log.tail
 
-    def unclogged(self) -> None:
+    def drained(self) -> None:
         """Go on: the client reads again."""
         # What was begun comes at once: requests are served from here on, and may change it.
         if self._send_outgoing():
@@ -260,7 +260,7 @@ class Subscription:
     def _send_outgoing(self) -> bool:
         """Send what comes before the log; tell whether all of it went and the client reads on."""
         self._outgoing.send(sys.maxsize)
-        return not self._outgoing and not self._client.is_clogged
+        return not self._outgoing and not self._client.is_congested
 
     def _flushed(self, records: Sequence[Record]) -> None:
         cursor = self._cursor
@@ -281,7 +281,7 @@ class Subscription:
             return
         self._phase, self._reason = Phase.LIVE, ""
         self._stream = self.group.stream
-        # Joined before it is told: if telling clogs the client, it leaves again as any member does.
+        # Joined before it is sent: if that congests the client, it leaves again as any member.
         self.group.join(self)
         self._tell_phase()
 
@@ -361,7 +361,7 @@ class Subscription:
         self._send(records, None)
 
     def _send(self, records: Sequence[Record], cursor: int | None) -> None:
-        """Make ready to be sent; what clogs the client waits until it reads again."""
+        """Make ready to be sent; what is congested the client waits until it reads again."""
         self._is_at_start = False
         self._announce()
         codec = self._client.codec

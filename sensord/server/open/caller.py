@@ -12,10 +12,10 @@ from sensord.sharing.identity import Identity
 from sensord.wire.frames import Codec
 from sensord.wire.ops.base import Sendable
 
-__all__ = ["Caller", "Ongoing"]
+__all__ = ["Caller", "OpenRequest"]
 
 
-class Ongoing(Protocol):
+class OpenRequest(Protocol):
     """A request that is answered in several messages and stays open until ``end``."""
 
     @property
@@ -23,11 +23,11 @@ class Ongoing(Protocol):
         """The loss ledger: by topic, the readings named in its gaps."""
         ...
 
-    def clogged(self) -> None:
+    def congested(self) -> None:
         """Learn that the client does not read fast enough: write no more than must be."""
         ...
 
-    def unclogged(self) -> None:
+    def drained(self) -> None:
         """Learn that the client reads again."""
         ...
 
@@ -54,12 +54,12 @@ class Caller(Protocol):
         ...
 
     @property
-    def is_clogged(self) -> bool:
+    def is_congested(self) -> bool:
         """Whether the unsent bytes are above the mark."""
         ...
 
     @property
-    def ongoing(self) -> Mapping[int, Ongoing]:
+    def ongoing(self) -> Mapping[int, OpenRequest]:
         """Its open requests, by their ids."""
         ...
 
@@ -67,7 +67,7 @@ class Caller(Protocol):
         """Send a control message."""
         ...
 
-    def keep(self, number: int, request: Ongoing, *, is_counted: bool = True) -> None:
+    def keep(self, number: int, request: OpenRequest, *, is_counted: bool = True) -> None:
         """Keep a request open, until `end`; not counted are those that have a bound of their own.
 
         Raises:

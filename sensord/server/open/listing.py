@@ -57,10 +57,10 @@ class Listing(ABC):
             self._is_attached = True
         self._go_on()
 
-    def clogged(self) -> None:  # noqa: B027  # there is nothing to do
+    def congested(self) -> None:  # noqa: B027  # there is nothing to do
         """Wait: `_go_on` looks before each packet."""
 
-    def unclogged(self) -> None:
+    def drained(self) -> None:
         """Go on."""
         if self._turn is None and not self._is_closed:
             self._go_on()
@@ -104,7 +104,7 @@ class Listing(ABC):
         """Send a packet, or make some ready; then come back."""
         self._turn = None
         self._outgoing.send(1)
-        if self._caller.is_clogged or self._is_closed:
+        if self._caller.is_congested or self._is_closed:
             return
         if not self._outgoing:
             if not self._is_complete and self._left == 0:

@@ -1,4 +1,4 @@
-"""What a request has ready to be sent: packets made one by one, none while its client clogs.
+"""What a request has ready to be sent: packets made one by one, none while its client is congested.
 
 Packets are made when they are sent, so that no turn of the loop makes many.
 """
@@ -27,7 +27,7 @@ class Client(Protocol):
         ...
 
     @property
-    def is_clogged(self) -> bool:
+    def is_congested(self) -> bool:
         """Whether the unsent bytes are above the mark."""
         ...
 
@@ -60,8 +60,8 @@ class Outgoing:
             self._waiting.append(iter(made))
 
     def send(self, most: int) -> None:
-        """Send up to ``most`` packets, fewer if there are none left or the client clogs."""
-        while self._waiting and most and not self._client.is_clogged:
+        """Send up to ``most`` packets, fewer if there are none left or the client is congested."""
+        while self._waiting and most and not self._client.is_congested:
             data = next(self._waiting[0], None)
             if data is None:
                 self._waiting.popleft()

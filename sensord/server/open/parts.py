@@ -1,4 +1,4 @@
-"""An answer in several parts: a few in each of the loop's turns, none while the client clogs.
+"""An answer in several parts: a few in each turn of the loop, none while the client is congested.
 
 So a large answer delays neither the other requests of its session nor anybody else.
 """
@@ -35,10 +35,10 @@ class Parts:
         """Write the first packets; the request has been answered and is kept."""
         self._go_on()
 
-    def clogged(self) -> None:
+    def congested(self) -> None:
         """Wait: what is outgoing looks before each packet."""
 
-    def unclogged(self) -> None:
+    def drained(self) -> None:
         """Go on."""
         if self._turn is None and not self._is_closed:
             self._go_on()
@@ -53,7 +53,7 @@ class Parts:
     def _go_on(self) -> None:
         self._turn = None
         self._outgoing.send(AT_ONCE)
-        if self._caller.is_clogged:
+        if self._caller.is_congested:
             return
         if self._outgoing:
             loop = self._caller.shared.loop

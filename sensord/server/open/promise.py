@@ -40,10 +40,10 @@ class Promise:
         self._is_cancelled = self._goes_on
         return self._goes_on
 
-    def clogged(self) -> None:
+    def congested(self) -> None:
         """Wait: `answer` looks."""
 
-    def unclogged(self) -> None:
+    def drained(self) -> None:
         """Send what was held back."""
         if self._answer is not None:
             self._send(*self._answer)
@@ -53,7 +53,7 @@ class Promise:
         self._is_closed = True
 
     def _send(self, make: Callable[[], Sendable], then: Callable[[], None] | None) -> None:
-        if self._caller.is_clogged:
+        if self._caller.is_congested:
             self._answer = (make, then)
             return
         self._caller.settle(self._number, make())

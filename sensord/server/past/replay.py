@@ -3,7 +3,7 @@
 Theory of operation. A replay has a clock of its own, which stands for a time of the log. `_anchor`
 says where it stood when: a reading is due when the clock reaches the time at which it was logged.
 Readings are read ahead in bounded pieces; what is due leaves in one frame, and a timer waits for
-the next. Pausing, another speed and a client that clogs each set a new anchor, so that nothing is
+the next. Pausing, another speed and a congested client each set a new anchor, so that nothing is
 ever due all at once because time went by meanwhile.
 """
 
@@ -67,7 +67,7 @@ class Replay:
         self._steps = 0  # readings that are due whatever the clock says
         self._told_channels: set[int] = set()
         self._timer: asyncio.Handle | None = None
-        self._is_held = False  # the client clogs
+        self._is_held = False  # the client is congested
         self._is_going = False
         self._is_closed = False
 
@@ -116,12 +116,12 @@ class Replay:
 
     # -- what the session tells --------------------------------------------------------------------
 
-    def clogged(self) -> None:
+    def congested(self) -> None:
         """Stop the clock: the client does not read fast enough."""
         self._anchor = self._now()
         self._is_held = True
 
-    def unclogged(self) -> None:
+    def drained(self) -> None:
         """Let the clock go on."""
         self._is_held = False
         if self._anchor is not None:
@@ -211,7 +211,7 @@ class Replay:
             self._caller.end(self._number)
 
     def _is_stopped(self) -> bool:
-        return self._is_closed or self._caller.is_clogged
+        return self._is_closed or self._caller.is_congested
 
     def _come_back(self, delay_s: float) -> None:
         """Go on then, when it is this one's turn among those that are behind."""

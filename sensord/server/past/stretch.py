@@ -3,7 +3,7 @@
 Theory of operation. One cursor goes through the log up to a stop. A turn sends one packet, or reads
 one piece and makes it ready; then the next turn is waited for, as by all that are behind. So a
 stretch of any length holds one piece at a time, and delays neither the other requests of its
-session nor anybody else; while the client clogs nothing is read.
+session nor anybody else; while the client is congested nothing is read.
 """
 
 from __future__ import annotations
@@ -88,12 +88,12 @@ class Past(ABC):
 
     # -- what the session tells --------------------------------------------------------------------
 
-    def clogged(self) -> None:
+    def congested(self) -> None:
         """Wait: `_go_on` looks before each packet."""
         # For as long as a client may clog, many of them must not hold readings off the disk.
         self._outgoing.squeeze()
 
-    def unclogged(self) -> None:
+    def drained(self) -> None:
         """Go on."""
         self._come_back()
 
@@ -111,7 +111,7 @@ class Past(ABC):
     def _go_on(self) -> None:
         """Send a little, or read a piece; then come back."""
         self._outgoing.send(AT_ONCE)
-        if self._caller.is_clogged or self._is_closed:
+        if self._caller.is_congested or self._is_closed:
             return
         if self._outgoing:
             self._come_back()
@@ -145,8 +145,8 @@ class Past(ABC):
             if self._end is None:
                 self._skip(missed)
         self._take_part(records, self._within(piece.stop))
-        if self._caller.is_clogged:
-            self._outgoing.squeeze()  # the piece was on its way when the client clogged
+        if self._caller.is_congested:
+            self._outgoing.squeeze()  # the piece was on its way when the client congested
         self._come_back()
 
     def _take_part(self, records: Sequence[Record], stop: int) -> None:

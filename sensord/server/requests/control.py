@@ -38,10 +38,10 @@ class _Awaiting:
         self._accepted.act.call.hear(self._heard)
         self._caller.shared.control.dispatch.attend(self._accepted.act, self._told)
 
-    def clogged(self) -> None:
+    def congested(self) -> None:
         """Wait: `_tell` looks."""
 
-    def unclogged(self) -> None:
+    def drained(self) -> None:
         """Tell what was held back."""
         self._tell()
 
@@ -65,12 +65,12 @@ class _Awaiting:
         self._caller.guard(self._tell)
 
     def _tell(self) -> None:
-        while self._parts and not self._caller.is_clogged:
+        while self._parts and not self._caller.is_congested:
             part = self._parts[0]
             self._caller.tell(acting.Part(self._number, part.number, part.value))
             self._parts.popleft().settle(was_told=True)
         outcome = self._outcome
-        if outcome is None or self._parts or self._caller.is_clogged:
+        if outcome is None or self._parts or self._caller.is_congested:
             return
         self._caller.tell(
             acting.Outcome(

@@ -11,7 +11,7 @@ from typing import Any, Literal, cast
 from sensord.errors import ProtocolError
 from sensord.server.open.caller import Caller
 from sensord.server.open.promise import Promise
-from sensord.sharing.messages import Letter, Receipt, Status, To
+from sensord.sharing.messages import ClientMessage, Receipt, Status, To
 from sensord.wire.ops import Request, Result, messages
 from sensord.wire.ops.messages import MAX_GROUPS, Ack, Groups, Receive, Send
 from sensord.wire.ops.session import Error
@@ -28,12 +28,12 @@ MESSAGES_AT_ONCE = 16
 class _Sending:
     """A message on its way, of which its sender is told what becomes of it."""
 
-    def __init__(self, request: Send, caller: Caller, letter: Letter) -> None:
+    def __init__(self, request: Send, caller: Caller, message: ClientMessage) -> None:
         self.lost: Counter[str] = Counter()
         """Stays empty: no reading is asked for."""
         self._request = request
         self._caller = caller
-        self._letter = letter
+        self._letter = message
         self._untold: dict[str, Status] = {}
         self._turn: asyncio.Handle | None = None
         self._timer: asyncio.Handle | None = None
@@ -48,10 +48,10 @@ class _Sending:
         self._turn = loop.call_soon(caller.guard, self._tell)
         self._timer = loop.call_later(self._request.wait_s, caller.guard, self._late)
 
-    def clogged(self) -> None:
+    def congested(self) -> None:
         """Wait: `_tell` looks."""
 
-    def unclogged(self) -> None:
+    def drained(self) -> None:
         """Go on telling."""
         if self._turn is None:
             self._tell()
@@ -79,7 +79,7 @@ class _Sending:
         """Tell what is known and not told; end if that is all there will be."""
         self._turn = None
         while self._untold:
-            if self._caller.is_clogged:
+            if self._caller.is_congested:
                 return
             told = dict(islice(self._untold.items(), RECEIPTS_AT_ONCE))
             for client in told:
@@ -125,10 +125,10 @@ class _Receiving:
         """Learn that another session of the client receives from now on."""
         self._caller.guard(self._caller.end, self._number)
 
-    def clogged(self) -> None:
+    def congested(self) -> None:
         """Wait: `_write` looks before each."""
 
-    def unclogged(self) -> None:
+    def drained(self) -> None:
         """Go on."""
         if self._turn is None:
             self._write()
@@ -143,19 +143,19 @@ class _Receiving:
     def _write(self) -> None:
         self._turn = None
         for _ in range(MESSAGES_AT_ONCE):
-            if self._caller.is_clogged:
+            if self._caller.is_congested:
                 return
-            letter = self._post.next(self._client)
-            if letter is None:
+            message = self._post.next(self._client)
+            if message is None:
                 return
             self._caller.tell(
                 messages.Delivery(
                     self._number,
-                    letter.number,
-                    letter.sender,
-                    {letter.to.kind: letter.to.name},
-                    letter.time_us,
-                    letter.body,
+                    message.number,
+                    message.sender,
+                    {message.to.kind: message.to.name},
+                    message.time_us,
+                    message.body,
                 )
             )
         self._turn = self._caller.shared.loop.call_soon(self._caller.guard, self._write)
@@ -173,20 +173,20 @@ def send(caller: Caller, request: Send) -> None:
     def result() -> messages.Sent:
         return messages.Sent(
             request.id,
-            sent.letter.number or None,
-            sent.letter.time_us,
-            len(sent.letter.statuses),
+            sent.message.number or None,
+            sent.message.time_us,
+            len(sent.message.statuses),
             sent.is_repeated,
         )
 
     def accepted(error: Exception | None) -> None:
         if error is None:
-            promise.answer(result, _Sending(request, caller, sent.letter).begin)
+            promise.answer(result, _Sending(request, caller, sent.message).begin)
         else:
             text = f"{error}; nothing was sent"
             promise.answer(lambda: Error(request.id, "unavailable", text))
 
-    post.attend(sent.letter, accepted)
+    post.attend(sent.message, accepted)
 
 
 def receive(caller: Caller, request: Receive) -> None:

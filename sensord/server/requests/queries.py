@@ -31,7 +31,7 @@ def bye(caller: Caller, request: Bye) -> None:
     """Let the client be gone as soon as its connections have ended."""
     member = caller.shared.sharing.presence.find(caller.identity.id)
     assert member is not None, "it has said hello and is here"
-    member.is_brief = True
+    member.is_ephemeral = True
     caller.tell(Result(request.id))
 
 

@@ -36,10 +36,10 @@ class _Serving:
         self._caller = caller
         self._waiting: dict[int, Call] = {}
 
-    def clogged(self) -> None:
+    def congested(self) -> None:
         """Wait: `_send` looks."""
 
-    def unclogged(self) -> None:
+    def drained(self) -> None:
         """Send the calls that waited."""
         self._send()
 
@@ -57,7 +57,7 @@ class _Serving:
         self._waiting.pop(number, None)
 
     def _send(self) -> None:
-        while self._waiting and not self._caller.is_clogged:
+        while self._waiting and not self._caller.is_congested:
             number = next(iter(self._waiting))
             call = self._waiting.pop(number)
             left_s = max(0.0, call.deadline - self._caller.shared.loop.time())

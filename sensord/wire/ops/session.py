@@ -84,7 +84,7 @@ class Hello(Request[Welcome]):
     client: str = ""
     key: str | None = None
     groups: tuple[str, ...] | None = None
-    is_brief: bool = False
+    is_ephemeral: bool = False
 
     @property
     def subjects(self) -> tuple[str, ...]:
@@ -97,8 +97,8 @@ class Hello(Request[Welcome]):
             fields["key"] = self.key
         if self.groups is not None:
             fields["groups"] = list(self.groups)
-        if self.is_brief:
-            fields["brief"] = True
+        if self.is_ephemeral:
+            fields["ephemeral"] = True
         return fields
 
     @classmethod
@@ -112,7 +112,7 @@ class Hello(Request[Welcome]):
             raise bad("key", "send the key from the result of an earlier hello, or leave it out")
         groups = group_names(message, "groups") if "groups" in message else None
         name = "".join(c for c in client if c.isprintable())
-        return cls(message["id"], name, key, groups, flag(message, "brief"))
+        return cls(message["id"], name, key, groups, flag(message, "ephemeral"))
 
     def result(self, message: Mapping[str, Any]) -> Welcome:
         """Read the result."""

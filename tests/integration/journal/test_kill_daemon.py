@@ -78,7 +78,7 @@ class Monitor:
             assert first == self.offset, "nothing is missing without a name, nothing comes twice"
             for offset, one in enumerate(frame.readings, first):
                 value = one.reading.value
-                self.seen[offset] = (self._channels[one.channel][0], one.told_us, repr(value))
+                self.seen[offset] = (self._channels[one.channel][0], one.reported_us, repr(value))
             self.offset = frame.cursor
         elif message["op"] == "channels":
             for told in message["channels"]:

@@ -212,7 +212,7 @@ def test_a_frame_brings_the_readings_that_its_vector_says(
         assert told_channel(item.channel) == told_channel(record.channel)
         assert item.reading._replace(value=None) == record.reading._replace(value=None)
         assert same(value, record.reading.value)
-        assert item.told_us == told["told_us"]
+        assert item.reported_us == told["reported_us"]
         assert item.is_last_value is (phase == "snapshot")
         assert (item.reading.quality is GOOD) is (told["level"] == 0)
 

@@ -414,7 +414,7 @@ def test_a_lease_that_ended_while_the_server_was_away_is_told_as_over() -> None:
 
 
 def test_a_lease_whose_holder_nobody_waits_for_is_free_after_a_restart() -> None:
-    """A brief client is gone with the server that it was connected to."""
+    """An ephemeral client is gone with the server that it was connected to."""
     works = Works()
     panel, phone = works.client("panel"), works.client("phone")
     assert panel.ask("bye")[0]["op"] == "result"

@@ -332,15 +332,15 @@ class Asker:
         self.request({"op": "hello", "client": name})
 
     def request(self, message: Message) -> int:
-        """Send a request; it is served when the wire is not clogged, as a connection does it."""
+        """Send a request; it is served when the wire is not congested, as a connection does it."""
         number = next(self._ids)
         self._inbox.append({**message, "id": number})
         self._serve()
         return number
 
     def ask(self, message: Message) -> None:
-        """Ask anew; where nothing clogs, so that the book is opened at the right moment."""
-        assert not self.wire.is_clogged
+        """Ask anew; where nothing is congested, so that the book is opened at the right moment."""
+        assert not self.wire.is_congested
         match message["op"]:
             case "topics":
                 book: Book = Listed(self._world, message)
@@ -363,7 +363,7 @@ class Asker:
 
     def ask_again(self) -> None:
         """Ask for the rest of what was cancelled."""
-        while self.dropped and not self.wire.is_clogged:
+        while self.dropped and not self.wire.is_congested:
             book = self.dropped.pop()
             message = book.again()
             if message is not None:
@@ -381,7 +381,7 @@ class Asker:
             book.settle()
 
     def _serve(self) -> None:
-        while self._inbox and not self.wire.is_clogged:
+        while self._inbox and not self.wire.is_congested:
             message = self._inbox.popleft()
             if message["op"] == "cancel" and message["request"] not in self.books:
                 continue  # it has ended meanwhile
@@ -390,7 +390,7 @@ class Asker:
     def _arrived(self, packet: bytes) -> None:
         message = self._codec.decode(payload_of(packet)[1])
         if isinstance(message, list):
-            assert not self.wire.is_clogged, "a data frame for a client that does not read"
+            assert not self.wire.is_congested, "a data frame for a client that does not read"
             self._frame(message)
             return
         assert isinstance(message, dict)
@@ -415,7 +415,7 @@ class Asker:
         frame = self._codec.read_frame(message, lambda number: self._channels[number].metadata)
         offsets = []
         for one in frame.readings:
-            record = self._world.by_time[one.told_us]
+            record = self._world.by_time[one.reported_us]
             assert (one.channel, one.reading) == (record.channel.number, record.reading)
             offsets.append(record.offset)
         self._streams[frame.stream].received(frame, offsets)

@@ -1,9 +1,9 @@
 """Monitors that keep the books: what each subscription asked for, and what it was given.
 
 A `World` is the daemon from its bus to its sessions, on a loop that the test turns by hand. A
-`Monitor` is a client at the other end of a `Wire`, which clogs when the test says so. It sends
-encoded requests, decodes every packet and enters it into the `Ledger` of its subscription, which
-fails as soon as `docs/protocol.md`, section 6, is broken:
+`Monitor` is a client at the other end of a `Wire`, which is congested when the test says so. It
+sends encoded requests, decodes every packet and enters it into the `Ledger` of its subscription,
+which fails as soon as `docs/protocol.md`, section 6, is broken:
 
     the readings of the frames, together with those named in gaps, are exactly the readings that
     were selected from the starting position on, in log order, each once
@@ -278,9 +278,9 @@ class World:
             self._note(Record(tail + i, log_us, channel, reading))
 
     def _note(self, record: Record) -> Record:
-        told_us = record.log_us if record.reading.restates else record.reading.time_us
+        reported_us = record.log_us if record.reading.restates else record.reading.time_us
         self.records.append(record)
-        self.by_time[told_us] = record
+        self.by_time[reported_us] = record
         self.last[record.channel.number] = record
         return record
 
@@ -587,9 +587,9 @@ class Wire:
     """A client's connection, whose unsent bytes pass the mark when the test says so."""
 
     def __init__(self, arrived: Callable[[bytes], None]) -> None:
-        self.is_clogged = False
+        self.is_congested = False
         self.clogs_after: int | None = None
-        """After so many more writes it clogs, wherever that is."""
+        """After so many more writes it is congested, wherever that is."""
         self.closed_with: int | None = None
         self.session: Session | None = None
         self._arrived = arrived
@@ -605,16 +605,16 @@ class Wire:
     def clog(self) -> None:
         """Pass the mark."""
         self.clogs_after = None
-        if not self.is_clogged:
-            self.is_clogged = True
+        if not self.is_congested:
+            self.is_congested = True
             assert self.session is not None
-            self.session.clogged()
+            self.session.congested()
 
     def unclog(self) -> None:
         """Have read enough; may clog again at once."""
-        self.is_clogged = False
+        self.is_congested = False
         assert self.session is not None
-        self.session.unclogged()
+        self.session.drained()
 
     def close(self, code: int, reason: str) -> None:
         assert reason
@@ -664,14 +664,14 @@ class Monitor:
     # -- asking ------------------------------------------------------------------------------------
 
     def request(self, **fields: Any) -> int:
-        """Send a request; it is served when the wire is not clogged, as a connection does it."""
+        """Send a request; it is served when the wire is not congested, as a connection does it."""
         number = next(self._ids)
         self._inbox.append({**fields, "id": number})
         self._serve()
         return number
 
     def subscribe(self, *topics: str, **fields: Any) -> Ledger:
-        """Subscribe, on a wire that is not clogged."""
+        """Subscribe, on a wire that is not congested."""
         return self.ledgers[self.request(op="subscribe", topics=list(topics), **fields)]
 
     def error(self, number: int) -> str:
@@ -699,7 +699,7 @@ class Monitor:
         self._inbox.clear()
 
     def _serve(self) -> None:
-        while self._inbox and not self.wire.is_clogged:
+        while self._inbox and not self.wire.is_congested:
             message = self._inbox.popleft()
             self.answers[message["id"]] = Answer()
             self._note(message)
@@ -753,19 +753,19 @@ class Monitor:
         self.frames += 1
         frame = self._codec.read_frame(message, lambda number: self.channels[number].metadata)
         offsets = [
-            self._recognised(one.channel, one.told_us, one.reading) for one in frame.readings
+            self._recognised(one.channel, one.reported_us, one.reading) for one in frame.readings
         ]
         if frame.stream in self._gets:
             assert frame.cursor is None
             self.answers[self._gets[frame.stream]].readings += offsets
             return
-        assert not self.wire.is_clogged, "a data frame for a client that does not read"
+        assert not self.wire.is_congested, "a data frame for a client that does not read"
         (ledger,) = [one for one in self.ledgers.values() if one.stream == frame.stream]
         ledger.received(frame, offsets)
 
-    def _recognised(self, number: int, told_us: int, reading: Reading) -> int:
+    def _recognised(self, number: int, reported_us: int, reading: Reading) -> int:
         """Return the offset of a reading, which must be the published one to the bit."""
-        record = self._world.by_time[told_us]
+        record = self._world.by_time[reported_us]
         assert (number, reading) == (record.channel.number, record.reading)
         assert type(reading.value) is type(record.reading.value)
         return record.offset
@@ -820,10 +820,10 @@ def settle(world: World, monitors: Iterable[Monitor]) -> None:
     for _ in range(100):
         for monitor in monitors:
             monitor.wire.clogs_after = None
-            if monitor.wire.is_clogged:
+            if monitor.wire.is_congested:
                 monitor.unclog()
         world.loop.drain()
-        if not any(monitor.wire.is_clogged for monitor in monitors):
+        if not any(monitor.wire.is_congested for monitor in monitors):
             break
     for monitor in monitors:
         for ledger in monitor.ledgers.values():

@@ -146,7 +146,7 @@ class Talker:
         self.session: Session | None = None
         self.wire = Wire(self._arrived)
         self.slow: deque[Message] = deque()
-        """Requests that wait while the wire is clogged."""
+        """Requests that wait while the wire is congested."""
         self._codec = codec
         self._ids = itertools.count(1)
         self._receive: int | None = None
@@ -193,7 +193,7 @@ class Talker:
     # -- asking ------------------------------------------------------------------------------------
 
     def ask(self, op: str, **fields: Any) -> Asked:
-        """Send a request; it is served when the wire is not clogged."""
+        """Send a request; it is served when the wire is not congested."""
         number = next(self._ids)
         asked = self.asked[number] = Asked({"op": op, "id": number, **fields})
         self.slow.append(asked.message)
@@ -224,7 +224,7 @@ class Talker:
         self._serve()
 
     def _serve(self) -> None:
-        while self.slow and not self.wire.is_clogged and self.session is not None:
+        while self.slow and not self.wire.is_congested and self.session is not None:
             payload = self._codec.message(self.slow.popleft())
             self.session.received(payload, is_text=self._codec.is_text)
 
@@ -266,7 +266,7 @@ class Talker:
             asked.told.append((receipt["client"], status))
 
     def _message(self, message: Message) -> None:
-        assert not self.wire.is_clogged, "a message for a client that does not read"
+        assert not self.wire.is_congested, "a message for a client that does not read"
         number = message["message"]
         self.unacknowledged = max(number, self.unacknowledged)
         if number <= self.last:

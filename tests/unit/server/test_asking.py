@@ -52,7 +52,7 @@ class Run:
 
     def act(self) -> None:
         acts: dict[Any, int] = {self._publish: 20, self._go_on: 15, self._clog: 3, self._settle: 1}
-        reading = [asker for asker in self.askers if not asker.wire.is_clogged]
+        reading = [asker for asker in self.askers if not asker.wire.is_congested]
         if reading:
             self._one = self._random.choice(reading)
             acts[self._ask] = 8
@@ -122,12 +122,12 @@ class Run:
 
     def _clog(self) -> None:
         wire = self._random.choice(self.askers).wire
-        if not wire.is_clogged:
+        if not wire.is_congested:
             wire.clogs_after = self._random.randint(1, 6)
 
     def _unclog(self) -> None:
-        clogged = [asker for asker in self.askers if asker.wire.is_clogged]
-        asker = self._random.choice(clogged)
+        congested = [asker for asker in self.askers if asker.wire.is_congested]
+        asker = self._random.choice(congested)
         asker.wire.clogs_after = self._random.choice([None, 1, 2, 4])
         asker.unclog()
 
@@ -152,7 +152,7 @@ class Run:
         for _ in range(30):
             for asker in self.askers:
                 asker.wire.clogs_after = None
-                if asker.wire.is_clogged:
+                if asker.wire.is_congested:
                     asker.unclog()
                 asker.ask_again()
             self.world.pass_time(0.5)

@@ -168,8 +168,8 @@ class Scene:
 
     def unclog(self, who: int, writes: int) -> None:
         """Read a little: it may clog again while it is served."""
-        clogged = [monitor for monitor in self.monitors if monitor.wire.is_clogged]
-        monitor = clogged[who % len(clogged)]
+        congested = [monitor for monitor in self.monitors if monitor.wire.is_congested]
+        monitor = congested[who % len(congested)]
         monitor.wire.clogs_after = writes or None
         monitor.unclog()
 
@@ -214,22 +214,22 @@ class Scene:
 
     @property
     def some_are_clogged(self) -> bool:
-        return any(monitor.wire.is_clogged for monitor in self.monitors)
+        return any(monitor.wire.is_congested for monitor in self.monitors)
 
     @property
     def some_read(self) -> bool:
-        return not all(monitor.wire.is_clogged for monitor in self.monitors)
+        return not all(monitor.wire.is_congested for monitor in self.monitors)
 
     @property
     def some_are_served(self) -> bool:
-        return any(one.ledgers for one in self.monitors if not one.wire.is_clogged)
+        return any(one.ledgers for one in self.monitors if not one.wire.is_congested)
 
     def _reading(self, who: int) -> Monitor:
-        reading = [monitor for monitor in self.monitors if not monitor.wire.is_clogged]
+        reading = [monitor for monitor in self.monitors if not monitor.wire.is_congested]
         return reading[who % len(reading)]
 
     def _served(self, who: int, which: int) -> tuple[Monitor, Ledger]:
-        served = [one for one in self.monitors if one.ledgers and not one.wire.is_clogged]
+        served = [one for one in self.monitors if one.ledgers and not one.wire.is_congested]
         monitor = served[who % len(served)]
         ledgers = list(monitor.ledgers.values())
         return monitor, ledgers[which % len(ledgers)]

@@ -72,7 +72,7 @@ def test_a_message_comes_with_who_sent_it_and_is_acknowledged(codec: Codec) -> N
     assert acknowledged.is_accepted
     assert sent.told == [(ben.id, "delivered")]
     assert sent.has_ended
-    assert office.disk.kind("letter") == {}
+    assert office.disk.kind("message") == {}
     assert office.disk.kind("inbox") == {}
 
 
@@ -125,7 +125,7 @@ def test_an_unknown_client_is_refused(to: dict[str, str]) -> None:
     gone = anna.send({"client": ben.id}, "hello")
     office.loop.settle()
     assert gone.told == [(ben.id, "unknown")]
-    assert office.disk.kind("letter") == {}
+    assert office.disk.kind("message") == {}
 
 
 def test_what_was_kept_for_a_client_that_is_gone_still_reaches_it() -> None:
@@ -437,14 +437,14 @@ def test_keys_are_forgotten_after_a_time_and_beyond_a_number(
     for n in range(5):
         anna.send({"client": ben.id}, n, key=str(n))
         settle(office)
-    assert len(office.disk.kind("letter")) == 3
-    assert all(row["body"] is None for row in office.disk.kind("letter").values())
+    assert len(office.disk.kind("message")) == 3
+    assert all(row["body"] is None for row in office.disk.kind("message").values())
     anna.send({"client": ben.id}, 4, key="4")
     anna.send({"client": ben.id}, 0, key="0")
     settle(office)
     assert ben.had == [0, 1, 2, 3, 4, 0]
     office.pass_time(QUIET.inbox_age + 1)
-    assert office.disk.kind("letter") == {}
+    assert office.disk.kind("message") == {}
     assert not office.sharing.post._remembered._by_key
 
 
@@ -521,7 +521,7 @@ def test_a_message_that_waits_too_long_expires() -> None:
     assert sent.has_ended
     assert office.audit[-1]["result"] == "partly"
     assert office.audit[-1]["after"] == {"bytes": 7, "delivered": 1, "expired": 1}
-    assert office.disk.kind("letter") == {}
+    assert office.disk.kind("message") == {}
     assert office.disk.kind("inbox") == {}
     ben.come()
     ben.receive()
@@ -654,7 +654,7 @@ def test_an_accepted_message_survives_a_crash() -> None:
     )
     assert office.disk.kind("inbox") == {}
     office.pass_time(101)
-    assert office.disk.kind("letter") == {}
+    assert office.disk.kind("message") == {}
 
 
 def test_a_message_ages_while_the_server_is_off() -> None:
@@ -667,7 +667,7 @@ def test_a_message_ages_while_the_server_is_off() -> None:
     office.clock.move(101_000_000)
     office.restart()
     office.pass_time(0.1)
-    assert office.disk.kind("letter") == {}
+    assert office.disk.kind("message") == {}
     assert office.audit[-1]["result"] == "expired"
 
 
@@ -696,7 +696,7 @@ def test_what_is_no_message_in_the_store_is_left_out() -> None:
     ben.leave()
     anna.send({"client": ben.id}, "hello")
     office.loop.settle()
-    ((key, good),) = [(k, v) for k, v in office.disk.entries.items() if k[0] == "letter"]
+    ((key, good),) = [(k, v) for k, v in office.disk.entries.items() if k[0] == "message"]
     bad: list[tuple[str, str]] = [
         ("x", good),
         ("7", "{}"),
@@ -705,11 +705,11 @@ def test_what_is_no_message_in_the_store_is_left_out() -> None:
         ("10", good.replace('"away"', '"lost"')),
         ("11", good.replace(f'"client": "{ben.id}"', '"client": 5')),
     ]
-    office.disk.entries |= {("letter", number): text for number, text in bad}
-    office.disk.entries |= {("inbox", ben.id): '"x"', ("counter", "letter"): '"x"'}
+    office.disk.entries |= {("message", number): text for number, text in bad}
+    office.disk.entries |= {("inbox", ben.id): '"x"', ("counter", "message"): '"x"'}
     office.restart()
     office.loop.settle()
-    assert [key for key in office.disk.entries if key[0] == "letter"] == [key]
+    assert [key for key in office.disk.entries if key[0] == "message"] == [key]
     ben.come()
     ben.receive()
     settle(office)
@@ -731,7 +731,7 @@ def test_a_client_that_does_not_read_gets_no_more_and_loses_nothing() -> None:
     assert len(ben.had) == 2
     settle(office)
     assert carl.had == list(range(50))
-    while ben.wire.is_clogged:
+    while ben.wire.is_congested:
         ben.wire.clogs_after = 5
         ben.unclog()
         settle(office)

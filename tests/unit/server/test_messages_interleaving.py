@@ -155,11 +155,11 @@ class Scene:
             talker.ask("groups", **{self._dice.choice(["join", "leave"]): GROUPS[:1]})
 
     def _clog(self) -> None:
-        if (talker := self._here()) and not talker.wire.is_clogged:
+        if (talker := self._here()) and not talker.wire.is_congested:
             talker.wire.clogs_after = self._dice.randint(1, 4)
 
     def _unclog(self) -> None:
-        if (talker := self._here()) and talker.wire.is_clogged:
+        if (talker := self._here()) and talker.wire.is_congested:
             talker.wire.clogs_after = self._dice.choice([None, 1, 3])
             talker.unclog()
 
@@ -196,7 +196,7 @@ class Scene:
             if not talker.session:
                 talker.come()
             talker.wire.clogs_after = None
-            if talker.wire.is_clogged:
+            if talker.wire.is_congested:
                 talker.unclog()
             talker.receive()
         self._settle_all()
@@ -218,7 +218,7 @@ class Scene:
         assert office.disk.kind("inbox") == {}
         office.restart()
         office.pass_time(2 * AGE_S + 1)
-        assert office.disk.kind("letter") == {}, "nothing is kept for ever"
+        assert office.disk.kind("message") == {}, "nothing is kept for ever"
         assert not office.sharing.post._remembered._by_key
 
     def _settle_all(self) -> None:

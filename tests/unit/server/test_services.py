@@ -51,7 +51,7 @@ class Party:
         self.key: str = answer["client"]["key"]
 
     def ask(self, **fields: Any) -> int:
-        """Send a request; it is served when the wire is not clogged, as a connection does it."""
+        """Send a request; it is served when the wire is not congested, as a connection does it."""
         number = next(self._ids)
         self._inbox.append({**fields, "id": number})
         self._serve()
@@ -85,7 +85,7 @@ class Party:
         self.session.ended()
 
     def _serve(self) -> None:
-        while self._inbox and not self.wire.is_clogged and not self.has_left:
+        while self._inbox and not self.wire.is_congested and not self.has_left:
             payload = self._codec.message(self._inbox.popleft())
             self.session.received(payload, is_text=self._codec.is_text)
 
@@ -98,7 +98,7 @@ class Party:
                 assert message["id"] not in self.answers, "answered once"
                 self.answers[message["id"]] = message
             case "part":
-                assert not self.wire.is_clogged, "a part for a client that does not read"
+                assert not self.wire.is_congested, "a part for a client that does not read"
                 assert self.answers[message["id"]]["op"] == "result"
                 assert message["id"] not in self.outcomes, "parts come before the outcome"
                 assert message["id"] not in self.ended
@@ -108,7 +108,7 @@ class Party:
                 assert self.answers[message["id"]]["op"] == "result"
                 self.outcomes[message["id"]] = message
             case "request":
-                assert not self.wire.is_clogged, "a call for a client that does not read"
+                assert not self.wire.is_congested, "a call for a client that does not read"
                 assert message["id"] not in self.ended
                 self.requests.append(message)
             case "end":
@@ -277,7 +277,7 @@ def test_callers_are_told_when_a_service_goes_away(*, is_cancelled: bool) -> Non
     waiting = caller.call("mean")
     if is_cancelled:
         service.ask(op="cancel", request=offered)
-        service.wire.is_clogged = False  # the cancellation is read before the calls are written
+        service.wire.is_congested = False  # the cancellation is read before the calls are written
         service._serve()
     else:
         service.leave()
@@ -475,7 +475,7 @@ class Company:
         for _ in range(3):
             for party in self.parties:
                 party.wire.clogs_after = None
-                if party.wire.is_clogged and not party.has_left:
+                if party.wire.is_congested and not party.has_left:
                     party.unclog()
             self.world.loop.run_until(self.world.loop.time() + 60)
 

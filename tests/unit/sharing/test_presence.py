@@ -82,9 +82,9 @@ class Hall:
         name: str = "",
         key: str | None = None,
         *,
-        is_brief: bool = False,
+        is_ephemeral: bool = False,
     ) -> Member:
-        return self.presence.join(session, name, "host:1", key, is_brief=is_brief)
+        return self.presence.join(session, name, "host:1", key, is_ephemeral=is_ephemeral)
 
     def wait(self, seconds: float) -> None:
         self.loop.run_until(self.loop.now + seconds)
@@ -354,8 +354,8 @@ def test_a_brief_client_is_gone_with_its_last_connection() -> None:
     """It leaves no row behind and its place is free; what it held is let go at once."""
     hall = Hall()
     one, other = Session(), Session("plant/#")
-    member = hall.join(one, "put", is_brief=True)
-    assert hall.join(other, "put", member.key, is_brief=True) is member
+    member = hall.join(one, "put", is_ephemeral=True)
+    assert hall.join(other, "put", member.key, is_ephemeral=True) is member
     hall.presence.leave(one, member)
     assert hall.states() == {member.identity.id: "here"}
     hall.presence.leave(other, member)
@@ -371,7 +371,7 @@ def test_a_brief_client_is_gone_with_its_last_connection() -> None:
 def test_a_brief_client_is_gone_after_a_restart(ends: str) -> None:
     """Others see that it has left."""
     hall = Hall()
-    member = hall.join(Session(), "put", is_brief=True)
+    member = hall.join(Session(), "put", is_ephemeral=True)
     hall.loop.settle()
     getattr(hall, ends)()
     assert hall.states() == {}
@@ -429,14 +429,14 @@ class Coming(RuleBasedStateMachine):
         self.open: list[tuple[str, Session, Member]] = []
         self.deadlines: dict[str, float] = {}
         """When those who are away are gone."""
-        self.brief: set[str] = set()
+        self.ephemeral: set[str] = set()
 
-    @rule(watches=st.sets(st.sampled_from(["a", "b/#", "+"])), is_brief=st.booleans())
-    def come(self, watches: set[str], *, is_brief: bool) -> None:
+    @rule(watches=st.sets(st.sampled_from(["a", "b/#", "+"])), is_ephemeral=st.booleans())
+    def come(self, watches: set[str], *, is_ephemeral: bool) -> None:
         session = Session(*watches)
-        member = self.hall.join(session, "new", is_brief=is_brief)
-        if is_brief:
-            self.brief.add(member.identity.id)
+        member = self.hall.join(session, "new", is_ephemeral=is_ephemeral)
+        if is_ephemeral:
+            self.ephemeral.add(member.identity.id)
         assert member.key not in self.keys
         self.keys.append(member.key)
         self.open.append((member.identity.id, session, member))
@@ -449,7 +449,7 @@ class Coming(RuleBasedStateMachine):
         session = Session()
         member = self.hall.join(session, "again", key)
         assert member.identity == Identity(client, "again", "host:1")
-        self.brief.discard(client)
+        self.ephemeral.discard(client)
         self.deadlines.pop(client, None)
         self.open.append((client, session, member))
 
@@ -460,7 +460,7 @@ class Coming(RuleBasedStateMachine):
             data.draw(st.integers(0, len(self.open) - 1), label="which")
         )
         self.hall.presence.leave(session, member)
-        if client not in {other for other, _, _ in self.open} | self.brief:
+        if client not in {other for other, _, _ in self.open} | self.ephemeral:
             self.deadlines[client] = self.hall.loop.now + GRACE_S
 
     @rule(seconds=st.sampled_from([0.0, 0.05, 1.0, 10.0, GRACE_S, 2 * GRACE_S]))
@@ -476,7 +476,7 @@ class Coming(RuleBasedStateMachine):
             self.hall.restart()
         else:
             self.hall.crash()
-        known = {*self.deadlines, *(client for client, _, _ in self.open)} - self.brief
+        known = {*self.deadlines, *(client for client, _, _ in self.open)} - self.ephemeral
         self.open.clear()
         self.deadlines = dict.fromkeys(known, self.hall.loop.now + GRACE_S)
 
@@ -535,7 +535,7 @@ def test_who_comes_and_goes_all_day_fills_no_disk() -> None:
     for _ in range(30):
         for _ in range(50):
             session = Session()
-            member = hall.join(session, is_brief=True)
+            member = hall.join(session, is_ephemeral=True)
             hall.loop.settle()
             hall.presence.leave(session, member)
             hall.loop.settle()

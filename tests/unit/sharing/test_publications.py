@@ -22,7 +22,7 @@ ANNA = Identity("a1", "Anna")
 BERT = Identity("b2")
 
 TOPICS = {
-    "lab/total": OpenTopic(stays=True),
+    "lab/total": OpenTopic(retain=True),
     "lab/+/temperature": OpenTopic(unit="Cel", decimals=1, range=(-40.0, 120.0)),
     "lab/#": OpenTopic(type=ValueType.STRING, kind=Kind.EVENT),
     "sums/count": OpenTopic(type=ValueType.INT),

@@ -138,7 +138,7 @@ def round_trip(codec: Codec, records: Sequence[Record]) -> list[tuple[int, int, 
     assert isinstance(raw, list)
     frame = codec.read_frame(raw, lambda number: channels[number].metadata)
     assert (frame.stream, frame.cursor) == (1, 2)
-    return [(one.channel, one.told_us, one.reading) for one in frame.readings]
+    return [(one.channel, one.reported_us, one.reading) for one in frame.readings]
 
 
 def one_value(codec: Codec, channel: Channel, reading: Reading, log_us: int = 0) -> Any:
@@ -155,9 +155,9 @@ def test_reading_a_frame_undoes_writing_it(codec: Codec, records: list[Record]) 
     """Value, type, quality, source time, whether it restates, and when it was told."""
     told = round_trip(codec, records)
     assert len(told) == len(records)
-    for (number, told_us, reading), record in zip(told, records, strict=True):
+    for (number, reported_us, reading), record in zip(told, records, strict=True):
         assert number == record.channel.number
-        assert told_us == (record.log_us if record.reading.restates else record.reading.time_us)
+        assert reported_us == (record.log_us if record.reading.restates else record.reading.time_us)
         assert reading[0::2] == record.reading[0::2]
         assert reading.restates is record.reading.restates
         assert type(reading.quality.level) is Level
@@ -457,7 +457,7 @@ def test_any_array_is_a_frame_or_a_protocol_error(codec: Codec, raw: list[object
         return
     for one in frame.readings:
         assert type(one.channel) is int
-        assert type(one.told_us) is type(one.reading.time_us) is int
+        assert type(one.reported_us) is type(one.reading.time_us) is int
         assert type(one.reading.quality.level) is Level
 
 

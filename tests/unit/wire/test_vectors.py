@@ -43,7 +43,7 @@ def told_request(request: Request[Result]) -> dict[str, Any]:
                 "client": request.client,
                 "key": request.key,
                 "groups": None if request.groups is None else list(request.groups),
-                "brief": request.is_brief,
+                "ephemeral": request.is_ephemeral,
             }
         case Ping() | Bye():
             return {"op": type(request).__name__.lower(), "id": request.id}
@@ -229,7 +229,7 @@ def test_a_frame_is_read_as_its_vector_says(vector: dict[str, Any], codec: Codec
     assert len(frame.readings) == len(wanted["readings"])
     for one, told in zip(frame.readings, wanted["readings"], strict=True):
         record = record_of(told)
-        assert (one.channel, one.told_us) == (record.channel.number, told["told_us"])
+        assert (one.channel, one.reported_us) == (record.channel.number, told["reported_us"])
         assert one.reading[0::2] == record.reading[0::2]
         assert one.reading.restates is record.reading.restates
         assert same(one.reading.value, record.reading.value)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from sensord.log.journal import GoingOn, Hole, Options, Reader, Recovery, Writer, first_offset
+from sensord.log.journal import Hole, Options, Reader, Recovery, Takeover, Writer, first_offset
 from sensord.log.journal.retention import PLAUSIBLE_FROM_US
 from sensord.mcap.disk import Disk
 from tests.kit.journal import START_US, found_in, rows, small_shape, walk_readings
@@ -33,7 +33,7 @@ def earlier(folder: Path, *, is_closed: bool = True) -> str:
 
 
 def join(writer: Writer, *, first: int = FIRST, held: int = FIRST) -> Recovery:
-    return writer.open(START_US, 0, GoingOn("000000000000aaaa", first, held, "it was away"))
+    return writer.open(START_US, 0, Takeover("000000000000aaaa", first, held, "it was away"))
 
 
 def test_offsets_of_a_log_without_journal_rise_with_the_years() -> None:

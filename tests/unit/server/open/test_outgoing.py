@@ -1,4 +1,4 @@
-"""Packets wait in order, and are made when they are sent or when the client clogs."""
+"""Packets wait in order, and are made when they are sent or when the client is congested."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class Client:
         self.takes = takes
 
     @property
-    def is_clogged(self) -> bool:
+    def is_congested(self) -> bool:
         return len(self.written) >= self.takes
 
     def write(self, data: bytes, /) -> None:
@@ -35,7 +35,7 @@ def counted(made: list[int], numbers: range) -> Iterator[bytes]:
 
 
 def test_packets_are_made_when_they_are_sent() -> None:
-    """No more than were asked for, none for a client that clogs; messages keep their place."""
+    """No more than were asked for, none for a congested client; messages keep their place."""
     made: list[int] = []
     client = Client(takes=4)
     outgoing = Outgoing(client)

@@ -72,17 +72,17 @@ class Viewer:
         self.world.loop.settle()
 
     def try_(self, op: str, value: Any) -> None:
-        """Do one of the things that can happen; no request is read while the wire is clogged."""
+        """Do one of the things that can happen; no request is read while the wire is congested."""
         match op:
             case "wait":
                 self.wait(value)
             case "publish":
                 self.world.publish("a")
             case "unclog":
-                if self.wire.is_clogged:
+                if self.wire.is_congested:
                     self.wire.unclog()
                     self.world.loop.settle()
-            case _ if self.wire.is_clogged:
+            case _ if self.wire.is_congested:
                 pass
             case "clog" if value:
                 self.wire.clogs_after = value
@@ -131,7 +131,7 @@ class Viewer:
             case Update():
                 assert not self.has_ended
                 assert not item.is_last_value
-                offset = self.world.by_time[item.told_us].offset
+                offset = self.world.by_time[item.reported_us].offset
                 self.got.append((self.world.loop.now, offset))
                 self.runs[-1].append(offset)
             case Gap():
@@ -435,11 +435,11 @@ def test_from_each_place_all_readings_come_in_order_or_are_named(
         for op, value in acts:
             if viewer.has_ended:
                 break
-            if op == "seek" and not viewer.wire.is_clogged:
+            if op == "seek" and not viewer.wire.is_congested:
                 begins.append(min(value, count))
             viewer.try_(op, value)
         viewer.wire.clogs_after = None
-        if viewer.wire.is_clogged:
+        if viewer.wire.is_congested:
             viewer.wire.unclog()
         if not viewer.has_ended:
             viewer.act("speed", speed=1.0)
