@@ -168,6 +168,10 @@ class Connection(asyncio.Protocol):
         self._heard()
         self._unread += data
         self._host.serving.start(self)
+        transport = self._transport
+        if self._unread and transport is not None and not transport.is_closing():
+            # Also while it waits for its first turn: what it sends must not pile up here.
+            transport.pause_reading()
 
     def _heard(self) -> None:
         self.heard_at = self._host.shared.loop.time()

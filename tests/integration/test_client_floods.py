@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import json
 import random
 from pathlib import Path
+
+from websockets.asyncio.client import connect
+from websockets.typing import Subprotocol
 
 from sensord.client import Client, Control, SharedState
 from sensord.errors import ProtocolError
@@ -47,6 +51,33 @@ async def flood(url: str, seed: int, puts: int) -> tuple[int, set[str]]:
             except ProtocolError as exc:
                 refused.add(exc.code)
     return taken, refused
+
+
+async def pour(url: str, number: int) -> None:
+    """Send as much as a session may ask for, and read what comes of it."""
+    value = base64.b64encode(random.Random(number).randbytes(11_800)).decode()
+    async with connect(url, subprotocols=[Subprotocol("sensord.v1.json")]) as socket:
+        await socket.send(json.dumps({"op": "hello", "id": 1, "client": "flood"}))
+        for i in range(64):
+            topic = f"state/{number}/{i}"
+            put = {"op": "put", "id": i + 2, "topic": topic, "value": value}
+            await socket.send(json.dumps(put))
+        answers = 0
+        while answers < 64:
+            answers += json.loads(await socket.recv())["op"] in {"result", "error"}
+
+
+@on_uvloop()
+async def test_what_many_sessions_send_at_once_does_not_pile_up(tmp_path: Path) -> None:
+    """400 of them with a mebibyte each: their sockets are read when it is their turn."""
+    with Daemon(tmp_path, config(tmp_path / "journal")) as daemon:
+        before = most = daemon.rss_bytes()
+        pouring = asyncio.gather(*(pour(daemon.url, i) for i in range(400)))
+        while not pouring.done():
+            await asyncio.wait({pouring}, timeout=0.05)
+            most = max(most, daemon.rss_bytes())
+        await pouring
+    assert most - before < 44 << 20
 
 
 @on_uvloop()
