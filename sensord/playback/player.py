@@ -19,7 +19,7 @@ from sensord.log.journal import Hole
 from sensord.model.clocks import Clock
 from sensord.model.readings import Record
 from sensord.playback.clock import PlayedClock
-from sensord.playback.pace import Pace
+from sensord.playback.pace import LONGEST_WAIT_S, Pace
 from sensord.playback.pieces import Pieces
 from sensord.recordings import Recording, RecordingError, Selection, Span
 
@@ -33,8 +33,6 @@ TURN = 1024
 
 ROUND_US = 1_000_000
 """From the last reading of a round to the first of the next."""
-
-LONGEST_WAIT_S = 60.0
 
 
 class State(enum.StrEnum):

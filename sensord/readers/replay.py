@@ -21,7 +21,7 @@ from sensord.model.clocks import SystemClock
 from sensord.model.readings import Channel, Record
 from sensord.model.topics import filter_fault
 from sensord.playback import Options, Player
-from sensord.playback.player import LONGEST_WAIT_S
+from sensord.playback.pace import LONGEST_WAIT_S
 from sensord.readers.blocking import in_thread
 from sensord.recordings import (
     Recording,

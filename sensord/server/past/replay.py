@@ -1,20 +1,19 @@
 """A replay: one client's cursor on the past, with a pace.
 
-Theory of operation. A replay has a clock of its own, which stands for a time of the log. `_anchor`
-says where it stood when: a reading is due when the clock reaches the time at which it was logged.
-Readings are read ahead in bounded pieces; what is due leaves in one frame, and a timer waits for
-the next. Pausing, another speed and a congested client each set a new anchor, so that nothing is
-ever due all at once because time went by meanwhile.
+Theory of operation. When a reading is due is decided by the pace, as it is when recordings are
+played. Readings are read ahead in bounded pieces; what is due leaves in one frame, and a timer
+waits for the next. Pausing and a congested client hold the clock, so that nothing is ever due all
+at once because time went by meanwhile.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections import Counter, deque
-from typing import NamedTuple
 
 from sensord.log import Cursor, Missed, Piece
 from sensord.model.readings import Position, Record
+from sensord.playback.pace import LONGEST_WAIT_S, Pace
 from sensord.server.live.group import announcements, frames
 from sensord.server.open.caller import Caller
 from sensord.wire.ops.subscriptions import Gap, Phase, StreamChange
@@ -28,15 +27,10 @@ AT_ONCE = 1024
 AHEAD = AT_ONCE
 """With fewer readings than this read ahead, the next piece is asked for."""
 
+LONGEST_WAIT_US = int(LONGEST_WAIT_S * 1e6)
+
 WINDOW_S = 0.02
 """Frames leave no closer than this, as those of live readings by default."""
-
-
-class _Anchor(NamedTuple):
-    """Where the clock of the replay stood at a time of the loop."""
-
-    loop_s: float
-    log_us: int
 
 
 class Replay:
@@ -62,12 +56,10 @@ class Replay:
         self._stop = log.tail
         self._cursor = Cursor(log, shared.archive, topics, self._channels.keys(), log.tail)
         self._ahead: deque[Record | Missed] = deque()
-        self._anchor: _Anchor | None = None  # set by the first reading
-        self._last_us: int | None = None  # when the last reading that was due was logged
+        self._pace = self._new_pace()
         self._steps = 0  # readings that are due whatever the clock says
         self._told_channels: set[int] = set()
         self._timer: asyncio.Handle | None = None
-        self._is_held = False  # the client is congested
         self._is_going = False
         self._is_closed = False
 
@@ -90,8 +82,8 @@ class Replay:
 
     def go(self, speed: float | None) -> None:
         """Let the clock run."""
-        self._anchor = self._now()
         self._speed = speed or self._speed
+        self._pace.run(self._now_us, self._speed)
         self._is_paused = False
         self._tell_phase()
         self._go_on()
@@ -109,7 +101,7 @@ class Replay:
         self._cursor = self._cursor.selecting(self._topics, self._channels.keys())
         self._cursor.forget_since()
         self._ahead.clear()
-        self._anchor = self._last_us = None
+        self._pace = self._new_pace()
         self._steps = 0
         self.stream = self._caller.shared.groups.next_stream()
         self._go_to(place)
@@ -118,14 +110,12 @@ class Replay:
 
     def congested(self) -> None:
         """Stop the clock: the client does not read fast enough."""
-        self._anchor = self._now()
-        self._is_held = True
+        self._pace.hold(self._now_us)
 
     def drained(self) -> None:
         """Let the clock go on."""
-        self._is_held = False
-        if self._anchor is not None:
-            self._anchor = _Anchor(self._loop.time(), self._anchor.log_us)
+        if not self._is_paused:
+            self._pace.run(self._now_us)
         self._come_back(0.0)
 
     def take_turn(self) -> None:
@@ -140,39 +130,35 @@ class Replay:
 
     # -- the clock ---------------------------------------------------------------------------------
 
-    def _now(self) -> _Anchor | None:
-        """Return where the replay's clock stands now, if it has begun."""
-        now_s, anchor = self._loop.time(), self._anchor
-        if anchor is None or self._is_paused or self._is_held:
-            return anchor and _Anchor(now_s, anchor.log_us)
-        passed_us = round((now_s - anchor.loop_s) * self._speed * 1e6)
-        return _Anchor(now_s, anchor.log_us + passed_us)
+    @property
+    def _now_us(self) -> int:
+        return round(self._loop.time() * 1e6)
+
+    def _new_pace(self) -> Pace:
+        pace = Pace(self._speed, LONGEST_WAIT_US)
+        if self._is_paused:
+            pace.hold(self._now_us)
+        return pace
 
     def _hold(self) -> None:
-        self._anchor = self._now()
+        self._pace.hold(self._now_us)
         self._is_paused = True
         self._steps = 0
 
-    def _is_due(self, record: Record) -> bool:
+    def _is_due(self, record: Record, now_us: int) -> bool:
         """Tell whether a reading is due; if so, it is sent."""
-        is_step = self._steps > 0
-        if is_step:
+        if self._steps > 0:
             self._steps -= 1
-        elif self._is_paused:
+            self._pace.skip_to(record.log_us, now_us)
+            return True
+        if self._is_paused or self._pace.peek_us(record.log_us, now_us) > now_us:
             return False
-        is_back = self._last_us is not None and record.log_us < self._last_us
-        now = self._now()
-        if is_step or is_back or now is None:
-            # The first one, and one of a clock that was set back, cost no time.
-            self._anchor = _Anchor(self._loop.time(), record.log_us)
-        elif record.log_us > now.log_us:
-            return False
-        self._last_us = record.log_us
+        self._pace.due_us(record.log_us, now_us)
         return True
 
     def _wait_s(self, record: Record) -> float:
-        now = self._now()
-        return 0.0 if now is None else (record.log_us - now.log_us) / 1e6 / self._speed
+        now_us = self._now_us
+        return (self._pace.peek_us(record.log_us, now_us) - now_us) / 1e6
 
     # -- going on ----------------------------------------------------------------------------------
 
@@ -256,9 +242,10 @@ class Replay:
             self._skip(self._ahead[0])
             self._ahead.popleft()
         records: list[Record] = []
+        now_us = self._now_us
         while self._ahead and len(records) < AT_ONCE:
             head = self._ahead[0]
-            if isinstance(head, Missed) or not self._is_due(head):
+            if isinstance(head, Missed) or not self._is_due(head, now_us):
                 break
             records.append(head)
             self._ahead.popleft()

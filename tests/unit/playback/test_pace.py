@@ -66,4 +66,44 @@ def test_due_times_never_fall_and_no_wait_is_too_long(
     """Whatever the recorded times are."""
     found = dues(log_times, speed, longest_us)
     for (one, other), (before, after) in zip(pairwise(log_times), pairwise(found), strict=True):
-        assert after - before == min(int(max(0, other - one) / speed), longest_us)
+        exact_us = min(max(0, other - one) / speed, longest_us)
+        assert abs(after - before - exact_us) <= 1
+
+
+def test_parts_of_a_microsecond_add_up() -> None:
+    """Ten thousand readings a second at a thousandfold speed take their time."""
+    found = dues([number * 100 for number in range(100_001)], speed=1000)
+    assert found[-1] in {9_999, 10_000}
+
+
+def test_a_reading_that_is_not_played_yet_changes_nothing() -> None:
+    """However often it is asked for."""
+    pace = Pace(1, MINUTE_US)
+    pace.due_us(0, 0)
+    assert [pace.peek_us(1000, now_us) for now_us in (0, 10, 999)] == [1000] * 3
+    assert pace.peek_us(99 * MINUTE_US, 0) == MINUTE_US
+    assert pace.skipped_us == 0
+    assert pace.due_us(2000, 5) == 2000
+
+
+def test_a_clock_that_is_held_stands_still() -> None:
+    """And runs on from there, at the same or at another speed."""
+    pace = Pace(1, MINUTE_US)
+    pace.due_us(0, 0)
+    pace.hold(400)
+    pace.hold(900)
+    pace.run(10_000)
+    assert pace.peek_us(1000, 10_000) == 10_600
+    pace.hold(10_100)
+    pace.run(20_000, speed=2)
+    assert pace.peek_us(1000, 20_000) == 20_250
+
+
+def test_after_a_step_time_counts_from_there() -> None:
+    """Whether the clock is held or not."""
+    pace = Pace(1, MINUTE_US)
+    pace.due_us(0, 0)
+    pace.hold(100)
+    pace.skip_to(5000, 2000)
+    pace.run(10_000)
+    assert pace.peek_us(5500, 10_000) == 10_500

@@ -366,6 +366,15 @@ def test_the_end_of_a_session_ends_its_replay() -> None:
     assert viewer.world.loop.next_timer is None
 
 
+def test_a_silence_is_no_longer_than_a_minute() -> None:
+    """As when a recording is played: a night does not take a night."""
+    viewer = Viewer(recorded(1, 2, 30_000, 30_001))
+    viewer.begin()
+    viewer.wait(65)
+    assert [at for at, _ in viewer.got] == pytest.approx([0, 1, 61, 62])
+    assert viewer.has_ended
+
+
 def test_replays_as_fast_as_can_be_take_turns() -> None:
     """In a turn of the loop one of them sends a bounded number; live readings come between."""
     world = recorded(*range(1, 40))
