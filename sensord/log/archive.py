@@ -155,8 +155,13 @@ class Archive:
         return got
 
     async def newest(self, wanted: Sequence[Described], limit_s: float) -> list[Record]:
-        """Look for the last record of channels, from the newest back, for so long at most."""
-        return await self._in_thread(self._newest, wanted, limit_s)
+        """Look for the last record of channels, from the newest back, for so long at most.
+
+        Of a disk that hangs nothing is known.
+        """
+        looking = self._in_thread(self._newest, wanted, limit_s)
+        await asyncio.wait({looking}, timeout=limit_s + CLOSE_S)
+        return looking.result() if looking.done() else []
 
     def _in_thread(self, act: Callable[..., T], *arguments: object) -> asyncio.Future[T]:
         future = self._loop.run_in_executor(self._pool, act, *arguments)

@@ -16,10 +16,14 @@ from sensord.mcap import records as mcap
 from sensord.mcap.channels import Described, described
 from sensord.mcap.chunk import ChunkCodec
 from sensord.mcap.records import FOOTER_BYTES, HEADER, Opcode
-from sensord.mcap.segment import Located
+from sensord.mcap.segment import METADATA, Located
 from sensord.mcap.walk import Walk, walk
 
-__all__ = ["Table", "read_at", "read_summary", "read_table", "walk_file"]
+__all__ = ["Table", "read_at", "read_facts", "read_summary", "read_table", "walk_file"]
+
+
+HEAD_BYTES = 4096
+"""The header and the first facts fit many times."""
 
 
 class Table(NamedTuple):
@@ -73,6 +77,27 @@ def walk_file(descriptor: int, first: int, codec: ChunkCodec) -> Walk:
     """
     # Read and not mapped: a writer that cuts off what it could not finish would kill us.
     return walk(read_at(descriptor, os.fstat(descriptor).st_size, 0), first, codec)
+
+
+def read_facts(descriptor: int) -> dict[str, str] | None:
+    """Read what sensord notes at the head of a segment, or None if it is not there.
+
+    Raises:
+        OSError: The disk fails.
+    """
+    head = read_at(descriptor, HEAD_BYTES, 0)
+    if not head.startswith(mcap.MAGIC):
+        return None
+    try:
+        for opcode, start, end in mcap.records(head, len(mcap.MAGIC)):
+            if opcode == Opcode.METADATA:
+                name, facts = mcap.metadata_of(head[start:end])
+                return facts if name == METADATA else None
+            if opcode != Opcode.HEADER:
+                return None
+    except (ValueError, struct.error):
+        pass
+    return None
 
 
 def read_summary(descriptor: int, size: int) -> bytes | None:

@@ -29,6 +29,7 @@ from sensord.mcap.entries import (
     raw_of,
 )
 from sensord.mcap.records import ChannelRecord, ChunkEntry, Opcode
+from sensord.mcap.regular import open_binary
 from sensord.model.readings import Channel
 from sensord.recordings.contents import Contents, Recording, RecordingError, Selection, Span, Topic
 
@@ -264,7 +265,7 @@ class ForeignFile:
 
     def _open(self) -> BinaryIO:
         try:
-            return self.path.open("rb")
+            return open_binary(self.path)
         except OSError as error:
             raise RecordingError(self.path, f"cannot be opened: {error.strerror}") from error
 

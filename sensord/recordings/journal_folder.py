@@ -15,6 +15,7 @@ from sensord.log.journal.view import View
 from sensord.log.journal.window import Bound, Window
 from sensord.mcap.channels import Described
 from sensord.mcap.chunk import ChunkCodec
+from sensord.mcap.regular import open_regular
 from sensord.mcap.segment import sealed_path
 from sensord.mcap.table import Table, read_table
 from sensord.recordings.contents import Contents, RecordingError, Selection, Span, topics_of
@@ -142,7 +143,7 @@ def _settled(view: View) -> list[Sealed]:
 
 
 def _table_of(path: Path, first: int) -> Table:
-    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    descriptor = open_regular(path)
     try:
         return read_table(descriptor, first, ChunkCodec())
     finally:

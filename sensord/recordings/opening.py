@@ -9,6 +9,7 @@ from pathlib import Path
 from sensord.log.journal import Batch, Hole
 from sensord.mcap import records as mcap
 from sensord.mcap.records import MAGIC, Opcode
+from sensord.mcap.regular import open_binary
 from sensord.mcap.segment import METADATA
 from sensord.recordings.contents import Recording, RecordingError, Selection, Span
 from sensord.recordings.foreign_file import ForeignFile
@@ -31,7 +32,7 @@ def open_recording(path: Path) -> Recording:
     if path.is_dir():
         return JournalFolder(path)
     try:
-        with path.open("rb") as file:
+        with open_binary(path) as file:
             head = file.read(_HEAD_BYTES)
     except OSError as error:
         raise RecordingError(path, f"cannot be opened: {error.strerror}") from error

@@ -16,6 +16,7 @@ from sensord.mcap.batch import Rows
 from sensord.mcap.channels import Described
 from sensord.mcap.chunk import ChunkCodec, columns_of
 from sensord.mcap.message import SEQUENCES
+from sensord.mcap.regular import open_regular
 from sensord.mcap.segment import Located
 from sensord.mcap.table import Table, read_at, read_table
 from sensord.model.readings import Channel, Metadata, ValueType
@@ -63,7 +64,7 @@ class SegmentFile:
 
     def _open(self) -> int:
         try:
-            return os.open(self.path, os.O_RDONLY | os.O_CLOEXEC)
+            return open_regular(self.path)
         except OSError as error:
             raise RecordingError(self.path, f"cannot be opened: {error.strerror}") from error
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 
 import pytest
 
 from sensord.log.journal import Batch, Reader
-from tests.kit.daemon import Daemon, in_thread, on_uvloop
+from tests.kit.daemon import Daemon, in_thread, on_uvloop, sensord
 from tests.kit.monitor import monitor
 
 CONFIG = """
@@ -73,3 +74,44 @@ def test_a_task_that_fails_stops_the_daemon_in_order(tmp_path: Path) -> None:
         assert any("the task recorder failed" in line for line in victim.log)
         assert any("stopped" in line for line in victim.log)
     assert journalled(tmp_path, "#")
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        "sensord.mcap.disk:Disk.write blocks",
+        "sensord.mcap.disk:Disk.sync blocks",
+        "sensord.log.journal.writer:Writer.close blocks",
+    ],
+)
+def test_a_disk_that_hangs_at_the_stop_does_not_hold_up_the_end(tmp_path: Path, fault: str) -> None:
+    """The disk has 5 s, so the test takes as long; then the daemon ends with an error."""
+    with Victim(tmp_path, fault) as victim:
+        status, took_s = victim.stop()
+        assert status == 1
+        assert took_s < 25
+        assert any("the disk hangs" in line for line in victim.log)
+
+
+def test_a_disk_that_hangs_at_the_start_holds_up_neither_start_nor_stop(tmp_path: Path) -> None:
+    """The start gives it 10 s, so the test takes as long; then it streams without a journal."""
+    with Victim(tmp_path, "sensord.log.journal.writer:Writer.open blocks at-once") as victim:
+        assert any("the disk does not answer" in line for line in victim.log)
+        status, took_s = victim.stop()
+        assert status == 1
+        assert took_s < 15
+
+
+def test_a_fifo_in_the_journal_holds_up_neither_start_nor_stop(tmp_path: Path) -> None:
+    """It is named, and everything else is recorded."""
+    folder = tmp_path / "journal"
+    folder.mkdir()
+    os.mkfifo(folder / "x.mcap")
+    os.mkfifo(folder / "00000000000000000000.mcap")
+    with Daemon(tmp_path, CONFIG.format(folder=folder)) as daemon:
+        assert "x.mcap is not a regular file" in daemon.wait_for_log("x.mcap")
+        status, took_s = daemon.stop()
+        assert status == 0
+        assert took_s < 10
+    assert sensord("info", str(folder)).returncode == 0
+    assert sensord("export", str(folder), "-o", str(tmp_path / "out.csv")).returncode == 0

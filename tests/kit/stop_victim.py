@@ -1,6 +1,6 @@
-"""A daemon in which one method raises or hangs from the moment on in which it begins to stop.
+"""A daemon in which one method fails from the moment on in which it begins to stop.
 
-python -m tests.kit.stop_victim MODULE:CLASS.METHOD raises|hangs [at-once] FILE
+python -m tests.kit.stop_victim MODULE:CLASS.METHOD raises|hangs|blocks [at-once] FILE
 """
 
 from __future__ import annotations
@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import importlib
 import sys
+import threading
 from typing import Any
 
 from sensord.app import App
@@ -26,11 +27,16 @@ async def hangs(*_: object, **__: object) -> None:
     await asyncio.Event().wait()
 
 
+def blocks(*_: object, **__: object) -> Any:
+    """Hold the thread for good, as a disk does that does not answer."""
+    threading.Event().wait()
+
+
 def prepare(where: str, fault: str, *, at_once: bool) -> None:
     """Break the method, now or as soon as the daemon is to stop."""
     module, _, path = where.partition(":")
     name, _, method = path.partition(".")
-    broken = {"raises": raises, "hangs": hangs}[fault]
+    broken = {"raises": raises, "hangs": hangs, "blocks": blocks}[fault]
     owner = getattr(importlib.import_module(module), name)
     if at_once:
         setattr(owner, method, broken)

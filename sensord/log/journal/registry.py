@@ -18,10 +18,12 @@ from typing import Any
 from sensord.log.journal.timeline import ClockRecord, Trust
 from sensord.mcap.channels import Described, described
 from sensord.mcap.disk import Disk
+from sensord.mcap.regular import read_regular
 from sensord.model.readings import Metadata
 
 __all__ = [
     "FORMAT",
+    "FORMER_KEPT",
     "NAME",
     "Facts",
     "Hole",
@@ -36,7 +38,7 @@ __all__ = [
 NAME = "registry"
 FORMAT = 1
 _CRC_DIGITS = 8
-_FORMER_KEPT = 64
+FORMER_KEPT = 64
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -130,7 +132,7 @@ class Facts:
 
     def lines(self) -> Iterator[bytes]:
         """Yield the lines that say the same."""
-        for epoch in [*self.former[-_FORMER_KEPT:], self.epoch]:
+        for epoch in [*self.former[-FORMER_KEPT:], self.epoch]:
             yield epoch_line(epoch)
         for number, channel in self.channels.items():
             yield channel_line(number, channel)
@@ -174,7 +176,7 @@ def read_facts(path: Path) -> Facts:
     """
     facts = Facts()
     try:
-        lines = path.read_bytes().split(b"\n")
+        lines = read_regular(path).split(b"\n")
     except FileNotFoundError:
         return facts
     at = 0

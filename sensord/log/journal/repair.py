@@ -16,6 +16,7 @@ from sensord.log.journal.survey import Unsealed
 from sensord.mcap.channels import Described, described
 from sensord.mcap.chunk import ChunkCodec, EncodedChunk
 from sensord.mcap.disk import Disk
+from sensord.mcap.regular import read_regular
 from sensord.mcap.segment import SegmentWriter, sealed_path
 from sensord.mcap.walk import Found
 
@@ -52,7 +53,7 @@ def rewrite(
     Raises:
         OSError: The damaged file still stands.
     """
-    data, codec, made = left.path.read_bytes(), ChunkCodec(), []
+    data, codec, made = read_regular(left.path), ChunkCodec(), []
     for run in _runs(left.walk.chunks):
         first = run[0].located.first
         part = Path(f"{sealed_path(left.path.parent, first)}.part")

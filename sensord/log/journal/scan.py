@@ -32,6 +32,7 @@ from sensord.log.journal.window import Window, correct
 from sensord.mcap.batch import Batch, Rows, rows_of_block
 from sensord.mcap.block import Block
 from sensord.mcap.channels import Described
+from sensord.mcap.regular import open_regular
 from sensord.mcap.segment import Located, sealed_path
 from sensord.model.topics import matches
 
@@ -348,13 +349,12 @@ def open_part(folder: Path, part: Sealed | OpenSegment) -> int:
     Raises:
         OSError: It cannot be opened; `FileNotFoundError` if retention has removed it.
     """
-    flags = os.O_RDONLY | os.O_CLOEXEC
     if isinstance(part, OpenSegment):
         try:
-            return os.open(part.path, flags)
+            return open_regular(part.path)
         except FileNotFoundError:
             pass  # sealed since the look
-    return os.open(sealed_path(folder, part.first), flags)
+    return open_regular(sealed_path(folder, part.first))
 
 
 def _has_any(located: Located, numbers: set[int]) -> bool:

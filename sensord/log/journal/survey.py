@@ -10,8 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import assert_never
@@ -29,13 +28,24 @@ from sensord.log.journal.cases import (
     SegmentDecision,
 )
 from sensord.log.journal.damage import Damage, damaged_chunk
-from sensord.log.journal.registry import FORMAT, Facts, Hole, Sealed, read_facts, unexplained
+from sensord.log.journal.registry import (
+    FORMAT,
+    FORMER_KEPT,
+    Facts,
+    Hole,
+    Sealed,
+    read_facts,
+    unexplained,
+)
 from sensord.log.journal.ring import SLOT_BYTES, Flag, Frame, decode_body, read_ring
+from sensord.log.journal.strays import list_segments, stray_reason
 from sensord.mcap.block import Block
 from sensord.mcap.channels import Described, described
 from sensord.mcap.chunk import ChunkCodec
+from sensord.mcap.regular import open_regular, read_regular
 from sensord.mcap.segment import Located, open_path, sealed_path
 from sensord.mcap.table import Table, read_table, walk_file
+from sensord.mcap.table import read_facts as read_head
 from sensord.mcap.walk import Walk
 from sensord.model.readings import Metadata, ValueType
 
@@ -48,7 +58,6 @@ _REASONS = {
     Flag.DROPPED_FULL: "dropped: the disk was full",
     Flag.DROPPED_FAILED: "dropped: the disk failed",
 }
-_SEGMENT = re.compile(r"(\d{20})\.mcap(\.open)?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +107,14 @@ class Survey:
         return [*former, self.epoch] if self.epoch else former
 
     @property
+    def sure_epochs(self) -> set[str]:
+        """All the epochs that the log had, or none if there may have been others."""
+        facts = self.facts
+        if not facts.epoch or facts.damaged or len(facts.former) >= FORMER_KEPT:
+            return set()
+        return {*facts.epochs, *(frame.head.epoch for frame in self.frames)}
+
+    @property
     def is_empty(self) -> bool:
         """Whether there is no journal here."""
         return not (self.frames or self.sealed or self.unsealed or self.facts.epoch)
@@ -119,7 +136,9 @@ def survey(folder: Path) -> Survey:
     for at in found.facts.damaged:
         found.damage.append(Damage(registry.NAME, "a damaged line", at))
     codec, tables = ChunkCodec(), dict[int, Table]()
-    for first, is_open in _segments(folder):
+    segments, strays = list_segments(folder, found.facts.sealed)
+    found.findings += strays
+    for first, is_open in segments:
         table = _look_at_segment(folder, first, found, codec, is_open=is_open)
         if table is not None:
             tables[first] = table
@@ -138,23 +157,9 @@ def survey(folder: Path) -> Survey:
 
 def _read_ring(path: Path) -> list[Frame]:
     try:
-        return read_ring(path.read_bytes())
+        return read_ring(read_regular(path))
     except FileNotFoundError:
         return []
-
-
-def _segments(folder: Path) -> list[tuple[int, bool]]:
-    """List the segments: first offset, and whether it is unsealed."""
-
-    def names() -> set[str]:
-        return {path.name for path in folder.iterdir() if _SEGMENT.fullmatch(path.name)}
-
-    # A rename between two reads of the folder can hide a file; two equal lists cannot both lie.
-    seen, again = names(), names()
-    while seen != again:
-        seen, again = again, names()
-    matches = [_SEGMENT.fullmatch(name) for name in seen]
-    return sorted((int(match[1]), match[2] is not None) for match in matches if match)
 
 
 @dataclass(slots=True)
@@ -167,6 +172,8 @@ class _File:
     size: int = 0
     walk: Walk | None = None
     table: Table | None = None
+    facts: Mapping[str, str] | None = None
+    """What its head says of it, unless the registry lists it."""
     error: OSError | None = None
 
     def look(self, first: int, codec: ChunkCodec, *, is_open: bool) -> None:
@@ -176,9 +183,11 @@ class _File:
             FileNotFoundError: It was sealed or removed since it was listed.
         """
         try:
-            descriptor = os.open(self.path, os.O_RDONLY | os.O_CLOEXEC)
+            descriptor = open_regular(self.path)
             try:
                 self.size = os.fstat(descriptor).st_size
+                if is_open or not self.is_listed:
+                    self.facts = read_head(descriptor)
                 if is_open:
                     self.walk = walk_file(descriptor, first, codec)
                 elif not self.is_listed:
@@ -194,6 +203,15 @@ class _File:
     def is_listed(self) -> bool:
         return self.known is not None and self.known.bytes == self.size
 
+    def stray_reason(self, first: int, epochs: Collection[str]) -> str | None:
+        """Say why it is not one of this journal's, if it is not."""
+        if self.known is not None or self.error is not None:
+            return None
+        chunks: Sequence[object] = self.table.chunks if self.table is not None else ()
+        if self.walk is not None:
+            chunks = self.walk.chunks
+        return stray_reason(first, self.facts, epochs, is_empty=not chunks)
+
 
 def _look_at_segment(
     folder: Path, first: int, found: Survey, codec: ChunkCodec, *, is_open: bool
@@ -205,6 +223,10 @@ def _look_at_segment(
         file.look(first, codec, is_open=is_open)
     except FileNotFoundError:
         return _look_at_segment(folder, first, found, codec, is_open=False) if is_open else None
+    reason = file.stray_reason(first, found.sure_epochs)
+    if reason is not None:
+        found.findings.append(f"{path.name} {reason}; it is left alone")
+        return None
     is_indexed = file.table is not None and file.table.is_indexed
     is_clean = file.walk is not None and file.walk.is_clean
     case = SEGMENT.case(file.error is None, is_open, file.is_listed, is_indexed, is_clean)
@@ -279,7 +301,7 @@ def _restore_channels(
 
 
 def _table(folder: Path, first: int, codec: ChunkCodec) -> Table:
-    descriptor = os.open(sealed_path(folder, first), os.O_RDONLY | os.O_CLOEXEC)
+    descriptor = open_regular(sealed_path(folder, first))
     try:
         return read_table(descriptor, first, codec)
     finally:

@@ -32,6 +32,7 @@ from sensord.log.journal.retention import SETTLE_US
 from sensord.log.journal.runs import Intake, Run
 from sensord.log.journal.shape import Shape
 from sensord.log.journal.statistics import State, Statistics
+from sensord.log.journal.strays import parts
 from sensord.log.journal.survey import Survey, survey
 from sensord.log.journal.takeover import Takeover, take_over
 from sensord.log.journal.timeline import ClockRecord, Timeline
@@ -175,7 +176,7 @@ class Writer:
         return survey(self._folder)
 
     def _open_store(self, found: Survey, wall_us: int) -> None:
-        for part in self._folder.glob("*.part"):
+        for part in parts(self._folder):
             self._disk.remove(part)
         store = Store(self._disk, self._folder, self._shape)
         store.timeline = self._timeline

@@ -13,6 +13,7 @@ from sensord.mcap import records as mcap
 from sensord.mcap.chunk import ChunkCodec
 from sensord.mcap.entries import MESSAGE, chunk_at, content, entries, raw_of
 from sensord.mcap.records import MAGIC, ChannelRecord, Opcode
+from sensord.mcap.regular import open_binary
 from sensord.mcap.segment import METADATA
 from sensord.recordings import RecordingError
 from sensord.recordings.capture.arrivals import Arrival, what_of
@@ -27,7 +28,7 @@ _HEAD_BYTES = 4096
 def is_capture(path: Path) -> bool:
     """Tell whether a path leads to a capture."""
     try:
-        with path.open("rb") as file:
+        with open_binary(path) as file:
             head = file.read(_HEAD_BYTES)
     except OSError:
         return False
@@ -74,7 +75,7 @@ class CaptureFile:
 
     def _open(self) -> BinaryIO:
         try:
-            return self.path.open("rb")
+            return open_binary(self.path)
         except OSError as error:
             raise RecordingError(self.path, f"cannot be opened: {error.strerror}") from error
 

@@ -1,0 +1,126 @@
+"""What stands in a journal's folder and is no part of it costs nothing."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from sensord.log.journal import Options, Reader, Writer
+from sensord.log.journal.survey import survey
+from sensord.mcap.segment import open_path, sealed_path
+from sensord.recordings import RecordingError, open_recording
+from tests.kit.journal import START_US, found_in, mixed_readings
+
+COUNT = 500
+BEYOND = 10_000_000
+
+
+def journal(folder: Path, *, sealed: bool = False) -> Path:
+    """Write a journal whose newest readings stand in the ring only; or in a sealed segment."""
+    writer = Writer(Options(folder=str(folder)))
+    writer.open(START_US, 0)
+    writer.commit(mixed_readings(COUNT), START_US, 0)
+    if sealed:
+        writer.close(START_US, 1)
+    else:
+        writer.abandon()
+    return folder
+
+
+def sealed_of_another(folder: Path) -> Path:
+    """Return a sealed segment of another journal."""
+    other = journal(folder.parent / "other", sealed=True)
+    return next(other.glob("*.mcap"))
+
+
+def make_folder(path: Path) -> None:
+    path.mkdir()
+
+
+def make_fifo(path: Path) -> None:
+    os.mkfifo(path)
+
+
+def make_empty(path: Path) -> None:
+    path.touch()
+
+
+def make_foreign(path: Path) -> None:
+    shutil.copy(sealed_of_another(path.parent), path)
+
+
+def make_garbage(path: Path) -> None:
+    path.write_bytes(b"nothing of ours" * 100)
+
+
+STRAYS: list[tuple[str, Callable[[Path], None]]] = [
+    ("x.mcap", make_folder),
+    ("x.part", make_folder),
+    ("x.mcap", make_fifo),
+    ("x.part", make_fifo),
+    (sealed_path(Path(), BEYOND).name, make_folder),
+    (sealed_path(Path(), BEYOND).name, make_fifo),
+    (sealed_path(Path(), BEYOND).name, make_empty),
+    (sealed_path(Path(), BEYOND).name, make_foreign),
+    (sealed_path(Path(), BEYOND).name, make_garbage),
+    (open_path(Path(), BEYOND).name, make_fifo),
+    (open_path(Path(), BEYOND).name, make_empty),
+    (open_path(Path(), BEYOND).name, make_foreign),
+    (sealed_path(Path(), 10**20 - 1).name, make_empty),
+    (sealed_path(Path(), 10**20 - 1).name, make_foreign),
+]
+
+
+@pytest.mark.parametrize("sealed", [False, True])
+@pytest.mark.parametrize(("name", "make"), STRAYS)
+def test_a_stray_costs_no_reading_and_is_named_and_left_alone(
+    tmp_path: Path, name: str, make: Callable[[Path], None], *, sealed: bool
+) -> None:
+    """Neither at the start, nor for whoever reads the folder, nor after the next stop."""
+    folder = journal(tmp_path / "journal", sealed=sealed)
+    make(folder / name)
+    before = (folder / name).lstat()
+    found, holes = found_in(Reader(folder).scan(0))
+    assert len(found) == COUNT
+    assert not holes
+    writer = Writer(Options(folder=str(folder)))
+    recovery = writer.open(START_US, 0)
+    assert any(name in finding for finding in recovery.findings)
+    assert writer.statistics().state.value == "ok"
+    assert recovery.end == COUNT
+    writer.close(START_US, 1)
+    found, _ = found_in(Reader(folder).scan(0))
+    assert [row.offset for row in found] == list(range(COUNT))
+    after = (folder / name).lstat()
+    assert (after.st_ino, after.st_size) == (before.st_ino, before.st_size)
+
+
+def test_a_segment_under_another_number_is_left_alone(tmp_path: Path) -> None:
+    """Its readings would have the offsets of others."""
+    folder = journal(tmp_path / "journal", sealed=True)
+    (segment,) = folder.glob("*.mcap")
+    shutil.copy(segment, sealed_path(folder, BEYOND))
+    found = survey(folder)
+    assert found.end == COUNT
+    assert any("another name" in finding for finding in found.findings)
+
+
+@pytest.mark.parametrize("name", ["ring", "registry"])
+def test_a_fifo_in_the_place_of_a_file_is_refused_at_once(tmp_path: Path, name: str) -> None:
+    """It is named, and nobody waits for a writer of it."""
+    folder = journal(tmp_path / "journal")
+    (folder / name).unlink()
+    os.mkfifo(folder / name)
+    with pytest.raises(OSError, match=f"{name} is not a regular file"):
+        survey(folder)
+
+
+def test_a_fifo_given_as_a_recording_is_refused_at_once(tmp_path: Path) -> None:
+    """Also where it is the file that is asked for."""
+    os.mkfifo(tmp_path / "x.mcap")
+    with pytest.raises(RecordingError, match="not a regular file"):
+        open_recording(tmp_path / "x.mcap")
