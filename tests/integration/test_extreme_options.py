@@ -38,6 +38,8 @@ def test_a_daemon_runs_with_its_options_at_an_end(tmp_path: Path, end: int) -> N
     lines = [f'journal.folder = "{tmp_path / "journal"}"']
     for table in TABLES:
         for name, pair in ends(table).items():
+            if name == "min_free":
+                continue  # no disk has 16 TiB free: a stop that cannot commit ends with an error
             value = pair[end]
             lines.append(f"{table}.{name} = {int(value) if value == int(value) else value}")
     with Daemon(tmp_path, "\n".join(lines)) as daemon:
