@@ -32,7 +32,7 @@ P99_MS = 25.0
 WIDE = """
 [devices.wide]
 reader = "simulated"
-interval = 20.0
+interval = 3600.0
 copies = 10000
 max_channels = 10000
 publish = { policy = "every" }
