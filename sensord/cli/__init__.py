@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import errno
 import importlib
+import keyword
 import os
 import re
 import sys
@@ -40,6 +41,7 @@ COMMANDS = {
     "wear": "say how long the card will last",
     "info": "say what is in journals and recorded files",
     "export": "write recorded readings into a file of another kind",
+    "import": "make a recording of CSV files and logs of others",
     "record": "write what a running daemon sends into a file",
     "capture": "store what a device sends, byte for byte",
     "replay": "serve recordings to monitors as a running daemon would",
@@ -139,4 +141,5 @@ class Command(Protocol):
 
 
 def _module(name: str) -> Command:
-    return cast("Command", importlib.import_module(f"sensord.cli.{name}"))
+    module = f"{name}_" if keyword.iskeyword(name) else name
+    return cast("Command", importlib.import_module(f"sensord.cli.{module}"))

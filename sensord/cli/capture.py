@@ -15,7 +15,7 @@ from typing import Any
 
 import uvloop
 
-from sensord.cli import check
+from sensord.cli.check import device_of
 from sensord.cli.info import size_text
 from sensord.cli.options import duration
 from sensord.cli.progress import REFRESH_S, Progress
@@ -30,7 +30,7 @@ from sensord.readers import registry as readers
 from sensord.recordings.capture import CaptureOutput
 from sensord.recordings.capture.link import Capturing
 
-__all__ = ["configure", "device_of", "run"]
+__all__ = ["configure", "run"]
 
 FLUSH_S = 10.0
 """What a capture that is killed loses at most, of a file that can still be replayed."""
@@ -53,19 +53,6 @@ def _size(text: str) -> int:
     if found is None:
         raise argparse.ArgumentTypeError(f"{text}: expected a size such as 64KiB or 1MiB")
     return int(found[1]) * _BYTES[found[2] or ""]
-
-
-def device_of(file: Path, name: str) -> Device:
-    """Return a device of a configuration.
-
-    Raises:
-        SensordError: The configuration has faults, or no such device.
-    """
-    devices = {device.name: device for device in check.read(file).devices}
-    if name not in devices:
-        known = ", ".join(devices) or "none"
-        raise SensordError(f"{file}: there is no device {name}; known are {known}")
-    return devices[name]
 
 
 def run(options: argparse.Namespace) -> int:

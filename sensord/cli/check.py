@@ -9,13 +9,14 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from sensord.config.load import load
-from sensord.config.tree import Config
+from sensord.config.tree import Config, Device
 from sensord.decode import registry as decoders
+from sensord.errors import SensordError
 from sensord.log.journal import Options, forecast_bytes_per_day, forecast_days_kept
 from sensord.readers import registry as readers
 from sensord.status.journal import folder_of
 
-__all__ = ["configure", "journal_line", "read", "run"]
+__all__ = ["configure", "device_of", "journal_line", "read", "run"]
 
 SERVICE_FOLDER = Path("/var/lib/sensord/journal")
 """What `StateDirectory=` of `systemd/sensord.service` makes of an empty `journal.folder`."""
@@ -87,3 +88,16 @@ def run(options: argparse.Namespace) -> int:
     if not config.devices:
         print("no devices: nothing will be read; see config.toml in the documentation")
     return 0
+
+
+def device_of(file: Path, name: str) -> Device:
+    """Return a device of a configuration.
+
+    Raises:
+        SensordError: The configuration has faults, or no such device.
+    """
+    devices = {device.name: device for device in read(file).devices}
+    if name not in devices:
+        known = ", ".join(devices) or "none"
+        raise SensordError(f"{file}: there is no device {name}; known are {known}")
+    return devices[name]

@@ -14,15 +14,24 @@ from typing import Self
 from sensord.cli.info import describe_hole
 from sensord.cli.options import check_filters
 from sensord.cli.progress import Progress
+from sensord.cli.text_options import KINDS, configure_text, device_for, form_of
 from sensord.errors import SensordError, UsageError
 from sensord.log.journal import Hole
 from sensord.model.durations import ago_us
 from sensord.model.times import LOCAL, iso, time_us_of
-from sensord.recordings import Selection, in_order, lacking_of, scan_all
+from sensord.recordings import (
+    Recording,
+    Selection,
+    Span,
+    damaged_of,
+    in_order,
+    lacking_of,
+    scan_all,
+)
 from sensord.recordings.capture import open_any
 from sensord.recordings.outputs import Format, open_output
 
-__all__ = ["bound_of", "configure", "run", "selection_of"]
+__all__ = ["bound_of", "configure", "run", "selection_of", "transfer"]
 
 QUIET_S = 1.0
 """Work that is done sooner shows no progress."""
@@ -46,7 +55,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         nargs="+",
         type=Path,
         metavar="SOURCE",
-        help="journal folders, MCAP files, captures, CSV or JSON lines of sensord export",
+        help=KINDS,
     )
     add("-o", "--output", type=Path, metavar="FILE", help="default: standard output")
     add(
@@ -64,6 +73,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     add("--to", dest="stop", metavar="WHERE", help="the same, itself not included: --to=-5m")
     add("--limit", type=_count, metavar="N", help="stop after N readings")
     add("--strict", action="store_true", help="exit with 1 if there are holes")
+    configure_text(parser)
 
 
 def _count(text: str) -> int:
@@ -77,20 +87,39 @@ def run(options: argparse.Namespace) -> int:
     form = _format_of(options.format, options.output)
     if options.output is not None:
         _check_output(options.output, options.sources)
-    recordings = in_order([open_any(path) for path in options.sources])
+    said, device = form_of(options), device_for(options)
+    recordings = in_order([open_any(path, device, said) for path in options.sources])
     for recording, _ in recordings:
         for note in recording.notes():
             print(f"{recording.path}: {note}", file=sys.stderr)
     newest_us = max(span.end_us for _, span in recordings)
     asked = (options.start, options.stop, newest_us, options.limit)
     selection = selection_of(options.topic or ["#"], *asked)
+    report = transfer(recordings, selection, form, options.output)
+    if options.output is not None:
+        print(f"{options.output}: {report.readings} readings", file=sys.stderr)
+    is_partial = any(lacking_of(one) or damaged_of(one) for one, _ in recordings)
+    return 1 if is_partial or (options.strict and report.holes) else 0
+
+
+def transfer(
+    recordings: Sequence[tuple[Recording, Span]],
+    selection: Selection,
+    form: Format,
+    path: Path | None,
+) -> Report:
+    """Write the readings of some recordings into one file, which is complete or nothing.
+
+    Raises:
+        SensordError: They cannot be read, or not be written.
+    """
     epochs = {span.epoch for _, span in recordings}
     epoch = epochs.pop() if len(epochs) == 1 else ""
-    report = _Report()
+    report = Report()
     try:
         with (
-            _Interrupts(is_file=options.output is not None) as interrupts,
-            open_output(form, options.output, epoch) as output,
+            _Interrupts(is_file=path is not None) as interrupts,
+            open_output(form, path, epoch) as output,
         ):
             for item in scan_all(recordings, selection):
                 interrupts.check()
@@ -105,14 +134,11 @@ def run(options: argparse.Namespace) -> int:
     except BrokenPipeError:
         raise
     except OSError as error:
-        where = options.output or "the output"
+        where = path or "the output"
         raise SensordError(f"cannot write {where}: {error.strerror or error}") from error
     finally:
         report.end()
-    if options.output is not None:
-        print(f"{options.output}: {report.readings} readings", file=sys.stderr)
-    is_lacking = any(lacking_of(recording) for recording, _ in recordings)
-    return 1 if is_lacking or (options.strict and report.holes) else 0
+    return report
 
 
 def selection_of(
@@ -218,7 +244,7 @@ class _Interrupts:
             raise SystemExit(128 + self._came)
 
 
-class _Report:
+class Report:
     """Reports holes and progress on stderr."""
 
     def __init__(self) -> None:

@@ -6,10 +6,11 @@ import argparse
 import sys
 from pathlib import Path
 
+from sensord.cli.text_options import KINDS, configure_text, device_for, form_of
 from sensord.errors import SensordError
 from sensord.log.journal import Hole
 from sensord.model.times import iso
-from sensord.recordings import Contents, lacking_of
+from sensord.recordings import Contents, damaged_of, lacking_of
 from sensord.recordings.capture import open_any
 
 __all__ = ["configure", "describe_hole", "duration_text", "lines_of", "run"]
@@ -29,24 +30,26 @@ def configure(parser: argparse.ArgumentParser) -> None:
         nargs="+",
         type=Path,
         metavar="PATH",
-        help="journal folders, MCAP files, captures, CSV or JSON lines of sensord export",
+        help=KINDS,
     )
     add("--topics", action="store_true", help="list the topics with count, type and unit")
+    configure_text(parser)
 
 
 def run(options: argparse.Namespace) -> int:
     """Describe each path; one that cannot be read does not keep the others from it."""
     status = 0
+    form, device = form_of(options), device_for(options)
     for path in options.paths:
         try:
-            recording = open_any(path)
+            recording = open_any(path, device, form)
             contents = recording.contents()
         except (SensordError, OSError) as error:
             told = f"{path}: {error.strerror}" if isinstance(error, OSError) else error
             print(told, file=sys.stderr)
             status = 1
             continue
-        if lacking_of(recording):
+        if lacking_of(recording) or damaged_of(recording):
             status = 1
         print(f"{path}: {contents.what}")
         for line in lines_of(contents, is_listing=options.topics):

@@ -10,15 +10,15 @@ from pathlib import Path
 import uvloop
 
 from sensord.app import tune
-from sensord.cli.capture import device_of
 from sensord.cli.export import selection_of
 from sensord.cli.options import DEFAULT_URL, duration
+from sensord.cli.text_options import KINDS, configure_text, device_for, form_of
 from sensord.config.tree import Server as Listening
 from sensord.errors import UsageError
 from sensord.host import journald as logs
 from sensord.model.times import iso
 from sensord.playback import MAX, Options
-from sensord.recordings import Recording, RecordingError, Span, in_order, lacking_of
+from sensord.recordings import Recording, RecordingError, Span, damaged_of, in_order, lacking_of
 from sensord.recordings.capture import open_any
 from sensord.replay_app import TOPICS, ReplayApp
 
@@ -33,7 +33,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         nargs="+",
         type=Path,
         metavar="FILE",
-        help="journal folders, MCAP files, captures, CSV or JSON lines of sensord export",
+        help=KINDS,
     )
     listen = DEFAULT_URL.removeprefix("ws://")
     add("--listen", action="append", metavar="HOST:PORT", help=f"default: {listen}")
@@ -51,8 +51,6 @@ def configure(parser: argparse.ArgumentParser) -> None:
         metavar="FILTER",
         help="+ and # as in MQTT; may be repeated (default: # and $sys/devices/#)",
     )
-    add("--config", type=Path, metavar="FILE", help="decode captures by this configuration")
-    add("--device", metavar="NAME", help="and by this device in it")
     add(
         "--max-wait",
         type=duration,
@@ -60,6 +58,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         metavar="TIME",
         help="pass over what is left of a longer silence, such as 10s (default: 1m)",
     )
+    configure_text(parser)
 
 
 def speed(text: str) -> float:
@@ -87,10 +86,8 @@ def run(options: argparse.Namespace) -> int:
     listen = tuple(options.listen or [DEFAULT_URL.removeprefix("ws://")])
     for _, fault in Listening(listen=listen, insecure=options.insecure).faults():
         raise UsageError(f"--listen: {fault.replace('set insecure = true', 'give --insecure')}")
-    if (options.config is None) is not (options.device is None):
-        raise UsageError("--config and --device go together: both say how captures are decoded")
-    device = device_of(options.config, options.device) if options.config else None
-    recordings = in_order([open_any(path, device) for path in options.files])
+    form, device = form_of(options), device_for(options)
+    recordings = in_order([open_any(path, device, form) for path in options.files])
     for recording, _ in recordings:
         for note in recording.notes():
             print(f"{recording.path}: {note}", file=sys.stderr)
@@ -110,7 +107,7 @@ def run(options: argparse.Namespace) -> int:
     tune()
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(replaying.run(lambda addresses: _tell(recordings, addresses)))
-    return 0
+    return 1 if any(damaged_of(recording) for recording, _ in recordings) else 0
 
 
 def _tell(recordings: list[tuple[Recording, Span]], addresses: list[str]) -> None:

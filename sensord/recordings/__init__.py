@@ -12,18 +12,23 @@ from sensord.recordings.contents import (
     Selection,
     Span,
     Topic,
+    damaged_of,
 )
 from sensord.recordings.foreign_file import lacking_of
-from sensord.recordings.opening import in_order, open_recording, scan_all
+from sensord.recordings.opening import AS_IT_IS, in_order, open_recording, scan_all
+from sensord.recordings.text_form import TextForm
 
 __all__ = [
+    "AS_IT_IS",
     "EVERYTHING",
     "Contents",
     "Recording",
     "RecordingError",
     "Selection",
     "Span",
+    "TextForm",
     "Topic",
+    "damaged_of",
     "in_order",
     "lacking_of",
     "open_recording",

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from sensord.errors import SensordError
 from sensord.log.journal import Batch, Hole
@@ -17,11 +17,13 @@ from sensord.model.topics import matches
 __all__ = [
     "EVERYTHING",
     "Contents",
+    "Lines",
     "Recording",
     "RecordingError",
     "Selection",
     "Span",
     "Topic",
+    "damaged_of",
     "topics_of",
 ]
 
@@ -170,3 +172,17 @@ class Recording(Protocol):
             RecordingError, JournalError: It cannot be read.
         """
         ...
+
+
+@runtime_checkable
+class Lines(Protocol):
+    """A recording made of lines, of which each may be damaged by itself."""
+
+    def damaged(self) -> int:
+        """Count the lines that could not be read."""
+        ...
+
+
+def damaged_of(recording: Recording) -> int:
+    """Count the lines of a recording that could not be read; 0 of one that has no lines."""
+    return recording.damaged() if isinstance(recording, Lines) else 0

@@ -15,16 +15,21 @@ from sensord.recordings.contents import Recording, RecordingError, Selection, Sp
 from sensord.recordings.foreign_file import ForeignFile
 from sensord.recordings.journal_folder import JournalFolder
 from sensord.recordings.segment_file import SegmentFile
-from sensord.recordings.text_file import TextFile, reader_for
+from sensord.recordings.text_file import TextFile, encoding_of
+from sensord.recordings.text_form import TextForm, UndecidedError
 
-__all__ = ["in_order", "open_recording", "scan_all"]
+__all__ = ["AS_IT_IS", "in_order", "open_recording", "scan_all"]
+
+AS_IT_IS = TextForm()
 
 _HEAD_BYTES = 4096
 """The header and the metadata record of a segment fit many times."""
 
 
-def open_recording(path: Path) -> Recording:
-    """Open a journal's folder, an MCAP file, or CSV or JSON lines that sensord exported.
+def open_recording(path: Path, form: TextForm = AS_IT_IS) -> Recording:
+    """Open a journal's folder, an MCAP file, JSON lines that sensord exported, or CSV.
+
+    ``form`` says of a text file what it does not settle itself.
 
     Raises:
         RecordingError, JournalError: It is none of these, or cannot be read.
@@ -39,13 +44,7 @@ def open_recording(path: Path) -> Recording:
     if not head:
         raise RecordingError(path, "is empty")
     if not head.startswith(MAGIC):
-        if (lines := reader_for(head)) is not None:
-            return TextFile(path, *lines)
-        raise RecordingError(
-            path,
-            "is neither an MCAP file nor a journal's folder,"
-            " nor CSV or JSON lines of sensord export",
-        )
+        return _text_file(path, head, form)
     library, facts = _read_head(head)
     if facts is not None and "capture" in facts:
         raise RecordingError(path, "holds no readings, but what a device sent")
@@ -55,6 +54,23 @@ def open_recording(path: Path) -> Recording:
         except ValueError as error:
             raise RecordingError(path, f"its first facts are damaged: {error}") from error
     return ForeignFile(path, library)
+
+
+def _text_file(path: Path, head: bytes, form: TextForm) -> Recording:
+    if b"\0" not in head or encoding_of(head, form)[0] == "utf-16":
+        try:
+            return TextFile(path, head, form)
+        except RecordingError as error:
+            if isinstance(error.__cause__, UndecidedError):
+                raise
+            why = error.reason
+    else:
+        why = "it is no text"
+    raise RecordingError(
+        path,
+        "is neither an MCAP file nor a journal's folder,"
+        f" nor JSON lines of sensord export, CSV or a log: {why}",
+    )
 
 
 def _read_head(head: bytes) -> tuple[str, dict[str, str] | None]:

@@ -1,13 +1,16 @@
-"""One file of readings as sensord exports them: CSV or JSON lines.
+"""One file of readings as lines: JSON lines of sensord, or CSV of sensord's or others' making.
 
 Such a file does not say what type its channels were declared with, so the values tell: a topic of
 whole numbers only is one of integers, a topic of several types is one of JSON.
+A line that cannot be read is counted and named, and costs no other.
 """
 
 from __future__ import annotations
 
+import codecs
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
+from itertools import takewhile
 from pathlib import Path
 
 from sensord.log.journal import Batch, Hole
@@ -15,37 +18,83 @@ from sensord.mcap.channels import Described
 from sensord.model.readings import Channel, Metadata, Record, Value, ValueType
 from sensord.recordings.columns import batch_of
 from sensord.recordings.contents import Contents, RecordingError, Selection, Span, topics_of
-from sensord.recordings.text_rows import COLUMNS, Row, read_csv, read_json_lines
+from sensord.recordings.table import Table
+from sensord.recordings.text_form import Damage, TextForm
+from sensord.recordings.text_rows import Row, read_json_line
 
-__all__ = ["TextFile", "reader_for"]
+__all__ = ["TextFile", "encoding_of", "is_json_lines", "lines_of"]
 
-ReadRows = Callable[[Iterable[str]], Iterator[Row]]
+ReadRows = Callable[[Iterable[str]], Iterator[Row | Damage]]
 
 _BATCH = 1024
 """Rows that are handed on together."""
 
+_NAMED = 5
+"""Damaged lines that are named; the others are counted."""
+
+_LONGEST = 1 << 20
+"""Characters of a line; what is longer is no line."""
+
 Key = tuple[str, str]
 """Topic and unit: what such a file says of a channel."""
 
+_MARKS = {
+    codecs.BOM_UTF8: "utf-8-sig",
+    codecs.BOM_UTF16_LE: "utf-16",
+    codecs.BOM_UTF16_BE: "utf-16",
+}
 
-def reader_for(head: bytes) -> tuple[str, ReadRows] | None:
-    """Tell by its first bytes what a file holds and how it is read; None if it is neither."""
-    line = head.partition(b"\n")[0].rstrip(b"\r")
-    if line == ",".join(COLUMNS).encode():
-        return "CSV file of sensord", read_csv
-    if line.startswith(b'{"offset":'):
-        return "JSON lines of sensord", read_json_lines
-    return None
+
+def encoding_of(head: bytes, form: TextForm) -> tuple[str, bool]:
+    """Return a text file's encoding, and whether a byte order mark says so."""
+    for mark, encoding in _MARKS.items():
+        if head.startswith(mark):
+            return encoding, True
+    return form.encoding or "utf-8", False
+
+
+def is_json_lines(head: bytes) -> bool:
+    """Tell by its first bytes whether a file holds JSON lines of sensord."""
+    return head.removeprefix(codecs.BOM_UTF8).startswith(b'{"offset":')
+
+
+def lines_of(path: Path, encoding: str) -> Iterator[str]:
+    """Read a file's lines, with their ends; what is not of the encoding stands as surrogates.
+
+    Raises:
+        RecordingError: It cannot be read.
+    """
+    try:
+        with path.open(encoding=encoding, newline="", errors="surrogateescape") as lines:
+            yield from takewhile(bool, iter(lambda: lines.readline(_LONGEST), ""))
+    except OSError as error:
+        raise RecordingError(path, f"cannot be read: {error.strerror}") from error
+    except ValueError as error:
+        raise RecordingError(path, f"is not {encoding}: {error}") from error
 
 
 class TextFile:
     """A file of lines; reading what is in it means reading all of it."""
 
-    def __init__(self, path: Path, what: str, read: ReadRows) -> None:
+    def __init__(self, path: Path, head: bytes, form: TextForm) -> None:
+        """Learn what its lines are.
+
+        Raises:
+            RecordingError: They hold no readings, or could mean two things.
+        """
         self.path = path
-        self._what = what
-        self._read = read
+        self._encoding, is_marked = encoding_of(head, form)
         self._seen: _Seen | None = None
+        self._read: ReadRows
+        if is_json_lines(head):
+            self._what, self._read = "JSON lines of sensord", _json_rows
+            return
+        try:
+            table = Table(lines_of(path, self._encoding), form, is_marked=is_marked)
+        except ValueError as error:
+            raise RecordingError(path, str(error)) from error
+        self._what = "CSV file of sensord" if table.is_ours else "CSV file"
+        self._read = table.rows
 
     def span(self) -> Span:
         """Say where it begins and ends; it names no log."""
@@ -60,11 +109,20 @@ class TextFile:
         found = Contents(self._what, self.span(), self.path.stat().st_size)
         counts = Counter({Described(*seen.channel(key)): n for key, n in seen.counts.items()})
         found.topics = topics_of(counts)
+        found.notes = self.notes()
         return found
 
     def notes(self) -> list[str]:
-        """Nothing is odd about it: what is no row is an error."""
-        return []
+        """Name the lines that could not be read."""
+        seen = self._look()
+        notes = [str(damage) for damage in seen.damages]
+        if seen.damaged > len(notes):
+            notes.append(f"{seen.damaged - len(notes)} more lines were not read")
+        return notes
+
+    def damaged(self) -> int:
+        """Count the lines that could not be read."""
+        return self._look().damaged
 
     def scan(self, selection: Selection) -> Iterator[Batch | Hole]:
         """Read it, in its own order."""
@@ -74,10 +132,10 @@ class TextFile:
         }
         left = (1 << 64) if selection.limit is None else selection.limit
         records: list[Record] = []
-        for row in self._rows():
+        for row in self._read(lines_of(self.path, self._encoding)):
             if left <= 0:
                 break
-            if not _is_wanted(selection, row):
+            if isinstance(row, Damage) or not _is_wanted(selection, row):
                 continue
             # Offsets rise within a batch; those of another log may begin anew.
             if len(records) >= _BATCH or (records and row.offset <= records[-1].offset):
@@ -92,19 +150,27 @@ class TextFile:
     def _look(self) -> _Seen:
         if self._seen is None:
             seen = _Seen()
-            for row in self._rows():
-                seen.note(row)
+            for row in self._read(lines_of(self.path, self._encoding)):
+                if isinstance(row, Damage):
+                    seen.damage(row)
+                else:
+                    seen.note(row)
+            if seen.damaged and not seen.readings:
+                raise RecordingError(
+                    self.path, f"none of its lines is a reading; {seen.damages[0]}"
+                )
             self._seen = seen
         return self._seen
 
-    def _rows(self) -> Iterator[Row]:
+
+def _json_rows(lines: Iterable[str]) -> Iterator[Row | Damage]:
+    for number, line in enumerate(lines, 1):
+        if not line.strip():
+            continue
         try:
-            with self.path.open(encoding="utf-8", newline="") as lines:
-                yield from self._read(lines)
-        except OSError as error:
-            raise RecordingError(self.path, f"cannot be read: {error.strerror}") from error
+            yield read_json_line(line)
         except ValueError as error:
-            raise RecordingError(self.path, str(error)) from error
+            yield Damage(number, f"expected a JSON line of sensord: {error}")
 
 
 class _Seen:
@@ -115,7 +181,15 @@ class _Seen:
         self.readings = 0
         self.first = self.start_us = 1 << 64
         self.end = self.end_us = 0
+        self.damaged = 0
+        self.damages: list[Damage] = []
+        """The first ones."""
         self._types: dict[Key, set[ValueType]] = {}
+
+    def damage(self, damage: Damage) -> None:
+        self.damaged += 1
+        if len(self.damages) < _NAMED:
+            self.damages.append(damage)
 
     def note(self, row: Row) -> None:
         key = (row.topic, row.unit)

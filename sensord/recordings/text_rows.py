@@ -23,8 +23,11 @@ __all__ = [
     "csv_header",
     "csv_of",
     "json_lines_of",
+    "quality_of",
     "read_csv",
+    "read_json_line",
     "read_json_lines",
+    "value_of",
 ]
 
 COLUMNS = (
@@ -122,7 +125,7 @@ def read_csv(lines: Iterable[str]) -> Iterator[Row]:
             if len(fields) != len(COLUMNS):
                 raise ValueError(f"line {rows.line_num}: expected {len(COLUMNS)} fields")
             try:
-                yield _row(fields, _value(fields[4]), is_restated=_is_true(fields[8]))
+                yield _row(fields, value_of(fields[4]), is_restated=_is_true(fields[8]))
             except (ValueError, KeyError) as error:
                 raise ValueError(f"line {rows.line_num}: {error}") from error
     except csv.Error as error:
@@ -137,17 +140,42 @@ def read_json_lines(lines: Iterable[str]) -> Iterator[Row]:
     """
     for number, line in enumerate(lines, 1):
         try:
-            found: dict[str, Any] = json.loads(line)
-            fields = [found[name] for name in COLUMNS]
-            yield _row(fields, fields[4], is_restated=fields[8] is True)
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
-            raise ValueError(f"line {number}: {error!r}") from error
+            yield read_json_line(line)
+        except ValueError as error:
+            raise ValueError(f"line {number}: {error}") from error
+
+
+def read_json_line(line: str) -> Row:
+    """Read one JSON line back.
+
+    Raises:
+        ValueError: It is not whole.
+    """
+    try:
+        found: dict[str, Any] = json.loads(line)
+        fields = [found[name] for name in COLUMNS]
+        if not all(isinstance(fields[place], str) for place in (1, 2, 3, 5, 6, 7)):
+            raise TypeError("a text is expected")
+        return _row(fields, fields[4], is_restated=fields[8] is True)
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise ValueError(repr(error)[:200]) from error
 
 
 def _row(fields: Sequence[str], value: Value, *, is_restated: bool) -> Row:
-    quality = Quality(_LEVELS[fields[6]], fields[7])
+    quality = quality_of(fields[6], fields[7])
     reading = Reading(_time_us(fields[2]), value, quality, is_restated)
     return Row(int(fields[0]), _time_us(fields[1]), fields[3], fields[5], reading)
+
+
+def quality_of(level: str, reason: str) -> Quality:
+    """Read a quality back.
+
+    Raises:
+        ValueError: There is no such level.
+    """
+    if level not in _LEVELS:
+        raise ValueError(f"{level[:32]!r} is no quality: expected good, uncertain or bad")
+    return Quality(_LEVELS[level], reason)
 
 
 def _sound(reading: Reading) -> Reading:
@@ -175,13 +203,16 @@ def csv_field(value: Value) -> str:
     return text if text.isprintable() else json.dumps(value)
 
 
-def _value(field: str) -> Value:
+def value_of(field: str) -> Value:
+    """Read a field back; what is not JSON is a text."""
     if not field:
         return None
     try:
         value: Value = json.loads(field, parse_constant=_refuse)
     except ValueError:
         return field
+    except RecursionError:
+        raise ValueError("a value nested too deep") from None
     return value
 
 

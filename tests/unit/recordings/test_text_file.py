@@ -108,7 +108,7 @@ def test_a_file_without_readings_is_empty(tmp_path: Path) -> None:
     [
         ("1,2\n", "line 2: expected 9 fields"),
         ("x" * 10, "line 2: expected 9 fields"),
-        ("1,noon,noon,a,1,,good,,false\n", "line 2: noon is not a time"),
+        ("1,noon,noon,a,1,,good,,false\n", 'line 2: "noon" is no time'),
         ('1,2,3,a,"1\n', "line 2"),
     ],
 )
@@ -118,11 +118,3 @@ def test_a_line_that_is_no_reading_is_named(tmp_path: Path, text: str, said: str
     path.write_text(csv_header() + text)
     with pytest.raises(RecordingError, match=rf"x\.csv: .*{said}"):
         open_recording(path).span()
-
-
-def test_other_tables_are_none_of_ours(tmp_path: Path) -> None:
-    """Whatever their ending."""
-    path = tmp_path / "x.csv"
-    path.write_text("time,value\n1,2\n")
-    with pytest.raises(RecordingError, match="is neither"):
-        open_recording(path)
