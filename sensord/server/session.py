@@ -24,7 +24,6 @@ from sensord.wire.frames import Codec
 from sensord.wire.ops import Request, Result, read_request, request_id
 from sensord.wire.ops.base import Sendable
 from sensord.wire.ops.session import End, Error, Hello, Welcome
-from sensord.wire.portable import check_portable
 from sensord.wire.states import Event, State, after
 
 __all__ = ["Outlet", "Session"]
@@ -129,7 +128,6 @@ class Session:
                 raise ProtocolError("bad_message", f"{self.codec.subprotocol} is {kind} messages")
             message = self.codec.decode(payload)
             number = request_id(message)
-            check_portable(message)
             request = read_request(message)
         except ProtocolError as exc:
             self._refuse(number, exc)
