@@ -29,12 +29,15 @@ from sensord.readers import registry as readers
 from sensord.recordings import Contents, RecordingError, Selection, Span
 from sensord.recordings.capture.arrivals import Arrival, Event, Message, Piece, Values, What
 from sensord.recordings.capture.file import CaptureFile
+from sensord.recordings.capture.log_file import LogFile
 from sensord.recordings.columns import batch_of
 from sensord.recordings.contents import topics_of
 
 __all__ = ["Capture"]
 
 _DISCONNECTED = Quality(Level.BAD, Reason.DISCONNECTED)
+_NAMED = 5
+"""Faults of a log that are named with their lines; the others are counted."""
 _BATCH = 1024
 """Readings that are handed on together."""
 
@@ -42,15 +45,21 @@ _BATCH = 1024
 class Capture:
     """A capture, decoded by the configuration that stands in it, or by another."""
 
-    def __init__(self, path: Path, device: Device | None = None) -> None:
-        """Read what it is of.
+    def __init__(
+        self, path: Path, device: Device | None = None, log: LogFile | None = None
+    ) -> None:
+        """Read what it is of; ``log`` is a text log in the place of a capture's file.
 
         Raises:
             RecordingError: It cannot be read, or its configuration has faults.
         """
         self.path = path
-        self._file = CaptureFile(path)
-        self.device = device or _configured(self._file)
+        self._file: CaptureFile | LogFile
+        if log is not None:
+            self._file, self.device = log, log.device
+        else:
+            self._file = file = CaptureFile(path)
+            self.device = device or _configured(file)
         self._seen: _Seen | None = None
 
     def span(self) -> Span:
@@ -63,17 +72,21 @@ class Capture:
         seen, device = self._look(), self.device
         decoder = f", {device.decoder}" if device.decoder else ""
         what = f"raw capture of {device.name} ({device.reader}{decoder})"
+        if isinstance(self._file, LogFile):
+            what = self._file.kind.value + ("" if self._file.is_ours else f" of {device.name}")
         found = Contents(what, self.span(), self.path.stat().st_size)
         found.topics = topics_of(seen.counts)
         found.holes = list(seen.holes)
-        found.notes = [f"{seen.bytes} bytes of the device in {seen.arrivals} arrivals"]
+        if isinstance(self._file, CaptureFile):
+            found.notes = [f"{seen.bytes} bytes of the device in {seen.arrivals} arrivals"]
         found.notes += self.notes()
         return found
 
     def notes(self) -> list[str]:
         """Say how much of it could not be understood, and if the end is missing."""
         seen = self._look()
-        notes = [f"{count} times {reason}" for reason, count in sorted(seen.faults.items())]
+        notes = list(seen.named)
+        notes += [f"{count} times {reason}" for reason, count in sorted(seen.faults.items())]
         if not seen.is_whole:
             notes.append("it has no footer: it is being written, or was cut off")
         return notes
@@ -81,6 +94,10 @@ class Capture:
     def faults(self) -> Counter[str]:
         """Say what could not be understood, and how often."""
         return Counter(self._look().faults)
+
+    def damaged(self) -> int:
+        """Count the lines of a log that could not be read; a capture has none."""
+        return self._look().faults.total() if isinstance(self._file, LogFile) else 0
 
     def scan(self, selection: Selection) -> Iterator[Batch | Hole]:
         """Decode it; offsets count its readings from 0."""
@@ -111,7 +128,7 @@ class Capture:
             for item in run.readings(self._file):
                 seen.note(item)
             seen.arrivals, seen.bytes = run.arrivals, run.bytes
-            seen.faults = run.faults
+            seen.faults, seen.named = run.faults, run.named
             seen.is_whole = self._file.is_whole
             self._seen = seen
         return self._seen
@@ -125,6 +142,7 @@ class _Seen:
         self.start_us = self.end_us = 0
         self.counts: Counter[Described] = Counter()
         self.faults: Counter[str] = Counter()
+        self.named: list[str] = []
         self.holes: list[Hole] = []
         self.is_whole = False
 
@@ -176,6 +194,9 @@ class _Run:
     def __init__(self, device: Device) -> None:
         self.arrivals = self.bytes = 0
         self.faults: Counter[str] = Counter()
+        self.named: list[str] = []
+        """The first faults of a log, each with its line."""
+        self._log: LogFile | None = None
         self._clock = _Clock()
         bus = Bus(Log("", BLOCK), self._clock)
         bus.attach(["#"], self)
@@ -187,9 +208,12 @@ class _Run:
         self._intake = Intake(device, LineFramer(device.framing), decoder, bus, self._fault)
         self._records: list[Record] = []
 
-    def readings(self, file: CaptureFile) -> Iterator[Record | Hole]:
+    def readings(self, file: CaptureFile | LogFile) -> Iterator[Record | Hole]:
         """Take all that arrived; yield what is published."""
         offset = 0
+        if isinstance(file, LogFile):
+            self._log = file
+            self._intake.is_clock_set = file.is_clock_set
         for item in file.arrivals():
             if isinstance(item, Hole):
                 self._intake.reset()
@@ -208,7 +232,12 @@ class _Run:
         self._records.append(record)
 
     def _fault(self, fault: Fault) -> None:
-        self.faults[fault.reason] += 1
+        self._note(fault.reason, fault.excerpt.decode("latin-1"))
+
+    def _note(self, reason: str, shown: str) -> None:
+        self.faults[reason] += 1
+        if self._log is not None and len(self.named) < _NAMED:
+            self.named.append(f"{self._log.place}: {reason}: {shown!r}")
 
     def _take(self, arrival: Arrival) -> None:
         self.arrivals += 1
@@ -238,7 +267,7 @@ class _Run:
                 intake.spoil(at_us, _DISCONNECTED)
             case Event("online" | "offline" as kind, name):
                 intake.availability(name, at_us, is_there=kind == "online")
-            case Event("fault", reason):
-                self.faults[reason] += 1
+            case Event("fault", reason, detail):
+                self._note(reason, detail)
             case Event():
                 pass  # the end: what was due by then has been published

@@ -8,6 +8,7 @@ from sensord.config.tree import Device
 from sensord.recordings import AS_IT_IS, Recording, TextForm, open_recording
 from sensord.recordings.capture.decoded import Capture
 from sensord.recordings.capture.file import is_capture
+from sensord.recordings.capture.log_file import LogFile, is_log
 
 __all__ = ["open_any"]
 
@@ -15,7 +16,13 @@ __all__ = ["open_any"]
 def open_any(path: Path, device: Device | None = None, form: TextForm = AS_IT_IS) -> Recording:
     """Open a recording; a capture is decoded as ``device`` says, else as it says itself.
 
+    With a device any other text is a log of its lines; without, only those that show what they are.
+
     Raises:
         RecordingError, JournalError: It cannot be read.
     """
-    return Capture(path, device) if is_capture(path) else open_recording(path, form)
+    if is_capture(path):
+        return Capture(path, device)
+    if is_log(path, device):
+        return Capture(path, device, LogFile(path, device, form))
+    return open_recording(path, form)
