@@ -7,9 +7,11 @@ import csv
 import json
 import sys
 from collections.abc import Callable, Iterable
+from pathlib import Path
 
 from sensord.cli.connection import being, client_for
 from sensord.cli.hints import note, note_absent
+from sensord.cli.history_files import paths_in, show_files
 from sensord.cli.lines import as_json, as_line, gap_line, plain_value
 from sensord.cli.options import (
     StartError,
@@ -19,6 +21,7 @@ from sensord.cli.options import (
     duration,
     start_of,
 )
+from sensord.cli.text_options import configure_text
 from sensord.client import (
     Complete,
     Gap,
@@ -53,14 +56,21 @@ class PlaceError(UsageError):
 def configure(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
     add = parser.add_argument
-    add("topics", nargs="*", default=["#"], help="filters, + and # as in MQTT (default: #)")
+    add("topics", nargs="*", help="filters, + and # as in MQTT (default: #), and paths of files")
+    add(
+        "--file",
+        action="append",
+        type=Path,
+        default=[],
+        metavar="PATH",
+        help="the past of a file or a journal's folder, without a daemon; may be repeated",
+    )
     configure_client(parser)
     add(
         "--from",
         dest="start",
-        default="-1h",
         metavar="WHERE",
-        help="-10m, EPOCH:OFFSET, or a time (ISO 8601); default: %(default)s",
+        help="-10m, EPOCH:OFFSET, or a time (ISO 8601); default: -1h, of files all",
     )
     add("--to", dest="stop", metavar="WHERE", help="the same (default: the present end)")
     add("--interval", type=duration, metavar="LENGTH", help="a row for each, such as 1m or 1h")
@@ -69,14 +79,19 @@ def configure(parser: argparse.ArgumentParser) -> None:
     form = parser.add_mutually_exclusive_group()
     form.add_argument("--json", action="store_true", help="one JSON object a line")
     form.add_argument("--csv", action="store_true", help="a table for spreadsheets")
+    configure_text(parser)
 
 
 def run(options: argparse.Namespace) -> int:
     """Ask, and show what is answered; return the exit status."""
+    topics, paths = paths_in(options.topics)
+    options.topics, options.file = topics or ["#"], options.file + paths
     check_filters(options.topics)
+    if options.file:
+        return show_files(options, options.topics, _shower(options))
     if options.follow and not (options.stop is None and options.limit is None):
         raise UsageError("what is followed has no end: leave out --follow, or --to and --limit")
-    start = _place("--from", options.start)
+    start = _place("--from", options.start or "-1h")
     stop = None if options.stop in {None, "now"} else _place("--to", options.stop)
     return being(lambda: _ask(options, start, stop))
 
