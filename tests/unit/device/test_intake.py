@@ -80,7 +80,7 @@ class Scene:
     @property
     def fields(self) -> dict[tuple[str, str], Any]:
         """All that the intake remembers, by source and field."""
-        taps = self.intake._taps
+        taps = self.intake._taps.by_source
         assert all(taps.values()), "a source without fields is not remembered"
         return {(source, name): tap for source in taps for name, tap in taps[source].items()}
 
@@ -603,11 +603,11 @@ def test_fields_that_are_ignored_take_no_room() -> None:
 
 def test_what_is_remembered_as_ignored_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     """Beyond it, fields are ignored all the same."""
-    monkeypatch.setattr("sensord.device.intake.MAX_IGNORED", 1)
+    monkeypatch.setattr("sensord.device.taps.MAX_IGNORED", 1)
     scene = Scene(device(ignore=("x*",)))
     scene.samples(*(Sample(f"x{i}", 1.0) for i in range(3)))
     assert scene.told == []
-    assert scene.intake._ignored == {"x0"}
+    assert scene.intake._taps._ignored == {"x0"}
 
 
 @pytest.mark.parametrize(

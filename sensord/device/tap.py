@@ -1,0 +1,179 @@
+"""Open the channel of one field of one source, with its rules and its policy: a *tap*."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from sensord.bus import Bus
+from sensord.config.tree import ChannelRules, Device
+from sensord.decode.base import Decoder, Fault, Sample, Writer
+from sensord.device.conform import Rules, infer_type
+from sensord.device.fitting import Fit, Units
+from sensord.device.mixture import Mixture, mixture_of
+from sensord.device.notation import DECIMAL, Notation
+from sensord.device.policy import Policy, Publisher
+from sensord.device.route import Route, field_excerpt
+from sensord.model.readings import Channel, Kind, Metadata, Value, ValueType
+from sensord.model.topics import expand, topic_fault
+
+__all__ = ["Tap", "TapMaker"]
+
+EVERY = Policy(policy="every")
+"""What `event` channels get, whatever is configured: each one counts."""
+
+
+class Tap:
+    """One field of one source: its channel, rules and policy."""
+
+    __slots__ = ("channel", "fit", "is_plain", "is_timed", "mixture", "publisher", "rules")
+
+    def __init__(self, channel: Channel, fit: Fit, policy: Policy, mixture: Mixture | None) -> None:
+        self.channel = channel
+        self.fit = fit
+        self.rules = fit.rules
+        self.publisher = Publisher(policy)
+        self.is_timed = policy.needs_timer
+        self.mixture = mixture
+        """Only of a field that may name the device that speaks."""
+        self.is_plain = fit.is_plain and mixture is None
+        """Whether a number in no unit of its own goes straight to `conform`."""
+
+
+class TapMaker:
+    """Makes the taps of one device, each once.
+
+    ``on_fault`` gets the reason where a field can have none.
+    """
+
+    def __init__(
+        self, device: Device, decoder: Decoder | None, bus: Bus, on_fault: Callable[[Fault], None]
+    ) -> None:
+        self._device = device
+        self._decoder = decoder
+        able: object = decoder  # to more, perhaps, than every decoder is
+        self._writer = able if isinstance(able, Writer) else None
+        self._bus = bus
+        self._on_fault = on_fault
+        self._described: dict[str, Metadata] = {}
+        if any(_needs_text(rules) for rules in device.channels.values()):
+            self.keep_text()
+
+    @property
+    def encoding(self) -> str:
+        """That of the device's text."""
+        return "utf-8" if self._writer is None else self._writer.encoding
+
+    def keep_text(self) -> None:
+        """Have the decoder hand on how values were written."""
+        if self._writer is not None:
+            self._writer.keep_text()
+
+    def describe(self, field_: str, metadata: Metadata) -> None:
+        """Accept what is known of a field whose samples need no decoding."""
+        if len(self._described) < self._device.max_channels:
+            self._described[field_] = metadata
+
+    def make(self, route: Route, sample: Sample, rules: ChannelRules) -> Tap | None:
+        """Make the tap of a field that is seen for the first time, or report why there is none."""
+        field_ = sample.field
+        topic = self._topic(rules.topic or route.pattern or self._device.topic, route, field_)
+        if message := _unfit(topic):
+            detail = f"it would get the topic {topic!a}: {message}; give it a topic pattern"
+            self._on_fault(Fault("bad topic", field_excerpt(route, field_), detail))
+            return None
+        if not self._bus.claim(topic):
+            detail = f"{topic} has a field already; give this one a topic pattern of its own"
+            self._on_fault(
+                Fault("topic belongs to another field", field_excerpt(route, field_), detail)
+            )
+            return None
+        told = self._decoder.metadata(field_) if self._decoder else self._described.get(field_)
+        metadata = self._metadata(rules, told, sample)
+        policy = EVERY if metadata.kind is Kind.EVENT else rules.publish
+        channel = self._bus.channel(topic, metadata)
+        fit = self._fit(rules, told, metadata)
+        if fit.needs_text:
+            self.keep_text()
+        return Tap(channel, fit, policy, mixture_of(field_))
+
+    def _fit(self, rules: ChannelRules, told: Metadata | None, metadata: Metadata) -> Fit:
+        notation = Notation(
+            base=rules.base,
+            sign=rules.sign,
+            bits=rules.bits,
+            missing=rules.missing,
+            decimal_comma=self._writer is not None and self._writer.decimal_comma,
+        )
+        units = Units(
+            announced=metadata.unit,
+            told=told.unit if told else "",
+            is_scaled=rules.is_scaled,
+            are_listed=self._writer is not None,
+        )
+        is_declared = rules.type is not None or rules.is_number or told is not None
+        return Fit(_conform_rules(rules, metadata), notation, units, is_declared=is_declared)
+
+    def _topic(self, pattern: str, route: Route, field_: str) -> str:
+        """Make the topic of a field, which may be unfit.
+
+        Sources may have empty levels (``/esp/kitchen``), which our topics have not: they are left
+        out. An empty level of a field stays, and makes the topic unfit.
+        """
+        values = {"device": self._device.name, "field": field_, "source": route.source}
+        values |= {str(i): text for i, text in enumerate(route.captures, 1)}
+        levels = [_expanded(level, values) for level in pattern.split("/")]
+        return "/".join(level for level in levels if level)
+
+    def _metadata(self, rules: ChannelRules, told: Metadata | None, sample: Sample) -> Metadata:
+        base = told or Metadata(type=_inferred(rules, sample.value))
+        return Metadata(
+            type=rules.type or base.type,
+            unit=base.unit if rules.unit is None else rules.unit,
+            decimals=base.decimals if rules.decimals is None else rules.decimals,
+            kind=rules.kind if rules.kind is not Kind.STATE else base.kind,
+            description=base.description if rules.description is None else rules.description,
+            device=self._device.name,
+        )
+
+
+def _expanded(level: str, values: Mapping[str, str]) -> str:
+    """Fill in a level of a pattern; empty levels of what is filled in are left out."""
+    if level == "{field}":
+        return values["field"] or "/"  # an empty field makes no topic
+    try:
+        return "/".join(one for one in expand(level, values).split("/") if one)
+    except KeyError as missing:
+        return f"{{{missing.args[0]}}}/"  # unfit, and it shows why
+
+
+def _unfit(topic: str) -> str | None:
+    """Return why a topic cannot be a field's, or None if it can."""
+    if topic.startswith(("$", "state/")):
+        return f"topics that begin with {'$' if topic[0] == '$' else 'state/'} are not for readings"
+    return topic_fault(topic)
+
+
+def _inferred(rules: ChannelRules, value: Value) -> ValueType:
+    """Return the type of a channel that declares none: a number if anything else says so."""
+    inferred = infer_type(value)
+    if not rules.is_number or inferred is ValueType.INT:
+        return inferred
+    is_whole = rules.base != DECIMAL and not rules.is_scaled and rules.decimals is None
+    return ValueType.INT if is_whole else ValueType.FLOAT
+
+
+def _needs_text(rules: ChannelRules) -> bool:
+    is_plain = rules.base == DECIMAL and rules.sign == "none"
+    return rules.type is ValueType.STRING or bool(rules.missing) or not is_plain
+
+
+def _conform_rules(rules: ChannelRules, metadata: Metadata) -> Rules:
+    low, high = rules.range or (None, None)
+    return Rules(
+        type=metadata.type,
+        scale=rules.scale,
+        offset=rules.offset,
+        low=low,
+        high=high,
+        decimals=metadata.decimals,
+    )
