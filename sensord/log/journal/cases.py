@@ -25,7 +25,7 @@ class SegmentDecision(enum.Enum):
     TRUST = "trust it until it is read"
     ENTER = "enter it into the registry"
     WALK = "read it without its summary, and name it"
-    RESUME = "cut behind the last whole chunk, then seal"
+    RESUME = "cut after the last whole chunk, then seal"
     COPY = "copy what is whole to new segments"
 
 
@@ -33,7 +33,7 @@ class RingDecision(enum.Enum):
     """Where the log continues."""
 
     BEGIN = "begin at offset 0"
-    SKIP = "continue 2^25 offsets behind all that is known"
+    SKIP = "continue 2^25 offsets after all that is known"
     CONTINUE = "continue where the log was closed"
     RESERVED = "continue at the reservation"
     CUT = "name the newest frame's readings, continue at the reservation"
@@ -42,7 +42,7 @@ class RingDecision(enum.Enum):
 class RegistryDecision(enum.Enum):
     """Where channels are found."""
 
-    TRUST = "take its channels"
+    TRUST = "use its channels"
     READ_UNLISTED = "add those of the segments that it does not list"
     READ_ALL = "add those of all segments"
 
@@ -111,7 +111,7 @@ SEGMENT = Cases(
         "its name ends with `.open`",
         "the registry has it with this size",
         "its summary is whole",
-        "what is whole stands before any damage",
+        "all that is whole precedes the damage",
     ),
     (
         Case("unreadable", (NO, ANY, ANY, ANY, ANY), SegmentDecision.LEAVE),
