@@ -9,7 +9,7 @@ import sys
 from sensord.cli.connection import asked
 from sensord.cli.lines import plain_value
 from sensord.cli.options import configure_client, count
-from sensord.client import Client, Mail
+from sensord.client import Client, Message
 from sensord.model.times import iso
 
 __all__ = ["configure", "run"]
@@ -31,33 +31,35 @@ def run(options: argparse.Namespace) -> int:
         left = options.count
         print(f"-- messages for {client.id}", file=sys.stderr)
         async with client.messages() as inbox:
-            async for mail in inbox:
+            async for message in inbox:
                 if left == 0:
                     break
-                print(_json(mail) if options.json else _line(mail), flush=True)
+                print(_json(message) if options.json else _line(message), flush=True)
                 if left is not None:
                     left -= 1
                     if not left:
-                        await inbox.acknowledge(mail)
+                        await inbox.acknowledge(message)
                         break
         return ""
 
     return asked(options, "receive", receive, stays=True, groups=options.group)
 
 
-def _line(mail: Mail) -> str:
-    when = (iso(mail.time_us) or "?")[11:19]
-    who = f"{mail.sender_name} ({mail.sender_id})" if mail.sender_name else mail.sender_id
-    return f"{when}  {who}: {plain_value(mail.body, None)}"
+def _line(message: Message) -> str:
+    when = (iso(message.time_us) or "?")[11:19]
+    who = (
+        f"{message.sender_name} ({message.sender_id})" if message.sender_name else message.sender_id
+    )
+    return f"{when}  {who}: {plain_value(message.body, None)}"
 
 
-def _json(mail: Mail) -> str:
+def _json(message: Message) -> str:
     told = {
-        "message": mail.number,
-        "from": {"id": mail.sender_id, "name": mail.sender_name},
-        "to": mail.to,
-        "time_us": mail.time_us,
-        "time": iso(mail.time_us),
-        "body": mail.body,
+        "message": message.number,
+        "from": {"id": message.sender_id, "name": message.sender_name},
+        "to": message.to,
+        "time_us": message.time_us,
+        "time": iso(message.time_us),
+        "body": message.body,
     }
     return json.dumps(told, ensure_ascii=False)

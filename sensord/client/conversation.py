@@ -28,7 +28,7 @@ __all__ = [
     "Gap",
     "Item",
     "Items",
-    "Mail",
+    "Message",
     "Part",
     "PhaseChange",
     "Receipt",
@@ -141,7 +141,7 @@ class Part:
 
 
 @dataclass(frozen=True, slots=True)
-class Mail:
+class Message:
     """A message of another client; ``to`` says whom it is for, as the sender gave it."""
 
     number: int
@@ -185,7 +185,7 @@ class Items:
     """What arrived for one request. ``resume`` is where it continues after them, if known."""
 
     request: int
-    items: Sequence[Item | Summary | Row | Complete | Called | Part | Mail | Receipt]
+    items: Sequence[Item | Summary | Row | Complete | Called | Part | Message | Receipt]
     resume: Position | None
 
 
@@ -305,8 +305,8 @@ class Conversation:
             case acting.Part(_, part, value):
                 return Items(number, [Part(part, value)], None)
             case messages.Delivery(_, message, sender, to, time_us, body):
-                mail = Mail(message, sender.id, sender.name, dict(to), time_us, body)
-                return Items(number, [mail], None)
+                sent = Message(message, sender.id, sender.name, dict(to), time_us, body)
+                return Items(number, [sent], None)
             case messages.Receipts(_, receipts):
                 return Items(number, receipts, None)
         return None

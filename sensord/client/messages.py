@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, Callable
 from dataclasses import replace
 
-from sensord.client.conversation import Items, Mail, Receipt
+from sensord.client.conversation import Items, Message, Receipt
 from sensord.client.inflow import Line, Query
 from sensord.wire.ops import Result
 from sensord.wire.ops.messages import Ack, Receive, Send, Sent
@@ -16,7 +16,7 @@ from sensord.wire.ops.messages import Ack, Receive, Send, Sent
 __all__ = ["Inbox", "Sending"]
 
 
-class Inbox(Query[Mail]):
+class Inbox(Query[Message]):
     """The messages for this client, each once, across reconnections.
 
     One is acknowledged when the program comes back for the next: then it has been handled. Those
@@ -29,7 +29,7 @@ class Inbox(Query[Mail]):
         self._arrived_last = -1
         self._handled_last = -1
         self._unhandled = 0  # messages with the program or before it
-        self._at_hand: Mail | None = None  # with the program, and not acknowledged
+        self._at_hand: Message | None = None  # with the program, and not acknowledged
         self._strange = 0  # those among them that came when this was another client
 
     def opening(self) -> Receive:
@@ -49,39 +49,39 @@ class Inbox(Query[Mail]):
         new = [
             item
             for item in event.items
-            if isinstance(item, Mail) and item.number > self._arrived_last
+            if isinstance(item, Message) and item.number > self._arrived_last
         ]
         if new:
             self._arrived_last = new[-1].number
             self._unhandled += len(new)
             self._give(new, None)
 
-    async def __aiter__(self) -> AsyncGenerator[Mail]:
-        async for mail in super().__aiter__():
-            self._at_hand = mail
-            yield mail
-            if self._is_handled(mail):
-                self._line.send(Ack(self._line.number(), mail.number))
+    async def __aiter__(self) -> AsyncGenerator[Message]:
+        async for message in super().__aiter__():
+            self._at_hand = message
+            yield message
+            if self._is_handled(message):
+                self._line.send(Ack(self._line.number(), message.number))
 
-    async def acknowledge(self, mail: Mail) -> None:
+    async def acknowledge(self, message: Message) -> None:
         """Say that the message at hand has been handled, before leaving the iteration.
 
         Raises:
             ClientError: The connection is lost; then it comes again.
         """
-        if self._is_handled(mail):
-            await self._line.ask(Ack(self._line.number(), mail.number))
+        if self._is_handled(message):
+            await self._line.ask(Ack(self._line.number(), message.number))
 
-    def _is_handled(self, mail: Mail) -> bool:
+    def _is_handled(self, message: Message) -> bool:
         """Note that it is; return whether the server is to be told."""
-        if self._at_hand is not mail:
+        if self._at_hand is not message:
             return False  # it has been
         self._at_hand = None
         self._unhandled -= 1
         if self._strange:
             self._strange -= 1
             return False
-        self._handled_last = mail.number
+        self._handled_last = message.number
         return True
 
 

@@ -119,10 +119,10 @@ async def presence(cast: Cast) -> None:
         await cast.page.told("rival is here")
     async with show.promise("it gets what was kept for it, and the sender is told"):
         inbox = rival.client.messages()
-        mail = await anext(aiter(inbox))
-        assert (mail.body, mail.sender_id) == ("see you", cast.operator.id)
-        show.say("rival", f"{mail.sender_name} says {mail.body}")
-        _, receipt = await asyncio.gather(inbox.acknowledge(mail), anext(sending))
+        message = await anext(aiter(inbox))
+        assert (message.body, message.sender_id) == ("see you", cast.operator.id)
+        show.say("rival", f"{message.sender_name} says {message.body}")
+        _, receipt = await asyncio.gather(inbox.acknowledge(message), anext(sending))
         assert receipt.status == "delivered"
         inbox.close()
         show.say("operator", "the message was delivered")

@@ -6,7 +6,7 @@ import asyncio
 import json
 from collections.abc import AsyncIterator
 
-from sensord.client import Client, Mail, Row, Sending
+from sensord.client import Client, Message, Row, Sending
 from sensord.model.readings import Value
 from sensord.wire.ops.messages import Groups, Send
 from tests.conversation.asking import BOILER
@@ -27,7 +27,7 @@ async def messages(cast: Cast) -> None:
     """Say something to a group, to those who watch a topic, and to nobody."""
     show, client = cast.show, cast.operator.client
     inbox = client.messages()
-    mails = aiter(inbox)
+    arriving = aiter(inbox)
     names = {
         row.fields["id"]: row.fields["name"]
         async for row in client.clients()
@@ -44,23 +44,23 @@ async def messages(cast: Cast) -> None:
         show.say("operator", ", ".join(f"{who}: {what}" for who, what in told.items()))
         await cast.page.told("operator: how are you?")
     async with show.promise("the answer has its sender's true name"):
-        mail = await anext(mails)
-        assert (mail.sender_name, mail.body) == ("mean service", {"text": "well, thank you"})
-        show.say("operator", said(mail))
+        message = await anext(arriving)
+        assert (message.sender_name, message.body) == ("mean service", {"text": "well, thank you"})
+        show.say("operator", said(message))
     async with show.promise("the page sends, and reads what becomes of it"):
         await client.ask(Groups(client.number(), join=("operators",)))
         await cast.page.do("document.querySelector('#text').value = 'lunch?'")
         await cast.page.do("document.querySelector('#send').click()")
-        mail = await anext(mails)
-        assert (mail.sender_name, mail.body) == ("page", {"text": "lunch?"})
-        show.say("operator", said(mail))
-        next_mail = asyncio.ensure_future(anext(mails))  # which acknowledges this one
+        message = await anext(arriving)
+        assert (message.sender_name, message.body) == ("page", {"text": "lunch?"})
+        show.say("operator", said(message))
+        next_message = asyncio.ensure_future(anext(arriving))  # which acknowledges this one
         await cast.page.told("the message to operator is delivered")
     async with show.promise("a message reaches all who watch a topic"):
         told = await told_of(client.send_to(QUESTION, watching=BOILER))
         assert told == {"page": "delivered", "mean service": "delivered"}
-        assert (await next_mail).sender_name == "mean service"
-        await inbox.acknowledge(await next_mail)
+        assert (await next_message).sender_name == "mean service"
+        await inbox.acknowledge(await next_message)
         show.say("operator", f"says it to all who watch {BOILER}: {', '.join(told)}")
         await cast.page.told("operator: how are you?")
         await client.ask(Groups(client.number(), leave=("operators",)))
@@ -80,8 +80,8 @@ async def messages(cast: Cast) -> None:
     inbox.close()
 
 
-def said(mail: Mail) -> str:
-    return f"{mail.sender_name} says {json.dumps(mail.body)}"
+def said(message: Message) -> str:
+    return f"{message.sender_name} says {json.dumps(message.body)}"
 
 
 async def bodies(client: Client) -> AsyncIterator[Value]:
@@ -89,11 +89,11 @@ async def bodies(client: Client) -> AsyncIterator[Value]:
     async for _ in client.send_to("that is all", client=client.id, wait_s=0):
         pass
     inbox = client.messages()
-    async for mail in inbox:
-        if mail.body == "that is all":
-            await inbox.acknowledge(mail)
+    async for message in inbox:
+        if message.body == "that is all":
+            await inbox.acknowledge(message)
             break
-        yield mail.body
+        yield message.body
 
 
 async def publishing_and_shared_state(cast: Cast) -> None:

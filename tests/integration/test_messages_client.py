@@ -27,15 +27,19 @@ async def test_a_message_arrives_once_and_its_sender_is_told(encoding: str) -> N
     ):
         inbox = aiter(bert.messages())
         first = anna.send_to({"text": "hello"}, client=bert.id)
-        mail = await anext(inbox)
-        assert (mail.sender_id, mail.sender_name, mail.body) == (anna.id, "Anna", {"text": "hello"})
-        assert mail.to == {"client": bert.id}
+        message = await anext(inbox)
+        assert (message.sender_id, message.sender_name, message.body) == (
+            anna.id,
+            "Anna",
+            {"text": "hello"},
+        )
+        assert message.to == {"client": bert.id}
         second = anna.send_to("again", client=bert.id)
         assert (await anext(inbox)).body == "again"
         assert [r.status async for r in first][-1] == "delivered"
         third = anna.send_to("and again", client=bert.id)
-        mail = await anext(inbox)
-        assert mail.body == "and again"
+        message = await anext(inbox)
+        assert message.body == "and again"
         assert [r.status async for r in second][-1] == "delivered"
         await bert.ask(Groups(bert.number(), join=("operators",)))
         fourth = anna.send_to("all of you", group="operators")
@@ -74,8 +78,8 @@ async def test_a_command_sends_to_who_watches_and_waits_over_a_kill(tmp_path: Pa
             await in_thread(daemon.kill)
             await in_thread(daemon.start)
             inbox = aiter(bert.messages())
-            mail = await asyncio.wait_for(anext(inbox), 30)
-            assert (mail.body, mail.sender_name.partition(",")[0]) == ("look", "sensord send")
+            message = await asyncio.wait_for(anext(inbox), 30)
+            assert (message.body, message.sender_name.partition(",")[0]) == ("look", "sensord send")
             await inbox.aclose()
         nobody = await in_thread(
             lambda: sensord("send", "x", "--group", "none", "--url", daemon.url)
@@ -166,10 +170,10 @@ async def test_a_message_may_be_acknowledged_before_the_next_is_asked_for() -> N
             async with Client(station.url) as anna:
                 for body in range(3):
                     sending = anna.send_to(body, client=bert.id)
-                    mail = await anext(reading)
-                    await inbox.acknowledge(mail)
+                    message = await anext(reading)
+                    await inbox.acknowledge(message)
                     assert [r.status async for r in sending] == ["delivered"]
-                    assert (mail.body, sending.receivers) == (body, 1)
+                    assert (message.body, sending.receivers) == (body, 1)
             if is_before:
                 await station.restart()
                 with suppress(ClientError):

@@ -50,8 +50,8 @@ class Comparison:
         self._books = storm.books
         self._audit = audit
         self._had: dict[Any, list[tuple[str, int, str]]] = {}
-        for name, mails in self._books.had.items():
-            for number, sender, body in mails:
+        for name, messages in self._books.had.items():
+            for number, sender, body in messages:
                 self._had.setdefault(body, []).append((name, number, sender))
         lines = Counter(int(line.split()[1]) for line in storm.instrument.lines)
         self._acted = lines + Counter(self._books.served)

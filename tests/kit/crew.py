@@ -616,11 +616,11 @@ class Panel:
 
     async def _read(self) -> None:
         last = 0
-        async for mail in self._client.messages():
-            if mail.number <= last:
-                self._books.faults.append(f"{self.name} had {mail.number} after {last}")
-            last = mail.number
-            self._books.had[self.name].append((mail.number, mail.sender_id, mail.body))
+        async for message in self._client.messages():
+            if message.number <= last:
+                self._books.faults.append(f"{self.name} had {message.number} after {last}")
+            last = message.number
+            self._books.had[self.name].append((message.number, message.sender_id, message.body))
 
     async def _watch(self) -> None:
         async for _ in self._client.subscribe(self._watches):

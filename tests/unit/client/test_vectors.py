@@ -15,7 +15,7 @@ from sensord.client.conversation import (
     Event,
     Gap,
     Items,
-    Mail,
+    Message,
     Part,
     PhaseChange,
     Receipt,
@@ -27,7 +27,8 @@ from sensord.client.conversation import (
 )
 from sensord.errors import ProtocolError
 from sensord.model.readings import GOOD, Channel, Metadata, Position, Reading, Record
-from sensord.wire.frames import Codec, Message
+from sensord.wire.frames import Codec
+from sensord.wire.frames import Message as WireMessage
 from sensord.wire.ops import Result
 from sensord.wire.ops.acting import Outcome
 from sensord.wire.ops.session import Hello, Welcome
@@ -82,7 +83,7 @@ def test_a_message_means_what_its_vector_says(vector: dict[str, Any], codec: Cod
     assert conversation.epoch == EPOCH
 
 
-def check(event: Event | None, message: Message) -> None:
+def check(event: Event | None, message: WireMessage) -> None:
     """Compare what the client made of a message with what the document says of it."""
     match message["op"]:
         case "result":
@@ -116,7 +117,7 @@ def check(event: Event | None, message: Message) -> None:
             check_of_clients(event, message)
 
 
-def check_of_clients(event: Event | None, message: Message) -> None:
+def check_of_clients(event: Event | None, message: WireMessage) -> None:
     """Do the same for what clients have to do with each other."""
     match message["op"]:
         case "request":
@@ -130,7 +131,7 @@ def check_of_clients(event: Event | None, message: Message) -> None:
             assert event == Items(message["id"], [part], None)
         case "message":
             who = message["from"]
-            mail = Mail(
+            received = Message(
                 message["message"],
                 who["id"],
                 who["name"],
@@ -138,7 +139,7 @@ def check_of_clients(event: Event | None, message: Message) -> None:
                 message["time_us"],
                 message["body"],
             )
-            assert event == Items(message["id"], [mail], None)
+            assert event == Items(message["id"], [received], None)
         case "receipt":
             told = [
                 Receipt(one["client"], one["status"], one.get("reason", ""))
