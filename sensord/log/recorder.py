@@ -128,6 +128,9 @@ class Recorder:
         for damage in recovery.damage:
             if self.ledger.add(damage):
                 warn(damage)
+        for hole in recovery.missing:
+            fields = {"first": hole.first, "count": hole.count, "reason": hole.reason}
+            log.warning("readings may be missing", extra=fields)
         return recovery
 
     def statistics(self) -> Statistics:

@@ -46,6 +46,12 @@ class Recovery(NamedTuple):
     """The log time of the last reading, if there is one."""
 
     @property
+    def missing(self) -> list[Hole]:
+        """The holes that no damage made, as far as anybody knows."""
+        damaged = {(damage.first, damage.count) for damage in self.damage}
+        return [hole for hole in self.holes if (hole.first, hole.count) not in damaged]
+
+    @property
     def epoch(self) -> str:
         """The present epoch."""
         return self.epochs[-1]
@@ -95,5 +101,3 @@ def _sentences(found: Survey, recovered: int, unreadable: int, cut: int) -> Iter
     for left in found.unsealed:
         if not left.walk.is_clean:
             yield f"{left.path.name} is damaged; what is whole was copied to new segments"
-    for hole in found.missing:
-        yield f"{hole.count} offsets from {hole.first} on are missing: {hole.reason}"

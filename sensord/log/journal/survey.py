@@ -464,6 +464,8 @@ def _choose_next_offset(found: Survey) -> None:
             found.next_offset = 0
         case RingDecision.SKIP:
             found.next_offset = given + 2 * RESERVE
+            reason = f"there is no frame; what only it had, from offset {found.end} on, is lost"
+            found.damage.append(Damage(ring.NAME, reason))
         case RingDecision.CONTINUE:
             found.next_offset = found.frames[-1].head.reserved
         case RingDecision.RESERVED | RingDecision.CUT:

@@ -46,7 +46,6 @@ COMMIT = 500
 
 TOPICS = ["old/#", "plant/#", "unknown/#"]
 WHERE = re.compile(r" first=(\d+) count=(\d+)")
-SKIPPED = re.compile(r'"(\d+) offsets from (\d+) on are missing')
 
 Told = tuple[str, int, float]
 """Topic, time and value."""
@@ -188,13 +187,9 @@ def warned_of(log: list[str]) -> set[int]:
     """Return the offsets that the daemon's log names as lost."""
     named: set[int] = set()
     for line in log:
-        if "damage in the journal" in line and (found := WHERE.search(line)):
+        if line.split()[1] == "warning" and (found := WHERE.search(line)):
             first, count = int(found[1]), int(found[2])
-        elif "not committed before the stop" in line and (found := SKIPPED.search(line)):
-            first, count = int(found[2]), int(found[1])
-        else:
-            continue
-        named |= set(range(first, min(first + count, READINGS)))
+            named |= set(range(first, min(first + count, READINGS)))
     return named
 
 

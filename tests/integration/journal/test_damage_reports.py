@@ -165,6 +165,26 @@ def test_a_segment_that_cannot_be_read_hides_no_other(killed: Killed, folder: Pa
     assert path.is_symlink()
 
 
+def test_a_start_warns_of_all_that_may_be_missing(killed: Killed, folder: Path) -> None:
+    """After a kill of the last interval; without the ring of what only that had, as damage."""
+    writer, recovery = open_again(folder)
+    writer.abandon()
+    assert not recovery.damage
+    (hole,) = recovery.missing
+    assert (hole.first, hole.end) == (killed.next_offset, recovery.next_offset)
+    shutil.rmtree(folder)
+    shutil.copytree(killed.folder, folder)
+    (folder / "ring").unlink()
+    writer, recovery = open_again(folder)
+    found, holes = found_in(Reader(writer).scan(0))
+    writer.abandon()
+    lost = check_cover(found, holes, killed.given)
+    (damage,), (hole,) = recovery.damage, recovery.missing
+    assert damage.file == "ring"
+    assert lost
+    assert lost <= set(range(hole.first, killed.next_offset))
+
+
 def test_info_names_damage(killed: Killed, folder: Path) -> None:
     """With file and byte, in a note."""
     damage_chunk(unsealed(folder), 1)

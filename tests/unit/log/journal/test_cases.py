@@ -154,7 +154,8 @@ RECIPES: dict[str, dict[str, Recipe]] = {
     RING.title: {
         "new": Recipe(empty, lambda found: found.next_offset == 0),
         "lost": Recipe(
-            without("ring", "ring"), lambda found: found.next_offset == found.end + (1 << 25)
+            without("ring", "ring"),
+            lambda found: found.damage and found.next_offset == found.end + (1 << 25),
         ),
         "closed": Recipe(close, lambda found: found.was_closed),
         "killed": Recipe(nothing("ring"), lambda found: found.next_offset > found.end),
