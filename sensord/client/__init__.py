@@ -13,8 +13,8 @@ async with Client("ws://127.0.0.1:8765", name="my monitor") as client:
         async for row in topics:
             print(row)
 
-A query that is left, by a ``break`` or at the end of ``async with``, is cancelled; a subscription
-goes on where it stopped when it is iterated over again.
+Leaving a query, by a ``break`` or at the end of ``async with``, cancels it. A subscription resumes
+where it stopped when it is iterated over again.
 """
 
 from sensord.client.client import Client

@@ -1,10 +1,10 @@
-"""The client's connection: connects, asks, hands on what arrives, and comes back by itself.
+"""The client's connection: connects, sends requests, passes on answers, reconnects by itself.
 
 Theory of operation. One task owns the connection for the life of the client: it connects, says
-hello, opens every subscription at the position it had reached, and hands on what arrives. When
-the connection ends it does so again, after a growing pause. Each subscription has a bounded queue;
-when its reader is slow, the task stops reading the socket, and it is the server that deals with
-the lag: nothing piles up here.
+hello, opens every subscription at the position it had reached, and passes on what arrives. When
+the connection ends, it starts over after a growing pause. Each subscription has a bounded queue;
+when its reader is slow, the task stops reading the socket and leaves the lag to the server, so
+nothing piles up here.
 """
 
 from __future__ import annotations
@@ -56,22 +56,22 @@ log = logging.getLogger("sensord.client")
 FIRST_PAUSE_S, LONGEST_PAUSE_S, BUSY_PAUSE_S = 0.1, 5.0, 5.0
 
 OUTBOX = 1024
-"""Requests that may wait for the socket; more of them are a mistake of the caller's."""
+"""Most requests that may wait for the socket; more are the caller's mistake."""
 
 STEADY_S = 10.0
-"""A connection that held this long makes the next pause short again."""
+"""A connection that lasted this long resets the pause."""
 
 BUSY = range(4100, 4200)
 DO_NOT = frozenset({1002, 1003, 1007, 1008, 1009, *range(4200, 4300)})
-"""Close codes after which coming back unchanged is pointless: `docs/protocol.md`, section 9."""
+"""Close codes after which reconnecting is pointless: `docs/protocol.md`, section 9."""
 
 
 VALUES = ("value", "body", "args")
-"""Fields of requests that hold what the program gave."""
+"""Fields of requests whose values come from the program."""
 
 
 class _Packed(NamedTuple):
-    """A request, as it is sent."""
+    """An encoded request."""
 
     request: Request[Result]
     payload: bytes
@@ -80,8 +80,8 @@ class _Packed(NamedTuple):
 class Client(Lookup):
     """A connection to a sensord server that stays up.
 
-    Entering it connects; if that fails it raises. Later losses of the connection are mended by
-    itself, and subscriptions go on where they were.
+    Entering it connects, and raises if that fails. Later it reconnects by itself, and
+    subscriptions resume where they were.
     """
 
     def __init__(
@@ -94,18 +94,19 @@ class Client(Lookup):
         groups: Sequence[str] | None = None,
         is_ephemeral: bool = False,
     ) -> None:
-        """Connect nowhere yet.
+        """Prepare a client without connecting.
 
-        ``key`` is that of an earlier client, to be the same one again; ``groups`` are those that it
-        is in, and None leaves them as they are. One that is ephemeral is gone with its connection.
+        ``key`` is that of an earlier client, to be recognised as the same one; ``groups`` are
+        those that it joins, and None leaves them unchanged. An ephemeral client is gone with its
+        connection.
         """
         self._welcome: Welcome | None = None
         self.id = ""
-        """What other clients know this one by."""
+        """The id by which other clients know this one."""
         self.on_lost: Callable[[str], None] | None = None
         """Called with the reason when the connection is lost; may not raise."""
         self.on_back: Callable[[], None] | None = None
-        """Called when it is there again; may not raise."""
+        """Called when it is back; may not raise."""
         self._url = url
         self._hello = Hello(
             1,
@@ -119,7 +120,7 @@ class Client(Lookup):
         self._inflows: dict[int, Inflow[Any]] = {}
         self._answers: dict[int, tuple[asyncio.Future[object], bool]] = {}
         self._collected: dict[int, list[Update]] = {}
-        self._only_as: dict[int, str] = {}  # the client's id that a request must be asked with
+        self._only_as: dict[int, str] = {}  # the client id that a request is valid for
         self._outbox: asyncio.Queue[_Packed] = asyncio.Queue()
         self._socket: ClientConnection | None = None
         self._task: asyncio.Task[None] | None = None
@@ -146,7 +147,7 @@ class Client(Lookup):
 
     @property
     def key(self) -> str:
-        """What proves who this client is: hand it to a later one, and it is the same. Secret."""
+        """The secret that identifies this client; a later client that shows it is the same one."""
         return self._hello.key or ""
 
     @property
@@ -160,7 +161,7 @@ class Client(Lookup):
             raise ClientError("not connected yet; enter the client first")
         return self._welcome
 
-    # -- asking ------------------------------------------------------------------------------------
+    # -- requests ----------------------------------------------------------------------------------
 
     def subscribe(
         self,
@@ -171,7 +172,7 @@ class Client(Lookup):
         max_latency_s: float | None = None,
         deadband: float = 0.0,
     ) -> Subscription:
-        """Open a subscription; iterate over it.
+        """Open a subscription and return an iterator over it.
 
         ``start`` is ``"snapshot"``, ``"now"``, ``"-10m"``, a `Position`, or a time in µs.
         """
@@ -185,7 +186,7 @@ class Client(Lookup):
         return self.opened(Subscription(asked, self))
 
     def opened(self, inflow: Opened) -> Opened:
-        """Ask what an iterator brings the answer of."""
+        """Send the request of an iterator, and return the iterator."""
         asked = inflow.opening()
         assert asked is not None, "it has just begun"
         self.send(asked)
@@ -194,14 +195,14 @@ class Client(Lookup):
         return inflow
 
     def open_again(self, inflow: Inflow[Any]) -> None:
-        """Ask anew, where an iterator stands, under another id; the old request is cancelled."""
-        # In this order: who watches something does not cease to for a moment.
+        """Replace an iterator's request by one that continues from where it stands."""
+        # In this order, so that the client never stops watching, even for a moment.
         old, inflow.request = inflow.request, next(self._numbers)
         self.opened(inflow)
         self.cancel(old)
 
     def number(self) -> int:
-        """Return the id for another request."""
+        """Return the id for the next request."""
         return next(self._numbers)
 
     def replay(
@@ -212,7 +213,7 @@ class Client(Lookup):
         speed: float = 1.0,
         paused: bool = False,
     ) -> Replay:
-        """Replay the past; iterate over it, and pause it, step, seek or change its speed.
+        """Replay the past; return an iterator that can pause, step, seek and change its speed.
 
         ``start`` and ``stop`` are ``"-10m"``, a `Position`, or a time in µs.
         """
@@ -222,7 +223,7 @@ class Client(Lookup):
         return self.opened(Replay(asked, self))
 
     def cancel(self, request: int) -> None:
-        """Cancel a request; what it is answered with is of no interest any more."""
+        """Cancel a request and ignore its answer."""
         if self._inflows.pop(request, None) is not None and self._ended is None:
             self.send(Cancel(next(self._numbers), request))
 
@@ -235,7 +236,7 @@ class Client(Lookup):
         return None if self._welcome is None else self._welcome.limits.get("message_bytes")
 
     async def ask(self, request: Request[R]) -> R:
-        """Send a request that is answered at once; return its result.
+        """Send a request that is answered at once, and return its result.
 
         Raises:
             ProtocolError: The server refuses.
@@ -245,7 +246,7 @@ class Client(Lookup):
         return result
 
     async def act(self, request: Set | Call, *, only_as: str) -> Outcome:
-        """Send a request that ends with an outcome; return that.
+        """Send a request that ends with an outcome, and return the outcome.
 
         It is sent only while the server knows this client by the id ``only_as``.
 
@@ -264,7 +265,7 @@ class Client(Lookup):
             del self._only_as[request.id]
 
     async def publish(self, topic: str, value: Value, *, time_us: int | None = None) -> int:
-        """Publish a reading of a topic that is open for clients; return its offset.
+        """Publish a reading of a topic that is open for clients, and return its offset.
 
         Raises:
             ProtocolError: The server refuses.
@@ -273,13 +274,13 @@ class Client(Lookup):
         return (await self.ask(Publish(next(self._numbers), topic, value, time_us))).offset
 
     def unsubscribe(self, subscription: Stream) -> None:
-        """End a subscription or replay: its iteration stops after what has already arrived."""
+        """End a subscription or replay; its iteration stops after what has already arrived."""
         if subscription.request in self._inflows:
             self.cancel(subscription.request)
             subscription.end(None)
 
     async def get(self, *topics: str) -> list[Update]:
-        """Return the last values of what the filters select.
+        """Return the last values of the topics that the filters select.
 
         Raises:
             ProtocolError: The server refuses.
@@ -294,7 +295,7 @@ class Client(Lookup):
         return collected
 
     async def bye(self) -> None:
-        """Announce that this client will not come back: it is gone with its last connection.
+        """Announce that this client will not come back; it is gone with its last connection.
 
         Raises:
             ClientError: The connection is lost before the answer.
@@ -310,7 +311,7 @@ class Client(Lookup):
         return (await self.ask(Ping(next(self._numbers)))).time_us
 
     async def _ask(self, request: Request[Result], *, until_end: bool = False) -> Any:  # noqa: ANN401
-        """Send a request; return its result, or with ``until_end`` its outcome if it has one."""
+        """Send a request; return its result, or with ``until_end`` its outcome if any."""
         answer: asyncio.Future[object] = asyncio.get_running_loop().create_future()
         self.send(request)
         self._answers[request.id] = (answer, until_end)
@@ -318,7 +319,7 @@ class Client(Lookup):
         return await answer
 
     def _hurry(self) -> None:
-        """Hold up nothing: who asks does not read meanwhile, and others wait for something too."""
+        """Stop waiting for slow readers, so that the answer to a request can arrive."""
         for inflow in self._inflows.values():
             inflow.hurry()
 
@@ -328,10 +329,10 @@ class Client(Lookup):
         return len(self._inflows) > 1
 
     def send(self, request: Request[Result]) -> None:
-        """Send a request when there is a connection.
+        """Send a request, now or when the connection is back.
 
         Raises:
-            ClientError: There will be none any more, too many wait for one, or it cannot be sent.
+            ClientError: The client has ended, too many requests wait, or it cannot be sent.
         """
         if self._ended is not None:
             raise self._ended
@@ -340,7 +341,7 @@ class Client(Lookup):
         self._outbox.put_nowait(self._pack(request))
 
     def _pack(self, request: Request[Result]) -> _Packed:
-        """Encode a request: what is wrong with it is its caller's error, not the connection's."""
+        """Encode a request; its faults are raised to the caller, and do not end the connection."""
         message = request.write()
         for field, value in message.items():
             if (field in VALUES or isinstance(value, str)) and (fault := value_fault(value)):
@@ -365,17 +366,17 @@ class Client(Lookup):
         """Connect and say hello.
 
         Raises:
-            ClientError: It did not work.
+            ClientError: The connection failed.
         """
         met = await connect_to(self._url, self._codec, self._hello)
         self._socket, self._welcome = met.socket, met.welcome
-        if met.welcome.client:  # a server without presence gives none
+        if met.welcome.client:  # empty from a server without presence
             self.id = met.welcome.client
             self._hello = replace(self._hello, key=met.welcome.key)
         return met.conversation
 
     async def _keep(self, conversation: Conversation) -> None:
-        """Serve the connection, and make another whenever it ends."""
+        """Serve the connection, and reconnect whenever it ends."""
         pause_s = FIRST_PAUSE_S
         loop = asyncio.get_running_loop()
         while True:
@@ -408,7 +409,7 @@ class Client(Lookup):
             self._ask_again()
 
     def _ask_again(self) -> None:
-        """Open the subscriptions where they stand; send what was asked while nobody was there."""
+        """Resume the subscriptions, and send the requests that waited for the connection."""
         asked, self._outbox = self._outbox, asyncio.Queue()
         for inflow in tuple(self._inflows.values()):
             inflow.lost()
@@ -427,7 +428,7 @@ class Client(Lookup):
                 self._outbox.put_nowait(packed)
 
     async def _serve(self, conversation: Conversation) -> tuple[str, int]:
-        """Hand on what arrives until the connection ends; return why, and the close code."""
+        """Pass on what arrives until the connection ends; return the reason and close code."""
         assert self._socket is not None
         sender = asyncio.create_task(
             self._send_requests(conversation), name="sensord-client-sender"
@@ -441,7 +442,7 @@ class Client(Lookup):
             close = exc.rcvd
             return (str(exc), close.code if close else 1006)
         except ProtocolError as exc:
-            # The server is not what it should be; perhaps its successor is.
+            # The server broke the protocol; after a restart or an update it may not.
             await self._socket.close(1002, "protocol error")
             return (str(exc), 1006)
         finally:
@@ -507,7 +508,7 @@ class Client(Lookup):
             self._settle(request, None, LostError(f"the connection was lost: {reason}"))
 
     def _end(self, error: ClientError, for_readers: ClientError | None) -> None:
-        """Refuse requests from now on, and those that wait; let all iterations end."""
+        """Refuse waiting and later requests, and end all iterations."""
         self._ended = error
         for request in tuple(self._answers):
             self._settle(request, None, error)

@@ -1,4 +1,4 @@
-"""Acting on devices as a program does it: set, call, and hold.
+"""Act on devices from a program: set, call, and hold leases.
 
 `docs/protocol.md`, sections 3.5 and 3.6, is the reference.
 """
@@ -21,10 +21,10 @@ __all__ = ["Calling", "CommandError", "Control", "Lease"]
 
 
 class CommandError(SensordError):
-    """A command that was accepted has failed.
+    """Report that an accepted command failed.
 
     ``reason`` is one of `docs/protocol.md`, section 3.5; ``message`` says what to do;
-    ``may_have_acted`` is true where nobody knows.
+    ``may_have_acted`` is true if the outcome is unknown.
     """
 
     def __init__(self, reason: str, message: str, *, may_have_acted: bool) -> None:
@@ -39,7 +39,7 @@ class CommandError(SensordError):
 
 @dataclass(frozen=True, slots=True)
 class Lease:
-    """What a client holds, and until when."""
+    """A lease that a client holds, and until when."""
 
     subject: str
     holder_id: str
@@ -49,10 +49,10 @@ class Lease:
 
 
 class Calling(Query[Part]):
-    """A call that is under way: iterate over the parts of its answer, then look at ``value``.
+    """A call in progress: iterate over the parts of its answer, then read ``value``.
 
-    After a lost connection it is asked again, with the same key: it stays one call. Parts told
-    meanwhile are missing: they are counted from 0.
+    After a lost connection it is sent again with the same key, so it remains one call. Parts sent
+    meanwhile are missing; the numbers of the others show it, for they count from 0.
     """
 
     def __init__(self, asked: Call, line: Line) -> None:
@@ -63,25 +63,25 @@ class Calling(Query[Part]):
 
     @property
     def value(self) -> Value:
-        """What it told at its end.
+        """The value of its outcome.
 
         Raises:
-            CommandError: It was not done, or nobody knows.
-            RuntimeError: It is not over; iterate to the end.
+            CommandError: It was not done, or its outcome is unknown.
+            RuntimeError: It has not ended; iterate to the end first.
         """
         if self._outcome is None:
             raise RuntimeError("the call is not over: iterate to the end first")
         return _value(self._outcome)
 
     def opening(self) -> Call | None:
-        """Return the request that asks for it; None if the server has forgotten it."""
+        """Return the request that makes the call; None if the server has forgotten it."""
         if self._me != self._line.id:
             self.end(_forgotten(StrangerError(self._me)))
             return None
         return replace(self._asked, id=self.request)
 
     def settled(self, outcome: Outcome) -> None:
-        """Accept its outcome."""
+        """Store its outcome."""
         self._outcome = outcome
 
     def _take(self, event: Items) -> None:
@@ -91,10 +91,10 @@ class Calling(Query[Part]):
 
 
 class Control:
-    """What a client has done by the devices of a server.
+    """The control of devices and services through a client.
 
     Every method raises `ProtocolError` if the server refuses, and `ClientError` if the client has
-    ended. A lost connection is waited for; use `asyncio.timeout` if you cannot.
+    ended. Methods wait for a lost connection to come back; use `asyncio.timeout` to bound that.
     """
 
     def __init__(self, client: Client) -> None:
@@ -103,13 +103,13 @@ class Control:
     async def set(
         self, topic: str, value: Value, *, key: str = "", timeout_s: float | None = None
     ) -> Value:
-        """Set a topic; return the value that was confirmed.
+        """Set a topic, and return the confirmed value.
 
-        ``key`` makes it one act however often it is asked for, also by a later process that shows
-        the client's own key; one is made up otherwise, so that a lost connection does no harm.
+        Requests with the same ``key`` are one act, also those of a later process that shows the
+        client's own key. By default the key is random, which covers lost connections.
 
         Raises:
-            CommandError: It was not done, or nobody knows.
+            CommandError: It was not done, or its outcome is unknown.
         """
         key = key or _new_key()
         return await self._act(lambda number: Set(number, topic, value, key, timeout_s))
@@ -122,10 +122,10 @@ class Control:
         key: str = "",
         timeout_s: float | None = None,
     ) -> Value:
-        """Call an action of a device, or a service; return what it tells.
+        """Call an action of a device or a service, and return its value.
 
         Raises:
-            CommandError: It was not done, or nobody knows.
+            CommandError: It was not done, or its outcome is unknown.
         """
         key = key or _new_key()
         return await self._act(lambda number: Call(number, name, args or {}, key, timeout_s))
@@ -138,21 +138,21 @@ class Control:
         key: str = "",
         timeout_s: float | None = None,
     ) -> Calling:
-        """Call a service that answers in parts; iterate over what is returned."""
+        """Call a service that answers in parts, and return an iterator over them."""
         client = self._client
         asked = Call(client.number(), name, args or {}, key or _new_key(), timeout_s)
         return client.opened(Calling(asked, client))
 
     async def take(self, subject: str, duration_s: float = 60.0) -> Lease:
-        """Hold a device, a topic or an action; renew it if it is held by this client already."""
+        """Take the lease on a device, a topic or an action, or renew this client's own."""
         return await self._hold(Take(self._client.number(), subject, duration_s))
 
     async def renew(self, subject: str, duration_s: float = 60.0) -> Lease:
-        """Hold it for longer, counted from now."""
+        """Renew a lease; the duration counts from now."""
         return await self._hold(Renew(self._client.number(), subject, duration_s))
 
     async def give_back(self, subject: str) -> None:
-        """Let others act again."""
+        """Give back a lease, so that others can act again."""
         await self._client.ask(GiveBack(self._client.number(), subject))
 
     async def _act(self, asked: Callable[[int], Set | Call]) -> Value:
@@ -163,7 +163,7 @@ class Control:
             except StrangerError as exc:
                 raise _forgotten(exc) from exc
             except LostError:
-                continue  # it is the same act when it is asked again
+                continue  # repeating it is safe: the key makes it the same act
 
     async def _hold(self, asked: Take | Renew) -> Lease:
         held = await self._client.ask(asked)
@@ -172,7 +172,7 @@ class Control:
 
 
 def _new_key() -> str:
-    """Return a key that makes it one act however often it is asked for."""
+    """Return a random key, under which all repetitions of a request are one act."""
     return secrets.token_hex(8)
 
 

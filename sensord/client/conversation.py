@@ -1,7 +1,7 @@
-"""What a client makes of the server's messages, pure: no sockets, no clock.
+"""The client's side of the protocol: turns the server's messages into events. Pure.
 
-Keeps the channels that were announced, which stream belongs to which request, and where each
-request would resume.
+Keeps the announced channels, the request of each stream, and the position where each request would
+resume.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ class Update(NamedTuple):
     """A reading that arrived.
 
     ``reported_us`` is when it was reported; for a reading that restates an older value, that is
-    later than the value's own time. ``is_last_value`` marks the snapshot: it was known before.
+    later than the value's own time. ``is_last_value`` marks the values of the snapshot.
     """
 
     channel: Channel
@@ -60,7 +60,7 @@ class Update(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Gap:
-    """Readings that were asked for and do not come; see `docs/protocol.md`, 3.3."""
+    """Readings that a subscription asked for and does not get; see `docs/protocol.md`, 3.3."""
 
     reason: str
     start: int | None
@@ -72,21 +72,21 @@ class Gap:
 
 @dataclass(frozen=True, slots=True)
 class PhaseChange:
-    """The subscription goes on in another phase: snapshot, catching_up, lagging or live."""
+    """A change of a subscription's phase: snapshot, catching_up, lagging or live."""
 
     phase: str
 
 
 Item = Update | Gap | PhaseChange
-"""What a subscription yields."""
+"""The items of a subscription."""
 
 
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """What the readings of one channel come to in one interval; see `docs/protocol.md`, 3.2.
+    """The summary of one channel's readings in one interval; see `docs/protocol.md`, 3.2.
 
-    ``time_us`` is where the interval begins. ``minimum``, ``maximum`` and ``mean`` are of numbers
-    only.
+    ``time_us`` is the beginning of the interval. Only numbers have ``minimum``, ``maximum`` and
+    ``mean``.
     """
 
     channel: Channel
@@ -106,24 +106,24 @@ class Summary:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """A topic, a device or a client: what is known of it, as `docs/protocol.md`, 3.2, says."""
+    """A row on a topic, a device or a client; see `docs/protocol.md`, 3.2."""
 
     fields: dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
 class Complete:
-    """What was asked for has been told; what changes follows from here."""
+    """The mark where the answer is complete; changes follow from here."""
 
 
 @dataclass(frozen=True, slots=True)
 class Again:
-    """The connection was lost: forget the rows, for all of them come anew."""
+    """The mark after a lost connection: discard the rows, all of them are sent again."""
 
 
 @dataclass(frozen=True, slots=True)
 class Called:
-    """A call of a service that this client offers; ``timeout_s`` is the time that is left."""
+    """A call of a service that this client offers; ``timeout_s`` is the remaining time."""
 
     call: int
     args: dict[str, Value]
@@ -142,7 +142,7 @@ class Part:
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """A message of another client; ``to`` says whom it is for, as the sender gave it."""
+    """A message from another client; ``to`` is the receiver as the sender gave it."""
 
     number: int
     sender_id: str
@@ -154,7 +154,7 @@ class Message:
 
 @dataclass(frozen=True, slots=True)
 class Succeeded:
-    """A request succeeded, with the result that its type has."""
+    """A request succeeded; the type of the result follows from the request."""
 
     request: int
     result: ops.Result
@@ -170,9 +170,9 @@ class Refused:
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """A request is over.
+    """An open request ended.
 
-    A history says where another one would continue, and whether it is complete.
+    For a history, it has the position where another one would continue, and whether it is complete.
     """
 
     request: int
@@ -182,7 +182,7 @@ class Ended:
 
 @dataclass(frozen=True, slots=True)
 class Items:
-    """What arrived for one request. ``resume`` is where it continues after them, if known."""
+    """Items of one request. ``resume`` is where it continues after them, if known."""
 
     request: int
     items: Sequence[Item | Summary | Row | Complete | Called | Part | Message | Receipt]
@@ -191,7 +191,7 @@ class Items:
 
 @dataclass(frozen=True, slots=True)
 class Decided:
-    """A `set` or `call` has ended, in one way or the other."""
+    """A `set` or `call` ended with an outcome."""
 
     request: int
     outcome: acting.Outcome
@@ -206,20 +206,20 @@ class Conversation:
     def __init__(self, codec: Codec) -> None:
         self.epoch = ""
         self._codec = codec
-        self._asked: dict[int, ops.Request[ops.Result]] = {}  # those without an answer
+        self._asked: dict[int, ops.Request[ops.Result]] = {}  # unanswered
         self._channels: dict[int, Channel] = {}
         self._requests: dict[int, int] = {}  # stream -> request
-        self._snapshots: set[int] = set()  # streams that carry last values at present
+        self._snapshots: set[int] = set()  # streams that now carry last values
 
     def asked(self, request: ops.Request[ops.Result]) -> None:
-        """Note a request that is sent: its type reads its result."""
+        """Record a sent request, whose type decodes its result."""
         self._asked[request.id] = request
 
     def received(self, payload: bytes) -> Event | None:
-        """Accept one message; return what it means, or None if nothing is to be done.
+        """Process one message; return its event, or None if it needs no action.
 
         Raises:
-            ProtocolError: The server does not keep to the protocol.
+            ProtocolError: The message violates the protocol.
         """
         message = self._codec.decode(payload)
         if isinstance(message, list):
@@ -237,7 +237,7 @@ class Conversation:
         frame = self._codec.read_frame(message, lambda number: self._channels[number].metadata)
         request = self._requests.get(frame.stream)
         if request is None:
-            return None  # a stream that was ended while this frame was on its way
+            return None  # the stream ended while this frame was on its way
         is_last_value = frame.stream in self._snapshots
         items: list[Item] = [
             Update(self._channels[channel], reading, reported_us, is_last_value)
@@ -267,7 +267,7 @@ class Conversation:
         match answer:
             case subscriptions.Channels(channels):
                 for channel in channels:
-                    # Announced again, it is the same: keep the object that is known.
+                    # A repeated announcement is the same channel: keep the known object.
                     self._channels.setdefault(channel.number, channel)
                 return None
             case session.Error(number):
@@ -286,7 +286,7 @@ class Conversation:
                 return self._items(answer)
 
     def _items(self, answer: ops.Answer) -> Items | None:
-        """Return what belongs to an open request, in the order in which it was sent."""
+        """Return the items of an open request, in the order of sending."""
         number = answer.id
         match answer:
             case subscriptions.Gap(_, _, start, stop, reason, lost, detail):

@@ -1,4 +1,4 @@
-"""What a client raises when the server is not there, or not the one that it was."""
+"""The errors of a client whose server is unreachable, or has forgotten it."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ __all__ = ["ClientError", "LostError", "StrangerError"]
 
 
 class ClientError(SensordError):
-    """The server cannot be reached, or will not have this client; the text says why.
+    """The server cannot be reached or refuses this client; the text gives the reason.
 
-    ``code`` is the close code, if the server gave one, else 1006.
+    ``code`` is the close code, or 1006 if the server sent none.
     """
 
     def __init__(self, text: str, code: int = 1006) -> None:
@@ -23,7 +23,7 @@ class LostError(ClientError):
 
 
 class StrangerError(ClientError):
-    """The server does not know this client any more, nor what it has asked before."""
+    """The server has forgotten this client and its earlier requests."""
 
     def __init__(self, client: str) -> None:
         super().__init__(f"the server has forgotten the client {client}")

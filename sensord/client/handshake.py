@@ -1,4 +1,4 @@
-"""Connect to a server and say hello: what happens once for each connection."""
+"""The start of a connection: connect to the server and say hello."""
 
 from __future__ import annotations
 
@@ -32,12 +32,12 @@ async def connect_to(url: str, codec: Codec, hello: Hello) -> Connected:
     """Connect and say hello.
 
     Raises:
-        ClientError: It did not work.
+        ClientError: The connection failed.
     """
     try:
         return await _greet(await _open(url, codec), codec, hello)
     except (OSError, InvalidHandshake, ConnectionClosed, ProtocolError) as exc:
-        # Some of them, such as a time-out, have no text.
+        # Some, such as a timeout, have no text.
         why, code = str(exc) or type(exc).__name__, 1006
         if isinstance(exc, ConnectionRefusedError):
             why = "nothing listens there; is the daemon running?"
@@ -57,7 +57,7 @@ async def _open(url: str, codec: Codec) -> ClientConnection:
             proxy=None,
         )
     except (InvalidURI, ValueError) as exc:
-        # ValueError: a port beyond 65,535, half a bracket, a name that no resolver takes.
+        # ValueError: a port beyond 65,535, half a bracket, a name that no resolver accepts.
         why = "not an address of a monitor; say ws://host:port"
         raise ClientError(f"cannot connect to {url}: {why}") from exc
 

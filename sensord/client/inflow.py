@@ -1,4 +1,4 @@
-"""What arrives for one request, waiting for the program that iterates over it."""
+"""The queue between the connection and the program that iterates over one request."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ T = TypeVar("T")
 R = TypeVar("R", bound=Result)
 
 QUEUE = 64
-"""Frames a slow reader may be behind before the socket is left unread: about a second's worth."""
+"""Frames that may wait for a slow reader before reading stops: about a second's worth."""
 
 
 class Arrived(NamedTuple, Generic[T]):
-    """Items that came together. ``position`` is behind them: where a cursor that handled them is.
+    """Items that came together. ``position`` is the place behind them in the log.
 
-    It is None where nobody can tell, as for last values.
+    It is None if that is unknown, as for last values.
     """
 
     items: list[T]
@@ -34,13 +34,13 @@ class Arrived(NamedTuple, Generic[T]):
 
 
 class Inflow(ABC, Generic[T]):
-    """An asynchronous iterator over what one request brings, across reconnections."""
+    """An asynchronous iterator over the items of one request, across reconnections."""
 
     def __init__(self, request: int) -> None:
         self.request = request
         """The id of its request."""
         self._arrived: deque[Arrived[T]] = deque()
-        self._frame: deque[T] = deque()  # what is left of the frame that is being read
+        self._frame: deque[T] = deque()  # the rest of the current frame
         self._woken = asyncio.Event()  # something arrived, or the end
         self._taken = asyncio.Event()  # there is room again
         self._is_ended = False
@@ -53,21 +53,21 @@ class Inflow(ABC, Generic[T]):
 
     @abstractmethod
     def opening(self) -> Request[Result] | None:
-        """Return the request that opens it where it stands; None if nothing is to be asked now."""
+        """Return the request that resumes it; None if nothing needs to be sent now."""
 
-    def lost(self) -> None:  # most have nothing to do
-        """Note that the connection is lost: `opening` is sent again."""
+    def lost(self) -> None:  # by default, do nothing
+        """Prepare for `opening` to be sent again, after a lost connection."""
 
     def answered(self, result: Result) -> None:  # the same
-        """Accept the result of its request."""
+        """Process the result of its request."""
 
     def settled(self, outcome: Outcome) -> None:  # the same
-        """Accept the outcome of the act that it asked for."""
+        """Process the outcome of its act."""
 
     async def put(self, event: Items, is_urgent: Callable[[], object]) -> None:
-        """Take what arrived; waits while the reader is far behind, unless ``is_urgent``.
+        """Queue items; wait while the reader is far behind, unless ``is_urgent``.
 
-        It is urgent while somebody waits for an answer, which comes behind.
+        It is urgent while a request waits for its answer, which arrives later on the connection.
         """
         while len(self._arrived) >= QUEUE and not self._is_ended and not is_urgent():
             self._taken.clear()
@@ -76,22 +76,22 @@ class Inflow(ABC, Generic[T]):
 
     @abstractmethod
     def _take(self, event: Items) -> None:
-        """Hand what arrived to the reader, and note where it would go on."""
+        """Queue items for the reader, and record where the request would resume."""
 
     def _give(self, items: list[T], position: Position | None) -> None:
         self._arrived.append(Arrived(items, position))
         self._woken.set()
 
     def hurry(self) -> None:
-        """Have `put` look again whether it must wait."""
+        """Make `put` check again if it must wait."""
         self._taken.set()
 
     def over(self, _event: Ended) -> None:
-        """Learn that the server has ended its request."""
+        """End the iteration, as the server ended the request."""
         self.end(None)
 
     def end(self, error: Exception | None) -> None:
-        """Let the iteration end after what has already arrived."""
+        """End the iteration after what has already arrived."""
         self._is_ended = True
         self._error = error
         self._woken.set()
@@ -101,7 +101,7 @@ class Inflow(ABC, Generic[T]):
         """Wait for the next item.
 
         Raises:
-            StopAsyncIteration: There is none any more.
+            StopAsyncIteration: There are no more.
         """
         while not self._frame:
             arrived = await self.arrived()
@@ -111,12 +111,12 @@ class Inflow(ABC, Generic[T]):
         return self._frame.popleft()
 
     async def arrived(self) -> Arrived[T] | None:
-        """Return what came next, whole, or None at the end; for those who do not iterate.
+        """Return the next items as they came together, or None at the end.
 
-        May be cancelled without losing anything.
+        An alternative to iteration; cancelling it loses nothing.
 
         Raises:
-            SensordError: It was refused, or the client ended.
+            SensordError: The request was refused, or the client ended.
         """
         while not self._arrived:
             if self._is_ended:
@@ -130,10 +130,10 @@ class Inflow(ABC, Generic[T]):
 
 
 class Line(Protocol):
-    """The connection, as what is asked on it sees it."""
+    """An iterator's view of the connection."""
 
     id: str
-    """What other clients know this one by; empty before the first hello."""
+    """The id by which other clients know this one; empty before the first hello."""
 
     @property
     def is_shared(self) -> bool:
@@ -141,15 +141,15 @@ class Line(Protocol):
         ...
 
     def send(self, request: Request[Result]) -> None:
-        """Send a request when there is a connection.
+        """Send a request, now or when the connection is back.
 
         Raises:
-            ClientError: There will be none any more.
+            ClientError: The client has ended.
         """
         ...
 
     async def ask(self, request: Request[R]) -> R:
-        """Send a request that is answered at once; return its result.
+        """Send a request that is answered at once, and return its result.
 
         Raises:
             ProtocolError: The server refuses.
@@ -158,24 +158,24 @@ class Line(Protocol):
         ...
 
     def cancel(self, request: int) -> None:
-        """Cancel what is not wanted any more."""
+        """Cancel a request and ignore its answer."""
         ...
 
     def open_again(self, inflow: Inflow[Any]) -> None:
-        """Ask anew, where an iterator stands, under another id; the old request is cancelled."""
+        """Replace an iterator's request by one that continues from where it stands."""
         ...
 
     def number(self) -> int:
-        """Return the id for another request."""
+        """Return the id for the next request."""
         ...
 
     def fits(self, request: Request[Result]) -> bool:
-        """Tell whether a request is small enough for the server."""
+        """Return whether a request is small enough for the server."""
         ...
 
 
 class Query(Inflow[T]):
-    """One that is cancelled when its iteration is left: by its end, a ``break``, or an error."""
+    """An iterator whose request is cancelled when a ``break`` or an error leaves the iteration."""
 
     def __init__(self, request: int, line: Line) -> None:
         super().__init__(request)
@@ -193,7 +193,7 @@ class Query(Inflow[T]):
             self.close()
 
     def close(self) -> None:
-        """Cancel it, unless it is over: nothing more comes."""
+        """Cancel the request, unless it has ended; no more items come."""
         if not self._is_ended:
             self.end(None)
             self._line.cancel(self.request)
@@ -211,7 +211,7 @@ Opened = TypeVar("Opened", bound=Inflow[Any])
 
 
 def start_of(where: str | Position | int) -> Start:
-    """Return where a subscription begins, as a program gives it; a number is a time in µs.
+    """Convert a program's argument to the start of a subscription; a number is a time in µs.
 
     Raises:
         ProtocolError: It is invalid.
@@ -220,7 +220,7 @@ def start_of(where: str | Position | int) -> Start:
 
 
 def place_of(where: str | Position | int) -> Place:
-    """Return a place in the log, as a program gives it; a number is a time in µs.
+    """Convert a program's argument to a place in the log; a number is a time in µs.
 
     Raises:
         ProtocolError: It is invalid.

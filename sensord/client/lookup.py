@@ -1,4 +1,4 @@
-"""What a client can ask about the past and about what there is."""
+"""The client's requests for the past, listings, services and messages."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ __all__ = ["Lookup"]
 
 
 class Lookup(Line):
-    """The client's questions; each is answered by an iterator."""
+    """The client's requests whose answers are iterators."""
 
     @abstractmethod
     def opened(self, inflow: Opened) -> Opened:
-        """Ask what an iterator brings the answer of."""
+        """Send the request of an iterator, and return the iterator."""
 
     @abstractmethod
     def number(self) -> int:
-        """Return the id for another request."""
+        """Return the id for the next request."""
 
     def history(
         self,
@@ -37,10 +37,10 @@ class Lookup(Line):
         limit: int | None = None,
         follow: bool = False,
     ) -> History:
-        """Ask for readings of the past; iterate over them.
+        """Request past readings, and return an iterator over them.
 
         ``start`` and ``stop`` are ``"-10m"``, a `Position`, or a time in µs. With ``follow``, which
-        allows neither ``stop`` nor ``limit``, it goes on with what comes later.
+        allows neither ``stop`` nor ``limit``, it keeps following.
         """
         asked = self._past(topics, start, stop, limit, follow=follow)
         return self.opened(History(asked, self))
@@ -54,39 +54,39 @@ class Lookup(Line):
         limit: int | None = None,
         follow: bool = False,
     ) -> Summaries:
-        """Ask what the readings of each interval come to; iterate over that.
+        """Request a summary per interval, and return an iterator over them.
 
-        The bounds are those of `history`; with ``follow`` each later interval comes when it is
-        complete.
+        The bounds are those of `history`; with ``follow``, each later interval is yielded when it
+        is complete.
         """
         asked = self._past(topics, start, stop, limit, follow=follow)
         return self.opened(Summaries(replace(asked, interval_s=interval_s), self))
 
     def topics(self, *topics: str, follow: bool = False) -> Listing:
-        """Ask which topics there are; iterate over rows, and with ``follow`` over changes."""
+        """List topics: iterate over rows, and with ``follow`` over changes."""
         asked = queries.Topics(self.number(), topics or ("#",), follow)
         return self.opened(Listing(asked, self))
 
     def devices(self, *, follow: bool = False) -> Listing:
-        """Ask which devices there are and how they fare, as `topics` does."""
+        """List devices and their states, as `topics` does."""
         return self.opened(Listing(queries.Devices(self.number(), follow), self))
 
     def clients(self, *, follow: bool = False) -> Listing:
-        """Ask who is there, as `topics` does."""
+        """List clients, as `topics` does."""
         return self.opened(Listing(queries.Clients(self.number(), follow), self))
 
     def serve(
         self, name: str, handler: Handler, *, description: str = "", timeout_s: float = 30.0
     ) -> Service:
-        """Offer a service: ``handler`` is called with each call, and returns its answer.
+        """Offer a service, whose ``handler`` is called with each call and returns the answer.
 
-        Enter what is returned to wait until others can call it; leaving it takes the name back.
+        Entering the result waits until others can call it; leaving it withdraws the offer.
         """
         asked = Serve(self.number(), name, description, timeout_s)
         return self.opened(Service(asked, handler, self))
 
     def messages(self) -> Inbox:
-        """Have the messages for this client; iterate over them."""
+        """Receive the messages for this client, and return an iterator over them."""
         return self.opened(Inbox(self.number(), self))
 
     def send_to(
@@ -99,9 +99,9 @@ class Lookup(Line):
         key: str = "",
         wait_s: float = 60.0,
     ) -> Sending:
-        """Send a message to a client, a group, or all who watch a topic; iterate over receipts.
+        """Send a message to a client, a group, or a topic's watchers; iterate over receipts.
 
-        ``key`` makes it one message however often it is sent; one is made up otherwise.
+        Messages with the same ``key`` are one message. By default the key is random.
         """
         kinds = {"client": client, "group": group, "watching": watching}
         given = [(kind, receiver) for kind, receiver in kinds.items() if receiver]

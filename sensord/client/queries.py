@@ -1,4 +1,4 @@
-"""What a program asks about the past and about what there is, as it iterates over the answer."""
+"""The iterators over histories, summaries and listings."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ PAGE = 16_384
 """Readings, or rows, in a page: some 100 KiB."""
 
 LOW = PAGE // 2
-"""With no more than this left to be taken, the next page is asked for."""
+"""The next page is requested when no more items than this are left."""
 
 FIRST_INTERVALS = 64
 
@@ -36,28 +36,28 @@ Listed = queries.Topics | queries.Devices | queries.Clients
 
 
 class _Past(Query[T]):
-    """A stretch of the past, asked for page by page; after a lost connection it goes on.
+    """A stretch of the past, requested page by page; it resumes after a lost connection.
 
-    Theory of operation. The next page is asked for when the program has taken most of the last
-    one. So whatever is asked, little of it is on its way: a program that reads slowly, or reads
-    something else first, holds up nothing else on the connection. What is followed is asked to go
-    on when the pages have reached the present.
+    Theory of operation. The next page is requested when the program has read most of the last one.
+    So little data is on its way at a time, and a program that reads slowly holds up nothing else
+    on the connection. With ``follow``, a request that follows is sent when the pages have reached
+    the present.
     """
 
     def __init__(self, asked: queries.History, line: Line) -> None:
         super().__init__(asked.id, line)
         self.topics = list(asked.topics)
         self.position: Position | None = None
-        """Where another one would go on."""
+        """Where another one would continue."""
         self.is_complete: bool | None = None
         """Once it is over: False if ``limit`` ended it, True if nothing was left; else None."""
         self._is_followed = asked.is_following
         self._left = asked.limit
         self._asked = asked
         self._page = PAGE
-        self._is_asked = True  # a page, or to go on
+        self._is_asked = True  # a page, or the request that follows
         self._is_present = False  # the pages have reached it
-        self._waiting = 0  # items that have arrived and were not taken
+        self._waiting = 0  # items that arrived and were not read
 
     def opening(self) -> queries.History | None:
         """Return the request for the next page."""
@@ -74,16 +74,16 @@ class _Past(Query[T]):
         )
 
     async def put(self, event: Items, is_urgent: Callable[[], object]) -> None:
-        """Take what arrived; a page is no more than was asked for, so nothing waits."""
+        """Queue items without waiting; the size of the page bounds them."""
         if self._is_present:
             await super().put(event, is_urgent)
         else:
             self._take(event)
 
     def answered(self, result: Result) -> None:
-        """Pin the bounds to the moment of asking, lest they move with the clock."""
+        """Fix relative bounds at the time of the first request."""
         if not isinstance(result, queries.HistoryOpened) or result.time_us is None:
-            return  # followed readings: where they begin is known
+            return  # followed readings: their beginning is known
         start, stop, now_us = self._asked.start, self._asked.stop, result.time_us
         if isinstance(start, Ago):
             start = Since(start.at_us(now_us), is_ago=True)
@@ -95,7 +95,7 @@ class _Past(Query[T]):
         self._asked = replace(self._asked, start=start, stop=stop)
 
     async def arrived(self) -> Arrived[T] | None:
-        """Return what came next, whole, or None at the end; for those who do not iterate."""
+        """Return the next items as they came together, or None at the end."""
         found = await super().arrived()
         if found is not None:
             self._waiting -= len(found.items)
@@ -103,7 +103,7 @@ class _Past(Query[T]):
         return found
 
     def over(self, event: Ended) -> None:
-        """Learn that a page is over."""
+        """Request the next page, or end, after the end of one."""
         self._is_asked = False
         self.position = event.resume or self.position
         if event.is_complete and self._is_followed:
@@ -120,7 +120,7 @@ class _Past(Query[T]):
         super()._give(items, position)
 
     def _used(self, number: int) -> None:
-        """Note how much of the limit is used up."""
+        """Subtract from the limit."""
         if self._left is not None:
             self._left -= number
 
@@ -146,15 +146,15 @@ class History(_Past[Item]):
             self._give(items, event.resume)
         self._used(sum(isinstance(item, Update) for item in items))
         if self.position is None and any(isinstance(item, Gap) for item in items):
-            return  # it began with a time: what follows the gap may be older than that
+            return  # it began at a time: later items may be older than the gap
         self.position = event.resume or self.position
 
 
 class Summaries(_Past[Summary | Gap | Complete]):
     """Summaries of intervals, and gaps; followed, also a mark where the present is reached.
 
-    The last interval of the pages may not be over yet. What is followed goes on at its beginning,
-    so that it is told once, and whole: until another one has come, the newest is held back.
+    The last interval of the pages may be incomplete. Following resumes at its beginning, and the
+    newest interval is held back until another one arrives: each is yielded once, complete.
     """
 
     def __init__(self, asked: queries.History, line: Line) -> None:
@@ -162,17 +162,17 @@ class Summaries(_Past[Summary | Gap | Complete]):
         self._page = FIRST_INTERVALS
         self._intervals = self._rows = 0  # of this page
         self._held: list[Summary | Gap | Complete] = []
-        """The first parts of an interval whose last one has not come."""
+        """The first parts of an interval whose last part is missing."""
         self._newest: tuple[list[Summary | Gap | Complete], Position] | None = None
-        """An interval that may not be over, and where it ends for now."""
+        """An interval that may be incomplete, and where it ends for now."""
 
     def lost(self) -> None:
-        """Forget what was not given: it comes again, as a whole."""
+        """Discard what was not yielded; it is sent again."""
         self._held.clear()
         self._newest = None
 
     def over(self, event: Ended) -> None:
-        """Learn that a page is over; the next one is of a size that makes a page of rows."""
+        """Process the end of a page; choose the next one's size by the rows that came."""
         if event.is_complete and self._newest is not None:
             self._newest = None
             event = Ended(event.request, self.position, event.is_complete)
@@ -185,7 +185,7 @@ class Summaries(_Past[Summary | Gap | Complete]):
     def _take(self, event: Items) -> None:
         items = [i for i in event.items if isinstance(i, Summary | Gap | Complete)]
         if any(isinstance(item, Gap) for item in items):
-            # The place behind it is none to go on from: it may lie inside an interval.
+            # The place behind it may lie inside an interval: do not continue from there.
             self._give_newest()
             self._give([*items], None)
             return
@@ -213,14 +213,14 @@ class Summaries(_Past[Summary | Gap | Complete]):
 class Listing(Query[Row | Complete | Again]):
     """Rows; followed, a mark where they are complete, and then a row for each change.
 
-    After a loss of the connection it is asked anew, and the whole answer comes after an `Again`.
+    After a lost connection it is requested again, and the whole answer follows an `Again`.
     """
 
     def __init__(self, asked: Listed, line: Line) -> None:
         super().__init__(asked.id, line)
         self._asked = asked
         self._answer: list[Row | Complete | Again] | None = []
-        """What has come of the answer, until it is complete: it is given as a whole."""
+        """The answer so far; it is yielded when it is complete."""
         self._was_given = False
 
     def opening(self) -> Listed:
@@ -228,7 +228,7 @@ class Listing(Query[Row | Complete | Again]):
         return self._asked
 
     def lost(self) -> None:
-        """Begin anew."""
+        """Start over."""
         self._answer = [Again()] if self._was_given else []
 
     def _take(self, event: Items) -> None:
@@ -241,7 +241,7 @@ class Listing(Query[Row | Complete | Again]):
             self._give_answer()
 
     def over(self, event: Ended) -> None:
-        """Learn that the server has ended it."""
+        """End the listing, as the server ended it."""
         self._give_answer()
         super().over(event)
 

@@ -1,4 +1,4 @@
-"""A replay as a program iterates over it, and moves it about."""
+"""The iterator over a replay, with its controls."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ __all__ = ["Replay"]
 
 
 class Replay(Stream):
-    """Readings of the past, when they are due.
+    """Past readings, each yielded when it is due.
 
-    After a loss of the connection it continues where it was, at the speed it had.
+    After a lost connection it continues from the same place at the same speed.
     """
 
     def __init__(self, asked: replay.Replay, line: Line) -> None:
@@ -24,23 +24,23 @@ class Replay(Stream):
         self._asked = asked
 
     def opening(self) -> replay.Replay:
-        """Return the request that opens it where it stands."""
+        """Return the request that resumes it."""
         asked = replace(self._asked, id=self.request)
         return asked if self.position is None else replace(asked, start=self.position)
 
     async def pause(self) -> None:
-        """Pause it."""
+        """Pause the replay."""
         await self._line.ask(replay.Pause(self._line.number(), self.request))
         self._asked = replace(self._asked, is_paused=True)
 
     async def go(self, speed: float | None = None) -> None:
-        """Continue it, at another speed if one is given."""
+        """Continue, at another speed if one is given."""
         await self._line.ask(replay.Speed(self._line.number(), self.request, speed))
         speed = self._asked.speed if speed is None else speed
         self._asked = replace(self._asked, is_paused=False, speed=speed)
 
     async def step(self, count: int = 1) -> None:
-        """Have the next readings sent at once, and pause it."""
+        """Receive the next readings at once, and pause."""
         await self._line.ask(replay.Step(self._line.number(), self.request, count))
         self._asked = replace(self._asked, is_paused=True)
 
@@ -48,5 +48,5 @@ class Replay(Stream):
         """Continue from another place: ``"-10m"``, a `Position`, or a time in µs."""
         place = place_of(start)
         await self._line.ask(replay.Seek(self._line.number(), self.request, place))
-        # All that came before its answer was from before: from here on it stands there.
+        # Everything before the answer was from the old place.
         self._asked, self.position = replace(self._asked, start=place), None

@@ -1,4 +1,4 @@
-"""A service that a program offers: a name that others call, and the function that does it.
+"""A service that a program offers: a name and the function that answers its calls.
 
 `docs/protocol.md`, section 3.10, is the reference.
 """
@@ -29,9 +29,9 @@ MAX_REASON_CHARACTERS, MAX_MESSAGE_CHARACTERS = 40, 500
 
 
 class RejectedError(SensordError):
-    """Raise it in a handler to refuse a call: nothing was done.
+    """Raise this in a handler to refuse a call: nothing was done.
 
-    ``message`` says what to do; ``reason`` is a word for programs.
+    ``message`` advises what to do; ``reason`` is a word for programs.
     """
 
     def __init__(self, message: str, reason: str = "rejected") -> None:
@@ -40,10 +40,10 @@ class RejectedError(SensordError):
 
 
 class FailedError(SensordError):
-    """Raise it in a handler to say that a call failed, and that it may have acted all the same.
+    """Raise this in a handler to report that a call failed but may have acted.
 
-    ``message`` says what to do; ``reason`` is a word for programs. Any other exception is logged
-    and told as ``failed``, too.
+    ``message`` advises what to do; ``reason`` is a word for programs. Any other exception is
+    logged and reported as ``failed``, too.
     """
 
     def __init__(self, message: str, reason: str = "failed") -> None:
@@ -52,7 +52,7 @@ class FailedError(SensordError):
 
 
 class Asked:
-    """A call of a service, as its function sees it; ``timeout_s`` is the time that was left."""
+    """A call, as the handler receives it; ``timeout_s`` is the time that was left."""
 
     __slots__ = ("_call", "_line", "args", "caller_id", "caller_name", "timeout_s")
 
@@ -65,15 +65,14 @@ class Asked:
         self._line = line
 
     async def part(self, value: Value) -> int:
-        """Tell the caller a part of the answer; return how many have it, 0 if nobody waits.
+        """Send a part of the answer; return how many callers got it, 0 if nobody waits.
 
-        Returns when the callers have read enough to take it: whoever tells many goes as fast as
-        they read.
+        Returns when the callers have read enough: a handler sends as fast as they read.
 
         Raises:
-            TypeError: It cannot be sent.
-            ProtocolError: The call is over.
-            ClientError: The connection is lost; the caller has been told.
+            TypeError: The value cannot be sent.
+            ProtocolError: The call has ended.
+            ClientError: The connection is lost; the caller got the outcome ``unknown``.
         """
         part = Tell(self._line.number(), self._call, _checked(value))
         if not self._line.fits(part):
@@ -87,8 +86,8 @@ Handler = Callable[[Asked], Awaitable[Value]]
 class Service(Inflow[Called]):
     """A service, offered again whenever the connection comes back.
 
-    Entering it waits until others can call it. Each call is a task of its own, which is cancelled
-    when its time is over, or when nobody waits for its answer any more.
+    Entering it waits until others can call it. Each call runs in a task of its own, which is
+    cancelled when its time is up or nobody waits for its answer any more.
     """
 
     def __init__(self, asked: Serve, handler: Handler, line: Line) -> None:
@@ -115,11 +114,11 @@ class Service(Inflow[Called]):
             await asyncio.wait(tasks)
 
     async def wait(self) -> None:
-        """Wait until it is over: closed, or offered by the same client elsewhere.
+        """Wait until the service ends: it is closed, or the same client offers it elsewhere.
 
         Raises:
             ProtocolError: It was refused, perhaps because another client has taken the name.
-            ClientError: There will be no connection any more.
+            ClientError: The client has ended.
         """
         while not self._is_ended:
             self._woken.clear()
@@ -128,28 +127,28 @@ class Service(Inflow[Called]):
             raise self._error
 
     def close(self) -> None:
-        """Take the name back; calls that are under way are cancelled."""
+        """Withdraw the offer and cancel the calls in progress."""
         if not self._is_ended:
             self.end(None)
             self._line.cancel(self.request)
 
-    # -- what the connection tells -----------------------------------------------------------------
+    # -- events of the connection ------------------------------------------------------------------
 
     def opening(self) -> Serve:
         """Return the request that offers it."""
         return replace(self._asked, id=self.request)
 
     def answered(self, _result: Result) -> None:
-        """Note that it is offered."""
+        """Record that it is offered."""
         self._is_offered = True
         self._woken.set()
 
     def lost(self) -> None:
-        """Learn that the callers have been told that nobody knows."""
+        """Cancel the calls: the server reported them as ``unknown``."""
         self._cancel()
 
     def end(self, error: Exception | None) -> None:
-        """Do no more calls."""
+        """End the service and its calls."""
         super().end(error)
         self._cancel()
 
@@ -166,7 +165,7 @@ class Service(Inflow[Called]):
                 self._tasks.add(task)
                 task.add_done_callback(self._tasks.discard)
 
-    # -- doing it ----------------------------------------------------------------------------------
+    # -- calls -------------------------------------------------------------------------------------
 
     async def _do(self, called: Called) -> None:
         limit = asyncio.timeout(called.timeout_s)
@@ -180,11 +179,11 @@ class Service(Inflow[Called]):
         except FailedError as exc:
             failure = _failure(exc.reason, str(exc), may_have_acted=True)
         except LostError:
-            return  # raised by `Asked.part`: the caller has been told that nobody knows
-        # Whatever the program's function raises is the caller's answer, not the connection's end.
+            return  # raised by `Asked.part`: the caller got ``unknown``
+        # An exception of the program's function goes to the caller; it must not end the connection.
         except Exception as exc:
             if limit.expired():
-                return  # the caller has been told
+                return  # the caller got the outcome
             log.exception("a service failed", extra={"service": self.name})
             failure = _failure("failed", f"{type(exc).__name__}: {exc}", may_have_acted=True)
         reply = Reply(self._line.number(), called.call, value, failure)

@@ -1,4 +1,4 @@
-"""Shared state as a program uses it: values with versions, and what is commonly kept there.
+"""Shared state: values with versions, and common uses of them.
 
 `docs/protocol.md`, sections 3.2 (`put`, `delete`) and 3.8, is the reference.
 """
@@ -22,7 +22,7 @@ ALARMS, NOTES, VIEWS = "state/alarms/", "state/notes/", "state/views/"
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """A value that stands, with its version and who wrote it (``id`` and ``name``)."""
+    """A current value with its version and its writer (``id`` and ``name``)."""
 
     version: int
     value: Value
@@ -30,17 +30,17 @@ class Entry:
 
 
 class SharedState:
-    """What the clients of a server share.
+    """The state that the clients of a server share.
 
     Every method raises `ProtocolError` if the server refuses, and `ClientError` if the connection
-    is lost before the answer; then the change may have been made.
+    is lost before the answer, when the change may have been made.
     """
 
     def __init__(self, client: Client) -> None:
         self._client = client
 
     async def get(self, topic: str) -> Entry | None:
-        """Return what stands under a topic that begins with ``state/``, or None."""
+        """Return the current value of a topic that begins with ``state/``, or None."""
         for update in await self._client.get(topic):
             told = update.reading.value
             if isinstance(told, dict) and "deleted" not in told:
@@ -48,19 +48,19 @@ class SharedState:
         return None
 
     async def put(self, topic: str, value: Value, version: int | None = None) -> int:
-        """Write; with ``version`` only if that one stands, 0 for none. Return the new version."""
+        """Write, with ``version`` only if it is current (0: no value); return the new version."""
         number = self._client.number()
         return (await self._client.ask(Put(number, topic, value, version))).version
 
     async def delete(self, topic: str, version: int | None = None) -> int:
-        """Delete; with ``version`` only if that one stands. Return the new version."""
+        """Delete, with ``version`` only if it is current; return the new version."""
         number = self._client.number()
         return (await self._client.ask(Delete(number, topic, version))).version
 
     async def update(self, topic: str, change: Callable[[Value], Value]) -> int:
-        """Write ``change`` of what stands, None if nothing does; return the new version.
+        """Write ``change`` of the current value (None: no value); return the new version.
 
-        Whoever writes meanwhile is not overwritten: ``change`` is called again with theirs.
+        If another client writes meanwhile, ``change`` is called again with that value.
         """
         present = await self.get(topic)
         while True:
@@ -72,16 +72,16 @@ class SharedState:
                     raise
                 present = _entry(exc.present) if exc.present["version"] else None
 
-    # -- what is commonly kept there ---------------------------------------------------------------
+    # -- common uses -------------------------------------------------------------------------------
 
     async def acknowledge(self, topic: str, text: str = "") -> int:
-        """Say for everybody that the alarm that ``topic`` shows has been seen."""
+        """Mark the alarm of ``topic`` as seen, for all clients."""
         last = await self._client.get(topic)
         time_us = last[0].reading.time_us if last else None
         return await self.put(ALARMS + topic, {"reading_us": time_us, "text": text})
 
     async def note(self, topics: Sequence[str], from_us: int, to_us: int, text: str) -> str:
-        """Write a note on a range of time; return its topic."""
+        """Write a note on a time range, and return its topic."""
         topic = NOTES + secrets.token_hex(6)
         value: dict[str, Value] = {
             "topics": list[Value](topics),
@@ -93,7 +93,7 @@ class SharedState:
         return topic
 
     async def save_view(self, name: str, view: dict[str, Value], version: int | None = None) -> int:
-        """Save what several monitors show alike."""
+        """Save a view that monitors share."""
         return await self.put(VIEWS + name, view, version)
 
     async def view(self, name: str) -> Entry | None:

@@ -1,9 +1,9 @@
-"""A subscription as a program iterates over it, across reconnections.
+"""The iterator over a subscription, across reconnections.
 
-Theory of operation. What a slow reader has not taken waits here, up to a bound. Then the socket is
-left unread, so that the server deals with the lag; but where somebody else waits for something on
-the same connection, the subscription falls behind instead: what comes is dropped, and when its
-reader has taken what was held, it is opened anew at the place behind that.
+Theory of operation. Items wait here for a slow reader, up to a bound. Then the client stops reading
+the socket, which leaves the lag to the server. If something else waits on the same connection, the
+subscription falls behind instead: new items are dropped, and when the reader has read those that
+were held, the subscription is opened again at the place behind them.
 """
 
 from __future__ import annotations
@@ -21,24 +21,24 @@ __all__ = ["Stream", "Subscription"]
 
 
 class Stream(Inflow[Item]):
-    """An asynchronous iterator over what one stream of readings brings, across reconnections.
+    """An asynchronous iterator over one stream of readings, across reconnections.
 
-    An iteration that was left continues where it stopped when another one begins.
+    A new iteration continues where the last one stopped.
     """
 
     def __init__(self, request: int, line: Line) -> None:
         super().__init__(request)
         self.position: Position | None = None
-        """Where it would resume: hand it to ``start`` of a later subscription."""
+        """The position to resume from, for the ``start`` of a later subscription."""
         self._line = line
         self._is_behind = False
 
     async def put(self, event: Items, is_urgent: Callable[[], object]) -> None:
-        """Take what arrived; wait while the reader is far behind, or let it fall behind."""
+        """Queue items; wait while the reader is far behind, or fall behind and drop them."""
         while len(self._arrived) >= QUEUE and not self._is_ended and not self._is_behind:
             if is_urgent() or self._line.is_shared:
                 if self.position is None:
-                    break  # nothing tells where it could go on: it is not much yet
+                    break  # where to resume is unknown: it is not much yet
                 self._is_behind = True
             else:
                 self._taken.clear()
@@ -47,31 +47,31 @@ class Stream(Inflow[Item]):
             self._take(event)
 
     async def arrived(self) -> Arrived[Item] | None:
-        """Return what came next, whole, or None at the end; for those who do not iterate."""
+        """Return the next items as they came together, or None at the end."""
         if self._is_behind and not self._arrived and not self._is_ended:
             self._is_behind = False
             self._line.open_again(self)
         return await super().arrived()
 
     def over(self, event: Ended) -> None:
-        """Learn that the server has ended its request: of a replay, at its end."""
-        if not self._is_behind:  # else the rest of it is still to be asked for
+        """End the iteration, as the server ended the request."""
+        if not self._is_behind:  # else the rest is still to be requested
             super().over(event)
 
     def lost(self) -> None:
-        """Learn that it is opened anew anyway."""
+        """Clear the lag: the request is sent again anyway."""
         self._is_behind = False
 
     def _take(self, event: Items) -> None:
         items = [i for i in event.items if isinstance(i, Update | Gap | PhaseChange)]
         self._give(items, event.resume)
-        # Only now: a frame counts as handled when it is on its way to the reader.
+        # Only now: a frame counts as handled when the reader gets it.
         self.position = self._reached(event)
 
     def _reached(self, event: Items) -> Position | None:
-        """Return where it would go on after what arrived."""
+        """Return where it would resume after these items."""
         if self.position is None and any(isinstance(item, Gap) for item in event.items):
-            return None  # it began with a time: what follows the gap may be older than that
+            return None  # it began at a time: later items may be older than the gap
         return event.resume or self.position
 
     def __aiter__(self) -> Self:
@@ -82,7 +82,7 @@ class Stream(Inflow[Item]):
 
 
 class Subscription(Stream):
-    """Last values, the past and live readings of what some filters select."""
+    """Last values, past and live readings of the topics that the filters select."""
 
     def __init__(self, asked: Subscribe, line: Line) -> None:
         super().__init__(asked.id, line)
@@ -90,6 +90,6 @@ class Subscription(Stream):
         self._asked = asked
 
     def opening(self) -> Subscribe:
-        """Return the request that opens it where it stands."""
+        """Return the request that resumes it."""
         asked = replace(self._asked, id=self.request)
         return asked if self.position is None else replace(asked, start=self.position)
