@@ -28,6 +28,7 @@ from sensord.log.journal import (
 )
 from sensord.log.journal.timeline import Shifts
 from sensord.log.journal.window import Window
+from sensord.log.seats import Seats
 from sensord.model.readings import Channel, Metadata, Record
 
 __all__ = ["Archive", "Fetched", "Wanted"]
@@ -74,6 +75,8 @@ class Archive:
     ) -> None:
         self.ledger = ledger or Ledger()
         """The damage that was found since the start."""
+        self.seats = Seats()
+        """Who may hold what was fetched."""
         self._known = channel_for
         self._reader: Reader | None = None
         self._loop = loop

@@ -2,7 +2,8 @@
 
 Everybody who receives readings from the past is one of these: a monitor that was away or lags, a
 history, a replay. What is no longer held comes as `Missed`, so that a reader knows of each offset
-whether it was given, not asked for, or lost.
+whether it was given, not asked for, or lost. What was fetched from the disk is held by few cursors
+at a time, whoever reads: see `sensord.log.seats`.
 """
 
 from __future__ import annotations
@@ -84,9 +85,22 @@ class Cursor:
         self._until: Bound | None = None
         self._ahead: deque[Piece] = deque()  # fetched, and not taken yet
         self._fetched: tuple[Wanted, Fetched] | None = None  # not cut into pieces yet
+        self._asked: tuple[int, Callable[[], None]] | None = None  # for what there is no seat yet
+        self._is_fetching = False  # else, while it reads, it queues for a seat
+        self._is_idle = False
+        self._is_closed = False
+
+    def close(self) -> None:
+        """Let go of all that was fetched; nothing more is read."""
+        self._is_closed = True
+        self._asked = None
+        self.drop()
+        if not self._is_fetching:
+            self._leave_seat()
 
     def selecting(self, topics: Sequence[str], numbers: AbstractSet[int]) -> Cursor:
-        """Return a cursor at the same place, for another selection."""
+        """Close this cursor; return one at the same place, for another selection."""
+        self.close()
         other = Cursor(self._log, self._archive, topics, numbers, self.offset)
         other._since, other._until = self._since, self._until
         return other
@@ -148,9 +162,23 @@ class Cursor:
             # All that memory holds is younger. Kept, it would hide what comes after a clock step.
             self._since = None
             return self._from_memory(stop)
+        self._is_idle = False
         piece = self._ahead.popleft()
         self.offset = piece.stop
+        if not self._ahead:
+            self._leave_seat()
         return piece
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether there is no use at present for what was fetched: another may have its seat."""
+        return self._is_idle
+
+    @is_idle.setter
+    def is_idle(self, is_idle: bool) -> None:
+        self._is_idle = is_idle
+        if is_idle and self._archive is not None:
+            self._archive.seats.review()
 
     def fetch(self, stop: int, ready: Callable[[], None]) -> None:
         """Fetch from the disk what comes next; call ``ready`` when a piece is at hand.
@@ -158,19 +186,42 @@ class Cursor:
         What is fetched is not looked at before ``ready`` returns: whatever there is to go wrong
         with it does so where the caller looks after it.
         """
-        archive, end = self._archive, min(stop, self._log.first)
-        assert archive is not None, "else it is at hand"
+        assert self._archive is not None, "else it is at hand"
+        self.is_reading, self._is_idle = True, False
+        self._asked = stop, ready
+        self._archive.seats.ask(self)
+
+    def sit(self) -> None:
+        """Fetch what was asked for: there is a seat."""
+        archive, asked = self._archive, self._asked
+        assert archive is not None, "it has asked for the seat"
+        assert asked is not None, "the same"
+        (stop, ready), self._asked = asked, None
+        end = min(stop, self._log.first)
         window = Window(self._since, self._until)
         corrections = self._log.timeline.corrections
         wanted = Wanted(self.offset, end, self._topics, window, corrections)
 
         def fetched(got: Fetched) -> None:
-            self.is_reading = False
+            self.is_reading = self._is_fetching = False
+            if self._is_closed:
+                archive.seats.leave(self)
+                return
             self._fetched = wanted, got
             ready()
+            archive.seats.review()
 
-        self.is_reading = True
+        self._is_fetching = True
         archive.fetch(wanted, PIECE_READINGS, fetched)
+
+    def drop(self) -> None:
+        """Forget what was fetched: the seat is somebody else's."""
+        self._fetched = None
+        self._ahead.clear()
+
+    def _leave_seat(self) -> None:
+        if self._archive is not None:
+            self._archive.seats.leave(self)
 
     @property
     def _is_older(self) -> bool:
@@ -188,6 +239,7 @@ class Cursor:
             self._fetched = None
         if self._ahead and self._ahead[0].start != self.offset:
             self._ahead.clear()
+            self._leave_seat()
 
     def _pieces(self, wanted: Wanted, got: Fetched) -> Iterator[Piece]:
         """Cut what was fetched: a chunk of the journal is more than one piece."""

@@ -163,6 +163,7 @@ class Subscription:
     def close(self) -> None:
         """End; nothing more is sent."""
         self._turns.leave(self)
+        self._cursor.close()
         self._groups.forget(self)
         if self._group is not None:
             self._group.leave(self)
@@ -173,6 +174,7 @@ class Subscription:
 
     def congested(self) -> None:
         """Leave the group: the client does not read fast enough."""
+        self._cursor.is_idle = True
         if self._phase is Phase.LIVE:
             self._leave()
             self._phase = Phase.LAGGING
@@ -233,6 +235,7 @@ class Subscription:
 
     def drained(self) -> None:
         """Go on: the client reads again."""
+        self._cursor.is_idle = False
         # What was begun comes at once: requests are served from here on, and may change it.
         if self._send_outgoing():
             self._go_on()
@@ -296,6 +299,9 @@ class Subscription:
         self._send_past(records, piece.stop)
         if self._send_outgoing():
             self._turns.wait(self, self._client)
+        else:
+            # For as long as the client does not read, many must not hold readings off the disk.
+            self._outgoing.squeeze()
 
     def _send_past(self, records: list[Record], stop: int) -> None:
         if not records:

@@ -3,7 +3,7 @@
 Theory of operation. When a reading is due is decided by the pace, as it is when recordings are
 played. Readings are read ahead in bounded pieces; what is due leaves in one frame, and a timer
 waits for the next. Pausing and a congested client hold the clock, so that nothing is ever due all
-at once because time went by meanwhile.
+at once because time went by meanwhile. Nothing is held while the client is congested.
 """
 
 from __future__ import annotations
@@ -57,6 +57,7 @@ class Replay:
         self._cursor = Cursor(log, shared.archive, topics, self._channels.keys(), log.tail)
         self._ahead: deque[Record | Missed] = deque()
         self._pace = self._new_pace()
+        self._is_found = False  # the place where it begins, though nothing is read ahead
         self._steps = 0  # readings that are due whatever the clock says
         self._told_channels: set[int] = set()
         self._timer: asyncio.Handle | None = None
@@ -100,6 +101,7 @@ class Replay:
         """Go on from another place."""
         self._cursor = self._cursor.selecting(self._topics, self._channels.keys())
         self._cursor.forget_since()
+        self._is_found = False
         self._ahead.clear()
         self._pace = self._new_pace()
         self._steps = 0
@@ -109,11 +111,13 @@ class Replay:
     # -- what the session tells --------------------------------------------------------------------
 
     def congested(self) -> None:
-        """Stop the clock: the client does not read fast enough."""
+        """Stop the clock, and hold nothing: the client does not read fast enough."""
+        self._forget_ahead()
         self._pace.hold(self._now_us)
 
     def drained(self) -> None:
         """Let the clock go on."""
+        self._cursor.is_idle = False
         if not self._is_paused:
             self._pace.run(self._now_us)
         self._come_back(0.0)
@@ -127,6 +131,7 @@ class Replay:
         self._is_closed = True
         self._cancel_timer()
         self._turns.leave(self)
+        self._cursor.close()
 
     # -- the clock ---------------------------------------------------------------------------------
 
@@ -180,7 +185,8 @@ class Replay:
             return
         self._is_going = True
         sent = self._send_due()
-        self._read_ahead()
+        if not self._caller.is_congested:  # by what was sent
+            self._read_ahead()
         self._is_going = False
         if self._is_stopped():
             return
@@ -213,15 +219,26 @@ class Replay:
 
     def _read_ahead(self) -> None:
         cursor = self._cursor
-        if not cursor.is_reading and len(self._ahead) < AHEAD and cursor.offset < self._stop:
+        if len(self._ahead) >= AHEAD:
+            cursor.is_idle = True
+        elif not cursor.is_reading and cursor.offset < self._stop:
             if cursor.is_at_hand:
                 self._got(cursor.take(self._stop))
             else:
                 cursor.fetch(self._stop, lambda: self._caller.guard(self._fetched, cursor))
 
+    def _forget_ahead(self) -> None:
+        """Hold no readings; they are read again when the client reads."""
+        if self._ahead:
+            place, self._is_found = self._place(), True
+            self._cursor = self._cursor.selecting(self._topics, self._channels.keys())
+            self._cursor.offset = place
+            self._ahead.clear()
+        self._cursor.is_idle = True
+
     def _fetched(self, cursor: Cursor) -> None:
-        if cursor is self._cursor and not self._is_closed:
-            # Else it was sought elsewhere while the disk was read.
+        if cursor is self._cursor and not self._is_stopped():
+            # Else it was sought elsewhere while the disk was read, or waits until its client reads.
             self._got(cursor.take(self._stop))
 
     def _got(self, piece: Piece) -> None:
@@ -239,8 +256,9 @@ class Replay:
     def _send_due(self) -> int:
         """Send a gap, or the readings before the next one that are due; return how many."""
         if self._ahead and isinstance(self._ahead[0], Missed):
-            self._skip(self._ahead[0])
-            self._ahead.popleft()
+            missed = self._ahead[0]
+            self._ahead.popleft()  # first: what is sent may congest the client
+            self._skip(missed)
         records: list[Record] = []
         now_us = self._now_us
         while self._ahead and len(records) < AT_ONCE:
@@ -271,7 +289,7 @@ class Replay:
     def _tell_phase(self) -> None:
         phase = Phase.PAUSED if self._is_paused else Phase.REPLAYING
         # Where a time is in the journal is found by reading: nobody could go on from here.
-        is_sought = self._cursor.is_sought and not self._ahead
+        is_sought = self._cursor.is_sought and not self._ahead and not self._is_found
         cursor = None if is_sought else self._place()
         self._caller.tell(StreamChange(self._number, self.stream, phase, cursor))
 

@@ -90,11 +90,13 @@ class Past(ABC):
 
     def congested(self) -> None:
         """Wait: `_go_on` looks before each packet."""
+        self._cursor.is_idle = True
         # For as long as a client may clog, many of them must not hold readings off the disk.
         self._outgoing.squeeze()
 
     def drained(self) -> None:
         """Go on."""
+        self._cursor.is_idle = False
         self._come_back()
 
     def take_turn(self) -> None:
@@ -105,6 +107,7 @@ class Past(ABC):
         """Send no more."""
         self._is_closed = True
         self._turns.leave(self)
+        self._cursor.close()
 
     # -- going on ----------------------------------------------------------------------------------
 
@@ -129,7 +132,7 @@ class Past(ABC):
 
     def _fetched(self) -> None:
         if not self._is_closed:  # while the disk was read
-            self._got(self._cursor.take(self._stop))
+            self._go_on()
 
     def _come_back(self) -> None:
         """Go on when others that are behind have had their turn."""

@@ -13,6 +13,7 @@ from sensord.log.cursor import PIECE_READINGS
 from sensord.log.journal import Hole
 from sensord.log.journal.timeline import Shifts
 from sensord.log.memory import BLOCK
+from sensord.log.seats import Seats
 from sensord.model.readings import Channel, Metadata, Reading, Record
 
 CHANNEL = Channel(0, "t", Metadata())
@@ -36,6 +37,7 @@ class Shelf:
 
     def __init__(self, hole: Hole) -> None:
         self.hole = hole
+        self.seats = Seats()
         self.asked: list[Wanted] = []
 
     def first_us(self, _shifts: Shifts) -> None:

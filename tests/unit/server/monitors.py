@@ -29,6 +29,7 @@ from sensord.log import Archive, Log
 from sensord.log.archive import Fetched, Wanted
 from sensord.log.journal import Hole
 from sensord.log.journal.timeline import Shifts
+from sensord.log.seats import Seats
 from sensord.model.readings import (
     GOOD,
     Channel,
@@ -65,6 +66,9 @@ __all__ = [
 ]
 
 EPOCH = "e1"
+
+SEATS = 2
+"""Few, so that some often wait for one."""
 
 STATE = Metadata()
 EVENT = Metadata(ValueType.STRING, kind=Kind.EVENT)
@@ -108,6 +112,7 @@ class Shelf:
 
     def __init__(self, world: World) -> None:
         self.first = world.first
+        self.seats = Seats(SEATS)
         self.is_stuck = False
         self.turns = 0
         """How many turns of the loop reading takes, one at least."""

@@ -6,14 +6,16 @@ phase is told apart. The monitors' ledgers check every reading here too.
 
 from __future__ import annotations
 
+import gc
 from typing import Any
 
 import pytest
 
+from sensord.log import Cursor
 from sensord.model.readings import Metadata
 from sensord.server.shared import Limits
 from sensord.wire.frames import JSON, MSGPACK
-from tests.unit.server.monitors import EPOCH, Monitor, World, settle
+from tests.unit.server.monitors import EPOCH, SEATS, Monitor, World, settle
 
 
 def told(monitor: Monitor, op: str) -> list[dict[str, Any]]:
@@ -633,3 +635,55 @@ def test_a_group_without_members_takes_no_records(
     monkeypatch.setattr("sensord.server.live.group.Group.spent_s", lambda _: 0.0)
     settle(world, [greedy])
     assert wide.got[-1] == world.log.tail - 1
+
+
+def holders(world: World) -> list[Cursor]:
+    """Return the cursors that hold readings fetched from the disk."""
+    cursors = [one for one in gc.get_objects() if isinstance(one, Cursor)]
+    here = [one for one in cursors if one._log is world.log]
+    return [one for one in here if one._ahead or one._fetched]
+
+
+@pytest.mark.parametrize("is_reading", [False, True])
+def test_few_hold_what_they_fetched_however_many_lag(
+    monkeypatch: pytest.MonkeyPatch, *, is_reading: bool
+) -> None:
+    """Whether their clients clog or read: the others wait, and all get everything."""
+    monkeypatch.setattr("sensord.log.cursor.PIECE_READINGS", 5)
+    monkeypatch.setattr("sensord.log.memory.BLOCK", 4)
+    world = World(8, has_journal=True)
+    for _ in range(100):
+        world.publish("a")
+    monitors = [world.connect(MSGPACK) for _ in range(20)]
+    for monitor in monitors:
+        if not is_reading:
+            monitor.wire.clogs_after = 5
+        monitor.subscribe("a", **{"from": {"epoch": EPOCH, "offset": 0}})
+    most = 0
+    for _ in range(50):
+        world.loop.turn()
+        most = max(most, len(holders(world)))
+    assert 0 < most <= SEATS
+    assert all(monitor.wire.is_congested for monitor in monitors) is not is_reading
+    settle(world, monitors)
+    assert all(ledger.got == list(range(100)) for m in monitors for ledger in m.ledgers.values())
+    assert world.shelf is not None
+    assert not len(world.shelf.seats)
+
+
+def test_who_leaves_gives_the_seat_to_the_next(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also in the middle of reading, or while waiting for a seat."""
+    monkeypatch.setattr("sensord.log.memory.BLOCK", 4)
+    world = World(8, has_journal=True)
+    for _ in range(100):
+        world.publish("a")
+    monitors = [world.connect(MSGPACK) for _ in range(6)]
+    for monitor in monitors:
+        monitor.subscribe("a", **{"from": {"epoch": EPOCH, "offset": 0}})
+    for monitor in monitors[:-1]:
+        monitor.leave()
+    settle(world, monitors[-1:])
+    (ledger,) = monitors[-1].ledgers.values()
+    assert ledger.got == list(range(100))
+    assert world.shelf is not None
+    assert not len(world.shelf.seats)

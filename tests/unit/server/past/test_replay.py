@@ -458,3 +458,20 @@ def test_from_each_place_all_readings_come_in_order_or_are_named(
     for begin, run in zip(begins, viewer.runs, strict=True):
         assert run == list(range(begin, begin + len(run)))
     assert viewer.runs[-1] == list(range(begins[-1], count))
+
+
+def test_nothing_is_held_for_a_client_that_does_not_read() -> None:
+    """What is read ahead would be held for as long as the client likes."""
+    world = World(10_000)
+    for _ in range(5_000):
+        world.publish("a")
+    viewer = Viewer(world)
+    viewer.wire.clogs_after = 4
+    viewer.begin(speed=1_000_000.0)
+    assert viewer.wire.is_congested
+    (replay,) = viewer.session.ongoing.values()
+    assert isinstance(replay, replays.Replay)
+    assert not replay._ahead
+    viewer.wire.unclog()
+    viewer.wait(10.0)
+    assert viewer.runs == [list(range(5_000))]
