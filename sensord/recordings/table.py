@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 
 from sensord.model.readings import GOOD, Level, Quality, Reading, Reason, Value
-from sensord.recordings.table_header import header_of, split
+from sensord.recordings.table_header import Header, header_of, split
 from sensord.recordings.text_form import Damage, TextForm, UndecidedError
 from sensord.recordings.text_numbers import DecimalMark, is_numeric
 from sensord.recordings.text_rows import COLUMNS, Row, quality_of, value_of
@@ -44,17 +44,18 @@ class Table:
         """
         self._form = form
         numbered = _content(lines, form)
-        self._header_line, line, form = next(numbered, (0, "", form))
-        if not line:
-            raise ValueError("the file has no header")
-        self.header = header = header_of(line.rstrip("\r\n"), form)
+        self._header_line, line, header = _header(numbered)
+        self.header = header
         self.is_ours = set(COLUMNS) <= set(header.named)
         is_changed = is_marked or header.separator != "," or line.endswith("\r\n")
         self._is_verbatim = self.is_ours and not is_changed
         """Whether it is as sensord wrote it."""
-        self._times = TimeColumn(header.time_format, header.zone)
-        self._logged = TimeColumn("", header.zone)
+        time_format = "iso8601" if self._is_verbatim else header.time_format
+        self._times = TimeColumn(time_format, header.zone)
+        self._logged = TimeColumn("iso8601" if self._is_verbatim else "", header.zone)
         self._decimals = DecimalMark(form.decimal, is_comma_separated=header.separator == ",")
+        if self._is_verbatim:
+            return  # it is known how these are written
         for _, text, _ in numbered:
             self._see(text)
         self._times.settle()
@@ -82,7 +83,7 @@ class Table:
 
     def _fields(self, line: str) -> list[str]:
         line = line.rstrip("\r\n")
-        if any("\udc80" <= one <= "\udcff" for one in line) and not line.isascii():
+        if not line.isascii() and any("\udc80" <= one <= "\udcff" for one in line):
             raise ValueError("it is not in the file's encoding; say --encoding, such as cp1252")
         fields = split(line, self.header.separator)
         count = self.header.count
@@ -102,7 +103,7 @@ class Table:
         offset = 0
         data = 0
         for number, line, _ in _content(lines, self._form):
-            if number == self._header_line:
+            if number <= self._header_line or line.startswith("#"):
                 continue
             try:
                 rows = self._rows(line, offset, data)
@@ -187,6 +188,19 @@ class Table:
         if not self.is_ours and text.casefold() in _MISSING:
             return None, Quality(Level.BAD, Reason.MISSING)
         return value_of(field if self.is_ours else text), GOOD
+
+
+def _header(numbered: Iterable[tuple[int, str, TextForm]]) -> tuple[int, str, Header]:
+    """Return the header, its line and its number; comments in front of it are passed over."""
+    refused = ValueError("the file has no header")
+    for number, line, form in numbered:
+        try:
+            return number, line, header_of(line.strip("\r\n").removeprefix("#"), form)
+        except ValueError as error:
+            if not line.startswith("#"):
+                raise
+            refused = error
+    raise refused
 
 
 def _content(lines: Iterable[str], form: TextForm) -> Iterator[tuple[int, str, TextForm]]:

@@ -370,6 +370,22 @@ def test_with_exit_it_ends_with_the_recording(journal: Path) -> None:
     assert f"the replay has ended readings={count}\n" in "".join(replay.told)
 
 
+def test_files_of_others_are_served(tmp_path: Path) -> None:
+    """What is damaged in them is named, and makes the exit status 1."""
+    table, log = tmp_path / "x.csv", tmp_path / "x.log"
+    table.write_bytes(b"\xef\xbb\xbfDatum;Zeit;T (C)\r\n30.11.2026;20:00:00;7,5\r\n")
+    log.write_text("1796069931000;N;$INMTW,17.9,C*1B\n1796069932000;N;$INMTW,18.0,C*1D\n")
+    options = ("--exit", "--speed", "max", "--listen", "127.0.0.1:0", "--zone", "UTC")
+    done = run_sensord("replay", str(table), str(log), *options)
+    assert done.returncode == 0, done.stderr
+    assert "replaying" in done.stderr
+    with log.open("a") as file:
+        file.write("1796069933000;N;$INMTW,99.0,C*1D\n")
+    done = run_sensord("replay", str(log), *options)
+    assert done.returncode == 1
+    assert "line 3: wrong checksum" in done.stderr
+
+
 def test_a_hole_is_told_in_the_log_and_a_broken_file_fails(
     sources: dict[str, list[Path]], tmp_path: Path
 ) -> None:

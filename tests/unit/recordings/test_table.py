@@ -330,6 +330,15 @@ def test_a_header_that_is_none_is_refused(text: str, said: str) -> None:
         table_rows(text)
 
 
+@pytest.mark.parametrize(
+    "head", ["# logger, v1\n#\ntime,a\n", "# time,a\n", "#a logger\n#time,a\n"]
+)
+def test_comments_in_front_of_the_header_are_passed_over(head: str) -> None:
+    """Unless one is the header itself."""
+    found = told(head + "1796068800,1\n# restarted\n1796068801,2\n")
+    assert [value for _, _, value in found] == [1, 2]
+
+
 def test_an_encoding_that_is_not_utf8_costs_lines_until_it_is_said(tmp_path: Path) -> None:
     """As Excel saves CSV on Windows."""
     path = tmp_path / "x.csv"
