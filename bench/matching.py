@@ -74,7 +74,7 @@ def published(bus: Bus, topics: list[str], metadata: Metadata) -> float:
     channels = [bus.channel(topic, metadata) for topic in topics]
     readings = [Reading(wall_us, number % 1000 / 100) for number in range(len(topics))]
     begun = time.process_time()
-    bus.publish_all(zip(channels, readings, strict=True), wall_us)
+    bus.publish_all(list(zip(channels, readings, strict=True)), wall_us)
     return time.process_time() - begun
 
 

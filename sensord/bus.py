@@ -115,20 +115,26 @@ class Bus:
 
     def publish(self, channel: Channel, reading: Reading) -> Record:
         """Write a reading into the log and hand its record to every sink of the channel."""
-        log = self.log
-        record = make_record((log.tail, self._clock.wall_us(), channel, reading))
+        return self._publish(channel, reading, self._clock.wall_us())
+
+    def _publish(self, channel: Channel, reading: Reading, log_us: int) -> Record:
+        log, number = self.log, channel.number
+        record = make_record((log.tail, log_us, channel, reading))
         log.append(record)
-        self._last[channel.number] = record
-        for sink in self._sinks[channel.number]:
+        self._last[number] = record
+        for sink in self._sinks[number]:
             sink.push(record)
         return record
 
-    def publish_all(self, readings: Iterable[tuple[Channel, Reading]], log_us: int) -> None:
+    def publish_all(self, readings: Sequence[tuple[Channel, Reading]], log_us: int) -> None:
         """Publish readings that arrived together at ``log_us``, in their order.
 
         The same as `publish` for each, at less cost. All are in the log before the first is handed
         on, which no sink can tell: it does no more than note what it is given.
         """
+        if len(readings) == 1:
+            self._publish(*readings[0], log_us)
+            return
         records = [
             make_record((offset, log_us, channel, reading))
             for offset, (channel, reading) in enumerate(readings, self.log.tail)

@@ -34,6 +34,7 @@ __all__ = [
     "Writer",
     "Zoned",
     "excerpt",
+    "make_decoded",
     "make_sample",
     "trimmed",
 ]
@@ -97,6 +98,11 @@ class Decoded(NamedTuple):
 
     samples: list[Sample]
     faults: list[Fault]
+
+
+make_decoded: Callable[[tuple[list[Sample], list[Fault]]], Decoded]
+make_decoded = functools.partial(tuple.__new__, Decoded)
+"""The same for what a message held."""
 
 
 @runtime_checkable

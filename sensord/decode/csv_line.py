@@ -6,7 +6,7 @@ import csv
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from sensord.decode.base import NOTHING, Decoded, Fault, Sample, excerpt
+from sensord.decode.base import NOTHING, Decoded, Fault, Sample, excerpt, make_decoded
 from sensord.decode.source_time import SourceTime, TimedOptions, zone_fault
 from sensord.decode.text import BAD_ENCODING, UNPRINTABLE, TextDecoder
 from sensord.model.topics import topic_fault
@@ -92,20 +92,21 @@ class Decoder(TextDecoder):
             return Decoded([], [Fault(COLUMN_COUNT, excerpt(message))])
         samples: list[Sample] = []
         faults: list[Fault] = []
+        values = self._values
         for field, raw in zip(self._fields, columns, strict=False):
-            column = raw.strip()
             if not field:
                 continue
+            column = raw.strip()
             if not column:
-                if self._values.keeps_text:
+                if values.keeps_text:
                     samples.append(Sample(field, None, NOTHING, None, ""))
                 continue
-            sample = self._values.sample(field, column)
+            sample = values.sample(field, column)
             if sample is None:
                 faults.append(Fault(UNPRINTABLE, excerpt(message)))
             else:
                 samples.append(sample)
-        decoded = Decoded(samples, faults)
+        decoded = make_decoded((samples, faults))
         return self._source.applied(decoded, self._time, message) if self._time else decoded
 
     @property

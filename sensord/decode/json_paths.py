@@ -22,6 +22,7 @@ from sensord.decode.base import (
     Fault,
     Sample,
     excerpt,
+    make_decoded,
     make_sample,
     trimmed,
 )
@@ -165,7 +166,8 @@ class Decoder:
         else:
             harvest.take_leaves("", root, 0, self._time_field)
         reasons += harvest.reasons
-        return Decoded(harvest.samples, [Fault(reason, excerpt(message)) for reason in reasons])
+        faults = [Fault(reason, excerpt(message)) for reason in reasons]
+        return make_decoded((harvest.samples, faults))
 
     @property
     def is_zone_known(self) -> bool:
@@ -211,9 +213,9 @@ class _Harvest:
         """Take every leaf under ``node``, named by its keys and indexes."""
         children: Iterable[tuple[str, Value]]
         if isinstance(node, dict):
-            children = ((field_level(key), child) for key, child in node.items())
+            children = zip(map(field_level, node), node.values(), strict=True)
         elif isinstance(node, list):
-            children = ((str(index), child) for index, child in enumerate(node))
+            children = zip(map(str, range(len(node))), node, strict=True)
         else:
             if not depth or field != skipped:
                 if node is not None:
@@ -226,7 +228,11 @@ class _Harvest:
             return
         prefix = f"{field}/" if depth else ""
         for level, child in children:
-            self.take_leaves(prefix + level, child, depth + 1, skipped)
+            name = prefix + level
+            if (type(child) is float or type(child) is int) and name != skipped:
+                self.take(name, child)
+            else:
+                self.take_leaves(name, child, depth + 1, skipped)
 
     def take(self, field: str, node: Value) -> None:
         """Take ``node`` whole, whatever it is."""
@@ -238,6 +244,8 @@ class _Harvest:
         if type(node) is float:
             if not -_INFINITY < node < _INFINITY:
                 node, quality = None, NOT_FINITE
+        elif type(node) is int:
+            pass
         elif type(node) is str:
             node = self._text(node)
         elif isinstance(node, _WRITTEN):

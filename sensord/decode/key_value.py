@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from sensord.decode.base import NOTHING, Decoded, Fault, Sample, excerpt
+from sensord.decode.base import NOTHING, Decoded, Fault, Sample, excerpt, make_decoded
 from sensord.decode.naming import field_level
 from sensord.decode.source_time import SourceTime, TimedOptions, zone_fault
 from sensord.decode.text import (
@@ -86,27 +86,28 @@ class Decoder(TextDecoder):
         if len(pairs) > MAX_PAIRS:
             faults.append(Fault(TOO_MANY_VALUES, excerpt(message)))
             del pairs[MAX_PAIRS:]
+        values, names, assign = self._values, self._names, self._assign
         for pair in pairs:
-            key, assigned, raw = pair.partition(self._assign)
+            key, assigned, raw = pair.partition(assign)
             key, value = key.strip(), raw.strip()
             if not assigned or not key:
                 # A blank pair is what a trailing separator leaves.
                 if pair.strip() and (assigned or not self._allow_bare):
                     faults.append(Fault(BAD_PAIR, self.quoted(pair)))
                 continue
-            name = self._names.get(key) if self._names else field_level(key)
+            name = names.get(key) if names else field_level(key)
             if name is None:
                 continue
             if not value:
-                if self._values.keeps_text:
+                if values.keeps_text:
                     samples.append(Sample(name, None, NOTHING, None, ""))
                 continue
-            sample = self._values.sample(name, value)
+            sample = values.sample(name, value)
             if sample is None:
                 faults.append(Fault(UNPRINTABLE, self.quoted(pair)))
             else:
                 samples.append(sample)
-        decoded = Decoded(samples, faults)
+        decoded = make_decoded((samples, faults))
         return self._source.applied(decoded, self._time, message) if self._time else decoded
 
     @property

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterator
 
-from sensord.decode.base import UNREAD, Decoded, Fault, Sample, excerpt
+from sensord.decode.base import UNREAD, Decoded, Fault, Sample, excerpt, make_decoded, make_sample
 from sensord.decode.text import (
     BAD_ENCODING,
     NOT_FINITE,
@@ -68,12 +68,13 @@ class Decoder(TextDecoder):
         written = text if self._values.keeps_text else None
         if self._words and (word := self._words.get(text.casefold())) is not None:
             return Decoded([Sample(self._field, word, GOOD, None, written)], [])
-        bare, unit = self._parted(text)
+        bare, unit = self._parted(text) if self._units else (text, None)
         value = self._values.number(bare)
         if value is None:
             return self._unread(text, message)
         if -_INFINITY < value < _INFINITY:
-            return Decoded([Sample(self._field, value, GOOD, None, written, unit)], [])
+            sample = make_sample((self._field, value, GOOD, None, written, unit))
+            return make_decoded(([sample], []))
         return Decoded([Sample(self._field, None, NOT_FINITE, None, written)], [])
 
     def _unread(self, text: str, message: bytes) -> Decoded:

@@ -101,7 +101,7 @@ class TextValues:
         Line noise turns numbers into such texts; a real word holds none.
         """
         value = None if field in self._text_fields else self.number(text)
-        if value is None or (text.isalnum() and is_code(text)):
+        if value is None or (type(value) is float and text.isalnum() and is_code(text)):
             return self._word(field, text)
         written = text if self.keeps_text else None
         if -_INFINITY < value < _INFINITY:

@@ -150,20 +150,23 @@ class Device:
 
     def data(self, data: bytes) -> None:
         """Take the next bytes of the stream."""
-        self._intake.data(data, *self._now())
-        self._after()
+        now_us, wall_us = self._now()
+        self._intake.data(data, now_us, wall_us)
+        self._after(wall_us)
 
     def message(self, route: Route, payload: bytes) -> None:
         """Take one whole message."""
-        self._intake.message(route, payload, *self._now())
+        now_us, wall_us = self._now()
+        self._intake.message(route, payload, now_us, wall_us)
         if route.is_retained:
             self._samples = self._intake.totals.samples  # no sign of life
-        self._after()
+        self._after(wall_us)
 
     def samples(self, samples: Iterable[Sample]) -> None:
         """Take values that need no decoding."""
-        self._intake.samples(DEVICE, samples, *self._now())
-        self._after()
+        now_us, wall_us = self._now()
+        self._intake.samples(DEVICE, samples, now_us, wall_us)
+        self._after(wall_us)
 
     def availability(self, name: str, *, is_there: bool) -> None:
         """Accept what ``name`` reports of the sources that depend on it."""
@@ -227,12 +230,12 @@ class Device:
             self._intake.is_clock_set = self._clock_trust.is_set(now_us, wall_us)
         return now_us, wall_us
 
-    def _after(self) -> None:
+    def _after(self, wall_us: int) -> None:
         samples = self._intake.totals.samples
         if samples > self._samples:
             # Noise is no reading: a device that sends nothing else must not look alive.
             self._samples = samples
-            self._last_reading_us = self._clock.wall_us()
+            self._last_reading_us = wall_us
         if self._intake.due_us is not None:
             self._schedule(self._intake.due_us)
         if self._status_timer is None:

@@ -54,6 +54,8 @@ T = TypeVar("T")
 MAX_AWAY = 10_000
 """Names that are remembered as away; values that a broker kept for more of them are retained."""
 
+_INFINITY = float("inf")
+
 DISCONNECTED = Quality(Level.BAD, Reason.DISCONNECTED)
 RETAINED = Quality(Level.UNCERTAIN, Reason.RETAINED)
 MISSING = Quality(Level.BAD, Reason.MISSING)
@@ -111,7 +113,8 @@ class Intake:
         """Only while somebody waits: at other times what comes is not looked at twice."""
         self._behind_us = int(device.time_behind * 1e6)
         self._ahead_us = int(device.time_ahead * 1e6)
-        self._earliest_us, self._latest_us = 0, LATEST_US
+        self._bounds_us: tuple[int, int] | None = None
+        """Of the source times in the message at hand; None until one is looked at."""
         self._is_time_refused = False
         self.is_clock_set = True
         """Whether the wall clock that comes with what arrives can be trusted."""
@@ -123,6 +126,7 @@ class Intake:
         able: object = decoder  # to more, perhaps, than every decoder is
         self._dated = able if isinstance(able, Dated) else None
         self._zoned = able if isinstance(able, Zoned) else None
+        self._is_selective = isinstance(able, Selective)
         self.passed_over = able.passed_over if isinstance(able, Selective) else Counter[str]()
         """How often each part that the decoder does not know was passed over, by name."""
         self._named: set[str] = set()
@@ -152,38 +156,43 @@ class Intake:
         """Take one whole message."""
         self.totals.messages += 1
         is_answer = self.listener is not None and self.listener.heard(message)
-        if not message and route.source:
-            self._withdraw(route, now_us, wall_us)
+        if not message:
+            if route.source:
+                self._withdraw(route, now_us, wall_us)
             return
-        if self._decoder is None or not message:
+        if self._decoder is None:
             return
-        decoded = self._decoder.decode(message)
-        for fault in () if is_answer else decoded.faults:
-            self.fault(from_source(fault, route))
-        if len(self.passed_over) > len(self._named):
+        samples, faults = self._decoder.decode(message)
+        if faults and not is_answer:
+            for fault in faults:
+                self.fault(from_source(fault, route))
+        if self._is_selective and len(self.passed_over) > len(self._named):
             self._name_passed_over()
-        self._believe(wall_us, is_zone_known=self._zoned is None or self._zoned.is_zone_known)
-        samples = decoded.samples
+        self._bounds_us = None
         if self._dated is not None and self.is_clock_set:
             samples = self._dated.mend_dates(samples, wall_us)
-        self._samples(route, samples, now_us, wall_us, is_answer=is_answer)
+        if route.is_retained:
+            self._recall(route, samples, now_us, wall_us)
+        else:
+            self._samples(route, samples, now_us, wall_us, is_answer=is_answer)
 
-    def _believe(self, wall_us: int, *, is_zone_known: bool) -> None:
-        """Set the bounds of the source times in a message that arrives."""
-        self._is_time_refused = False
+    def _believed_us(self, wall_us: int) -> tuple[int, int]:
+        """Return the bounds of the source times in a message that arrives."""
         if not self.is_clock_set:
-            self._earliest_us, self._latest_us = 0, LATEST_US
-            return
+            return 0, LATEST_US
+        is_zone_known = self._zoned is None or self._zoned.is_zone_known
         behind_us = self._behind_us if is_zone_known else min(ZONELESS_US, self._behind_us)
         ahead_us = self._ahead_us if is_zone_known else min(ZONELESS_US, self._ahead_us)
-        self._earliest_us = max(0, wall_us - behind_us)
-        self._latest_us = min(LATEST_US, wall_us + ahead_us)
+        return max(0, wall_us - behind_us), min(LATEST_US, wall_us + ahead_us)
 
     def samples(self, route: Route, samples: Iterable[Sample], now_us: int, wall_us: int) -> None:
         """Take decoded values, whose times the reader answers for."""
-        self._earliest_us, self._latest_us = 0, LATEST_US
+        self._bounds_us = 0, LATEST_US
         self._is_time_refused = False
-        self._samples(route, samples, now_us, wall_us, is_answer=False)
+        if route.is_retained:
+            self._recall(route, samples, now_us, wall_us)
+        else:
+            self._samples(route, samples, now_us, wall_us, is_answer=False)
 
     def _samples(
         self,
@@ -194,9 +203,6 @@ class Intake:
         *,
         is_answer: bool,
     ) -> None:
-        if route.is_retained:
-            self._recall(route, samples, now_us, wall_us)
-            return
         taps = self._taps.by_source.get(route.source, {})
         count, is_clock_set = 0, self.is_clock_set
         due: list[tuple[Channel, Reading]] = []
@@ -207,7 +213,14 @@ class Intake:
             tap = taps.get(field_) or self._opened(taps, route, sample, is_answer=is_answer)
             if tap is None:
                 continue
-            if tap.is_plain and unit is None and (type(value) is float or type(value) is int):
+            if (
+                tap.takes_floats
+                and type(value) is float
+                and unit is None
+                and -_INFINITY < value < _INFINITY
+            ):
+                pass  # most readings: nothing to do is decided once a channel
+            elif tap.is_plain and unit is None and (type(value) is float or type(value) is int):
                 value, quality = conform(tap.rules, value, quality)
                 if value is None and self._is_refused(
                     tap, route, sample, quality, is_answer=is_answer
@@ -219,7 +232,9 @@ class Intake:
                     count -= 1
                     continue
                 value, quality = fitted
-            at_us = wall_us if time_us is None else self._source_us(route, time_us, wall_us)
+            at_us = (
+                wall_us if time_us is None else self._source_us(route, time_us, wall_us, wall_us)
+            )
             if not is_clock_set:
                 quality = _at_unset_clock(quality, time_us)
             reading = make_reading((at_us, value, quality, False))
@@ -230,16 +245,20 @@ class Intake:
                 self._note_due(tap)
             if seen is not None:
                 seen.append((tap.channel.topic, value, quality))
-        self.totals.samples += count
-        self.totals.readings += len(due)
+        totals = self.totals
+        totals.samples += count
+        totals.readings += len(due)
         self._bus.publish_all(due, wall_us)
-        if self._taps.refused:
-            self._report_refused(route)
-        self._show(seen)
+        if self._taps.refused or seen:
+            self._report(route, seen or ())
 
-    def _source_us(self, route: Route, time_us: int, otherwise: T) -> int | T:
+    def _source_us(self, route: Route, time_us: int, wall_us: int, otherwise: T) -> int | T:
         """Return a source time, or what counts otherwise if it lies out of bounds."""
-        if self._earliest_us <= time_us <= self._latest_us:
+        if self._bounds_us is None:
+            self._bounds_us = self._believed_us(wall_us)
+            self._is_time_refused = False
+        earliest_us, latest_us = self._bounds_us
+        if earliest_us <= time_us <= latest_us:
             return time_us
         if not self._is_time_refused:
             self._is_time_refused = True  # one message, one fault
@@ -247,9 +266,14 @@ class Intake:
             self.fault(Fault(BAD_TIME, excerpt(shown.encode("utf-8", "backslashreplace"))))
         return otherwise
 
-    def _show(self, seen: Iterable[tuple[str, Value, Quality]] | None) -> None:
-        """Show what came, also what no policy let through: a state may confirm a command."""
-        for topic, value, quality in seen or ():
+    def _report(self, route: Route, seen: Iterable[tuple[str, Value, Quality]] = ()) -> None:
+        """Report the fields that got no channel, and show the listener what came.
+
+        That is also what no policy let through: a state may confirm a command.
+        """
+        if self._taps.refused:
+            self._report_refused(route)
+        for topic, value, quality in seen:
             if self.listener is not None:
                 self.listener.saw(topic, value, quality)
 
@@ -267,7 +291,7 @@ class Intake:
             value, quality = fitted
             time_us = sample.time_us
             if time_us is not None:
-                time_us = self._source_us(route, time_us, None)
+                time_us = self._source_us(route, time_us, wall_us, None)
             quality = quality if quality.level is Level.BAD else at_best
             known = tap.publisher.last or self._before_the_start(tap.channel)
             reading = Reading(wall_us if time_us is None else time_us, value, quality)
@@ -280,8 +304,7 @@ class Intake:
                 due.append((tap.channel, recalled))
         self.totals.readings += len(due)
         self._bus.publish_all(due, wall_us)
-        if self._taps.refused:
-            self._report_refused(route)
+        self._report(route)
 
     def _before_the_start(self, channel: Channel) -> Reading | None:
         record = self._bus.last(channel)

@@ -25,7 +25,16 @@ EVERY = Policy(policy="every")
 class Tap:
     """One field of one source: its channel, rules and policy."""
 
-    __slots__ = ("channel", "fit", "is_plain", "is_timed", "mixture", "publisher", "rules")
+    __slots__ = (
+        "channel",
+        "fit",
+        "is_plain",
+        "is_timed",
+        "mixture",
+        "publisher",
+        "rules",
+        "takes_floats",
+    )
 
     def __init__(self, channel: Channel, fit: Fit, policy: Policy, mixture: Mixture | None) -> None:
         self.channel = channel
@@ -37,6 +46,8 @@ class Tap:
         """Only of a field that may name the device that speaks."""
         self.is_plain = fit.is_plain and mixture is None
         """Whether a number in no unit of its own goes straight to `conform`."""
+        self.takes_floats = self.is_plain and fit.rules.passes_floats
+        """Whether `conform` would pass every finite float of those as it is."""
 
 
 class TapMaker:
