@@ -8,7 +8,6 @@ pending, close the sessions with "going away", commit and close the journal.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import faulthandler
 import gc
 import logging
@@ -31,7 +30,7 @@ from sensord.decode.framing import LineFramer
 from sensord.device.command_runner import ReaderWithCommands
 from sensord.device.device import Device
 from sensord.device.supervisor import supervise
-from sensord.errors import JournalBusyError, JournalError, StartError
+from sensord.errors import JournalBusyError, StartError
 from sensord.host.systemd import Notifier
 from sensord.log import Archive, Log
 from sensord.log.journal import Recovery
@@ -39,7 +38,8 @@ from sensord.log.recorder import Recorder
 from sensord.model.clocks import Clock, SystemClock
 from sensord.model.readings import Position
 from sensord.readers import registry as readers
-from sensord.server.listener import Server, listen_advice
+from sensord.server.addresses import Addresses
+from sensord.server.listener import Server
 from sensord.server.shared import Limits, control_for
 from sensord.sharing.allowance import Bounds
 from sensord.sharing.publications import standing
@@ -83,8 +83,17 @@ class _Running:
 class App:
     """The daemon."""
 
-    def __init__(self, config: Config, notifier: Notifier, *, clock: Clock | None = None) -> None:
+    def __init__(
+        self,
+        config: Config,
+        notifier: Notifier,
+        *,
+        clock: Clock | None = None,
+        is_each_address_needed: bool = False,
+    ) -> None:
+        """``is_each_address_needed`` ends the start if one is missing: somebody waits at it."""
         self.config = config
+        self._is_each_address_needed = is_each_address_needed
         self._notifier = notifier
         self._clock = clock or SystemClock()
         self._stop = asyncio.Event()
@@ -100,6 +109,19 @@ class App:
         loop.set_exception_handler(self._surprised)
         for name in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(name, self.stop)
+        addresses = Addresses(self.config.server.listen, self.config.server.outbox)
+        await addresses.reserve(is_each_needed=self._is_each_address_needed)
+        try:
+            await self._run(loop, addresses, on_ready)
+        finally:
+            addresses.close()
+
+    async def _run(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        addresses: Addresses,
+        on_ready: Callable[[list[str]], None] | None,
+    ) -> None:
         bus_log, recorder, recovery = await self._open_log()
         bus = Bus(bus_log, self._clock)
         archive = open_archive(recorder, recovery, bus, loop)
@@ -111,15 +133,7 @@ class App:
         server = Server(bus, loop, self._limits(), archive, sharing, control)
         devices = self._devices(control, bus, loop, clock_status)
         control.begin(None if recovery is None else Position(recovery.epoch, recovery.end))
-        try:
-            await server.listen(self.config.server.listen)
-        except OSError as exc:
-            if recorder is not None:
-                with contextlib.suppress(JournalError):
-                    await recorder.close(bus_log)
-            control.close()
-            sharing.close()
-            raise StartError(f"cannot listen: {exc}; {listen_advice(exc)}") from exc
+        await server.serve(addresses)
         async with asyncio.TaskGroup() as group:
             tasks: list[asyncio.Task[None]] = [
                 self._begin(group, f"reader:{config.name}", self._supervise(config, device))
@@ -129,6 +143,7 @@ class App:
             recording = record(recorder, archive, bus, self._clock, server.renew)
             tasks.append(self._begin(group, "recorder", recording))
             tasks.append(self._begin(group, "clock", watch_clock(clock_status)))
+            tasks.append(self._begin(group, "addresses", server.keep_listening()))
             _calm_collector()
             self._notifier.ready()
             log.info("ready", extra={"devices": len(devices)})

@@ -122,8 +122,8 @@ class ReplayApp:
         self._server = server = Server(self._bus, loop, Limits())
         try:
             await server.listen(self._listen)
-        except OSError as exc:
-            raise StartError(f"cannot listen: {exc}; say --listen HOST:PORT") from exc
+        except StartError as exc:
+            raise StartError(f"{exc}; choose another with --listen HOST:PORT") from exc
         self._tell()
         if on_ready is not None:
             on_ready(server.addresses)

@@ -128,7 +128,7 @@ def run(options: argparse.Namespace) -> int:
             listen=options.listen, journal=journal, boiler=boiler_port, boat=boat_port
         )
         config = parse(text, "the demo's configuration", readers, decoders)
-        app = App(config, Notifier(os.environ))
+        app = App(config, Notifier(os.environ), is_each_address_needed=True)
         print(
             f"sensord demo: a boiler on {boiler_port}, a boat on {boat_port}, and simulated weather"
         )

@@ -9,10 +9,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import errno
 import heapq
 import logging
-import socket
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -21,6 +19,7 @@ from sensord.config.tree import Control as ControlOptions
 from sensord.control import Control
 from sensord.log import Archive
 from sensord.model.readings import Channel, Kind, Metadata, Reading, Value, ValueType
+from sensord.server.addresses import BACKLOG, Addresses, AddressStatus, written
 from sensord.server.connection import Connection
 from sensord.server.http import Answer, Pages
 from sensord.server.live.group import Groups
@@ -32,7 +31,7 @@ from sensord.server.turns import Turns
 from sensord.sharing.sharing import Sharing
 from sensord.wire.frames import Codec
 
-__all__ = ["Server", "Statistics", "listen_advice"]
+__all__ = ["Server", "Statistics"]
 
 log = logging.getLogger("sensord.server")
 
@@ -41,29 +40,8 @@ SWEEP_S = 1.0
 SERVING_S = 0.002
 """Requests that had to wait are served for so long in one turn of the loop."""
 
-UNREAD_BYTES = 16 * 1024
-"""What the kernel holds of a client's bytes, and so what one read of its socket can bring, twice
-over: many clients that send more than is served must not fill the memory."""
-
-BACKLOG = 4096
-"""A whole plant's monitors come back at once after a restart."""
-
-
-_ADVICE = {
-    errno.EADDRINUSE: "another program has the port; is another sensord running?",
-    errno.EACCES: "ports below 1024 are for root, or for a service with CAP_NET_BIND_SERVICE;"
-    " listen on a higher one, such as 8765",
-    errno.EADDRNOTAVAIL: "no interface of this machine has that address",
-    errno.EAFNOSUPPORT: "this machine has no IPv6; leave the address out",
-}
-
-
-def listen_advice(error: OSError) -> str:
-    """Return what to do about an address that cannot be listened on."""
-    if isinstance(error, socket.gaierror):
-        return "the name is not known here; write an address, such as 127.0.0.1:8765"
-    return _ADVICE.get(error.errno or 0, "see listen in the table [server]")
-
+RETRY_S = 2.0
+"""How long a missing address waits for the next attempt to bind it."""
 
 WARNINGS = {"lagging": "monitor lags", "costly": "monitor costs more than its share"}
 
@@ -99,10 +77,10 @@ class Server:
         """Those whose requests wait to be served."""
         self.places = Places()
         """The pages that are being read."""
-        self.addresses: list[str] = []
-        """Where it listens, once it does."""
         self._pages = Pages(bus, self._health)
         self._room = Room(bus, limits.unannounced)
+        self._addresses = Addresses([], limits.outbox_bytes)
+        self._address_status = AddressStatus(bus)
         self._listeners: list[asyncio.Server] = []
         self._connections: set[Connection] = set()
         self._sessions: dict[Session, Connection] = {}
@@ -116,33 +94,48 @@ class Server:
         self._is_stopping = False
         self._emptied = asyncio.Event()
 
-    async def listen(self, addresses: Sequence[str]) -> None:
-        """Begin to take connections.
+    @property
+    def addresses(self) -> list[str]:
+        """Where it listens."""
+        return self._addresses.listening
+
+    async def listen(self, wanted: Sequence[str]) -> None:
+        """Accept connections on all of these addresses.
 
         Raises:
-            OSError: An address cannot be listened on.
+            StartError: An address cannot be listened on.
         """
-        for address in addresses:
-            host, _, port = address.rpartition(":")
+        addresses = Addresses(wanted, self.shared.limits.outbox_bytes)
+        await addresses.reserve(is_each_needed=True)
+        await self.serve(addresses)
+
+    async def serve(self, addresses: Addresses) -> None:
+        """Accept connections on those of the addresses that exist."""
+        self._addresses = addresses
+        await self._accept()
+        # Each that is missing needs a descriptor when it comes.
+        spare = self.shared.limits.spare_descriptors + len(addresses.missing)
+        self._room.measure(spare)
+
+    async def keep_listening(self) -> None:
+        """Bind the missing addresses when they come; return when none is missing."""
+        while self._addresses.missing:
+            await asyncio.sleep(RETRY_S)
+            await self._addresses.bind()
+            await self._accept()
+
+    async def _accept(self) -> None:
+        """Accept connections on what has been bound, and report what has not."""
+        new = self._addresses.take_new()
+        for bound in new:
             listener = await self.shared.loop.create_server(
-                lambda: Connection(self),
-                host.strip("[]"),
-                int(port),
-                backlog=BACKLOG,
-                family=socket.AF_UNSPEC,
+                lambda: Connection(self), sock=bound, backlog=BACKLOG
             )
             self._listeners.append(listener)
-            for listening in listener.sockets:
-                # Inherited by each connection. Otherwise the kernel would hold megabytes for a
-                # client that does not read, on top of the bytes that we count.
-                listening.setsockopt(
-                    socket.SOL_SOCKET, socket.SO_SNDBUF, self.shared.limits.outbox_bytes
-                )
-                listening.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, UNREAD_BYTES)
-                name, number, *_ = listening.getsockname()
-                self.addresses.append(f"[{name}]:{number}" if ":" in name else f"{name}:{number}")
-        self._room.measure(self.shared.limits.spare_descriptors)
-        log.info("listening", extra={"addresses": " ".join(self.addresses)})
+        if new:
+            names = " ".join(written(bound) for bound in new)
+            log.info("listening", extra={"addresses": names})
+        self._address_status.report(self.addresses, self._addresses.missing)
 
     def refuse(self) -> None:
         """Take no more connections."""
@@ -197,9 +190,13 @@ class Server:
         bus_log, archive = self.shared.bus.log, self.shared.archive
         health: dict[str, object] = {"epoch": bus_log.epoch, "offset": bus_log.tail}
         health["sessions"] = len(self._sessions)
+        if missing := self._addresses.missing:
+            health["status"] = "incomplete"
+            health["missing"] = {one.address: f"{one.error}: {one.reason}" for one in missing}
         if archive is not None:
             damaged, lost, _ = archive.ledger.losses()
-            health["status"] = "damaged" if damaged else "ok"
+            if damaged:
+                health["status"] = "damaged"
             health["journal"] = {"damaged": damaged, "lost": lost}
         return health
 

@@ -53,9 +53,12 @@ class Daemon:
         *,
         under: Sequence[str] = (),
         command: Sequence[str] = (*SENSORD, "run"),
+        listen: Sequence[str] = (),
     ) -> None:
+        """With ``listen``, it is ready before its addresses are: they may be missing."""
         self._command = command
         self._under = under  # a command that runs it, such as unshare
+        self._listen = listen
         self._file = folder / "config.toml"
         self._config = config
         self.address = "127.0.0.1:0"
@@ -101,7 +104,8 @@ class Daemon:
         """Start it and return when it is ready."""
         # A test that wants a journal says where.
         journal = "" if "journal" in self._config else "journal.enabled = false\n"
-        text = f'server.listen = ["{self.address}"]\n{journal}{self._config}'
+        addresses = ", ".join(f'"{address}"' for address in self._listen or [self.address])
+        text = f"server.listen = [{addresses}]\n{journal}{self._config}"
         self._file.write_text(text)
         self.log = []
         self._has_ended = False
@@ -113,9 +117,10 @@ class Daemon:
         )
         self._reader = threading.Thread(target=self._read, args=(self._process,), daemon=True)
         self._reader.start()
-        found = re.search(r"addresses=(\S+)", self.wait_for_log("listening"))
-        assert found is not None
-        self.address = found[1]
+        if not self._listen:
+            found = re.search(r"addresses=(\S+)", self.wait_for_log("listening"))
+            assert found is not None
+            self.address = found[1]
         self.wait_for_log("ready")
 
     def stop(self) -> tuple[int, float]:

@@ -1,0 +1,250 @@
+"""The addresses to listen on: those that are bound, and those that are missing.
+
+An address may come later than the daemon: a cable is unplugged, DHCP has not answered, IPv6 is
+still checking for duplicates. Each is bound as soon as it exists, and until then it is named with
+the reason. Only an address that another program has ends a start, and before anything is created.
+
+Theory of operation: a socket is bound and listens at once, so no other program can get its port;
+its connections wait in the backlog until the server accepts them. A name stands for all addresses
+that it has; it is looked up again at most every half a minute while one of them is missing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import ipaddress
+import logging
+import socket
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sensord.bus import Bus
+from sensord.errors import StartError
+from sensord.model.readings import Channel, Metadata, Reading, Value, ValueType
+
+__all__ = ["BACKLOG", "AddressStatus", "Addresses", "Missing", "written"]
+
+log = logging.getLogger("sensord.server")
+
+BACKLOG = 4096
+"""A whole plant's monitors come back at once after a restart."""
+
+UNREAD_BYTES = 16 * 1024
+"""What the kernel holds of a client's bytes, and so what one read of its socket can bring, twice
+over: many clients that send more than is served must not fill the memory."""
+
+LOOKUP_S = 5.0
+LOOKUP_AGAIN_S = 30.0
+"""A name server at the other end of a mobile connection is not asked every two seconds."""
+
+_REASONS = {
+    errno.EADDRINUSE: "another program has the port; is another sensord running?",
+    errno.EACCES: "ports below 1024 are for root, or for a service with CAP_NET_BIND_SERVICE;"
+    " listen on a higher one, such as 8765",
+    errno.EADDRNOTAVAIL: "no interface of this machine has that address",
+    errno.EAFNOSUPPORT: "this machine has no IPv6; leave the address out",
+    errno.EINVAL: "a link-local address needs its interface, such as [fe80::1%eth0]:8765",
+}
+
+_NAME_ERRORS = {getattr(socket, name): name for name in dir(socket) if name.startswith("EAI_")}
+
+_Place = tuple[socket.AddressFamily, tuple[Any, ...]]
+"""A family, and an address as its sockets take it: host, port and for IPv6 its scope."""
+_Found = list[_Place] | OSError
+
+
+@dataclass(frozen=True, slots=True)
+class Missing:
+    """An address that cannot be listened on now, and why."""
+
+    address: str
+    error: str
+    """The system's name of the error, such as EADDRNOTAVAIL or EAI_NONAME."""
+    reason: str
+
+    @staticmethod
+    def of(address: str, error: OSError) -> Missing:
+        """Name what the system reports, and what helps."""
+        number = error.errno or 0
+        if isinstance(error, socket.gaierror | TimeoutError):
+            reason = "the name is not known here; write an address, such as 127.0.0.1:8765"
+            return Missing(address, _NAME_ERRORS.get(number, "ETIMEDOUT"), reason)
+        name = errno.errorcode.get(number, "unknown")
+        return Missing(address, name, _REASONS.get(number, error.strerror or str(error)))
+
+    @property
+    def is_in_use(self) -> bool:
+        """Whether another program has it."""
+        return self.error == "EADDRINUSE"
+
+
+class Addresses:
+    """The addresses that are to be listened on."""
+
+    def __init__(self, wanted: Sequence[str], outbox_bytes: int) -> None:
+        self._wanted = wanted
+        self._outbox_bytes = outbox_bytes
+        self._complete: set[int] = set()
+        self._found: dict[str, tuple[float, _Found]] = {}
+        """What each name stood for, with the loop's time of the lookup."""
+        self._bound: dict[tuple[int, _Place], str] = {}
+        self._new: list[socket.socket] = []
+        self.missing: tuple[Missing, ...] = ()
+        """Those that could not be bound at the last attempt."""
+
+    async def reserve(self, *, is_each_needed: bool = False) -> None:
+        """Bind the addresses that exist, before anything else is done.
+
+        Raises:
+            StartError: Another program has one; with ``is_each_needed`` also: one is missing.
+        """
+        await self.bind()
+        for missing in self.missing:
+            if is_each_needed or missing.is_in_use:
+                self.close()
+                raise StartError(f"cannot listen on {missing.address}: {missing.reason}")
+
+    async def bind(self) -> None:
+        """Bind those of the missing addresses that exist now."""
+        missing: list[Missing] = []
+        for index, address in enumerate(self._wanted):
+            if index not in self._complete:
+                absent = await self._bind(index, address)
+                missing += absent
+                if not absent:
+                    self._complete.add(index)
+        self.missing = tuple(missing)
+
+    async def _bind(self, index: int, address: str) -> list[Missing]:
+        """Bind all that one configured address stands for; return what is missing of it."""
+        host, _, port = address.rpartition(":")
+        host = host.strip("[]")
+        found = await self._look_up(host, int(port))
+        if isinstance(found, OSError):
+            return [Missing.of(address, found)]
+        missing = []
+        for place in found:
+            # Any free port is another one for each address; a port that is named is bound once.
+            key = (index if port == "0" else -1, place)
+            if key in self._bound:
+                continue
+            try:
+                bound = self._listening(place)
+            except OSError as exc:
+                name = address if _is_literal(host) else _written(*place[1][:2])
+                missing.append(Missing.of(name, exc))
+            else:
+                self._bound[key] = written(bound)
+                self._new.append(bound)
+        return missing
+
+    async def _look_up(self, host: str, port: int) -> _Found:
+        loop = asyncio.get_running_loop()
+        if _is_literal(host):
+            return await _places(host, port)
+        asked_s, found = self._found.get(host, (-LOOKUP_AGAIN_S, []))
+        if loop.time() - asked_s >= LOOKUP_AGAIN_S or not found:
+            found = await _places(host, port)
+            self._found[host] = (loop.time(), found)
+        return found
+
+    def _listening(self, place: _Place) -> socket.socket:
+        family, name = place
+        made = socket.socket(family, socket.SOCK_STREAM)
+        try:
+            made.settimeout(0)
+            made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            if family == socket.AF_INET6:
+                made.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+            # Inherited by each connection. Otherwise the kernel would hold megabytes for a client
+            # that does not read, on top of the bytes that we count.
+            made.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, self._outbox_bytes)
+            made.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, UNREAD_BYTES)
+            made.bind(name)
+            # Bound alone is not enough: with SO_REUSEADDR, another program could bind it as well.
+            made.listen(BACKLOG)
+        except OSError:
+            made.close()
+            raise
+        return made
+
+    @property
+    def listening(self) -> list[str]:
+        """The addresses that are bound."""
+        return [*self._bound.values()]
+
+    def take_new(self) -> list[socket.socket]:
+        """Return the sockets that have been bound since the last call; the caller closes them."""
+        new, self._new = self._new, []
+        return new
+
+    def close(self) -> None:
+        """Close the sockets that nobody has taken."""
+        for bound in self.take_new():
+            bound.close()
+
+
+class AddressStatus:
+    """Reports which addresses are missing: in the log, and under ``$sys/addresses``."""
+
+    def __init__(self, bus: Bus) -> None:
+        self._bus = bus
+        self._channel: Channel | None = None
+        self._reported: tuple[Missing, ...] = ()
+
+    def report(self, listening: Sequence[str], missing: tuple[Missing, ...]) -> None:
+        """Report what has changed."""
+        if missing == self._reported:
+            return
+        for one in missing:
+            if one not in self._reported:
+                fields = {"address": one.address, "error": one.error, "reason": one.reason}
+                log.warning("address is missing, tried again until it comes", extra=fields)
+        self._reported = missing
+        if self._channel is None:
+            metadata = Metadata(ValueType.JSON, description="which listen addresses are missing")
+            self._channel = self._bus.channel("$sys/addresses", metadata)
+        absent: list[Value] = [
+            {"address": one.address, "error": one.error, "reason": one.reason} for one in missing
+        ]
+        value: Value = {
+            "state": "incomplete" if missing else "ok",
+            "listening": [*listening],
+            "missing": absent,
+        }
+        self._bus.publish(self._channel, Reading(self._bus.now_us(), value))
+
+
+async def _places(host: str, port: int) -> _Found:
+    """Return all addresses that a host has, or why it has none."""
+    try:
+        async with asyncio.timeout(LOOKUP_S):
+            return await _ask(host, port)
+    except OSError as exc:  # TimeoutError is one
+        return exc
+
+
+async def _ask(host: str, port: int) -> list[_Place]:
+    loop = asyncio.get_running_loop()
+    found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+    return [(family, name) for family, _, _, _, name in found]
+
+
+def written(bound: socket.socket) -> str:
+    """Write the address of a socket as people do."""
+    name, port, *_ = bound.getsockname()
+    return _written(name, port)
+
+
+def _written(name: str, port: int) -> str:
+    return f"[{name}]:{port}" if ":" in name else f"{name}:{port}"
+
+
+def _is_literal(host: str) -> bool:
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return True
