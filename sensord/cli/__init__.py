@@ -1,4 +1,4 @@
-"""The `sensord` command: one module a command, imported when it is used."""
+"""The `sensord` command: one module for each subcommand, imported when it is used."""
 
 from __future__ import annotations
 
@@ -22,40 +22,40 @@ COMMANDS = {
     "check": "check a configuration file; touches no device and no network",
     "demo": "run the whole chain without hardware or broker",
     "tail": "follow readings of a running daemon",
-    "history": "show what was: readings, or what each interval comes to",
+    "history": "show past readings, or a summary per interval",
     "get": "show the last values of topics",
     "topics": "list topics with their units and kinds",
-    "devices": "list devices and how they fare",
-    "clients": "list who is connected and what they watch",
+    "devices": "list devices and their states",
+    "clients": "list connected clients and what they watch",
     "controls": "list what can be set and called",
-    "set": "set a topic that a device lets clients write",
+    "set": "set a writable topic of a device",
     "call": "call an action of a device, or a service",
-    "serve": "offer a service: run a program for each call of it",
-    "lease": "hold a device, a topic or an action, so that nobody else acts on it",
+    "serve": "offer a service that runs a program for each call",
+    "lease": "hold a device, a topic or an action, so that no other client acts on it",
     "send": "send a message to other clients",
-    "receive": "show messages of other clients",
-    "publish": "publish readings of a topic that is open for clients",
+    "receive": "show messages from other clients",
+    "publish": "publish readings of a topic that is open to clients",
     "put": "write shared state",
     "delete": "delete shared state",
-    "ack": "acknowledge the alarm that a topic shows",
-    "wear": "say how long the card will last",
-    "info": "say what is in journals and recorded files",
-    "export": "write recorded readings into a file of another kind",
-    "import": "make a recording of CSV files and logs of others",
-    "record": "write what a running daemon sends into a file",
+    "ack": "acknowledge the alarm of a topic",
+    "wear": "estimate how long the SD card or disk will last",
+    "info": "describe journals and recorded files",
+    "export": "convert recorded readings to another format",
+    "import": "make a recording from CSV files and logs of other programs",
+    "record": "record the readings of a running daemon into a file",
     "capture": "store what a device sends, byte for byte",
     "replay": "serve recordings to monitors as a running daemon would",
     "ports": "list serial ports with their stable paths",
 }
 
 NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
-"""What writing fails with when the disk, or the share of this user, is full."""
+"""The errors of a write when the disk, or this user's quota, is full."""
 
 DESCRIPTION = "The daemon between ugly sensors and the people who need their readings."
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command; return its exit status: 0 done, 1 failed, 2 asked for wrongly."""
+    """Run one command; return its exit status: 0 done, 1 failed, 2 wrong usage."""
     name = ""
     _open_standard_files()
     try:
@@ -81,7 +81,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _parsed(given: Sequence[str]) -> tuple[str, argparse.Namespace]:
-    """Read the command and its options; ends the process if they mean nothing."""
+    """Read the command and its options; end the process if they are invalid."""
     name = given[0] if given else ""
     if name in COMMANDS:
         command = argparse.ArgumentParser(prog=f"sensord {name}", description=_sentence(name))
@@ -98,11 +98,12 @@ def _parsed(given: Sequence[str]) -> tuple[str, argparse.Namespace]:
 
 
 def _sentence(name: str) -> str:
-    return f"{COMMANDS[name].capitalize()}."
+    summary = COMMANDS[name]
+    return f"{summary[0].upper()}{summary[1:]}."
 
 
 def _open_standard_files() -> None:
-    """Have something stand where a shell has closed a standard file: sockets must not."""
+    """Open the null device for each closed standard file, so that no socket gets its number."""
     for descriptor, name in enumerate(("stdin", "stdout", "stderr")):
         try:
             os.fstat(descriptor)
@@ -113,12 +114,12 @@ def _open_standard_files() -> None:
 
 
 def _drop_output() -> None:
-    """Let the interpreter, which flushes at its end, flush to nowhere."""
+    """Send the interpreter's last flush to the null device."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _joined(arguments: Sequence[str]) -> list[str]:
-    """Join ``--from -10m`` to one argument: argparse takes what begins with - for an option."""
+    """Join ``--from -10m`` to one argument: argparse reads a leading ``-`` as an option."""
     joined: list[str] = []
     for argument in arguments:
         if joined and joined[-1] in {"--from", "--to"} and re.fullmatch(r"-\d.*", argument):
@@ -136,7 +137,7 @@ class Command(Protocol):
         ...
 
     def run(self, options: argparse.Namespace) -> int:
-        """Do it; return the exit status."""
+        """Run the command; return the exit status."""
         ...
 
 

@@ -1,4 +1,4 @@
-"""`sensord ack`: acknowledge the alarm that a topic shows, for everybody."""
+"""`sensord ack`: acknowledge the alarm of a topic, for everybody."""
 
 from __future__ import annotations
 
@@ -16,24 +16,24 @@ __all__ = ["configure", "run"]
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
-    parser.add_argument("topic", help="what shows the alarm")
-    parser.add_argument("text", nargs="?", default="", help="what is being done about it")
-    parser.add_argument("--force", action="store_true", help="also of a topic without readings")
+    parser.add_argument("topic", help="the topic with the alarm")
+    parser.add_argument("text", nargs="?", default="", help="a note, such as what is being done")
+    parser.add_argument("--force", action="store_true", help="accept a topic without readings")
     configure_client(parser)
 
 
 def run(options: argparse.Namespace) -> int:
-    """Acknowledge it and say where that stands."""
+    """Acknowledge the alarm and print the topic of the acknowledgement."""
 
     async def acknowledge(client: Client) -> str:
         state = SharedState(client)
         if not options.force and not await client.get(options.topic):
             await note_absent(client, [options.topic])
-            raise SensordError(f"{options.topic} has no reading: there is nothing to acknowledge")
+            raise SensordError(f"{options.topic} has no reading: nothing to acknowledge")
         before = await state.get(f"state/alarms/{options.topic}")
         if before is not None:
             who = before.by.get("name") or before.by.get("id")
-            print(f"-- {who} had acknowledged it before", file=sys.stderr)
+            print(f"-- {who} had already acknowledged it", file=sys.stderr)
         await state.acknowledge(options.topic, options.text)
         return f"state/alarms/{options.topic}"
 

@@ -33,7 +33,7 @@ def _argument(text: str) -> tuple[str, Value]:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Call it and print what it tells: a line for each part of a long answer, then its end."""
+    """Call it and print the answer: one line for each part, then the final value."""
     check_key(options)
 
     async def call(client: Client) -> str:

@@ -1,4 +1,4 @@
-"""`sensord capture`: store what a device sends, byte for byte, to be decoded again later."""
+"""`sensord capture`: store what a device sends, byte for byte, to decode it later."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ from sensord.recordings.capture.link import Capturing
 __all__ = ["configure", "run"]
 
 FLUSH_S = 10.0
-"""What a capture that is killed loses at most, of a file that can still be replayed."""
+"""The most that a killed capture loses; its file can still be replayed."""
 
 _BYTES = {"": 1, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30}
 
@@ -41,11 +41,17 @@ _BYTES = {"": 1, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30}
 def configure(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
     add = parser.add_argument
-    add("device", metavar="DEVICE", help="its name in the configuration")
-    add("-o", "--output", type=Path, required=True, metavar="FILE", help="the MCAP file to make")
-    add("--config", type=Path, default=Path("config.toml"), metavar="FILE", help="%(default)s")
-    add("--for", dest="lasting", type=duration, metavar="TIME", help="such as 30s or 10m")
-    add("--bytes", dest="size", type=_size, metavar="SIZE", help="end after so much, such as 1MiB")
+    add("device", metavar="DEVICE", help="the device's name in the configuration")
+    add("-o", "--output", type=Path, required=True, metavar="FILE", help="the MCAP file to write")
+    add(
+        "--config",
+        type=Path,
+        default=Path("config.toml"),
+        metavar="FILE",
+        help="the configuration (default: %(default)s)",
+    )
+    add("--for", dest="lasting", type=duration, metavar="TIME", help="stop after this, such as 10m")
+    add("--bytes", dest="size", type=_size, metavar="SIZE", help="stop after this, such as 1MiB")
 
 
 def _size(text: str) -> int:
@@ -56,8 +62,8 @@ def _size(text: str) -> int:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Capture until interrupted, or until there is enough; 1 if nothing came."""
-    logs.setup("error")  # what happens to the device is told otherwise
+    """Capture until interrupted, or until there is enough; return 1 if nothing came."""
+    logs.setup("error")  # `_Report` shows what happens to the device
     device = device_of(options.config, options.device)
     must_be_new(options.output)
     table = tomllib.loads(options.config.read_text(encoding="utf-8"))["devices"][device.name]
@@ -143,7 +149,7 @@ async def _until_enough(
 
 
 class _Report:
-    """Reports on stderr how the device fares and how much came."""
+    """Reports the device's state and the bytes received on stderr."""
 
     def __init__(self, device: str) -> None:
         self.progress = Progress()
@@ -157,4 +163,4 @@ class _Report:
             self.progress.print(f"{self._device} is {self._state}")
         if self.progress.is_due:
             came = f"{capturing.bytes} bytes in {capturing.count} arrivals"
-            self.progress.show(f"{came}; Ctrl-C ends it with a whole file")
+            self.progress.show(f"{came}; press Ctrl-C to complete the file")

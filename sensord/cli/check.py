@@ -1,4 +1,4 @@
-"""`sensord check`: say all that is wrong with a configuration, or what it would do."""
+"""`sensord check`: report all faults of a configuration, or describe what it does."""
 
 from __future__ import annotations
 
@@ -28,16 +28,16 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def read(file: Path) -> Config:
-    """Load a configuration with all the readers and decoders there are.
+    """Load a configuration with all known readers and decoders.
 
     Raises:
-        ConfigError: It has faults; all of them are told.
+        ConfigError: It has faults; the error lists all of them.
     """
     return load(file, readers, decoders)
 
 
 def journal_line(options: Options, environment: Mapping[str, str], *, is_root: bool) -> str:
-    """Say where a daemon started by this user would record, and what that writes in a day."""
+    """Describe where a daemon of this user records, and how much it writes in a day."""
     if not options.enabled:
         return "does not record"
     folder = folder_of(options, environment, is_root=is_root)
@@ -51,7 +51,7 @@ def journal_line(options: Options, environment: Mapping[str, str], *, is_root: b
         for rate in (1, 10, 100, 1000)
     )
     where = f"records in {folder}"
-    # Whoever checks is mostly not the service, which is the one that will record.
+    # The user who checks is rarely the service, which will record.
     if not options.folder and "STATE_DIRECTORY" not in environment and folder != SERVICE_FOLDER:
         where += f" (as a systemd service in {SERVICE_FOLDER})"
     return (
@@ -62,12 +62,12 @@ def journal_line(options: Options, environment: Mapping[str, str], *, is_root: b
 
 
 def _days(held: float, allowed: float) -> str:
-    """Write for how many days readings are kept: max_bytes or max_age ends them."""
+    """Write for how many days readings are kept, by max_bytes or max_age."""
     return f"{min(held, allowed):.3g}"
 
 
 def run(options: argparse.Namespace) -> int:
-    """Check; faults are raised and shown by the caller."""
+    """Check the file and describe it; the caller shows the faults."""
     config = read(options.file)
     found = len(config.warnings)
     doubtful = f", {found} warning{'s' if found > 1 else ''}" if found else ""
@@ -86,7 +86,7 @@ def run(options: argparse.Namespace) -> int:
     for pattern in config.clients.topics:
         print(f"clients may publish {pattern}")
     if not config.devices:
-        print("no devices: nothing will be read; see config.toml in the documentation")
+        print("no devices: nothing will be read; config.toml in the documentation has examples")
     return 0
 
 
@@ -99,5 +99,5 @@ def device_of(file: Path, name: str) -> Device:
     devices = {device.name: device for device in read(file).devices}
     if name not in devices:
         known = ", ".join(devices) or "none"
-        raise SensordError(f"{file}: there is no device {name}; known are {known}")
+        raise SensordError(f"{file}: no device {name}; known are {known}")
     return devices[name]

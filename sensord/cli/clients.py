@@ -1,4 +1,4 @@
-"""`sensord clients`: who is connected, and what they watch."""
+"""`sensord clients`: list connected clients and what they watch."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Show them; return the exit status."""
+    """Show the clients; return the exit status."""
     return rows.show(
         options, "clients", lambda client: client.clients(follow=options.follow), HEAD, _line
     )

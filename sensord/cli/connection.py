@@ -1,4 +1,4 @@
-"""Ask a daemon for one thing, or be its client for as long as it takes."""
+"""Connect a command to a daemon, for one request or until the command ends."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from sensord.errors import ProtocolError, SensordError
 __all__ = ["PART_S", "asked", "being", "client_for", "name_of"]
 
 PART_S = 1.0
-"""A daemon that is not there need not be told."""
+"""How long to wait for the daemon when parting; an absent one need not be asked."""
 
 TERMINATED = 128 + signal.SIGTERM
 
@@ -36,7 +36,7 @@ _KEY = re.compile(r"[0-9a-f]{1,64}\.[0-9a-f]{32}")
 
 
 def name_of(command: str) -> str:
-    """Say which command it is and whose, for those who see it among the clients."""
+    """Return the client name of a command: the command, its user and host."""
     try:
         who = f"{getpass.getuser()}@{socket.gethostname()}"
     except (KeyError, OSError):  # a user or a host without a name
@@ -52,10 +52,10 @@ def asked(
     stays: bool = False,
     groups: Sequence[str] | None = None,
 ) -> int:
-    """Ask a daemon for something, print the answer, and return the exit status.
+    """Send a request to a daemon, print the answer, and return the exit status.
 
-    Unless it ``stays`` or has an identity it is gone with its connection, so that nobody looks at
-    commands that have ended.
+    Unless it ``stays`` or has an identity, the client is gone when its connection ends, so that
+    finished commands do not appear among the clients.
     """
 
     async def run() -> None:
@@ -67,7 +67,7 @@ def asked(
 
 
 def being(run: Callable[[], Awaitable[None]]) -> int:
-    """Run what may take long, until it ends or is told to by SIGTERM; return the exit status."""
+    """Run a command until it ends or receives SIGTERM; return the exit status."""
 
     async def until_told() -> None:
         task = asyncio.current_task()
@@ -90,10 +90,10 @@ async def client_for(
     stays: bool = False,
     groups: Sequence[str] | None = None,
 ) -> AsyncIterator[Client]:
-    """Connect as the options say, and say what is refused in one line."""
+    """Connect according to the options, and report a refusal in one line."""
     identity: Path | None = options.identity
     with _Kept(identity) as kept:
-        # Held until the server has answered: of commands that begin together one is the first.
+        # Held until the server has answered, so that commands that start together take turns.
         client = Client(
             options.url,
             name=options.name or name_of(command),
@@ -115,7 +115,7 @@ async def client_for(
 
 
 async def _part(client: Client) -> None:
-    """Let go of everything: nobody can come back as this client."""
+    """Say bye to the server: nobody can come back as this client."""
     with contextlib.suppress(SensordError, TimeoutError):
         async with asyncio.timeout(PART_S):
             await client.bye()
@@ -123,7 +123,7 @@ async def _part(client: Client) -> None:
 
 @asynccontextmanager
 async def _entered(client: Client) -> AsyncIterator[None]:
-    """Leave a client that was entered before."""
+    """Close an already open client at the end."""
     try:
         yield
     finally:
@@ -131,9 +131,10 @@ async def _entered(client: Client) -> AsyncIterator[None]:
 
 
 class _Kept:
-    """The file that says who we are, for our own eyes only; a file that is not ours is left alone.
+    """The file with the client's identity, readable by its owner only.
 
-    While it is held, another command that is to be the same client waits.
+    A file with other content is left alone. While the file is locked, another command with the
+    same identity waits.
     """
 
     def __init__(self, path: Path | None) -> None:
@@ -153,7 +154,7 @@ class _Kept:
             raise SensordError(f"{self._path}: cannot be used: {exc}") from exc
         if text and not _KEY.fullmatch(text):
             self._close()
-            raise SensordError(f"{self._path}: holds no identity of a client; name another file")
+            raise SensordError(f"{self._path}: not a client's identity; name another file")
         self.key = text
         return self
 
@@ -161,7 +162,7 @@ class _Kept:
         self._close()
 
     def keep(self, key: str) -> None:
-        """Write down who the server says that we are."""
+        """Store the key that the server has assigned."""
         if self._file is None or key == self.key:
             return
         try:

@@ -1,4 +1,4 @@
-"""`sensord controls`: what can be set and called."""
+"""`sensord controls`: list what can be set and called."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Show what devices and services let clients do; return the exit status."""
+    """Show what clients can set and call; return the exit status."""
 
     async def controls(client: Client) -> str:
         found: list[dict[str, Any]] = []

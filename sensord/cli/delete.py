@@ -13,9 +13,9 @@ __all__ = ["configure", "run"]
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
-    parser.epilog = "It prints the version of the deletion."
-    parser.add_argument("topic", help="begins with state/")
-    parser.add_argument("--version", type=int, metavar="N", help="only if this one stands")
+    parser.epilog = "Prints the version of the deletion."
+    parser.add_argument("topic", help="a topic that begins with state/")
+    parser.add_argument("--version", type=int, metavar="N", help="only if this is the version now")
     configure_client(parser)
 
 

@@ -1,8 +1,8 @@
-"""`sensord demo`: the whole chain at work, without hardware or broker.
+"""`sensord demo`: run the whole chain, without hardware or broker.
 
-Two devices are really serial: this process holds the far ends of two pseudo-terminals and writes
-what a boiler controller (JSON lines) and a satellite receiver with a depth sounder (NMEA 0183)
-would. A third is simulated. Then a monitor of its own subscribes, and shows what arrives.
+Two devices are really serial: this process holds the far ends of two pseudo-terminals and plays a
+boiler controller (JSON lines) and a satellite receiver with a depth sounder (NMEA 0183). Others
+are simulated. A built-in monitor subscribes and shows what arrives.
 """
 
 from __future__ import annotations
@@ -92,17 +92,17 @@ decimals = 2
 
 
 WIDEST = 100
-"""Columns of the hints; the lines of a terminal that is narrower break anyhow."""
+"""Columns of the hints; on a narrower terminal the lines wrap."""
 
 SUGGESTIONS = [
     ("tail", "", "everything, as it happens"),
     ("tail", "'plant/#' --json", "one JSON object a line, for programs"),
-    ("devices", "", "how the devices fare"),
-    ("history", "--interval 10s --from -5m", "what was, by interval"),
-    ("set", "plant/heating/setpoint 22", "have a device do something"),
-    ("lease", "hold heating", "nobody else sets it meanwhile"),
-    ("tail", "'$audit/#'", "who did what"),
-    ("clients", "--follow", "who is there"),
+    ("devices", "", "the devices and their states"),
+    ("history", "--interval 10s --from -5m", "the past, per interval"),
+    ("set", "plant/heating/setpoint 22", "a command to a device"),
+    ("lease", "hold heating", "keep others from setting it"),
+    ("tail", "'$audit/#'", "which client did what"),
+    ("clients", "--follow", "the connected clients"),
 ]
 """Command, its arguments, and what it shows."""
 
@@ -151,13 +151,13 @@ def _far_end() -> Iterator[tuple[int, str]]:
         os.set_blocking(device, False)
         yield device, os.ttyname(ours)
     finally:
-        # Ours was kept open, so that the line stays up while sensord is not there yet.
+        # Ours stayed open to keep the line up until sensord opens it.
         os.close(device)
         os.close(ours)
 
 
 Speaker = Callable[[float], bytes]
-"""What a device says at a time."""
+"""Returns what a device sends at a time."""
 
 
 async def _demonstrate(app: App, devices: dict[int, Speaker], seconds: float | None) -> None:
@@ -179,14 +179,14 @@ async def _demonstrate(app: App, devices: dict[int, Speaker], seconds: float | N
 
 async def _speak(device: int, speaker: Speaker) -> None:
     while True:
-        # A full line is a device nobody listens to: what it says is gone, as on a wire.
+        # Nobody reads a full line: its bytes are lost, as on a wire.
         with contextlib.suppress(BlockingIOError):
             os.write(device, speaker(time.time()))
         await asyncio.sleep(0.5)
 
 
 async def _show(listening: asyncio.Future[list[str]], app: App) -> None:
-    """Be a monitor; without anybody who reads what it prints, the demo is over."""
+    """Run the monitor; stop the demo when nobody reads its output."""
     try:
         await _watch(listening)
     except BrokenPipeError:
@@ -194,7 +194,7 @@ async def _show(listening: asyncio.Future[list[str]], app: App) -> None:
 
 
 async def _watch(listening: asyncio.Future[list[str]]) -> None:
-    """Be a monitor: subscribe over the WebSocket and show what arrives."""
+    """Subscribe over the WebSocket and show what arrives."""
     address = (await listening)[0]
     print(f"listening on ws://{address}; this is what a monitor sees:\n")
     async with Client(f"ws://{address}", name="demo monitor") as client:
@@ -211,19 +211,19 @@ async def _watch(listening: asyncio.Future[list[str]]) -> None:
     )
     print(
         f"""
-... and so on; it goes on streaming. Try in another terminal:
+... and so on; the stream continues. Try in another terminal:
 
 {suggestions}
   curl http://{address}/api/readings
 
-A page and a service for Node, which do all that, too: examples/README.md.
-Ctrl-C stops it. Next: config.toml, a commented example for your own devices.""",
+A web page and a Node service that do the same: examples/README.md.
+Ctrl-C stops the demo. Next: config.toml, a commented example for your own devices.""",
         flush=True,
     )
 
 
 def _command() -> str:
-    """Return what runs this program from here, as briefly as it can be typed."""
+    """Return the shortest command line that runs this program from here."""
     given = sys.argv[0]
     found = shutil.which("sensord")
     if found is not None and os.path.realpath(found) == os.path.realpath(given):
@@ -233,7 +233,7 @@ def _command() -> str:
 
 
 def _columns(rows: Sequence[tuple[str, str]]) -> str:
-    """Write commands beside what they show, or above where that would be wider than a screen."""
+    """Write commands beside what they show, or below it where that would be too wide."""
     width = max(len(command) for command, _ in rows) + 2
     if width + max(len(what) for _, what in rows) + 2 <= WIDEST:
         return "\n".join(f"  {command:<{width}}{what}" for command, what in rows)

@@ -1,4 +1,4 @@
-"""`sensord devices`: which devices there are, and how they fare."""
+"""`sensord devices`: list devices and their states."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Show them; return the exit status."""
+    """Show the devices; return the exit status."""
     return rows.show(
         options, "devices", lambda client: client.devices(follow=options.follow), HEAD, _line
     )

@@ -34,11 +34,11 @@ from sensord.recordings.outputs import Format, open_output
 __all__ = ["bound_of", "configure", "run", "selection_of", "transfer"]
 
 QUIET_S = 1.0
-"""Work that is done sooner shows no progress."""
+"""Shorter work shows no progress."""
 
 
 class BoundError(UsageError):
-    """The text given to --from or --to means nothing."""
+    """The text given to --from or --to is invalid."""
 
     def __str__(self) -> str:
         return (
@@ -61,16 +61,16 @@ def configure(parser: argparse.ArgumentParser) -> None:
     add(
         "--format",
         choices=[form.value for form in Format],
-        help="default: what the output's name ends with, else csv",
+        help="default: by the output's extension, else csv",
     )
     add(
         "--topic",
         action="append",
         metavar="FILTER",
-        help="+ and # as in MQTT; may be repeated (default: #, that is all but $sys)",
+        help="+ and # as in MQTT; may be repeated (default: #, which excludes $sys)",
     )
     add("--from", dest="start", metavar="WHERE", help="an offset, a time (ISO 8601), or -10m")
-    add("--to", dest="stop", metavar="WHERE", help="the same, itself not included: --to=-5m")
+    add("--to", dest="stop", metavar="WHERE", help="end before this, in the same forms: --to=-5m")
     add("--limit", type=_count, metavar="N", help="stop after N readings")
     add("--strict", action="store_true", help="exit with 1 if there are holes")
     configure_text(parser)
@@ -83,7 +83,7 @@ def _count(text: str) -> int:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Export; the file has its name only when it is complete."""
+    """Export; the file gets its name only when it is complete."""
     form = _format_of(options.format, options.output)
     if options.output is not None:
         _check_output(options.output, options.sources)
@@ -108,10 +108,10 @@ def transfer(
     form: Format,
     path: Path | None,
 ) -> Report:
-    """Write the readings of some recordings into one file, which is complete or nothing.
+    """Write the readings of some recordings into one complete file, or none.
 
     Raises:
-        SensordError: They cannot be read, or not be written.
+        SensordError: They cannot be read or written.
     """
     epochs = {span.epoch for _, span in recordings}
     epoch = epochs.pop() if len(epochs) == 1 else ""
@@ -148,10 +148,10 @@ def selection_of(
     newest_us: int,
     limit: int | None = None,
 ) -> Selection:
-    """Read the options that say which readings are asked for.
+    """Read the options that select readings.
 
     Raises:
-        SensordError: One of them means nothing.
+        SensordError: One of them is invalid.
     """
     # Others' topics may begin with a slash.
     check_filters([topic.removeprefix("/") for topic in topics])
@@ -172,26 +172,26 @@ def _format_of(name: str | None, output: Path | None) -> Format:
 
 
 def _check_output(output: Path, sources: list[Path]) -> None:
-    """Refuse to write over what is read."""
+    """Refuse to overwrite a source."""
     if output.is_dir():
-        raise SensordError(f"{output}: is a folder")
+        raise SensordError(f"{output}: this is a folder")
     if output.exists() and not output.is_file():
-        # A new file would take the place of the device, for all programs.
-        raise SensordError(f"{output}: is not a file; without -o it goes to the standard output")
+        # A new file would replace the device, for all programs.
+        raise SensordError(f"{output}: not a file; without -o, standard output is used")
     there = output.resolve()
     for source in sources:
         read = source.resolve()
         if there == read:
-            raise SensordError(f"{output}: is itself a source")
+            raise SensordError(f"{output}: this is one of the sources")
         if source.is_dir() and there.parent == read:
-            raise SensordError(f"{output}: lies in the journal's folder; write it elsewhere")
+            raise SensordError(f"{output}: inside the journal's folder; write it elsewhere")
 
 
 def bound_of(text: str | None, newest_us: int) -> tuple[int | None, int | None]:
     """Read the option --from or --to: an offset, or a time in microseconds.
 
     Raises:
-        BoundError: It means nothing.
+        BoundError: It is invalid.
     """
     if text is None:
         return None, None
@@ -207,9 +207,9 @@ def bound_of(text: str | None, newest_us: int) -> tuple[int | None, int | None]:
 
 
 class _Interrupts:
-    """Holds Ctrl-C and SIGTERM back until the next step, so that none falls where it leaves a file.
+    """Delays Ctrl-C and SIGTERM until the next step, so that no partial file remains.
 
-    Not where output goes to a pipe: writing may wait there for ever, and no file is at stake.
+    Not where output goes to a pipe: a write may wait there forever, and no file is at risk.
     """
 
     def __init__(self, *, is_file: bool) -> None:
@@ -233,10 +233,10 @@ class _Interrupts:
         self._came = number
 
     def check(self) -> None:
-        """End the work if there was one.
+        """Raise the signal that arrived, if any.
 
         Raises:
-            KeyboardInterrupt, SystemExit: There was.
+            KeyboardInterrupt, SystemExit: One has arrived.
         """
         if self._came == signal.SIGINT:
             raise KeyboardInterrupt
@@ -254,7 +254,7 @@ class Report:
         self._progress = Progress(QUIET_S)
 
     def hole(self, hole: Hole) -> None:
-        """Note a hole; those that follow each other for the same reason are reported as one."""
+        """Note a hole; adjacent ones with the same reason are reported as one."""
         self.holes += 1
         last = self._hole
         if last is not None and (last.end, last.reason) == (hole.first, hole.reason):
@@ -271,7 +271,7 @@ class Report:
             self._progress.show(f"{self.readings} readings, at {(iso(log_us) or '?')[:19]}")
 
     def end(self) -> None:
-        """Report what is left."""
+        """Report the last hole."""
         self._print_hole()
         self._progress.wipe()
 

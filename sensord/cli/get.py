@@ -1,4 +1,4 @@
-"""`sensord get`: the last values of topics, once."""
+"""`sensord get`: show the last values of topics, once."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ __all__ = ["configure", "run"]
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
-    parser.epilog = "To go on with every later value: sensord tail."
+    parser.epilog = "To follow later values, use sensord tail."
     parser.add_argument(
         "topics", nargs="*", default=["#"], help="filters, + and # as in MQTT (default: #)"
     )
@@ -24,14 +24,14 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Show them; return the exit status."""
+    """Show the last values; return the exit status."""
     check_filters(options.topics)
     show = as_json if options.json else as_line
 
     async def get(client: Client) -> str:
         found = await client.get(*options.topics)
         if not found:
-            raise SensordError(f"there is no value under {' '.join(options.topics)}")
+            raise SensordError(f"no value under {' '.join(options.topics)}")
         return "\n".join(line for one in found if (line := show(one)) is not None)
 
     return asked(options, "get", get)

@@ -1,4 +1,4 @@
-"""Notes for what a person could take for silence: a misspelt topic, a lost daemon."""
+"""Notes about what a person could mistake for silence: a misspelt topic, a lost daemon."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def _meant(wanted: str, known: Collection[str]) -> str:
 
 
 def _mended(levels: Sequence[str], known: Sequence[Sequence[str]]) -> str | None:
-    """Put the nearest known name into each level of a filter, from the first on."""
+    """Replace each level of a filter by the nearest known name, from the first on."""
     mended: list[str] = []
     for i, level in enumerate(levels):
         names = {topic[i] for topic in known if len(topic) > i}

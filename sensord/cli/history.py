@@ -1,4 +1,4 @@
-"""`sensord history`: what was, as readings or by interval, for people, programs or spreadsheets."""
+"""`sensord history`: show past readings or summaries, for people, programs or spreadsheets."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ Answered = Item | Summary | Complete
 
 
 class PlaceError(UsageError):
-    """The text given to --from or --to means nothing."""
+    """The text given to --from or --to is invalid."""
 
     def __str__(self) -> str:
         option, text = self.args
@@ -72,10 +72,12 @@ def configure(parser: argparse.ArgumentParser) -> None:
         metavar="WHERE",
         help="-10m, EPOCH:OFFSET, or a time (ISO 8601); default: -1h, of files all",
     )
-    add("--to", dest="stop", metavar="WHERE", help="the same (default: the present end)")
-    add("--interval", type=duration, metavar="LENGTH", help="a row for each, such as 1m or 1h")
-    add("--limit", type=count, metavar="N", help="end after N readings, or intervals")
-    add("--follow", action="store_true", help="go on with what comes later")
+    add("--to", dest="stop", metavar="WHERE", help="the same forms (default: now)")
+    add(
+        "--interval", type=duration, metavar="LENGTH", help="one summary for each, such as 1m or 1h"
+    )
+    add("--limit", type=count, metavar="N", help="stop after N readings, or intervals")
+    add("--follow", action="store_true", help="keep following what comes later")
     form = parser.add_mutually_exclusive_group()
     form.add_argument("--json", action="store_true", help="one JSON object a line")
     form.add_argument("--csv", action="store_true", help="a table for spreadsheets")
@@ -83,14 +85,14 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Ask, and show what is answered; return the exit status."""
+    """Show the answer; return the exit status."""
     topics, paths = paths_in(options.topics)
     options.topics, options.file = topics or ["#"], options.file + paths
     check_filters(options.topics)
     if options.file:
         return show_files(options, options.topics, _shower(options))
     if options.follow and not (options.stop is None and options.limit is None):
-        raise UsageError("what is followed has no end: leave out --follow, or --to and --limit")
+        raise UsageError("--follow has no end: leave it out, or leave out --to and --limit")
     start = _place("--from", options.start or "-1h")
     stop = None if options.stop in {None, "now"} else _place("--to", options.stop)
     return being(lambda: _ask(options, start, stop))
@@ -137,11 +139,11 @@ async def _ask(
             note("no readings in that time")
     if asked.is_complete is False and asked.position is not None:
         epoch, offset = asked.position
-        print(f"-- there may be more; go on with --from {epoch}:{offset}", file=sys.stderr)
+        print(f"-- there may be more; continue with --from {epoch}:{offset}", file=sys.stderr)
 
 
 def _shower(options: argparse.Namespace) -> Callable[[Answered], str | None]:
-    """Return what makes a line of an item, or None if it makes none."""
+    """Return the function that formats an item; it returns None for items without a line."""
     if options.json:
         return _json
     if not options.csv:
@@ -214,7 +216,7 @@ def _csv(item: Answered) -> str | None:
 
 
 class _Line:
-    """Takes the one line that a CSV writer makes."""
+    """Holds the one line that a CSV writer produces."""
 
     text = ""
 

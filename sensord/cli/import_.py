@@ -1,4 +1,4 @@
-"""`sensord import`: make a recording of the files of others."""
+"""`sensord import`: make a recording from files of other programs."""
 
 from __future__ import annotations
 
@@ -21,18 +21,18 @@ def configure(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
     add = parser.add_argument
     add("files", nargs="+", type=Path, metavar="FILE", help=KINDS)
-    add("-o", "--output", type=Path, required=True, metavar="FILE", help="the MCAP file to make")
+    add("-o", "--output", type=Path, required=True, metavar="FILE", help="the MCAP file to write")
     add(
         "--topic",
         action="append",
         metavar="FILTER",
-        help="+ and # as in MQTT; may be repeated (default: #, that is all but $sys)",
+        help="+ and # as in MQTT; may be repeated (default: #, which excludes $sys)",
     )
     configure_text(parser)
 
 
 def run(options: argparse.Namespace) -> int:
-    """Import; return 1 if a line or more is not in the recording."""
+    """Import; return 1 if any line is missing from the recording."""
     must_be_new(options.output)
     form, device = form_of(options), device_for(options)
     recordings = in_order([open_any(path, device, form) for path in options.files])
@@ -40,7 +40,7 @@ def run(options: argparse.Namespace) -> int:
         for note in recording.notes():
             print(f"{recording.path}: {note}", file=sys.stderr)
         if span.end <= span.first:
-            raise SensordError(f"{recording.path}: there are no readings in it")
+            raise SensordError(f"{recording.path}: no readings in it")
     selection = selection_of(options.topic or ["#"], None, None, 0)
     report = transfer(recordings, selection, Format.MCAP, options.output)
     print(f"{options.output}: {report.readings} readings", file=sys.stderr)

@@ -1,4 +1,4 @@
-"""`sensord info`: say what is in journals and MCAP files."""
+"""`sensord info`: describe journals and recorded files."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Describe each path; one that cannot be read does not keep the others from it."""
+    """Describe each path, even if another one cannot be read."""
     status = 0
     form, device = form_of(options), device_for(options)
     for path in options.paths:
@@ -84,7 +84,7 @@ def lines_of(contents: Contents, *, is_listing: bool) -> list[str]:
 
 
 def describe_hole(hole: Hole) -> str:
-    """Say in one line what is missing, and why."""
+    """Describe in one line what is missing, and why."""
     if not hole.count:
         return f"before offset {hole.first}: {hole.reason}"
     if hole.count == 1:

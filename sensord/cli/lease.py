@@ -1,4 +1,4 @@
-"""`sensord lease`: hold a device, a topic or an action, so that nobody else acts on it."""
+"""`sensord lease`: hold a device, a topic or an action, so that no other client acts on it."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ from sensord.errors import UsageError
 __all__ = ["configure", "run"]
 
 RENEWED_S = 60.0
-"""What a lease is asked for unless --for says how long, and at most at a time by hold."""
+"""Duration of a lease without --for, and the longest that `hold` requests at a time."""
 
 SHORTEST_S = 1.0
-"""No lease is shorter; one that is held for less is given back in time."""
+"""The shortest lease; `hold` for less gives it back in time."""
 
 HELP = """\
-list       say who holds what
-take       hold it until --for is over, but no longer than the daemon waits for a client that is
-           away (clients.grace); needs --identity, to be the same client again
-renew      hold it for longer
-give-back  let others act again
-hold       hold it for as long as this command runs, or for --for
+list       list all leases and their holders
+take       take the lease for --for; it ends earlier if the client does not come back within
+           clients.grace; needs --identity, so that later commands are the same client
+renew      extend the lease
+give-back  end the lease, so that others can act again
+hold       hold the lease while this command runs, or for --for
 """
 
 
@@ -39,7 +39,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "subject",
         nargs="?",
-        help="a device, a topic that can be set, published or lies under state/, or an action",
+        help="a device, an action, or a topic (one to set or publish, or one under state/)",
     )
     parser.add_argument(
         "--for",
@@ -52,15 +52,15 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Do it, and print who holds what until when."""
+    """Run the action, and print the lease or leases."""
     if options.act == "list":
         if options.subject is not None:
-            raise UsageError("list shows all leases: leave the subject out")
+            raise UsageError("list shows all leases: leave out the subject")
         return asked(options, "lease", _list)
     if options.subject is None:
-        raise UsageError(f"say what to {options.act}")
+        raise UsageError(f"name what to {options.act}")
     if options.identity is None and options.act != "hold":
-        raise UsageError("say --identity FILE, or the next command is a stranger to this lease")
+        raise UsageError("give --identity FILE: without it the next command is another client")
 
     duration_s = RENEWED_S if options.duration is None else options.duration
 
@@ -81,7 +81,7 @@ def run(options: argparse.Namespace) -> int:
 
 
 async def _hold(client: Client, subject: str, hold_s: float | None) -> str:
-    """Renew it in time, again and again; give it back after ``hold_s``, or when interrupted."""
+    """Keep renewing the lease; give it back after ``hold_s``, or when interrupted."""
     control = Control(client)
     asked_s = RENEWED_S if hold_s is None else max(SHORTEST_S, min(hold_s, RENEWED_S))
     lease = await control.take(subject, asked_s)
@@ -89,17 +89,17 @@ async def _hold(client: Client, subject: str, hold_s: float | None) -> str:
     end = "until you press Ctrl-C" if hold_s is None else f"for {hold_s:g} s, or until Ctrl-C"
     print(f"-- {end}", file=sys.stderr)
     try:
-        # The wait ends where it should: being asked to end is another matter, and raises.
+        # Only this time-out ends the wait quietly; a cancellation raises.
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(hold_s):
                 while True:
-                    # By the server's own clock: it may give less than it was asked for.
+                    # By the server's own clock: it may grant less than was requested.
                     left_s = (lease.until_us - await client.ping()) / 1e6
                     await asyncio.sleep(max(0.1, left_s / 3))
                     lease = await control.renew(subject, asked_s)
         return ""
     finally:
-        # A daemon that is not there need not be told: it ends by itself.
+        # With an absent daemon the lease ends by itself.
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(PART_S):
                 await control.give_back(subject)
@@ -114,7 +114,7 @@ async def _list(client: Client) -> str:
             until = clock_of(told["until_us"])
             lines.append(f"{told['subject']:<40} {holder['name']} ({holder['id']}) until {until}")
     if not lines:
-        print("-- nobody holds anything", file=sys.stderr)
+        print("-- no leases", file=sys.stderr)
     return "\n".join(lines)
 
 
@@ -123,9 +123,9 @@ def _line(lease: Lease) -> str:
 
 
 def _taken(lease: Lease, duration_s: float, options: argparse.Namespace) -> str:
-    """Say until when, and what it takes to keep it so long."""
+    """Describe until when the lease is held, and print how to keep it."""
     asked_us, given_us = round(duration_s * 1e6), lease.until_us - lease.since_us
     shorter = ", the longest that the daemon allows" if given_us < asked_us else ""
-    keep = f"-- if you come back with --identity {options.identity} before clients.grace is over"
+    keep = f"-- to keep it, come back with --identity {options.identity} within clients.grace"
     print(keep, file=sys.stderr)
     return f"{_line(lease)}{shorter}"

@@ -12,7 +12,7 @@ __all__ = ["as_json", "as_line", "gap_line", "plain_value"]
 
 
 def as_line(item: Item) -> str | None:
-    """Write a reading as a line of a table; other items make none."""
+    """Write a reading as a line of a table; return None for other items."""
     if not isinstance(item, Update):
         return None
     reading, metadata = item.reading, item.channel.metadata
@@ -28,7 +28,7 @@ def as_line(item: Item) -> str | None:
 
 
 def _said(topic: str, value: Value) -> str | None:
-    """Say what an event of the audit or a shared state tells; None for other topics."""
+    """Describe an audit event or a shared state; return None for other topics."""
     if not isinstance(value, dict):
         return None
     root = topic.partition("/")[0]
@@ -94,11 +94,11 @@ def as_json(item: Item) -> str | None:
 
 
 _REASONS = {
-    "expired": "older than what is still held",
+    "expired": "no longer kept",
     "missing": "not in the journal",
-    "conflated": "newer values took their place",
-    "epoch_changed": "the position belongs to another log; beginning with the last values",
-    "ahead": "the position is beyond the end; beginning with the last values",
+    "conflated": "replaced by newer values",
+    "epoch_changed": "the position belongs to another log; starting with the last values",
+    "ahead": "the position is beyond the end; starting with the last values",
 }
 
 

@@ -20,7 +20,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
     add = parser.add_argument
     configure_client(parser)
-    add("--follow", action="store_true", help="go on with every change")
+    add("--follow", action="store_true", help="keep showing changes")
     add("--json", action="store_true", help="one JSON object a line")
 
 
@@ -31,7 +31,7 @@ def show(
     head: str,
     line: Callable[[dict[str, Any]], str],
 ) -> int:
-    """Ask, and show each row as a line under the head; return the exit status."""
+    """Show each row as a line under the head; return the exit status."""
 
     async def run() -> None:
         async with client_for(options, name) as client:
@@ -43,9 +43,9 @@ def show(
                         text = json.dumps(fields, ensure_ascii=False)
                         print(text if options.json else line(fields), flush=options.follow)
                     case Complete():
-                        print("-- these are all; changes follow", file=sys.stderr)
+                        print("-- list complete; changes follow", file=sys.stderr)
                     case Again():
-                        print("-- connected again: all of them anew", file=sys.stderr)
+                        print("-- reconnected; the list starts again", file=sys.stderr)
 
     return being(run)
 

@@ -1,4 +1,4 @@
-"""Options that several commands have, and how their texts are read."""
+"""Options that several commands share, and the functions that read them."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ __all__ = [
 MAX_NAME_CHARACTERS = 80
 
 SHOWN_CHARACTERS = 80
-"""Of a text that is refused."""
+"""How much of a refused text is shown."""
 
 DEFAULT_URL = "ws://127.0.0.1:8765"
 
@@ -43,38 +43,36 @@ def configure_url(parser: argparse.ArgumentParser) -> None:
 
 
 def configure_client(parser: argparse.ArgumentParser) -> None:
-    """Declare where the daemon is, and who the command is to it and to others."""
+    """Declare the daemon's address, and the client's identity and name."""
     configure_url(parser)
     parser.add_argument(
         "--identity",
         type=Path,
         metavar="FILE",
-        help="be the same client each time, so that what it holds and its keys outlive the command",
+        help="be the same client in each command, so that leases and keys outlive the command",
     )
     parser.add_argument(
-        "--name", type=_name, help="what others see (default: the command and you, at this host)"
+        "--name", type=_name, help="the name that others see (default: command, user and host)"
     )
 
 
 def configure_key(parser: argparse.ArgumentParser, what: str) -> None:
-    """Declare what tells one act or message from another."""
+    """Declare the key that identifies one act or message."""
     parser.add_argument(
         "--key",
         default="",
-        help=f"with the same key it is the same {what}, never a second one; needs --identity",
+        help=f"a retry with the same key is the same {what}, not a second one; needs --identity",
     )
 
 
 def check_key(options: argparse.Namespace) -> None:
-    """Refuse a key that would tell nothing.
+    """Refuse a key without an identity.
 
     Raises:
         UsageError: The next command would be another client, with keys of its own.
     """
     if options.key and options.identity is None:
-        raise UsageError(
-            "say --identity FILE beside --key: a key is told apart for one client only"
-        )
+        raise UsageError("give --identity FILE with --key: keys belong to one client")
 
 
 def _name(text: str) -> str:
@@ -88,7 +86,7 @@ def duration(text: str) -> float:
     """Read a duration of an option: seconds, or with a unit.
 
     Raises:
-        argparse.ArgumentTypeError: It is none.
+        argparse.ArgumentTypeError: It is not a duration.
     """
     found = seconds_of(text if text[-1:].isalpha() else f"{text}s")
     if found is None:
@@ -100,28 +98,28 @@ def count(text: str) -> int:
     """Read a number of an option.
 
     Raises:
-        argparse.ArgumentTypeError: It is none, or less than one.
+        argparse.ArgumentTypeError: It is not a number, or less than one.
     """
     if not text.isascii() or not text.isdecimal() or not int(text):
-        raise argparse.ArgumentTypeError(f"{text}: expected a number from 1 on")
+        raise argparse.ArgumentTypeError(f"{text}: expected a number, 1 or more")
     return int(text)
 
 
 def value_of(text: str) -> Value:
-    """Read a value: JSON, and what is none is a text.
+    """Read a value as JSON; anything else is text.
 
     Raises:
-        argparse.ArgumentTypeError: It begins as JSON does, and is none.
+        argparse.ArgumentTypeError: It begins like JSON, but is not valid JSON.
     """
     try:
         text.encode()
     except UnicodeEncodeError as exc:
-        raise argparse.ArgumentTypeError("a value that is not UTF-8 text") from exc
+        raise argparse.ArgumentTypeError("the value is not UTF-8 text") from exc
     try:
         found: Value = json.loads(text)
     except (ValueError, RecursionError) as exc:
         if text[:1] in {"{", "[", '"'}:
-            wanted = "send JSON, or a text that begins otherwise"
+            wanted = "give JSON, or a text that begins differently"
             shown = text if len(text) <= SHOWN_CHARACTERS else f"{text[:SHOWN_CHARACTERS]}…"
             raise argparse.ArgumentTypeError(f"{shown}: not JSON, {exc}; {wanted}") from exc
         return text
@@ -129,21 +127,21 @@ def value_of(text: str) -> Value:
 
 
 def check_filters(topics: Sequence[str]) -> None:
-    """Refuse what is no filter, and warn of one that means something else than in a shell.
+    """Refuse an invalid filter, and warn of one that has another meaning in a shell.
 
     Raises:
-        UsageError: It says which, and why.
+        UsageError: A filter is invalid; it names the filter and the reason.
     """
     for topic in topics:
         if fault := filter_fault(topic):
             raise UsageError(f"{topic}: {fault}")
         if "*" in topic:
-            hint = "* stands for itself; + stands for one level, and # at the end for all below"
+            hint = "* is an ordinary character; + matches one level, and # at the end all below"
             print(f"-- {topic}: {hint}", file=sys.stderr)
 
 
 class StartError(UsageError):
-    """The text given to --from means nothing."""
+    """The text given to --from is invalid."""
 
     def __str__(self) -> str:
         return (
@@ -156,7 +154,7 @@ def start_of(text: str) -> str | Position | int:
     """Read the option --from.
 
     Raises:
-        StartError: It means nothing.
+        StartError: It is invalid.
     """
     if text in {"snapshot", "now"} or ago_us(text) is not None:
         return text

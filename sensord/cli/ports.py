@@ -1,4 +1,4 @@
-"""`sensord ports`: the serial ports of this machine, with the paths that survive a re-plug."""
+"""`sensord ports`: list the serial ports of this machine with their stable paths."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from serial.tools import list_ports
 __all__ = ["configure", "run"]
 
 BY_ID = Path("/dev/serial/by-id")
-"""Where udev keeps a link named after each adapter, whatever number it got this time."""
+"""Where udev keeps a stable link for each adapter."""
 
 
 def configure(_parser: argparse.ArgumentParser) -> None:
-    """Declare the options: there are none."""
+    """Declare no options."""
 
 
 def run(_options: argparse.Namespace) -> int:
@@ -22,7 +22,7 @@ def run(_options: argparse.Namespace) -> int:
     stable = stable_paths(BY_ID)
     ports = sorted(list_ports.comports(), key=lambda port: port.device)
     if not ports:
-        print("no serial ports found; is the adapter plugged in? (dmesg | tail shows what came)")
+        print("no serial ports found; is the adapter plugged in? (dmesg | tail shows new devices)")
         return 0
     for port in ports:
         print(stable.get(port.device, port.device))

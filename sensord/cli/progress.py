@@ -1,4 +1,4 @@
-"""What a command that works for long reports on stderr: lines, and its progress on a terminal."""
+"""Report on stderr what a long command does: lines, and its progress on a terminal."""
 
 from __future__ import annotations
 

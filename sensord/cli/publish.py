@@ -1,4 +1,4 @@
-"""`sensord publish`: publish readings of a topic that is open for clients."""
+"""`sensord publish`: publish readings of a topic that is open to clients."""
 
 from __future__ import annotations
 
@@ -25,24 +25,22 @@ STDIN = 0
 CHUNK_BYTES, MAX_LINE_BYTES = 65_536, 1024 * 1024
 
 HELP = """\
-With - as the value, each line of the standard input is one: `my-sensor | sensord publish lab/a -`.
-It prints the reading's offset. A topic is bad (disconnected) when its publisher is gone, as this
-command is when it ends, unless the configuration says that its values stay.
+With - as the value, each line of standard input is a value: `my-sensor | sensord publish lab/a -`.
+Prints the reading's offset. When this command ends, the topic turns bad: disconnected, unless
+its [clients.topics] entry has retain = true.
 """
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
     parser.epilog = HELP
-    parser.add_argument("topic", help="one that [clients.topics] opens")
-    parser.add_argument(
-        "value", type=value_of, help="JSON, or a text; - for the lines of the standard input"
-    )
+    parser.add_argument("topic", help="a topic that [clients.topics] allows")
+    parser.add_argument("value", type=value_of, help="JSON or text; -: the lines of standard input")
     configure_client(parser)
 
 
 def run(options: argparse.Namespace) -> int:
-    """Publish one and print its offset, or each line as long as there are any."""
+    """Publish one value and print its offset, or publish each line of the input."""
     is_piped = options.value == FROM_INPUT
 
     async def publish(client: Client) -> str:
@@ -74,8 +72,8 @@ async def _lines() -> AsyncIterator[tuple[int, str]]:
         asyncio.run_coroutine_threadsafe(lines.put(line), loop).result()
 
     def read() -> None:
-        # A thread, for no event loop waits for a file; it ends with the process. And no buffered
-        # file: the interpreter could not end while a thread waits in one.
+        # A thread, because no event loop can wait for a file; it ends with the process. Unbuffered,
+        # because the interpreter cannot end while a thread waits in a buffered file.
         rest = b""
         with contextlib.suppress(RuntimeError, CancelledError, OSError):  # the loop has ended
             while some := os.read(STDIN, CHUNK_BYTES):
@@ -83,7 +81,7 @@ async def _lines() -> AsyncIterator[tuple[int, str]]:
                 for line in whole:
                     put(line + b"\n")
                 if len(rest) > MAX_LINE_BYTES:
-                    rest = rest[:MAX_LINE_BYTES]  # no value: it is refused when its end comes
+                    rest = rest[:MAX_LINE_BYTES]  # not a value: it is refused at its end
             if rest:
                 put(rest)
             put(b"")

@@ -13,17 +13,17 @@ __all__ = ["configure", "run"]
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
-    parser.epilog = "It prints the new version."
-    parser.add_argument("topic", help="begins with state/")
-    parser.add_argument("value", type=value_of, help="JSON, or a text")
+    parser.epilog = "Prints the new version."
+    parser.add_argument("topic", help="a topic that begins with state/")
+    parser.add_argument("value", type=value_of, help="JSON or text")
     parser.add_argument(
-        "--version", type=int, metavar="N", help="only if this one stands; 0: only if none does"
+        "--version", type=int, metavar="N", help="only if this is the version now; 0: only if new"
     )
     configure_client(parser)
 
 
 def run(options: argparse.Namespace) -> int:
-    """Write it and print its version."""
+    """Write the value and print its version."""
 
     async def put(client: Client) -> str:
         state = SharedState(client)

@@ -1,4 +1,4 @@
-"""`sensord receive`: have the messages of other clients, a line each."""
+"""`sensord receive`: show messages from other clients, one a line."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ __all__ = ["configure", "run"]
 def configure(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
     add = parser.add_argument
-    add("--group", action="append", metavar="NAME", help="be in this group; may be repeated")
+    add("--group", action="append", metavar="NAME", help="join this group; may be repeated")
     add("--count", type=count, metavar="N", help="stop after N messages")
     add("--json", action="store_true", help="one JSON object a line")
     configure_client(parser)
 
 
 def run(options: argparse.Namespace) -> int:
-    """Show each message; it is acknowledged when it has been shown."""
+    """Show each message, then acknowledge it."""
 
     async def receive(client: Client) -> str:
         left = options.count

@@ -1,4 +1,4 @@
-"""`sensord record`: write what a running daemon sends into an MCAP file."""
+"""`sensord record`: record the readings of a running daemon into an MCAP file."""
 
 from __future__ import annotations
 
@@ -43,13 +43,13 @@ __all__ = ["configure", "must_be_new", "run"]
 
 TOPICS = ("#", "$sys/devices/#")
 FLUSH_S = 10.0
-"""What a recorder that is killed loses at most, of a file that `sensord export` can still read."""
+"""The most that a killed recorder loses; `sensord export` can still read its file."""
 
 NOTE = "sensord.record"
-"""The metadata record that says where a recording is from."""
+"""The metadata record that names the origin of a recording."""
 
 _MARKS = 16_384
-"""A full disk takes back two chunks at most, and they hold fewer readings than that."""
+"""A full disk loses at most two chunks, which hold fewer readings than this."""
 
 _EXPORTED = (".csv", ".jsonl", ".parquet")
 
@@ -58,7 +58,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
     add = parser.add_argument
     add("topics", nargs="*", help="filters, + and # as in MQTT (default: # and $sys/devices/#)")
-    add("-o", "--output", type=Path, required=True, metavar="FILE", help="the MCAP file to make")
+    add("-o", "--output", type=Path, required=True, metavar="FILE", help="the MCAP file to write")
     add("--url", default=DEFAULT_URL, help="the daemon (default: %(default)s)")
     add(
         "--from",
@@ -67,13 +67,13 @@ def configure(parser: argparse.ArgumentParser) -> None:
         metavar="WHERE",
         help="now (default), snapshot, -10m, EPOCH:OFFSET, or a time (ISO 8601)",
     )
-    add("--to", dest="stop", metavar="WHEN", help="now, --to=-5m, or a time, itself not included")
-    add("--for", dest="lasting", type=duration, metavar="TIME", help="such as 30s or 10m")
+    add("--to", dest="stop", metavar="WHEN", help="end before this: now, --to=-5m, or a time")
+    add("--for", dest="lasting", type=duration, metavar="TIME", help="stop after this, such as 10m")
     add("--count", type=count, metavar="N", help="stop after N readings")
 
 
 def run(options: argparse.Namespace) -> int:
-    """Record until interrupted, or until enough was recorded; 1 if anything is missing."""
+    """Record until interrupted or complete; return 1 if anything is missing."""
     topics = options.topics or list(TOPICS)
     check_filters(topics)
     must_be_new(options.output)
@@ -81,17 +81,17 @@ def run(options: argparse.Namespace) -> int:
 
 
 def must_be_new(path: Path) -> None:
-    """Refuse a name that is taken, or that promises something else than MCAP.
+    """Refuse a file that exists, or a name with the extension of another format.
 
     Raises:
-        SensordError: With another one to take.
+        SensordError: The name is refused; the text suggests another.
     """
     if path.exists():
-        raise SensordError(f"{path}: is there already; choose another name")
+        raise SensordError(f"{path}: already exists; choose another name")
     if path.suffix in _EXPORTED:
         raise SensordError(
-            f"{path}: what is written is MCAP; name it {path.with_suffix('.mcap')},"
-            f" and make {path.name} of it with sensord export"
+            f"{path}: the format is MCAP; name it {path.with_suffix('.mcap')},"
+            f" and convert it to {path.name} with sensord export"
         )
 
 
@@ -168,9 +168,9 @@ class _Recorder:
         *,
         ends_live: bool,
     ) -> None:
-        """``ends_live`` ends it as soon as nothing is left of the past."""
+        """Store the parts; ``ends_live`` ends the recording when it has caught up."""
         self._marks: deque[tuple[int, Position]] = deque(maxlen=_MARKS)
-        """Readings written so far, and where another recording would go on; the newest last."""
+        """Readings written so far, and where another recording would continue; the newest last."""
         self._client = client
         self._output = output
         self._report = report
@@ -229,12 +229,12 @@ class _Recorder:
         return self._stop_us is not None and self._is_live and self._now_us() >= self._stop_us
 
     async def _set_clock(self) -> None:
-        """Ask for the daemon's clock, anew after each greeting."""
+        """Request the daemon's clock, again after each greeting."""
         if self._client.server is self._greeting:
             return
         self._greeting = self._client.server
         asked_us = time.monotonic_ns() // 1000
-        with contextlib.suppress(ClientError):  # the connection was lost; its successor is asked
+        with contextlib.suppress(ClientError):  # the connection was lost; the next one is asked
             self._ahead_us = await self._client.ping() - asked_us
 
     def _now_us(self) -> int:
@@ -255,7 +255,7 @@ class _Recorder:
         if not told:
             self._transcript.passed(arrived.position)
         elif not self._write(told, arrived.position):
-            # Log times only rise, so nothing more is wanted. Amid a frame there is no position.
+            # Log times only rise, so nothing more is wanted. A part of a frame has no position.
             self._is_complete = True
             return
         if arrived.position is not None:
@@ -264,12 +264,12 @@ class _Recorder:
             self._marks.append((self._report.readings, arrived.position))
 
     def position_behind(self, readings: int) -> Position | None:
-        """Say where another recording would go on, if only so many of the first are kept."""
+        """Return where another recording would continue after the first ``readings``."""
         behind = [position for count, position in self._marks if count <= readings]
         return behind[-1] if behind else None
 
     def _write(self, told: list[Told], position: Position | None) -> bool:
-        """Write readings; tell whether these were all that arrived together."""
+        """Write readings; return whether all of them were within the limits."""
         now_us = self._now_us()
         batch = self._transcript.batch(told, position, now_us, is_live=self._is_live)
         batch = _within(batch, self._left, self._stop_us)
@@ -281,7 +281,7 @@ class _Recorder:
         return len(batch) == len(told)
 
     def _miss(self, gap: Gap) -> None:
-        """Note in the file, and tell, what does not come."""
+        """Note a gap in the file, and report it."""
         first = self._transcript.next_offset if gap.start is None else gap.start
         offsets = 0 if gap.stop is None else max(0, gap.stop - first)
         readings = "readings" if gap.count is None else f"{gap.count} readings"
@@ -339,15 +339,15 @@ class _Report(logging.Handler):
         self._progress.wipe()
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Report that the connection was lost, or is there again."""
+        """Report that the connection was lost, or is back."""
         reason = getattr(record, "reason", "")
         self._progress.print(f"{record.getMessage()}{f': {reason}' if reason else ''}")
 
     def begun(self) -> None:
-        """Report, once, that it works, and how it is ended."""
+        """Report, once, that the recording runs, and how to end it."""
         if not self._has_begun:
             self._has_begun = True
-            self._progress.print("recording; Ctrl-C ends it with a whole file")
+            self._progress.print("recording; press Ctrl-C to complete the file")
 
     def gap(self, text: str, lost: dict[str, int]) -> None:
         """Report what is missing, and of which topics."""
@@ -357,7 +357,7 @@ class _Report(logging.Handler):
         self._progress.print(f"{text} ({topics}{more})" if topics else text)
 
     def written(self, size: int, *, is_live: bool) -> None:
-        """Show how far it is."""
+        """Show the progress."""
         if not self._progress.is_due:
             return
         now = time.monotonic()
@@ -372,5 +372,5 @@ class _Report(logging.Handler):
         parts = [f"{self.readings} readings", size_text(path.stat().st_size)]
         parts += [f"{time.monotonic() - self._began:.1f} s"]
         parts += [f"{self.gaps} gaps"] * bool(self.gaps)
-        parts += [f"goes on at {_text(position)}"] if position is not None else []
+        parts += [f"continue at {_text(position)}"] if position is not None else []
         self._progress.print(f"{path}: {', '.join(parts)}")

@@ -38,12 +38,12 @@ def configure(parser: argparse.ArgumentParser) -> None:
     listen = DEFAULT_URL.removeprefix("ws://")
     add("--listen", action="append", metavar="HOST:PORT", help=f"default: {listen}")
     add("--insecure", action="store_true", help="listen where other machines can reach it")
-    add("--speed", type=speed, default=1.0, help="1 is as recorded (default), 10, 0.5, or max")
-    add("--loop", action="store_true", help="begin anew at the end, for ever")
-    add("--exit", action="store_true", help="end with the recording, instead of serving on")
-    add("--shift", action="store_true", help="move all times, so that the recording begins now")
+    add("--speed", type=speed, default=1.0, help="1 (as recorded, default), 10, 0.5, or max")
+    add("--loop", action="store_true", help="repeat the recording forever")
+    add("--exit", action="store_true", help="exit at the end of the recording")
+    add("--shift", action="store_true", help="shift all times so that the recording begins now")
     add("--from", dest="start", metavar="WHERE", help="an offset, a time (ISO 8601), or -10m")
-    add("--to", dest="stop", metavar="WHERE", help="the same, itself not included: --to=-5m")
+    add("--to", dest="stop", metavar="WHERE", help="end before this, in the same forms: --to=-5m")
     add(
         "--topic",
         "--topics",
@@ -56,7 +56,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         type=duration,
         default=Options().longest_wait_s,
         metavar="TIME",
-        help="pass over what is left of a longer silence, such as 10s (default: 1m)",
+        help="shorten longer silences to this, such as 10s (default: 1m)",
     )
     configure_text(parser)
 
@@ -65,7 +65,7 @@ def speed(text: str) -> float:
     """Read the option --speed.
 
     Raises:
-        argparse.ArgumentTypeError: It means nothing.
+        argparse.ArgumentTypeError: It is invalid.
     """
     if text == "max":
         return MAX
@@ -82,7 +82,7 @@ def run(options: argparse.Namespace) -> int:
     """Serve until interrupted."""
     logs.setup("info")
     if options.loop and options.exit:
-        raise UsageError("--loop never ends, so --exit would never come")
+        raise UsageError("--loop never ends: leave out --loop or --exit")
     listen = tuple(options.listen or [DEFAULT_URL.removeprefix("ws://")])
     for _, fault in Listening(listen=listen, insecure=options.insecure).faults():
         raise UsageError(f"--listen: {fault.replace('set insecure = true', 'give --insecure')}")
@@ -118,6 +118,6 @@ def _tell(recordings: list[tuple[Recording, Span]], addresses: list[str]) -> Non
                 file=sys.stderr,
             )
         else:
-            print(f"{recording.path}: is empty", file=sys.stderr)
+            print(f"{recording.path}: empty", file=sys.stderr)
     told = ", ".join(f"ws://{address}" for address in addresses)
     print(f"listening on {told}; Ctrl-C stops", file=sys.stderr, flush=True)

@@ -20,22 +20,24 @@ _TOLD = {
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
-    parser.add_argument("body", type=value_of, help="JSON, or a text")
+    parser.add_argument("body", type=value_of, help="JSON or text")
     to = parser.add_mutually_exclusive_group(required=True)
     to.add_argument(
         "--to", metavar="ID", default="", help="one client; `sensord clients` lists them"
     )
-    to.add_argument("--group", metavar="NAME", default="", help="all in a group")
-    to.add_argument("--watching", metavar="TOPIC", default="", help="all who watch a topic")
+    to.add_argument("--group", metavar="NAME", default="", help="all members of a group")
+    to.add_argument(
+        "--watching", metavar="TOPIC", default="", help="all clients that watch a topic"
+    )
     configure_key(parser, "message")
     parser.add_argument(
-        "--wait", type=duration, default=5.0, help="for how long to tell what becomes of it"
+        "--wait", type=duration, default=5.0, help="how long to wait for receipts (default: 5s)"
     )
     configure_client(parser)
 
 
 def run(options: argparse.Namespace) -> int:
-    """Send it and print what becomes of it, a line for each receiver."""
+    """Send the message and print its receipts, a line for each receiver."""
     check_key(options)
 
     async def send(client: Client) -> str:
@@ -51,9 +53,9 @@ def run(options: argparse.Namespace) -> int:
         async for receipt in sending:
             told[receipt.client] = receipt
         if not sending.receivers:
-            raise SensordError("nobody is there to get it")
+            raise SensordError("no client to receive it")
         if not told:
-            return f"-- sent to {sending.receivers}, and not acknowledged yet"
+            return f"-- sent to {sending.receivers}, not acknowledged yet"
         lines = "\n".join(f"{name} {_line(receipt)}" for name, receipt in told.items())
         if all(receipt.status == "refused" for receipt in told.values()):
             raise SensordError(lines)

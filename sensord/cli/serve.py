@@ -1,4 +1,4 @@
-"""`sensord serve`: offer a service whose calls a program answers, in whatever language it is."""
+"""`sensord serve`: offer a service whose calls a program in any language answers."""
 
 from __future__ import annotations
 
@@ -22,22 +22,22 @@ from sensord.model.readings import Value
 __all__ = ["configure", "run"]
 
 HELP = """\
-For each call the program is run with the arguments as JSON on its standard input, and with
-SENSORD_CALLER_ID and SENSORD_CALLER_NAME in its environment. What it prints is the answer: JSON,
-or else a text. With --parts each line that it prints is told at once, and the answer is null.
-An exit status other than 0 makes the call fail with the last line of its standard error, and a
-call that takes too long ends it.
+Each call runs the program with the arguments as JSON on standard input, and with
+SENSORD_CALLER_ID and SENSORD_CALLER_NAME in the environment. Its output is the answer: JSON;
+anything else is text. With --parts each line of output is sent at once as a part, and the final
+answer is null. If the exit status is not 0, the call fails with the last line of standard error.
+A program that exceeds --timeout is ended.
 
   sensord serve backup --timeout 5m -- ./backup.sh --fast
 """
 
 MAX_ANSWER_BYTES = 1024 * 1024
-"""More than any message holds: the answer is refused by its size, and told so."""
+"""More than any message can hold, so that a larger answer is refused by its size."""
 
 CHUNK_BYTES = 65_536
 
 END_S, LOOK_S = 2.0, 0.05
-"""A program that is asked to end has so long for it; no event tells that its children have."""
+"""How long a program may take to end, and how often to check its children: no event does."""
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -45,19 +45,19 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.epilog = HELP
     add = parser.add_argument
-    add("service", help="what it is called")
-    add("program", nargs="+", help="what is run, with its arguments; after --")
-    add("--description", default="", help="what it does, for people")
+    add("service", help="the service's name")
+    add("program", nargs="+", help="the program to run, with its arguments; after --")
+    add("--description", default="", help="what the service does, for people")
     add("--timeout", type=duration, default=30.0, help="how long a call may take (default: 30s)")
     add("--at-once", type=count, default=4, metavar="N", help="calls at a time (default: 4)")
-    add("--parts", action="store_true", help="tell each line that it prints as a part")
+    add("--parts", action="store_true", help="send each line of output as a part of the answer")
     configure_client(parser)
 
 
 def run(options: argparse.Namespace) -> int:
     """Serve until interrupted, or until another session of the same client offers the name."""
     if shutil.which(options.program[0]) is None:
-        raise UsageError(f"there is no program {options.program[0]!r}; say which to run, after --")
+        raise UsageError(f"no program {options.program[0]!r}; name the program to run after --")
 
     async def serve(client: Client) -> str:
         program = _Program(options.program, options.at_once, tells_parts=options.parts)
@@ -76,7 +76,7 @@ def run(options: argparse.Namespace) -> int:
 
 
 class _Program:
-    """Runs a program for each call, so many at a time."""
+    """Runs a program for each call, a limited number at a time."""
 
     def __init__(self, command: Sequence[str], at_once: int, *, tells_parts: bool) -> None:
         self._command = command
@@ -84,7 +84,7 @@ class _Program:
         self._tells_parts = tells_parts
 
     async def answer(self, asked: Asked) -> Value:
-        """Run it; return what it has printed.
+        """Run the program; return its output.
 
         Raises:
             FailedError: It could not be run, or failed.
@@ -103,7 +103,7 @@ class _Program:
 
     async def _start(self, environment: Mapping[str, str]) -> Process:
         try:
-            # A session of its own: what it has started ends with it.
+            # A session of its own, so that its children end with it.
             return await asyncio.create_subprocess_exec(
                 *self._command,
                 stdin=PIPE,
@@ -134,18 +134,18 @@ class _Program:
             while some := await process.stdout.read(CHUNK_BYTES):
                 text += some
                 if len(text) > MAX_ANSWER_BYTES:
-                    raise FailedError("the answer is too large; tell it in --parts")
+                    raise FailedError("the answer is too large; send it with --parts")
             return _value(bytes(text))
         try:
             while line := await process.stdout.readline():
                 await asked.part(_value(line))
         except ValueError as exc:
-            raise FailedError("a line is too long to be told as a part") from exc
+            raise FailedError("a line is too long to be sent as a part") from exc
         return None
 
 
 async def _give(process: Process, args: Mapping[str, Value]) -> None:
-    """Write the arguments; a program that does not read them is none the worse."""
+    """Write the arguments; a program need not read them."""
     assert process.stdin is not None
     # uvloop's own error, for a pipe that the program has closed.
     with contextlib.suppress(OSError, RuntimeError):
@@ -155,7 +155,7 @@ async def _give(process: Process, args: Mapping[str, Value]) -> None:
 
 
 async def _last_line(errors: asyncio.StreamReader) -> str:
-    """Pass on what it complains of; return the last line."""
+    """Pass on the standard error; return its last line."""
     last = ""
     while True:
         try:
@@ -170,7 +170,7 @@ async def _last_line(errors: asyncio.StreamReader) -> str:
 
 
 async def _end(process: Process) -> None:
-    """Have a program end, with all that it has started: nobody waits for it any more."""
+    """End a program and its children, because nobody waits for its answer any more."""
     for number in (signal.SIGTERM, signal.SIGKILL):
         try:
             os.killpg(process.pid, number)

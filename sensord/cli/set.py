@@ -1,4 +1,4 @@
-"""`sensord set`: set a topic that a device lets clients write."""
+"""`sensord set`: set a writable topic of a device."""
 
 from __future__ import annotations
 
@@ -14,10 +14,8 @@ __all__ = ["configure", "configure_act", "run"]
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
-    parser.add_argument(
-        "topic", help="one that a device declares writable; `sensord controls` lists them"
-    )
-    parser.add_argument("value", type=value_of, help="JSON, or a text")
+    parser.add_argument("topic", help="a writable topic of a device; `sensord controls` lists them")
+    parser.add_argument("value", type=value_of, help="JSON or text")
     configure_act(parser)
 
 
@@ -29,7 +27,7 @@ def configure_act(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Set it and print the value that was confirmed."""
+    """Set the topic and print the confirmed value."""
     check_key(options)
 
     async def set_(client: Client) -> str:

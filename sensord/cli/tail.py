@@ -36,11 +36,11 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--speed",
         type=float,
         metavar="X",
-        help="replay from --from (-10m, a position, a time) on, X times as fast as it happened;"
-        " ends where the log ends now",
+        help="replay from --from (-10m, a position, a time), X times as fast as it happened,"
+        " up to the present end of the log",
     )
-    add("--latest", action="store_true", help="skip older values when this end is too slow")
-    add("--period", type=duration, default=0.0, help="at most one value in each, such as 2s")
+    add("--latest", action="store_true", help="skip older values if this client is too slow")
+    add("--period", type=duration, default=0.0, help="at most one value per period, such as 2s")
 
 
 def run(options: argparse.Namespace) -> int:
@@ -48,9 +48,9 @@ def run(options: argparse.Namespace) -> int:
     check_filters(options.topics)
     if options.speed is not None:
         if options.start in {"snapshot", "now"}:
-            raise UsageError("--speed replays the past: say from when, such as --from -10m")
+            raise UsageError("--speed replays the past: give a start, such as --from -10m")
         if options.latest or options.period:
-            raise UsageError("--speed shows every reading: leave --latest and --period out")
+            raise UsageError("--speed shows every reading: leave out --latest and --period")
     return being(lambda: _follow(options))
 
 

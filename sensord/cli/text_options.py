@@ -1,4 +1,4 @@
-"""Options that say how the text files of others are read, of each command that reads files."""
+"""Options for reading text files of other programs, shared by all commands that read files."""
 
 from __future__ import annotations
 
@@ -25,30 +25,35 @@ _SEPARATORS = {"tab": "\t", "\\t": "\t", ",": ",", ";": ";", "\t": "\t"}
 
 def configure_text(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
-    add = parser.add_argument_group("text files of others").add_argument
+    add = parser.add_argument_group("text files of other programs").add_argument
     add("--time-column", default="", metavar="NAME", help="the column of times, or DATE,TIME")
-    add("--time-format", default="", choices=TIME_FORMATS, help="how times are written")
-    add("--zone", type=_zone, metavar="ZONE", help="of times without one: UTC, local, Europe/Rome")
+    add("--time-format", default="", choices=TIME_FORMATS, help="the format of times")
+    add(
+        "--zone",
+        type=_zone,
+        metavar="ZONE",
+        help="zone of times without one: UTC, local, Europe/Rome",
+    )
     add("--decimal", default="", choices=(".", ","), help="the decimal mark of numbers")
-    add("--separator", type=_separator, metavar="CHAR", help="of columns: , or ; or tab")
-    add("--encoding", type=_encoding, metavar="NAME", help="such as cp1252; else UTF-8")
-    add("--prefix", default="", metavar="LEVELS", help="in front of the topics of a CSV file")
-    add("--rate", type=_rate, metavar="N", help="so many lines a second, where they have no times")
-    add("--begin", type=_time, metavar="TIME", help="when the first line with --rate was said")
+    add("--separator", type=_separator, metavar="CHAR", help="between columns: , or ; or tab")
+    add("--encoding", type=_encoding, metavar="NAME", help="such as cp1252 (default: UTF-8)")
+    add("--prefix", default="", metavar="LEVELS", help="put before the topics of a CSV file")
+    add("--rate", type=_rate, metavar="N", help="lines per second, for lines without times")
+    add("--begin", type=_time, metavar="TIME", help="with --rate: the time of the first line")
     add(
         "--config", type=Path, metavar="FILE", help="decode captures and logs by this configuration"
     )
-    add("--device", metavar="NAME", help="and by this device in it")
+    add("--device", metavar="NAME", help="the device in it to decode by")
 
 
 def form_of(options: argparse.Namespace) -> TextForm:
-    """Return what the options say of text files.
+    """Return how to read text files, according to the options.
 
     Raises:
-        UsageError: They do not fit together.
+        UsageError: They contradict each other.
     """
     if options.begin is not None and options.rate is None:
-        raise UsageError("--begin goes with --rate: other times are the file's own")
+        raise UsageError("--begin requires --rate: without it the times are the file's own")
     return TextForm(
         time_column=options.time_column,
         time_format=options.time_format,
@@ -66,12 +71,10 @@ def device_for(options: argparse.Namespace) -> Device | None:
     """Return the device that decodes, if one is named.
 
     Raises:
-        SensordError: There is no such device, or half of its name is missing.
+        SensordError: No such device, or only one of the two options.
     """
     if (options.config is None) is not (options.device is None):
-        raise UsageError(
-            "--config and --device go together: both say how captures and logs are decoded"
-        )
+        raise UsageError("--config and --device require each other, to decode captures and logs")
     return device_of(options.config, options.device) if options.config else None
 
 
@@ -94,7 +97,7 @@ def _encoding(text: str) -> str:
     try:
         b"a".decode(text)
     except (LookupError, ValueError) as error:
-        raise argparse.ArgumentTypeError(f"{text}: no encoding of texts") from error
+        raise argparse.ArgumentTypeError(f"{text}: unknown text encoding") from error
     return text
 
 

@@ -1,4 +1,4 @@
-"""`sensord topics`: which topics there are, with their units and kinds."""
+"""`sensord topics`: list topics with their units and kinds."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Show them; return the exit status."""
+    """Show the topics; return the exit status."""
     check_filters(options.topics)
     return rows.show(
         options,

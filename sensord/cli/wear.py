@@ -1,4 +1,4 @@
-"""`sensord wear`: say how long the card will last at the rate at which it is written."""
+"""`sensord wear`: estimate how long the card or disk will last at its present rate of writing."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ from sensord.model.readings import Value
 __all__ = ["bytes_text", "configure", "cycles", "run", "size"]
 
 CYCLES = 1000
-"""What makers of ordinary cards hint at; few say it."""
+"""What makers of ordinary cards hint at; few publish it."""
 
 AMPLIFICATIONS = (1, 3, 10)
-"""How much more a card may write than it is given: it erases far more than a page at once."""
+"""How much more a card may write than it receives: it erases far more than a page at once."""
 
 _DECIMAL = {"": 1, "k": 10**3, "M": 10**6, "G": 10**9, "T": 10**12}
 _THOUSAND = 1000
@@ -32,10 +32,10 @@ _LONG_YEARS = 100
 
 DAY_S = 86_400.0
 SHORTEST_S = 30.0
-"""A shorter time says nothing, also not roughly."""
+"""A shorter time allows no estimate, not even a rough one."""
 
 ENOUGH = 100_000
-"""Readings that say how many bytes one takes: beyond the commit ring, and the first segment."""
+"""Readings that show how many bytes one takes: more than the commit ring and one segment hold."""
 
 
 class Rate(NamedTuple):
@@ -43,7 +43,7 @@ class Rate(NamedTuple):
 
     source: str
     lines: list[str]
-    """How it was found."""
+    """How the rate was found."""
     per_day: float
     size_bytes: int | None
 
@@ -56,22 +56,22 @@ def configure(parser: argparse.ArgumentParser) -> None:
         nargs="?",
         default=DEFAULT_URL,
         metavar="WHERE",
-        help=f"a running daemon, which measures, or a journal's folder (default: {DEFAULT_URL})",
+        help=f"a running daemon, or a journal's folder (default: {DEFAULT_URL})",
     )
-    add("--card", type=size, metavar="SIZE", help="such as 32GB (default: the disk it is on)")
+    add("--card", type=size, metavar="SIZE", help="such as 32GB (default: the journal's disk)")
     add(
         "--endurance",
         type=cycles,
         default=CYCLES,
         metavar="N",
-        help="times that each cell can be written, as its maker says (default: %(default)s)",
+        help="how often each cell can be written, by its maker (default: %(default)s)",
     )
     add(
         "--commit-interval",
         type=_interval,
         default=1.0,
         metavar="TIME",
-        help="of the daemon that wrote the folder (default: 1s)",
+        help="the setting of the daemon that wrote the folder (default: 1s)",
     )
 
 
@@ -79,7 +79,7 @@ def size(text: str) -> int:
     """Read the size of a card, which makers count in powers of ten.
 
     Raises:
-        argparse.ArgumentTypeError: It is none.
+        argparse.ArgumentTypeError: It is not a size.
     """
     found = re.fullmatch(r"(\d+(?:\.\d+)?) ?([kMGT]?)B?", text)
     if found is None or not float(found[1]):
@@ -91,7 +91,7 @@ def cycles(text: str) -> int:
     """Read a number of cycles.
 
     Raises:
-        argparse.ArgumentTypeError: It is none.
+        argparse.ArgumentTypeError: It is not a number, or zero.
     """
     if not re.fullmatch(r"[0-9]+", text) or not int(text):
         raise argparse.ArgumentTypeError(f"{text}: expected a number such as 3000")
@@ -106,7 +106,7 @@ def _interval(text: str) -> float:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Say it."""
+    """Print the rate of writing, and how long the card lasts."""
     if re.match(r"wss?://", options.where):
         rate = uvloop.run(_of_daemon(options.where))
     else:
@@ -116,15 +116,13 @@ def run(options: argparse.Namespace) -> int:
         print(f"  {line}")
     card = options.card or rate.size_bytes
     if card is None:
-        raise SensordError("the size of the card is not known here; give --card, such as 32GB")
-    print(
-        f"a card of {bytes_text(card)} that bears {options.endurance:,} writes of each cell lasts"
-    )
+        raise SensordError("the size of the card is unknown; give --card, such as 32GB")
+    print(f"a card of {bytes_text(card)} with {options.endurance:,} writes of each cell lasts")
     for factor in AMPLIFICATIONS:
         years = years_left(card, options.endurance, rate.per_day * factor)
         told = f"more than {_LONG_YEARS} years" if years > _LONG_YEARS else f"{years:.3g} years"
-        print(f"  {told:<20} if it writes {factor} times what it is given")
-    print("no card tells how much more it writes than it is given, nor how much it has left")
+        print(f"  {told:<20} if it writes {factor} times what it receives")
+    print("cards do not report this factor, nor how much life they have left")
     return 0
 
 
@@ -149,7 +147,7 @@ async def _of_daemon(url: str) -> Rate:
     if measured_s < SHORTEST_S or not recorded:
         raise SensordError(
             f"{url} has recorded {recorded:,.0f} readings in {duration_text(measured_s)}: too few"
-            f" for an estimate. Ask again in a minute; after ten, the writing itself is measured"
+            f" for an estimate. Try again in a minute; after ten, the writing itself is measured"
         )
     rate = recorded / measured_s
     per_day = forecast_bytes_per_day(rate)
@@ -166,7 +164,7 @@ async def _of_daemon(url: str) -> Rate:
 
 
 def _kept(told: dict[str, Value], rate: float) -> list[str]:
-    """Say for how long readings are kept at a rate, where the daemon says what it may keep."""
+    """Describe how long readings are kept at a rate, if the daemon reports its limits."""
     max_bytes, max_age_s = _number(told, "max_bytes"), _number(told, "max_age_s")
     if max_bytes is None or max_age_s is None or rate <= 0:
         return []
@@ -176,7 +174,7 @@ def _kept(told: dict[str, Value], rate: float) -> list[str]:
         held = max_bytes / (rate * used / (end - first)) / DAY_S
     ends = "max_bytes" if held * DAY_S < max_age_s else "max_age"
     days = min(held, max_age_s / DAY_S)
-    return [f"readings kept    {days:.3g} days at this rate; {ends} is what ends it"]
+    return [f"readings kept    {days:.3g} days at this rate, limited by {ends}"]
 
 
 def _number(told: dict[str, Value], key: str) -> float | None:
@@ -205,7 +203,7 @@ def _of_folder(folder: Path, commit_interval_s: float) -> Rate:
         count += sum(block.count for block in view.pending)
         took_s += (view.pending[-1].log_us[-1] - view.pending[0].log_us[0]) / 1e6
     if count < 2 or took_s <= 0:  # noqa: PLR2004  # two make a rate
-        raise SensordError(f"{folder}: there are too few readings to tell")
+        raise SensordError(f"{folder}: too few readings for an estimate")
     rate = count / took_s
     per_day = forecast_bytes_per_day(rate, commit_interval_s)
     interval = f"{commit_interval_s:g} s"

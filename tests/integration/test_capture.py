@@ -234,9 +234,9 @@ def test_what_cannot_be_captured_is_said_and_leaves_nothing(tmp_path: Path) -> N
     new = str(tmp_path / "x.mcap")
     given = ("--config", str(config), "--for", "1ms")
     asked = [
-        (("boat", "-o", new, *given), 1, "there is no device boat; known are boiler"),
-        (("boiler", "-o", str(tmp_path / "old.mcap"), *given), 1, "is there already"),
-        (("boiler", "-o", str(tmp_path / "new.csv"), *given), 1, "what is written is MCAP"),
+        (("boat", "-o", new, *given), 1, "no device boat; known are boiler"),
+        (("boiler", "-o", str(tmp_path / "old.mcap"), *given), 1, "already exists"),
+        (("boiler", "-o", str(tmp_path / "new.csv"), *given), 1, "the format is MCAP"),
         (("boiler", "-o", str(tmp_path / "no" / "x"), *given), 1, "No such file or directory"),
         (("boiler", "-o", new, "--config", str(tmp_path / "no.toml")), 1, "cannot be read"),
         (("boiler", "-o", new, "--bytes", "many"), 2, "expected a size such as 64KiB"),
@@ -246,5 +246,5 @@ def test_what_cannot_be_captured_is_said_and_leaves_nothing(tmp_path: Path) -> N
         assert done.returncode == status, done.stderr
         assert text in done.stderr
     done = sensord("replay", new, "--device", "boiler")
-    assert "--config and --device go together" in done.stderr
+    assert "--config and --device require each other" in done.stderr
     assert {path.name for path in tmp_path.iterdir()} == {"old.mcap", "config.toml"}

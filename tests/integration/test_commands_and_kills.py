@@ -216,5 +216,5 @@ def test_the_command_line_sets_calls_and_holds(
         assert (status, error[:33]) == (1, "held: tank is held by sensord lea")
         assert said("set", "tank/setpoint", "22", "--key", "k", *me) == (0, "22.0", "")
         assert said("lease", "give-back", "tank", *me) == (0, "", "")
-        assert said("lease", "list", *there) == (0, "", "-- nobody holds anything")
+        assert said("lease", "list", *there) == (0, "", "-- no leases")
         assert (tmp_path / "me").stat().st_mode & 0o777 == 0o600

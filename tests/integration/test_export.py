@@ -119,10 +119,10 @@ def test_what_is_asked_for_wrongly_is_said(journal: Path, tmp_path: Path) -> Non
         ((str(journal), "--topic", "a/#/b"), "a/#/b: # may only be the last level"),
         ((str(journal), "--from", "noon"), "noon: expected an offset, -10m"),
         ((str(journal), "--format", "mcap"), "mcap needs a file: -o FILE.mcap"),
-        ((str(journal), "-o", str(journal / "x.csv")), "lies in the journal's folder"),
-        ((str(segment), "-o", str(segment)), "is itself a source"),
+        ((str(journal), "-o", str(journal / "x.csv")), "inside the journal's folder"),
+        ((str(segment), "-o", str(segment)), "this is one of the sources"),
         ((str(journal), "-o", str(tmp_path)), "is a folder"),
-        ((str(journal), "-o", str(pipe)), "is not a file"),
+        ((str(journal), "-o", str(pipe)), "not a file"),
         ((str(journal), "-o", str(tmp_path / "no" / "x.csv")), "x.csv: No such file or directory"),
         ((str(REPOSITORY / "README.md"), "-o", there), "is neither an MCAP file nor a journal"),
     ]

@@ -188,7 +188,7 @@ async def test_summaries_of_the_journal_are_those_of_its_readings(tmp_path: Path
         (("history", "a//b"), "a//b: no level may be empty"),
         (("history", "--from", "now"), "--from now: expected -10m"),
         (("history", "--to", "soon"), "--to soon: expected -10m"),
-        (("history", "--follow", "--limit", "3"), "what is followed has no end"),
+        (("history", "--follow", "--limit", "3"), "--follow has no end"),
         (("topics", "a//b"), "a//b: no level may be empty"),
         (("devices",), "cannot connect to ws://127.0.0.1:1"),
     ],
@@ -212,5 +212,5 @@ async def test_a_limit_says_where_to_go_on(tmp_path: Path) -> None:
         rest = await in_thread(sensord, *history, "--from", place)
     values = [json.loads(line)["value"] for line in (page.stdout + rest.stdout).splitlines()]
     assert values == [i / 4 for i in range(5)]
-    assert page.stderr.startswith("-- there may be more; go on with --from ")
+    assert page.stderr.startswith("-- there may be more; continue with --from ")
     assert rest.stderr == ""

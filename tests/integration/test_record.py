@@ -84,7 +84,7 @@ def test_what_comes_is_in_the_file(tmp_path: Path) -> None:
         done = sensord("record", "weather/#", "--url", daemon.url, "-o", str(output), "--count=300")
         assert daemon.stop()[0] == 0
     assert done.returncode == 0, done.stderr
-    said = rf"recording; .*\n{output}: 300 readings, .* goes on at [0-9a-f]{{16}}:\d+\n$"
+    said = rf"recording; .*\n{output}: 300 readings, .* continue at [0-9a-f]{{16}}:\d+\n$"
     assert re.match(said, done.stderr)
     found = check_whole(output)
     expected = rows_of(tmp_path / "journal", selection=Selection(["weather/#"]))
@@ -106,7 +106,7 @@ def test_the_past_is_recorded_up_to_now(tmp_path: Path) -> None:
         assert done.returncode == 0, done.stderr
         done = sensord(*common, "-o", str(first), "--from", "-1h", "--to", "now")
         assert done.returncode == 0, done.stderr
-        found = re.search(r"goes on at (\S+)", done.stderr)
+        found = re.search(r"continue at (\S+)", done.stderr)
         assert found is not None
         done = sensord(*common, "-o", str(second), "--from", found[1], "--count", "200")
         assert done.returncode == 0, done.stderr
@@ -211,11 +211,11 @@ def test_what_cannot_be_recorded_is_said_and_leaves_nothing(tmp_path: Path) -> N
     new = str(tmp_path / "x.mcap")
     asked = [
         ((new, "--url", "ws://127.0.0.1:1"), 1, "cannot connect to ws://127.0.0.1:1"),
-        ((str(tmp_path / "old.mcap"),), 1, "is there already; choose another name"),
-        ((str(tmp_path / "new.csv"),), 1, "make new.csv of it with sensord export"),
+        ((str(tmp_path / "old.mcap"),), 1, "already exists; choose another name"),
+        ((str(tmp_path / "new.csv"),), 1, "convert it to new.csv with sensord export"),
         ((new, "a/#/b"), 2, "# may only be the last level"),
         ((new, "--from", "noon"), 2, "expected snapshot, now"),
-        ((new, "--count", "0"), 2, "expected a number from 1 on"),
+        ((new, "--count", "0"), 2, "expected a number, 1 or more"),
     ]
     for (output, *arguments), status, text in asked:
         done = sensord("record", "-o", output, *arguments)
@@ -248,7 +248,7 @@ async def test_a_full_disk_ends_it_early_with_a_whole_file(tmp_path: Path) -> No
     assert len(found) > 1000
     assert output.stat().st_size <= limit
     # What is said is what is in the file, and another recording goes on without a hole.
-    told = re.search(r": (\d+) readings, .* goes on at [0-9a-f]{16}:(\d+)\n", done.stderr)
+    told = re.search(r": (\d+) readings, .* continue at [0-9a-f]{16}:(\d+)\n", done.stderr)
     assert told is not None
     assert int(told[1]) == len(found)
     assert int(told[2]) <= found[-1].offset + 1

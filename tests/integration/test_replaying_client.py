@@ -99,10 +99,10 @@ publish = {{ policy = "every" }}
 @pytest.mark.parametrize(
     ("options", "text"),
     [
-        ((), "say from when"),
-        (("--from", "now"), "say from when"),
-        (("--from", "-1m", "--latest"), "leave --latest and --period out"),
-        (("--from", "-1m", "--period", "2s"), "leave --latest and --period out"),
+        ((), "give a start"),
+        (("--from", "now"), "give a start"),
+        (("--from", "-1m", "--latest"), "leave out --latest and --period"),
+        (("--from", "-1m", "--period", "2s"), "leave out --latest and --period"),
     ],
 )
 def test_tail_says_what_does_not_go_with_speed(options: tuple[str, ...], text: str) -> None:

@@ -108,7 +108,7 @@ def test_what_can_be_set_and_called_is_listed(shell: Shell) -> None:
     objects = [json.loads(line) for line in shell.says("controls", "--json").splitlines()]
     assert objects[1]["args"] == {"minutes": {"type": "int", "default": 5}}
     assert shell.says("get", "tank/setpoint").split()[1:] == ["tank/setpoint", "20.0", "Cel"]
-    assert shell.run("get", "nothing/#") == (1, "", "there is no value under nothing/#")
+    assert shell.run("get", "nothing/#") == (1, "", "no value under nothing/#")
 
 
 @pytest.mark.slow  # starts a dozen processes
@@ -203,7 +203,7 @@ def test_messages_are_received_on_the_command_line(shell: Shell) -> None:
     gone = shell.start("receive", "--group", "day")
     told(gone)
     ended(gone, signal.SIGTERM)
-    assert shell.run("send", "x", "--group", "day")[2] == "nobody is there to get it"
+    assert shell.run("send", "x", "--group", "day")[2] == "no client to receive it"
     receiving = shell.start("receive", "--count", "1", "--json", *shell.me)
     assert json.loads(ended(receiving)[1])["body"] == {"n": 2}
     status, _, error = shell.run("send", "hi", "--to", "nobody")
@@ -311,13 +311,13 @@ def test_what_would_be_misunderstood_is_refused(shell: Shell, tmp_path: Path) ->
     notes = tmp_path / "notes"
     notes.write_text("buy milk\n")
     status, _, error = shell.run("put", "state/a", "1", "--identity", str(notes))
-    assert (status, "holds no identity" in error) == (1, True)
+    assert (status, "not a client's identity" in error) == (1, True)
     assert notes.read_text() == "buy milk\n"
     for arguments, text in (
-        (("set", "tank/setpoint", "21", "--key", "k"), "say --identity"),
-        (("call", "tank/off", "--key", "k"), "say --identity"),
-        (("send", "x", "--group", "g", "--key", "k"), "say --identity"),
-        (("lease", "list", "tank"), "leave the subject out"),
+        (("set", "tank/setpoint", "21", "--key", "k"), "give --identity"),
+        (("call", "tank/off", "--key", "k"), "give --identity"),
+        (("send", "x", "--group", "g", "--key", "k"), "give --identity"),
+        (("lease", "list", "tank"), "leave out the subject"),
         (("put", "state/a", '{"x":'), "not JSON"),
         (("put", "state/a", "[" * 5000), "not JSON"),
         (("put", "state/a", b"caf\xe9".decode(errors="surrogateescape")), "UTF-8"),
@@ -366,7 +366,7 @@ def test_an_alarm_of_no_topic_is_not_acknowledged(shell: Shell) -> None:
     status, _, error = shell.run("ack", "tank/setpiont", "seen")
     assert status == 1
     assert "-- tank/setpiont: no such topic; did you mean tank/setpoint?" in error
-    assert "there is nothing to acknowledge" in error
+    assert "nothing to acknowledge" in error
     assert shell.run("get", "state/#")[0] == 1
     assert shell.says("ack", "tank/later", "seen", "--force") == "state/alarms/tank/later"
 

@@ -36,7 +36,7 @@ async def test_a_daemon_tells_what_it_measured(capsys: pytest.CaptureFixture[str
     assert "for 2 h 0 min" in said
     assert "400 MB a day" in said
     assert "1 GB a day" in said
-    assert "a card of 32 GB that bears 3,000 writes" in said
+    assert "a card of 32 GB with 3,000 writes" in said
     # 32 GB * 3000 cycles / 1 GB a day = 96,000 days
     assert "more than 100 years  if it writes 1 times" in said
     assert "87.6 years           if it writes 3 times" in said
@@ -63,7 +63,7 @@ async def test_a_daemon_that_has_not_measured_is_estimated_by_its_readings(
     assert said.startswith("estimated from the first 1 min 30 s of ws://")
     assert "9,000 since then: 100 a second" in said
     # 100 a second at 34 bytes are 293.76 MB a day
-    assert "10 days at this rate; max_bytes is what ends it" in said
+    assert "10 days at this rate, limited by max_bytes" in said
     assert "a card of 32 GB" in said
 
 
@@ -73,7 +73,7 @@ async def test_a_daemon_that_has_just_started_says_when_to_ask(
 ) -> None:
     """And one that does not record says that."""
     assert await wear_of({"state": "ok", "measured_s": 5, "recorded": 3}) == 1
-    assert "Ask again in a minute" in capsys.readouterr().err
+    assert "Try again in a minute" in capsys.readouterr().err
     assert await wear_of({"state": "off"}) == 1
     assert "does not record" in capsys.readouterr().err
 

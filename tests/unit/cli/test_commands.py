@@ -27,7 +27,7 @@ def test_a_count_that_can_never_be_reached_is_refused(
 ) -> None:
     """Asked for no readings, `tail` would end without having looked at the daemon."""
     said = refused(["tail", f"--count={count}"], capsys)
-    assert said == f"sensord tail: error: argument --count: {count}: expected a number from 1 on"
+    assert said == f"sensord tail: error: argument --count: {count}: expected a number, 1 or more"
 
 
 def test_options_may_stand_between_topics(capsys: pytest.CaptureFixture[str]) -> None:
@@ -40,7 +40,7 @@ def test_a_star_as_in_a_shell_is_told_what_it_means(capsys: pytest.CaptureFixtur
     check_filters(["plant/**", "plant/#"])
 
     (line,) = capsys.readouterr().err.splitlines()
-    assert line.startswith("-- plant/**: * stands for itself; + stands for one level")
+    assert line.startswith("-- plant/**: * is an ordinary character; + matches one level")
 
 
 @pytest.mark.parametrize("command", COMMANDS)
