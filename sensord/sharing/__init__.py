@@ -1,1 +1,1 @@
-"""Who is connected and what clients share: identity, presence, messages, state, audit."""
+"""What clients share: identity, presence, messages, state, publications and the audit."""

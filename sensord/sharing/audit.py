@@ -1,7 +1,7 @@
-"""The audit: who did what, with what result, as events in the log.
+"""The audit: which client did what, with what result, as events in the log.
 
-An entry is a reading like any other: it has history, resumes and replays. A large value stands in
-it as its digest. When clients write too much, refusals and who comes and goes are counted only.
+An entry is a reading like any other, with history, resume and replay. It has the digest of a large
+value. When clients write too much, refusals and presence are only counted.
 """
 
 from __future__ import annotations
@@ -18,16 +18,16 @@ from sensord.sharing.identity import Identity
 __all__ = ["Audit", "digested"]
 
 MAX_BYTES = 1024
-"""Of a value as JSON that stands in an entry itself; the value's own topic has it whole."""
+"""The longest value as JSON in an entry; the value's own topic has it whole."""
 
 
 class Audit:
-    """Writes down what clients do, under ``$audit/<what>``."""
+    """Records what clients do, under ``$audit/<what>``."""
 
     def __init__(self, bus: Bus, allowance: Allowance | None = None) -> None:
         self._bus = bus
         self.allowance = allowance or Allowance(bus)
-        """What clients may write, here and elsewhere."""
+        """The allowance, shared with the other writers for clients."""
         self._unrecorded: Counter[str] = Counter()
 
     def note(
@@ -43,11 +43,11 @@ class Audit:
         key: str = "",
         is_minor: bool = False,
     ) -> None:
-        """Write down one act.
+        """Record one act.
 
-        ``what`` names the kind of act and is the topic's last level; ``subject`` is what it was
-        done to; ``key`` tells the acts that belong together. One that ``is_minor`` changed nothing
-        that others rely on: it is counted only when clients write too much.
+        ``what`` is the kind of act and the topic's last level; ``subject`` is what it was done to;
+        ``key`` identifies acts that belong together. An act that ``is_minor`` changed nothing that
+        others rely on: it is only counted when clients write too much.
         """
         if is_minor and not self.allowance.has_room(who.id, Rank.PRESENCE):
             self._unrecorded[what] += 1
@@ -71,7 +71,7 @@ class Audit:
 
 
 def digested(value: Value) -> Value:
-    """Return a value, or what tells it from any other if it is large; of a map, of each member."""
+    """Return a value, or its digest if it is large; in a map, for each member."""
     text = json.dumps(value, ensure_ascii=False, sort_keys=True).encode("utf-8", "surrogatepass")
     if len(text) <= MAX_BYTES:
         return value

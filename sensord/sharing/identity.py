@@ -1,7 +1,7 @@
-"""Who a client is: an id that the server gave it, and a key that proves it.
+"""A client's identity: an id from the server, and a key that proves it.
 
-The key is the id with a signature, so the server need not remember whom it gave one. Whoever shows
-it is the same client, also after a restart of the server.
+The key is the id with a signature, so the server need not store the keys it issued. A client that
+shows it is the same one, also after a restart of the server.
 """
 
 from __future__ import annotations
@@ -14,12 +14,12 @@ from dataclasses import dataclass
 __all__ = ["Identity", "Issuer"]
 
 ID_BYTES = 6
-"""A day's million clients make two equal ids less likely than a broken disk."""
+"""With a million clients a day, two equal ids are less likely than a broken disk."""
 
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """A client, as others learn of it. ``name`` is what it calls itself; ``id`` is its own."""
+    """A client as others see it: its unique ``id``, and the ``name`` that it chose."""
 
     id: str
     name: str = ""
@@ -27,22 +27,22 @@ class Identity:
 
 
 class Issuer:
-    """Gives clients their ids and keys."""
+    """Issues the ids and keys of clients."""
 
     def __init__(self, secret: bytes) -> None:
         self._secret = secret
 
     def issue(self) -> str:
-        """Return the key of a new client."""
+        """Return a key with a new id."""
         return self.key_of(secrets.token_hex(ID_BYTES))
 
     def key_of(self, client: str) -> str:
-        """Return the key of a client that has an id."""
+        """Return the key of an id."""
         digest = hmac.new(self._secret, client.encode(), hashlib.sha256).hexdigest()
         return f"{client}.{digest[:32]}"
 
     def id_of(self, key: str) -> str | None:
-        """Return the id in a key, or None if this server did not make it."""
+        """Return the id in a key, or None if this server did not issue it."""
         if not key.isascii():
             return None
         found = key.partition(".")[0]

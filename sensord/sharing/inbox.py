@@ -1,7 +1,7 @@
 """An inbox: the messages that wait for one client, in their order. Pure.
 
-Messages are read from it by whoever receives for the client, and leave it when they are
-acknowledged. A new receiver begins with the first one again.
+The client's receiver reads messages from it; they leave it when they are acknowledged. A new
+receiver begins with the first one again.
 """
 
 from __future__ import annotations
@@ -15,35 +15,35 @@ __all__ = ["Inbox", "Receiver"]
 
 
 class Receiver(Protocol):
-    """One session of a client, that takes its messages."""
+    """The session that receives a client's messages."""
 
     def wake(self) -> None:
-        """Learn that there may be a message to read."""
+        """Check for messages to read."""
         ...
 
     def replaced(self) -> None:
-        """Learn that another session of the client receives from now on."""
+        """Stop receiving: another session of the client does from now on."""
         ...
 
 
 class Inbox:
-    """What waits for one client."""
+    """The messages that wait for one client."""
 
     def __init__(self) -> None:
         self.waiting: deque[ClientMessage] = deque()
-        """Those that are not acknowledged, by their numbers; the last ones may not be kept yet."""
+        """Unacknowledged messages by number; the last ones may not be in the store yet."""
         self.receiver: Receiver | None = None
         self.acknowledged = 0
-        """The greatest number up to which all are delivered."""
+        """The number up to which all are delivered."""
         self.messages = 0
-        """Messages that have this client as a receiver and are not over."""
+        """How many open messages have this client as a receiver."""
         self.is_noted = False
-        """Whether the store has what is acknowledged."""
-        self._read = 0  # how many of the first ones the receiver has
+        """Whether the store has the last acknowledged number."""
+        self._read = 0  # how many messages the receiver has read
 
     @property
     def is_needed(self) -> bool:
-        """Whether there is anything to remember of it."""
+        """Whether it must be kept."""
         return self.receiver is not None or self.messages > 0
 
     def next(self) -> ClientMessage | None:
@@ -54,18 +54,18 @@ class Inbox:
         return self.waiting[self._read - 1]
 
     def receive(self, receiver: Receiver | None) -> None:
-        """Let ``receiver`` read from the first one on."""
+        """Make ``receiver`` the reader, from the first message on."""
         self.receiver = receiver
         self._read = 0
 
     def has_read(self, number: int) -> bool:
-        """Tell whether the receiver has had this message, or it was acknowledged."""
+        """Return whether the message was read or acknowledged."""
         if number <= self.acknowledged:
             return True
         return bool(self._read) and number <= self.waiting[self._read - 1].number
 
     def acknowledge(self, number: int) -> list[ClientMessage]:
-        """Take out all up to ``number``."""
+        """Remove all messages up to ``number``, and return them."""
         taken = []
         while self.waiting and self.waiting[0].number <= number and self.waiting[0].is_kept:
             taken.append(self.waiting.popleft())
@@ -74,7 +74,7 @@ class Inbox:
         return taken
 
     def remove(self, message: ClientMessage) -> None:
-        """Take out one: it expired, or was not accepted."""
+        """Remove a message that expired or was not accepted."""
         place = self.waiting.index(message)
         del self.waiting[place]
         if place < self._read:

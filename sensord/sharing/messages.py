@@ -1,6 +1,6 @@
-"""Messages: the messages that clients send each other, and what became of each. Pure.
+"""Messages that clients send each other, and their receipts. Pure.
 
-On the wire a message is a ``message``; that word alone is taken in here by what devices say.
+The class is called `ClientMessage`, because a message is also what a device sends.
 """
 
 from __future__ import annotations
@@ -20,16 +20,16 @@ from sensord.sharing.identity import Identity
 __all__ = ["ClientMessage", "Receipt", "Status", "To", "digest_of", "read_message"]
 
 LETTER_BYTES, RECEIVER_BYTES = 500, 200
-"""What one takes in memory beside its body, roughly."""
+"""The approximate size of a message in memory without its body."""
 
 
 class Status(enum.StrEnum):
-    """How a message fares with one of its receivers."""
+    """The status of a message at one of its receivers."""
 
     SENT = "sent"
     """On its way to a client that receives."""
     AWAY = "away"
-    """Kept: the client is not there, or does not receive."""
+    """Kept: the client is away, or does not receive."""
     DELIVERED = "delivered"
     EXPIRED = "expired"
     UNKNOWN = "unknown"
@@ -37,31 +37,31 @@ class Status(enum.StrEnum):
 
     @property
     def is_open(self) -> bool:
-        """Whether it can still change for the better."""
+        """Whether the message can still be delivered."""
         return self in {Status.SENT, Status.AWAY}
 
     @property
     def is_refusal(self) -> bool:
-        """Whether the message was never kept for this receiver."""
+        """Whether the message was refused for this receiver."""
         return self in {Status.UNKNOWN, Status.FULL}
 
 
 @dataclass(frozen=True, slots=True)
 class To:
-    """Whom a message is for: one client, a group of them, or all who watch a topic."""
+    """The address of a message: one client, a group, or the watchers of a topic."""
 
     kind: Literal["client", "group", "watching"]
     name: str
 
     @property
     def subject(self) -> str:
-        """How the audit and permissions call it."""
+        """The subject in the audit and in permissions."""
         return f"{self.kind}/{self.name}"
 
 
 @dataclass(frozen=True, slots=True)
 class Receipt:
-    """What became of a message with one receiver."""
+    """The receipt of a message at one receiver."""
 
     client: str
     status: Status
@@ -72,29 +72,29 @@ Follower = Callable[[Receipt], None]
 
 @dataclass(slots=True, eq=False)
 class ClientMessage:
-    """One message, to all of its receivers."""
+    """One message, with the status at each of its receivers."""
 
     number: int
-    """Greater than that of every message before it, for ever; 0 of one that nobody gets."""
+    """Greater than every earlier number, for ever; 0 if it has no receivers."""
     sender: Identity
     to: To
     body: Value
     size: int
-    """Of the body, in bytes."""
+    """The size of the body in bytes."""
     time_us: int
     key: str
-    """The sender's: tells a retry from another message."""
+    """The sender's key, which distinguishes a retry from a new message."""
     digest: str
-    """Of what was asked with the key."""
+    """The digest of the request that used the key."""
     statuses: dict[str, Status]
-    """By receiver's id."""
+    """By the receiver's id."""
     is_kept: bool = False
-    """Whether it is on the disk, and so accepted."""
+    """Whether it is in the store, and so accepted."""
     ends_at: float = math.inf
-    """By the loop's clock: when it expires; once it is over, when it is forgotten."""
+    """When it expires, or once it has ended, when it is forgotten; by the loop's clock."""
     followers: list[Follower] = field(default_factory=list)
     weight: int = field(init=False)
-    """Of the body, in memory."""
+    """The size of the body in memory."""
     _open: int = field(init=False)
 
     def __post_init__(self) -> None:
@@ -103,21 +103,21 @@ class ClientMessage:
 
     @property
     def is_over(self) -> bool:
-        """Whether nothing more can become of it."""
+        """Whether every receipt is final."""
         return not self._open
 
     @property
     def open_receivers(self) -> list[str]:
-        """Those with whom it can still change for the better."""
+        """The receivers to which it can still be delivered."""
         return [client for client, status in self.statuses.items() if status.is_open]
 
     @property
     def bytes_held(self) -> int:
-        """What it takes while it is kept."""
+        """The memory that it takes while it is kept."""
         return self.weight + LETTER_BYTES + RECEIVER_BYTES * len(self.statuses)
 
     def set(self, client: str, status: Status) -> None:
-        """Note what became of it, and tell those who follow."""
+        """Set the status at one receiver, and report it to the followers."""
         before = self.statuses[client]
         if before is not status:
             self.statuses[client] = status
@@ -126,7 +126,7 @@ class ClientMessage:
                 follower(Receipt(client, status))
 
     def row(self) -> dict[str, Value]:
-        """Write it for the store; without its body when that is delivered."""
+        """Return the row for the store, without the body once that is delivered."""
         sender = self.sender
         return {
             "sender": {"id": sender.id, "name": sender.name, "address": sender.address},
@@ -141,7 +141,7 @@ class ClientMessage:
 
 
 def read_message(number: str, row: Value) -> ClientMessage | None:
-    """Read what `ClientMessage.row` wrote; None if it is not that."""
+    """Read a row from `ClientMessage.row`, or return None if it is invalid."""
     match row:
         case {
             "sender": {"id": str(client), "name": str(name), "address": str(address)},
@@ -175,7 +175,7 @@ def read_message(number: str, row: Value) -> ClientMessage | None:
 
 
 def digest_of(to: To, body: Value) -> str:
-    """Return a text that is another one for whatever else might have been asked."""
+    """Return a digest of a request to send."""
     asked: Mapping[str, object] = {"to": to.subject, "body": body}
     text = json.dumps(asked, sort_keys=True, ensure_ascii=True)
     return hashlib.sha256(text.encode()).hexdigest()[:32]

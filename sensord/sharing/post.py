@@ -1,13 +1,13 @@
-"""The post: takes messages from clients, keeps them, and brings each to its receivers once.
+"""The post: accepts messages from clients, keeps them, and delivers each to its receivers once.
 
-Theory of operation. A message is accepted when the store has it; only then is it handed to anybody.
-Numbers never come again, so a client that says which it had last, or acknowledges, needs no more
-to get each message once. Of one that was accepted, every receiver ends as delivered or expired: the
-sender is told, and the audit has it. What is over is remembered for a while if it has a key, so
-that a retry is not a second message.
+Theory of operation. A message is accepted when the store has it, and delivered only after that.
+Numbers are never reused, so a client gets each message once if it acknowledges, or names the last
+one that it had. Every receiver of an accepted message ends as delivered or expired, which the
+sender and the audit receive. A message with a key is remembered for a while after its end, so that
+a retry is not a second message.
 
-The store has a row for each message, and one for each client that acknowledged a message of which
-others have not.
+The store has a row for each message, and one for each client that acknowledged a message that other
+receivers have not acknowledged yet.
 """
 
 from __future__ import annotations
@@ -36,23 +36,23 @@ __all__ = ["Accepted", "Post", "PostOptions", "Sent"]
 log = logging.getLogger("sensord.sharing")
 
 LETTER, INBOX, COUNTER = "message", "inbox", "counter"
-"""What the store calls them."""
+"""Kinds of rows in the store."""
 
 RESERVED = 1000
-"""Numbers taken from the store at a time; a restart skips the rest of them."""
+"""Numbers reserved in the store at a time; a restart skips the rest of them."""
 
 WOKEN_AT_ONCE = 50
 """Receivers of one message that are served in one turn of the loop: 2 ms."""
 
 AUDITED = 64
-"""Receivers that the audit names; it counts the others."""
+"""Receivers that an audit entry names; it counts the others."""
 
 Accepted = Callable[[Exception | None], None]
-"""Called when a message is accepted, or cannot be."""
+"""Called when a message is accepted or has failed."""
 
 
 class Sent(NamedTuple):
-    """A message on its way. ``is_repeated`` says that it was sent before."""
+    """A message on its way; ``is_repeated`` if it was sent before."""
 
     message: ClientMessage
     is_repeated: bool
@@ -60,18 +60,18 @@ class Sent(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class PostOptions:
-    """What may be kept."""
+    """The bounds on kept messages."""
 
     messages: int
     """For one client."""
     bytes: int
     """For all."""
     age_s: float
-    """How long a message is kept, and then what became of it."""
+    """How long a message is kept, and its receipts after that."""
 
 
 class Post:
-    """Everything that clients have sent each other and that is not yet forgotten."""
+    """All messages between clients that are not yet forgotten."""
 
     def __init__(
         self,
@@ -128,18 +128,18 @@ class Post:
         return Sent(message, is_repeated=False)
 
     def attend(self, message: ClientMessage, accepted: Accepted) -> None:
-        """Call ``accepted`` when it is; at once if it is."""
+        """Call ``accepted`` when the message is accepted, at once if it already is."""
         if message.is_kept:
             accepted(None)
         else:
             self._accepting[message.number].append(accepted)
 
     def follow(self, message: ClientMessage, follower: Callable[..., None]) -> None:
-        """Tell ``follower`` whatever becomes of the message from now on."""
+        """Report each further receipt of the message to ``follower``."""
         message.followers.append(follower)
 
     def unfollow(self, message: ClientMessage, follower: Callable[..., None]) -> None:
-        """Take back a `follow`."""
+        """Undo a `follow`."""
         if follower in message.followers:
             message.followers.remove(follower)
 
@@ -182,7 +182,7 @@ class Post:
             inbox.messages += 1
 
     def _kept(self, message: ClientMessage, error: Exception | None) -> None:
-        """Go on when the store has it: tell the sender, then the receivers."""
+        """Accept the message when the store has it: notify the sender, then the receivers."""
         accepting = self._accepting.pop(message.number)
         receivers = message.open_receivers
         if error is None:
@@ -209,7 +209,7 @@ class Post:
             self._wake()
 
     def _wake(self) -> None:
-        """Let some of those read who have something to read; the others in the next turns."""
+        """Wake some of the receivers with messages to read; the others in the next turns."""
         self._turn = None
         for _ in range(min(WOKEN_AT_ONCE, len(self._sleeping))):
             inbox = self._inboxes.get(self._sleeping.popleft())
@@ -221,27 +221,27 @@ class Post:
     # -- receiving ---------------------------------------------------------------------------------
 
     def receive(self, client: str, receiver: Receiver, after: int | None) -> None:
-        """Let a session receive for a client; whoever did so before does no longer.
+        """Make a session the receiver of a client, in place of the one before.
 
-        ``after`` is the last message that the client has had.
+        ``after`` is the last message that the client has.
         """
         inbox = self._inboxes.setdefault(client, Inbox())
         before = inbox.receiver
         inbox.receive(receiver)
         if before is not None:
             before.replaced()
-        if after is not None and after < self._next:  # else it is of another store
+        if after is not None and after < self._next:  # else the number is from another store
             self._delivered(client, inbox, after)
         for message in inbox.waiting:
             if message.is_kept:
                 message.set(client, Status.SENT)
 
     def next(self, client: str) -> ClientMessage | None:
-        """Return the next message for whoever receives for a client."""
+        """Return the next message for a client's receiver."""
         return self._inboxes[client].next()
 
     def leave(self, client: str, receiver: Receiver) -> None:
-        """Receive no more; what is not acknowledged waits."""
+        """Stop receiving; unacknowledged messages wait."""
         inbox = self._inboxes.get(client)
         if inbox is None or inbox.receiver is not receiver:
             return
@@ -253,7 +253,7 @@ class Post:
             del self._inboxes[client]
 
     def acknowledge(self, client: str, number: int) -> None:
-        """Take all messages up to this one for delivered.
+        """Mark all messages up to this one as delivered.
 
         Raises:
             ProtocolError: It was never sent to this client.
@@ -276,7 +276,7 @@ class Post:
     # -- the end of a message ----------------------------------------------------------------------
 
     def _end(self, message: ClientMessage) -> None:
-        """Nothing more becomes of it: let it go, or remember it by its key."""
+        """Remove a message with no open receipts, or remember it by its key."""
         del self._open[message.number]
         self._bytes -= message.bytes_held
         message.body = None
@@ -307,7 +307,7 @@ class Post:
         self._schedule()
 
     def _schedule(self) -> None:
-        """Have `_expire` called when the next one is due."""
+        """Schedule `_expire` for the next message that is due."""
         first = [next(iter(self._open.values()), None), self._remembered.oldest]
         when = min((one.ends_at for one in first if one is not None), default=math.inf)
         if self._timer is not None:
@@ -315,9 +315,9 @@ class Post:
                 return
             self._timer.cancel()
             self._timer = None
-        # One that the disk does not have yet is not accepted, and has no end.
+        # A message that the disk does not have yet is not accepted, and does not expire.
         if when < math.inf:
-            # Not asked of the handle: uvloop's has no time where the delay rounds to none.
+            # Not from the handle: uvloop's has no time where the delay rounds to zero.
             self._timer_due = when
             self._timer = self._loop.call_at(when, self._expire)
 
@@ -344,18 +344,18 @@ class Post:
         self._timer = self._turn = None
 
     def _change(self, kind: str, key: str, value: Value) -> None:
-        """Bring a change to the store, or None to delete."""
+        """Write a row to the store, or delete it for None."""
         try:
             if value is None:
                 self._store.delete(kind, key)
             else:
                 self._store.put(kind, key, value)
         except StoreError as exc:
-            # After a restart a message may come again; its number tells the client.
+            # After a restart a message may be sent again; the client recognises its number.
             log.warning("what became of a message is not kept", extra={"reason": str(exc)})
 
     def restore(self) -> None:
-        """Load what the store kept: letters that wait, and those that are remembered."""
+        """Load the open and the remembered messages from the store."""
         acknowledged = {c: n for c, n in self._store.load(INBOX).items() if type(n) is int}
         counter = self._store.load(COUNTER).get("message")
         messages = []
@@ -378,7 +378,7 @@ class Post:
     def _restore_letter(self, message: ClientMessage, acknowledged: dict[str, int]) -> None:
         now, age_s = self._loop.time(), self._options.age_s
         since_s = (self._bus.now_us() - message.time_us) / 1e6
-        # A clock that was set meanwhile may tell anything.
+        # The clock may have been set meanwhile: bound the time.
         message.ends_at = now + min(age_s, max(0.0, age_s - since_s))
         self._remembered.add(message)
         if message.is_over:
@@ -418,7 +418,7 @@ class Post:
 
 
 def _until(now: float, messages: dict[int, ClientMessage]) -> Iterator[ClientMessage]:
-    """Yield the first ones, up to the first that is not due."""
+    """Yield the messages that are due, from the first one on."""
     for message in messages.values():
         if message.ends_at > now:
             return

@@ -1,13 +1,13 @@
-"""Presence: who is there, who is away for a moment, and who has left.
+"""Presence: which clients are here, away or gone.
 
-Each client has a *place* under ``$sys/clients``, given to another one when it is gone: topics stay
-for ever, and clients come and go. A client whose connection ends is *away* until its grace time is
-over; if it comes back with its key it is the same client, and has lost nothing that it held. One
-that said it is *ephemeral* is gone with its last connection.
+Each client has a slot (`place` in the code) under ``$sys/clients``, which is reused when the client
+is gone, because topics are never removed. A client whose connections end is *away* for its grace
+time; if it comes back with its key, it is the same client and keeps what it holds. An *ephemeral*
+client is gone with its last connection.
 
-Theory of operation. Members who are away stand in the order in which their grace time ends, for it
-is the same for all: one timer serves them. What has changed is told once a turn, and then kept in
-the store too; after a restart everybody who was there is away, and has the grace time to come back.
+Theory of operation. Clients that are away are kept in the order in which their grace time ends; it
+is the same for all, so one timer serves them. Changes are published once a turn, and then kept in
+the store. After a restart every client is away and has the grace time to come back.
 """
 
 from __future__ import annotations
@@ -32,26 +32,26 @@ __all__ = ["Connected", "Member", "Presence"]
 log = logging.getLogger("sensord.sharing")
 
 KIND = "client"
-"""What the store calls them."""
+"""The kind of rows in the store."""
 
 MAX_AWAY = 10_000
-"""Clients that may be away at a time; beyond it the one that left first is gone before its time."""
+"""Most clients that may be away; beyond it, the one that left first is gone early."""
 
 TELLS_AT_ONCE, TELLS_PER_S, SLOW_TELLS_PER_S = 500, 20.0, 1.0
-"""Clients whose changes are told at once, then each second, and when clients write too much: who
-comes and goes all day fills no disk. What changes meanwhile is told once."""
+"""Clients whose changes are published at once, then each second, then when clients write too much:
+clients that come and go all day fill no disk. Changes meanwhile are published once."""
 
 PAUSE_S = 0.5
-"""Until more is told."""
+"""Before more is published."""
 
 MAX_WATCHES = 64
-"""Filters that are told and kept of a client."""
+"""Filters of a client that are published and kept."""
 
 WATCHES_S = 0.1
-"""What a client watches is told so long after it changed: one that changes often floods no log."""
+"""Delay before a change of a client's filters is published, so that the log is not flooded."""
 
 RETURN_S = 2.0
-"""A client that is back has so long to open its subscriptions, before it watches nothing."""
+"""Time for a client that is back to open its subscriptions again."""
 
 
 class Connected(Protocol):
@@ -64,34 +64,34 @@ class Connected(Protocol):
 
     @property
     def may(self) -> tuple[str, ...]:
-        """What it is allowed to do."""
+        """Its permissions."""
         ...
 
 
 @dataclass(slots=True, eq=False)
 class Member:
-    """A client that is there, or away within its grace time."""
+    """A client that is here, or away within its grace time."""
 
     identity: Identity
-    """As its newest connection introduced itself."""
+    """Its identity, from its newest connection."""
     key: str
     place: int
     since_us: int
     """When it joined."""
     watches: frozenset[str] = frozenset()
-    """Its filters; of one that is away, those that it had."""
+    """Its filters; while it is away, those that it had."""
     may: tuple[str, ...] = ()
     groups: frozenset[str] = frozenset()
-    """Those that it has joined."""
+    """The groups that it joined."""
     sessions: dict[Connected, Identity] = field(default_factory=dict)
-    """Its connections: more than one while an old one has not been noticed to be dead."""
+    """Its connections; a dead one that is not noticed yet still counts."""
     is_ephemeral: bool = False
     """Whether it is gone with its last connection, without a grace time."""
     is_gone: bool = False
     is_told: bool = False
-    """Whether anybody can know of it: it was published or kept."""
+    """Whether it was published or kept."""
     returning: asyncio.Handle | None = None
-    """Until it is over, a client that is back still watches what it did."""
+    """Until it ends, a client that is back still counts as watching its old filters."""
 
     @property
     def state(self) -> str:
@@ -102,7 +102,7 @@ class Member:
 
 
 class Presence:
-    """Keeps who is there."""
+    """Keeps the clients that are here or away."""
 
     def __init__(
         self,
@@ -116,9 +116,9 @@ class Presence:
         is_published: bool,
     ) -> None:
         self.on_back: list[Callable[[Identity], None]] = []
-        """Called when a client that was away is there again."""
+        """Called when a client that was away is here again."""
         self.on_gone: list[Callable[[Identity], None]] = []
-        """Called when a client has been away for longer than its grace time."""
+        """Called when a client's grace time has ended."""
         self._bus = bus
         self._audit = audit
         self._issuer = issuer
@@ -128,17 +128,17 @@ class Presence:
         self._is_published = is_published
         self._members: dict[str, Member] = {}
         self._watching: FilterTree[str] = FilterTree()
-        self._groups: dict[str, dict[str, None]] = {}  # by name, who is in it
-        self._places: list[int] = []  # given back, smallest first
+        self._groups: dict[str, dict[str, None]] = {}  # members by name
+        self._places: list[int] = []  # free slots, smallest first
         self._places_made = 0
-        self._away: dict[str, float] = {}  # when each is gone, the first one first
+        self._away: dict[str, float] = {}  # when the grace time of each ends, in that order
         self._reaper: asyncio.Handle | None = None
         self._untold: dict[int, Member] = {}  # by place
         self._tells = float(TELLS_AT_ONCE)
-        """What may be told before the next pause."""
+        """How many may be published before the next pause."""
         self._tells_since = loop.time()
         self._is_late = False
-        """Whether more has changed than may be told now."""
+        """Whether more has changed than may be published now."""
         self._turn: asyncio.Handle | None = None
         self._later: asyncio.Handle | None = None
 
@@ -150,20 +150,20 @@ class Presence:
         return self._members.get(client)
 
     def members(self) -> Iterable[Member]:
-        """Return everybody who is there or away."""
+        """Return all clients that are here or away."""
         return self._members.values()
 
     def watchers(self, topic: str) -> list[Member]:
-        """Return everybody who watches a topic, or did when it went away."""
+        """Return all clients that watch a topic, or did when they went away."""
         found = dict.fromkeys(self._watching.match(topic))
         return [self._members[client] for client in found]
 
     def group(self, name: str) -> list[Member]:
-        """Return everybody in a group."""
+        """Return the members of a group."""
         return [self._members[client] for client in self._groups.get(name, ())]
 
     def set_groups(self, member: Member, groups: frozenset[str]) -> None:
-        """Let a client be in these groups and in no others."""
+        """Replace the groups of a client."""
         if groups != member.groups:
             self._set_groups(member, groups)
             self._changed(member, "")
@@ -179,7 +179,7 @@ class Presence:
         *,
         is_ephemeral: bool = False,
     ) -> Member:
-        """Let a client in; with a key that this server gave it, it is who it was."""
+        """Add a client's connection; a key that this server issued restores its identity."""
         found = self._issuer.id_of(key) if key else None
         if key is None or found is None:
             key = self._issuer.issue()
@@ -196,7 +196,7 @@ class Presence:
             what = "back"
             del self._away[found]
         if member.watches:
-            # Also one whose old connection has not ended yet: it may end before it subscribes.
+            # Also if its old connection has not ended: that may end before the new one subscribes.
             self._returned(member)
             member.returning = self._loop.call_later(RETURN_S, self.watching, member)
         member.identity = member.sessions[session] = identity
@@ -209,7 +209,7 @@ class Presence:
         return member
 
     def leave(self, session: Connected, member: Member) -> None:
-        """Let a connection of a client go; its grace time begins with the last one."""
+        """Remove a client's connection; the grace time begins with the last one."""
         if member.sessions.pop(session, None) is None:
             return
         if member.sessions:
@@ -227,7 +227,7 @@ class Presence:
             self._gone(self._members[next(iter(self._away))])
 
     def watching(self, member: Member) -> None:
-        """Learn that what a client watches has changed."""
+        """Publish a change of a client's filters, after a delay."""
         self._returned(member)
         if member.sessions and self._watch(member):
             self._untold.setdefault(member.place, member)
@@ -235,7 +235,7 @@ class Presence:
                 self._later = self._loop.call_later(WATCHES_S, self._tell)
 
     def close(self) -> None:
-        """Tell and keep what has changed, and stop all timers."""
+        """Publish and keep what has changed, and stop all timers."""
         self._tell()
         if self._later is not None:
             self._later.cancel()
@@ -256,7 +256,7 @@ class Presence:
         return self._places_made
 
     def _watch(self, member: Member) -> bool:
-        """Look at what a client watches; return whether that has changed."""
+        """Update a client's filters; return whether they have changed."""
         watches = frozenset(topic for session in member.sessions for topic in session.watches)
         if watches == member.watches:
             return False
@@ -291,7 +291,7 @@ class Presence:
         self._changed(member, "away")
 
     def _reap(self) -> None:
-        """Let those go whose grace time is over."""
+        """Remove the clients whose grace time has ended."""
         self._reaper = None
         now = self._loop.time()
         for client, when in tuple(self._away.items()):
@@ -308,14 +308,14 @@ class Presence:
         self._away.pop(client, None)
         del self._members[client]
         self._changed(member, "leave")
-        if not member.is_told:  # nobody knows that it was there
+        if not member.is_told:  # it was never published
             del self._untold[member.place]
             heapq.heappush(self._places, member.place)
         self._tell()
         for call in self.on_gone:
             call(member.identity)
 
-    # -- telling and keeping -----------------------------------------------------------------------
+    # -- publishing and keeping --------------------------------------------------------------------
 
     def _changed(self, member: Member, what: str) -> None:
         if what and self._is_published:
@@ -325,7 +325,7 @@ class Presence:
             self._turn = self._loop.call_soon(self._tell)
 
     def _tell(self) -> None:
-        """Publish and keep what has changed: once, however often it changed."""
+        """Publish and keep each changed client once."""
         for handle in (self._turn, self._later):
             if handle is not None:
                 handle.cancel()
@@ -349,7 +349,7 @@ class Presence:
             heapq.heappush(self._places, member.place)
 
     def _may_tell(self) -> bool:
-        """Take one from what may be told now, if any is left."""
+        """Use up one of the reports that are possible now, if any is left."""
         now = self._loop.time()
         elapsed_s, self._tells_since = now - self._tells_since, now
         is_calm = self._audit.allowance.has_room("", Rank.PRESENCE)
@@ -375,7 +375,7 @@ class Presence:
             log.warning("presence is not kept", extra={"reason": str(exc)})
 
     def restore(self) -> None:
-        """Have everybody who was there before a restart be away."""
+        """Load the clients from before a restart; all of them are away."""
         taken = set()
         for client, value in self._store.load(KIND).items():
             member = _member(client, value, self._issuer.key_of(client))
@@ -399,7 +399,7 @@ class Presence:
 
 
 def _value(member: Member) -> dict[str, Value]:
-    """Make what is told of a client."""
+    """Return the value that is published of a client."""
     identity = member.identity
     return {
         "id": identity.id,
@@ -414,7 +414,7 @@ def _value(member: Member) -> dict[str, Value]:
 
 
 def _member(client: str, value: Value, key: str) -> Member | None:
-    """Read what was kept of a client; None if it is not that."""
+    """Read a client's row from the store, or return None if it is invalid."""
     match value:
         case {
             "name": str(name),
@@ -427,7 +427,7 @@ def _member(client: str, value: Value, key: str) -> Member | None:
             **more,
         } if 0 < place <= 2 * MAX_AWAY:
             member = Member(Identity(client, name, address), key, place, since_us)
-            # A store of the first version says "brief".
+            # A store of the first version has "brief".
             member.is_ephemeral = bool(more.get("ephemeral", more.get("brief")))
             member.watches = frozenset(str(topic) for topic in watches)
             member.groups = frozenset(str(name) for name in groups)

@@ -1,12 +1,12 @@
 """Publishing by clients: readings of the topics that the configuration opens for them.
 
-A topic has one publisher at a time. When that client is gone, its topics say so, as those of a
-device that went away.
+A topic has one publisher at a time. When that client is gone, its topics become bad, like those of
+a device that went away.
 
 Theory of operation. After a restart the journal has the last reading of each topic, and the store
-whose topic it is. The store also has a reading of each topic, a minute old at most, for the journal
-removes what is old, also what still stands; whichever was accepted later holds. Of a publisher that
-has not come back within its grace time the topic says so, as without a restart.
+has its publisher. The store also has a reading of each topic, at most a minute old, because the
+journal's retention removes old readings even if they are still current; the one accepted later
+counts. The topics of a publisher that does not come back within its grace time become bad, too.
 """
 
 from __future__ import annotations
@@ -45,20 +45,20 @@ __all__ = ["Publishing", "standing"]
 log = logging.getLogger("sensord.sharing")
 
 KIND = "publication"
-"""What the store calls a topic's publisher and reading."""
+"""The kinds of rows in the store: a topic's publisher and its reading."""
 
 SAVE_S = 60.0
-"""Readings that changed are brought to the store so often: what is newer is in the journal."""
+"""How often changed readings are written to the store; newer ones are in the journal."""
 
 MAX_SAVED_BYTES = 16 * 1024
-"""Of a reading in the store; a larger one is in the journal only."""
+"""The largest reading in the store; a larger one is in the journal only."""
 
 CHANNELS_PER_TOPIC = 10
-"""A client of another name makes another channel, and channels stay: so many there may be for each
-topic that clients may publish, on average."""
+"""The most channels for each topic that clients may publish, on average: a client of another name
+makes another channel, and channels are never removed."""
 
 MAX_WEIGHT = 256 * 1024
-"""Of a value in memory: each topic has one that stands."""
+"""The largest value in memory; each topic has one."""
 
 _DISCONNECTED = Quality(Level.BAD, Reason.DISCONNECTED)
 
@@ -72,7 +72,7 @@ class _Tap:
     is_retained: bool
     last: Reading | None = None
     log_us: int = 0
-    """When the last one was accepted."""
+    """When the last reading was accepted."""
 
 
 def standing(bus: Bus, topics: Mapping[str, OpenTopic]) -> list[Channel]:
@@ -116,16 +116,16 @@ class Publishing:
 
     @property
     def filters(self) -> Iterable[str]:
-        """Return what selects the topics that are open."""
+        """Return the filters of the open topics."""
         return self._topics
 
     def publish(
         self, who: Identity, topic: str, value: Value, time_us: int | None, *, is_held: bool = False
     ) -> Record:
-        """Publish a reading; whoever holds the lease on a topic may take it from its publisher.
+        """Publish a reading; the holder of a topic's lease may take it over from its publisher.
 
         Raises:
-            ProtocolError: The topic is not open, somebody else's, or the value does not fit.
+            ProtocolError: The topic is not open or has another publisher, or the value is invalid.
         """
         self._audit.allowance.admit(who.id, Rank.VALUE)
         tap = self._taps.get(topic)
@@ -140,7 +140,7 @@ class Publishing:
             raise ProtocolError("bad_request", text)
         if weight_of(fitting) > MAX_WEIGHT:
             raise ProtocolError("bad_request", "value: too large; send several readings")
-        # What is refused takes nothing and leaves nothing.
+        # A refused reading changes nothing.
         if tap is None or tap.owner is None or tap.owner.id != who.id:
             tap = self._open(who, topic, opened, tap)
         now_us = self._bus.now_us()
@@ -153,7 +153,7 @@ class Publishing:
     # -- what survives a restart -------------------------------------------------------------------
 
     def restore(self) -> None:
-        """Have the topics stand as they did before a restart; the bus has what the journal knew."""
+        """Restore the topics after a restart; the bus already has the journal's last values."""
         rows = self._store.load(KIND)
         channels = {channel.topic: channel for channel in standing(self._bus, self._topics)}
         for topic in sorted(rows.keys() | channels.keys()):
@@ -163,7 +163,7 @@ class Publishing:
                 self._store.delete(KIND, topic)
 
     def _restore(self, topic: str, kept: _Kept | None, channel: Channel | None) -> bool:
-        """Let a topic stand again; False if nothing is known of it, or it is not open any more."""
+        """Restore a topic; return False if it is unknown or no longer open."""
         opened = _opened(self._topics, topic)
         record = None if channel is None else self._bus.last(channel)
         if opened is None or (record is None and (kept is None or kept.reading is None)):
@@ -187,7 +187,7 @@ class Publishing:
         return True
 
     def close(self) -> None:
-        """Bring what has changed to the store."""
+        """Write changed readings to the store."""
         if self._saving is not None:
             self._saving.cancel()
         self._save()
@@ -227,7 +227,7 @@ class Publishing:
         return opened
 
     def _open(self, who: Identity, topic: str, opened: OpenTopic, tap: _Tap | None) -> _Tap:
-        """Make a client the publisher of a topic, in the place of the one before."""
+        """Make a client the publisher of a topic, in place of the one before."""
         device = who.name or who.id
         is_new = (topic, device) not in self._channels
         if is_new and len(self._channels) >= CHANNELS_PER_TOPIC * self._most:
@@ -254,7 +254,7 @@ class Publishing:
             self._leave(topic, tap)
 
     def _leave(self, topic: str, tap: _Tap) -> None:
-        """End a client's hold on a topic, and say so in the topic unless it is retained."""
+        """Remove the publisher of a topic, which becomes bad unless it is retained."""
         owner, tap.owner = tap.owner, None
         if owner is not None:
             self._audit.note("publish", owner, topic, "end")
@@ -268,7 +268,7 @@ class Publishing:
 
 @dataclass(frozen=True, slots=True)
 class _Kept:
-    """What the store has of a topic."""
+    """A topic's rows in the store."""
 
     owner: Identity | None
     device: str
@@ -282,7 +282,7 @@ def _row(tap: _Tap) -> dict[str, Value]:
         "owner": None if owner is None else [owner.id, owner.name, owner.address],
         "device": tap.channel.metadata.device,
     }
-    # A client publishes good readings only; what else stands here, a restart finds out again.
+    # A client publishes good readings only; other qualities are found again after a restart.
     if tap.last is not None and len(json.dumps(tap.last.value)) <= MAX_SAVED_BYTES:
         row |= {"value": tap.last.value, "time_us": tap.last.time_us, "log_us": tap.log_us}
     return row

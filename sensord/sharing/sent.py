@@ -1,6 +1,6 @@
-"""Messages by their senders' keys: those on their way and, for a while, those that are over. Pure.
+"""Messages by their senders' keys: open ones and, for a while, those that have ended. Pure.
 
-So a message that is sent again with the same key is found, and is no second one.
+So sending again with the same key finds the first message instead of making a second one.
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ __all__ = ["SentMessages"]
 MAX_OF_CLIENT = 100
 MAX_OF_ALL = 10_000
 MAX_RECEIVERS = 100_000
-"""Of messages that are over; beyond it the oldest is forgotten."""
+"""The bound on ended messages; beyond it the oldest is forgotten."""
 
 
 class SentMessages:
-    """What is found by a key."""
+    """The messages that have a key."""
 
     def __init__(self) -> None:
         self._by_key: dict[
@@ -29,7 +29,7 @@ class SentMessages:
 
     @property
     def oldest(self) -> ClientMessage | None:
-        """The one of those that are over that is forgotten first."""
+        """The ended message that is forgotten first."""
         return next(iter(self._over.values()), None)
 
     def find(self, sender: str, key: str) -> ClientMessage | None:
@@ -37,12 +37,12 @@ class SentMessages:
         return self._by_key.get(sender, {}).get(key) if key else None
 
     def add(self, message: ClientMessage) -> None:
-        """Remember a message, if it has a key."""
+        """Add a message, if it has a key."""
         if message.key:
             self._by_key.setdefault(message.sender.id, {})[message.key] = message
 
     def end(self, message: ClientMessage) -> Iterator[ClientMessage]:
-        """Learn that a message with a key is over; yield those that are forgotten for it."""
+        """Move a message with a key to the ended ones; yield those forgotten for it."""
         self._over[message.number] = message
         self._receivers += len(message.statuses)
         mine = [one for one in self._by_key[message.sender.id].values() if one.is_over]
@@ -55,7 +55,7 @@ class SentMessages:
             yield oldest
 
     def forget(self, message: ClientMessage) -> None:
-        """Forget a message: its key is free."""
+        """Forget a message, which frees its key."""
         if self._over.pop(message.number, None) is not None:
             self._receivers -= len(message.statuses)
         if message.key:

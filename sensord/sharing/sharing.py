@@ -1,4 +1,4 @@
-"""What clients share with each other: presence first, the rest builds on it."""
+"""What clients share with each other: presence, and what builds on it."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class Sharing:
         options: Clients,
         bounds: Bounds = UNLIMITED,
     ) -> Self:
-        """Build them over a bus and a store; ``bounds`` hold for what they write into the log."""
+        """Build the parts on a bus and a store; ``bounds`` limit what they write into the log."""
         audit = Audit(bus, Allowance(bus, loop.time, bounds))
         issuer = Issuer(_secret(store))
         presence = Presence(
@@ -63,19 +63,19 @@ class Sharing:
 
     @classmethod
     def quiet(cls, bus: Bus, loop: asyncio.AbstractEventLoop) -> Self:
-        """Build them so that they publish nothing by themselves and keep nothing."""
+        """Build parts that publish nothing by themselves and keep nothing."""
         return cls.build(bus, Store(None, loop), loop, QUIET)
 
     def _restore(self) -> None:
-        """Load what the store kept; who is there comes first, for the others look for it."""
+        """Load the store's rows; presence comes first, because the others use it."""
         self.presence.restore()
         self.post.restore()
         self.publishing.restore()
         self.state.restore()
 
     def close(self) -> None:
-        """Stop all timers and bring to the disk what waits."""
-        # Each is done whatever the others raise, the last one first.
+        """Stop all timers, and write pending changes to the disk."""
+        # Each is closed whatever the others raise, in reverse order.
         with ExitStack() as steps:
             steps.callback(self.store.close)
             steps.callback(self.presence.close)
@@ -84,7 +84,7 @@ class Sharing:
 
 
 def _secret(store: Store) -> bytes:
-    """Return what the server signs clients' keys with; made once."""
+    """Return the secret that signs clients' keys; create it the first time."""
     found = store.load("secret").get("keys")
     if isinstance(found, str) and re.fullmatch("[0-9a-f]{64}", found):
         return bytes.fromhex(found)

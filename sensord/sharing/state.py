@@ -1,10 +1,10 @@
 """Shared state: retained values with versions, which clients write without losing an update.
 
 Theory of operation. The changes of one topic are made one after the other: each is compared with
-the version that stands, brought to the disk, and only then published and answered. So whoever sees
-a version can rely on it, and of two clients that start from the same one, the second is refused.
-Versions are times in microseconds, pushed on where that would not rise: they stay unique when a
-topic is deleted and made again, and after a restart.
+the current version, written to the disk, and only then published and answered. So a published
+version is durable, and of two clients that start from the same version, the second is refused.
+Versions are times in microseconds, raised where they would not grow: they stay unique when a topic
+is deleted and created again, and after a restart.
 """
 
 from __future__ import annotations
@@ -27,10 +27,10 @@ from sensord.sharing.store import Store, StoreError
 __all__ = ["Change", "Entry", "Outcome", "State"]
 
 KIND = "state"
-"""What the store calls these entries."""
+"""The kind of rows in the store."""
 
 HIGHEST = "state version"
-"""What it calls the version of the last deletion."""
+"""The key of the version of the last deletion."""
 
 MAX_VALUE_BYTES = 16 * 1024
 
@@ -38,16 +38,16 @@ MAX_WAITING = 100
 """Changes of one topic that may wait for the disk."""
 
 CHANGE_BYTES = 1000
-"""What a change that waits takes beside its value, roughly."""
+"""The approximate size of a waiting change without its value."""
 
 MAX_WAITING_BYTES = 4 * 1024 * 1024
-"""Of all topics' changes that wait."""
+"""The bound on the waiting changes of all topics."""
 
 MAX_WEIGHT = 64 * 1024
-"""Of a value in memory."""
+"""The largest value in memory."""
 
 TOPICS_PER_ENTRY = 10
-"""Topics stay known for ever: so many more may have been used, and deleted, than may stand."""
+"""Topics are never removed: so many more may have been used than may exist at a time."""
 
 _METADATA = Metadata(ValueType.JSON, description="shared state")
 _RULES = Rules(ValueType.JSON)
@@ -55,30 +55,30 @@ _RULES = Rules(ValueType.JSON)
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """A value that stands."""
+    """A current value."""
 
     version: int
     value: Value
     by: Mapping[str, Value]
 
     def told(self) -> dict[str, Value]:
-        """Write it as clients see it."""
+        """Return the value that clients see."""
         return {"version": self.version, "value": self.value, "by": dict(self.by)}
 
 
 Outcome = int | ProtocolError
-"""The new version, or why there is none."""
+"""The new version, or the refusal."""
 
 
 def _anybody() -> None:
-    """Let it be changed."""
+    """Permit the change."""
 
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """What a client wants; ``tell`` is called once.
+    """A change that a client requested; ``tell`` is called once.
 
-    ``permit`` is called when its turn has come, and raises `ProtocolError` if it may not be.
+    ``permit`` is called when its turn has come, and raises `ProtocolError` to refuse it.
     """
 
     topic: str
@@ -91,7 +91,7 @@ class Change:
 
     @property
     def size(self) -> int:
-        """What it takes while it waits."""
+        """The memory that it takes while it waits."""
         return CHANGE_BYTES + weight_of(self.value)
 
 
@@ -110,7 +110,7 @@ class State:
         self._last_version = 0
 
     def restore(self) -> None:
-        """Load what the store kept, and publish it again, with its own times."""
+        """Load the store's rows, and publish them again with their own times."""
         highest = self._store.load(HIGHEST).get("version")
         self._last_version = highest if isinstance(highest, int) else 0
         for topic, kept in sorted(self._store.load(KIND).items()):
@@ -125,14 +125,14 @@ class State:
         return len(self._entries)
 
     def find(self, topic: str) -> Entry | None:
-        """Return what stands."""
+        """Return the current value, if any."""
         return self._entries.get(topic)
 
     def change(self, change: Change) -> None:
-        """Make a change, after those of its topic that wait.
+        """Make a change, after the waiting ones of its topic.
 
         Raises:
-            ProtocolError: It cannot be made, or too many wait.
+            ProtocolError: It is invalid, or too many wait.
         """
         try:
             self._check(change)
@@ -148,7 +148,7 @@ class State:
             waiting.append(change)
 
     def _check(self, change: Change) -> None:
-        """Refuse what cannot be, whatever stands."""
+        """Refuse a change that is invalid whatever the current value is."""
         self._audit.allowance.admit(change.who.id, Rank.VALUE)
         if not change.deletes:
             _check_value(change.value)
@@ -159,7 +159,7 @@ class State:
             raise ProtocolError("too_many", f"{MAX_WAITING} changes of {change.topic} wait")
 
     def _work(self, topic: str) -> None:
-        """Begin the next changes of a topic, up to one that must wait for the disk."""
+        """Start the next changes of a topic, up to one that must wait for the disk."""
         waiting = self._busy[topic]
         while waiting:
             change = waiting[0]
@@ -206,7 +206,7 @@ class State:
             self._kept(change, entry, error)
 
         if change.deletes:
-            # What stands keeps its version; of what is deleted only this tells that it was used.
+            # A value has its version; of a deleted one, only this records that it was used.
             self._store.put(HIGHEST, "version", entry.version)
             self._store.delete(KIND, change.topic, kept)
         else:
@@ -240,7 +240,7 @@ class State:
         self._waiting_bytes -= waiting.popleft().size
 
     def _use(self, topic: str) -> bool:
-        """Take a topic for shared state; False if it is somebody else's, or too many are used."""
+        """Claim a topic for shared state; return False if it is taken, or too many are used."""
         if topic not in self._used:
             is_full = len(self._used) >= TOPICS_PER_ENTRY * self._max_entries
             if is_full or not self._bus.claim(topic):

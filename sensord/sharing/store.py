@@ -1,13 +1,13 @@
 """The store: small things that clients were promised, kept across restarts and power cuts.
 
-One SQLite file (`store_file`), read once at the start and written by a thread of its own. What is
-put while the thread works is written together in its next transaction, in order; whoever put it is
-called back when it is on the disk.
+One SQLite file (`store_file`), read once at the start and written by a thread of its own. Changes
+made while the thread works are written together in its next transaction, in order; ``done`` is
+called when they are on the disk.
 
-Theory of operation. A change with a ``done`` is a question: if the disk cannot take it, it is
-dropped and ``done`` is told why, so whoever asked can say so. A change without one must reach the
-disk some time: it is tried again until it does. A file that cannot be written at the start is no
-other case: what can be read of it is read, and each change tries to open it again.
+Theory of operation. If the disk cannot take a change with a ``done``, the change is dropped and
+``done`` is called with the error, so that the caller can report it. A change without one must reach
+the disk eventually: it is retried until it does. A file that cannot be written at the start is
+treated alike: its rows are read as far as possible, and each change tries to open it again.
 """
 
 from __future__ import annotations
@@ -31,19 +31,19 @@ log = logging.getLogger("sensord.store")
 
 MAX_WAITING = 50_000
 MAX_WAITING_BYTES = 8 * 1024 * 1024
-"""Changes that may wait for the disk: seconds of them. Beyond it they are refused."""
+"""Changes that may wait for the disk, some seconds' worth; more are refused."""
 
 CHANGE_BYTES = 200
-"""What one takes beside its text."""
+"""The size of a change without its text."""
 
 RETRY_S = 1.0
-"""After a failure, what must be kept is tried again so often, and with every new change."""
+"""The pause before a retry after a failure; every new change retries, too."""
 
 CLOSE_S = 5.0
-"""How long a hanging disk may hold up the end."""
+"""How long a hanging disk may delay the stop."""
 
 Done = Callable[[Exception | None], None]
-"""Called on the loop when a change is on the disk, or cannot be brought there."""
+"""Called on the loop when a change is on the disk or has failed."""
 
 
 class _Change(NamedTuple):
@@ -54,7 +54,7 @@ class _Change(NamedTuple):
 
     @property
     def size(self) -> int:
-        """What it takes while it waits."""
+        """The memory that it takes while it waits."""
         return CHANGE_BYTES + len(self.key) + len(self.text or "")
 
 
@@ -64,10 +64,10 @@ class Store:
     def __init__(
         self, folder: Path | None, loop: asyncio.AbstractEventLoop, *, refusal: str = ""
     ) -> None:
-        """Keep what is put in a folder; without one nothing outlives the process.
+        """Keep values in a folder; without one, nothing outlives the process.
 
-        ``refusal`` says why there is no folder although there should be: then nothing that
-        somebody waits for is taken.
+        ``refusal`` is the reason why a configured folder is missing: then every change with a
+        ``done`` is refused.
         """
         self._loop = loop
         self._refusal = refusal
@@ -75,31 +75,30 @@ class Store:
         self._waiting: list[_Change] = []
         self._waiting_bytes = 0
         self._newest: dict[tuple[str, str], int] = {}
-        """By kind and key, the place in ``_waiting`` of the newest change."""
+        """By kind and key, the index in ``_waiting`` of the newest change."""
         self._wake = threading.Condition()
         self._is_closing = False
         self._written: list[tuple[list[Done], StoreError | None]] = []
-        """What became of changes, for the loop to tell."""
+        """Results of changes, for the loop to report."""
         self._is_failing = False
-        self._failed = 0  # changes that are tried again
+        self._failed = 0  # changes that are retried
         self._file = None if folder is None else StoreFile(folder)
         self._found = ""
-        """What stood in a file that could not be opened for writing, as a digest."""
+        """The digest of a file that could not be opened for writing."""
         self._refused: tuple[float, StoreError] | None = None
-        """When it could not be opened last, and why."""
+        """When opening failed last, and why."""
         self._thread: threading.Thread | None = None
 
     @property
     def is_durable(self) -> bool:
-        """Whether what is put outlives the process."""
+        """Whether values outlive the process."""
         return self._file is not None
 
     def open(self, *, is_expected: bool = False) -> None:
-        """Read what was kept, and begin to write.
+        """Read the file, and start the writing thread.
 
-        ``is_expected`` says that something was kept before: that the file is missing is damage.
-        What is damaged is named in the log. A file that cannot be written is too, and changes are
-        refused until it can be.
+        With ``is_expected``, a missing file counts as damage. The log names what is damaged. It
+        also names a file that cannot be written; changes are refused until it can be.
         """
         if self._file is None:
             return
@@ -120,14 +119,14 @@ class Store:
         self._thread.start()
 
     def load(self, kind: str) -> dict[str, Value]:
-        """Return what was kept of one kind when the store was opened; to be asked once."""
+        """Return the values of one kind from when the store was opened; call it once."""
         return self._entries.pop(kind, {})
 
     def put(self, kind: str, key: str, value: Value, done: Done | None = None) -> None:
         """Keep a value.
 
         Raises:
-            StoreError: Too much waits for the disk already.
+            StoreError: Too many changes wait for the disk.
         """
         text = json.dumps(value, ensure_ascii=True, allow_nan=False)
         self._change(_Change(kind, key, text, done))
@@ -136,12 +135,12 @@ class Store:
         """Forget a value.
 
         Raises:
-            StoreError: Too much waits for the disk already.
+            StoreError: Too many changes wait for the disk.
         """
         self._change(_Change(kind, key, None, done))
 
     def close(self) -> None:
-        """Write what waits, tell what became of it, and close the file."""
+        """Write what waits, report the results, and close the file."""
         with self._wake:
             self._is_closing = True
             self._wake.notify()
@@ -154,13 +153,13 @@ class Store:
         self._thread = None
         assert self._file is not None
         self._file.close()
-        # At once, for the loop may not turn again: what was kept is told, audited and recorded.
+        # At once, as the loop may not turn again: results must reach the audit and the journal.
         for told, error in self._take_written():
             for done in told:
                 done(error)
 
     def _change(self, change: _Change) -> None:
-        change.key.encode()  # a key that is no text would stop the thread
+        change.key.encode()  # a key that cannot be encoded would stop the thread
         if self._thread is None:
             if change.done is not None:
                 error = StoreError(self._refusal) if self._refusal else None
@@ -173,7 +172,7 @@ class Store:
     def _note(self, change: _Change) -> None:
         place = self._newest.get(change[:2])
         if place is not None and change.done is None and self._waiting[place].done is None:
-            # It will not be seen: a state that changes often costs one row.
+            # Replaced before it was written: a state that changes often costs one row.
             self._waiting_bytes += change.size - self._waiting[place].size
             self._waiting[place] = change
             return
@@ -198,7 +197,7 @@ class Store:
             self._on_loop(_raise, exc)
 
     def _write_some(self) -> bool:
-        """Write what waits; return whether to go on."""
+        """Write what waits; return whether to continue."""
         with self._wake:
             if self._is_failing and len(self._waiting) == self._failed and not self._is_closing:
                 self._wake.wait(RETRY_S)
@@ -267,7 +266,7 @@ class Store:
     def _tell(self) -> None:
         for told, error in self._take_written():
             for done in told:
-                self._loop.call_soon(done, error)  # each of its own: none hinders the others
+                self._loop.call_soon(done, error)  # separately, so that none affects the others
 
     def _take_written(self) -> list[tuple[list[Done], StoreError | None]]:
         with self._wake:
@@ -291,6 +290,6 @@ def _name_damage(file: StoreFile) -> None:
 
 
 def _digest(file: StoreFile) -> str:
-    """Return what tells the contents of a file from any other."""
+    """Return a digest of a file's rows."""
     rows = sorted((row.kind, row.key, row.text) for row in file.rows.values())
     return hashlib.sha256(repr(rows).encode()).hexdigest()

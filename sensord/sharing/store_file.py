@@ -1,12 +1,12 @@
-"""The store's file: rows with checksums in SQLite, and what is done when it is damaged.
+"""The store's file: rows with checksums in SQLite, and the repair of a damaged file.
 
 Theory of operation. A row carries the number of the transaction that wrote it and a checksum over
-all of it. Which keys were changed by which transaction also stands in a small file beside it, the
-*recent changes*: if SQLite has lost its newest transactions (a damaged write-ahead log takes all
-behind the damage), the rows that they changed are known to be out of date and are left out.
+all of it. A small file beside it, the *recent changes*, records which transaction changed which
+keys. If SQLite has lost its newest transactions (a damaged write-ahead log loses everything behind
+the damage), the rows that they changed are known to be out of date and are left out.
 
-A file with any damage is read page by page (`store_pages`), set aside under another name, and a new
-one is made of the rows that are whole. So whatever is read was once written so, and still stands.
+A damaged file is read page by page (`store_pages`), set aside under another name, and replaced by a
+new one with the intact rows. So every row that is read was written so, and is current.
 """
 
 from __future__ import annotations
@@ -31,16 +31,16 @@ __all__ = ["FILE_NAME", "StoreError", "StoreFile", "Write"]
 FILE_NAME = "clients.sqlite3"
 RECENT_NAME = "clients.recent"
 DAMAGED = ".damaged"
-"""Follows the name of a file that was set aside; a newer one replaces it."""
+"""The suffix of a file that was set aside; a newer one replaces it."""
 
 OWNER_ONLY = 0o600
-"""The file holds what clients' keys are signed with."""
+"""Private, because the file has the secret that signs clients' keys."""
 
 MOST_RECENT_BYTES = 64 * 1024
-"""Of recent changes, 24 bytes each; beyond it SQLite's log is brought into the file itself."""
+"""Most recent changes, 24 bytes each; beyond it SQLite's log is checkpointed."""
 
 MOST_NAMED = 20
-"""Damaged rows that are named one by one; the others are counted."""
+"""Damaged rows that the log names; the others are counted."""
 
 _SCHEMA = """CREATE TABLE entries (
     kind TEXT NOT NULL, key TEXT NOT NULL, value TEXT NOT NULL,
@@ -54,7 +54,7 @@ _DELETE = "DELETE FROM entries WHERE kind = ? AND key = ?"
 
 
 class StoreError(SensordError):
-    """The store cannot be opened or written; the text says why."""
+    """The store cannot be opened or written; the text gives the reason."""
 
 
 class Write(NamedTuple):
@@ -74,9 +74,9 @@ class StoreFile:
     def __init__(self, folder: Path) -> None:
         self.path = folder / FILE_NAME
         self.rows: Rows = {}
-        """What `open` found; also when it could not open the file for writing."""
+        """The rows that `open` found, also if it could not open the file for writing."""
         self.findings: list[str] = []
-        """What `open` found damaged, one each."""
+        """The damages that `open` found."""
         self._database: sqlite3.Connection | None = None
         self._recent = _Recent(folder / RECENT_NAME)
         self._sequence = 0
@@ -100,12 +100,12 @@ class StoreFile:
     # -- opening -----------------------------------------------------------------------------------
 
     def open(self, *, is_expected: bool = False) -> None:
-        """Read the rows, mend what is damaged, and open the file for writing.
+        """Read the rows, repair damage, and open the file for writing.
 
-        ``is_expected`` says that there must be one: that it is missing is damage then.
+        With ``is_expected``, a missing file counts as damage.
 
         Raises:
-            StoreError: It cannot be written; ``rows`` is what can be read.
+            StoreError: It cannot be written; ``rows`` has what could be read.
         """
         self.rows, self.findings = {}, []
         changes: list[_Changed] = []
@@ -114,7 +114,7 @@ class StoreFile:
             changes, fault = self._recent.read()
             if fault:
                 self.findings.append(fault)
-            # SQLite removes what it cannot use of its log: read before it looks.
+            # SQLite removes the unusable part of its log: read the log before opening it.
             wal = _read(self._wal)
             size = _make(self.path)
             if not size and (is_expected or changes or wal):
@@ -143,10 +143,10 @@ class StoreFile:
             self._mend(changes, wal, damage)
 
     def _connect(self) -> bool:
-        """Open it with SQLite; return whether its rows have no checksums yet.
+        """Open the file with SQLite; return whether its rows have no checksums yet.
 
         Raises:
-            sqlite3.Error, ValueError: It is damaged, or cannot be used.
+            sqlite3.Error, ValueError: It is damaged or unusable.
         """
         self._database = database = sqlite3.connect(self.path, check_same_thread=False)
         verdicts = [str(verdict) for (verdict,) in database.execute("PRAGMA quick_check(3)")]
@@ -154,7 +154,7 @@ class StoreFile:
             raise ValueError("; ".join(verdicts))
         database.execute("PRAGMA journal_mode = WAL")
         database.execute("PRAGMA synchronous = FULL")
-        # What was deleted or replaced must not be found again in a damaged file.
+        # A repair must not find deleted or replaced rows in a damaged file.
         database.execute("PRAGMA secure_delete = ON")
         made = [str(sql).split() for (sql,) in database.execute("SELECT sql FROM sqlite_master")]
         if not made:
@@ -166,7 +166,7 @@ class StoreFile:
         return made == [_OLD_SCHEMA.split()]
 
     def _load(self) -> list[str]:
-        """Read all rows; return what is wrong with any."""
+        """Read all rows, and return their faults."""
         bad = 0
         for columns in self.database.execute("SELECT * FROM entries"):
             row = _row(columns)
@@ -177,21 +177,21 @@ class StoreFile:
         return [f"rows with another checksum: {bad}"] if bad else []
 
     def _upgrade(self) -> None:
-        """Give checksums to the rows of a store that has none."""
+        """Add checksums to the rows of an old store."""
         for kind, key, text in self.database.execute("SELECT kind, key, value FROM entries"):
             self.rows[kind, key] = Row(kind, key, text, 1, checksum(kind, key, text, 1))
         self._replace(sets_aside=False)
 
-    # -- mending -----------------------------------------------------------------------------------
+    # -- repair ------------------------------------------------------------------------------------
 
     def _mend(self, changes: list[_Changed], wal: bytes, damage: list[str]) -> None:
-        """Make a new file of what is whole in a damaged one."""
+        """Make a new file from the intact rows of a damaged one."""
         self.findings += damage
         self._salvage(changes, wal)
         self._replace()
 
     def _salvage(self, changes: list[_Changed], wal: bytes) -> None:
-        """Find the rows without SQLite."""
+        """Read the rows without SQLite."""
         self._disconnect()
         self.rows, bad = {}, []
         for row in rows_in(_read(self.path), wal):
@@ -209,7 +209,7 @@ class StoreFile:
             self.findings.append(f"{missing} of the rows that were written last are missing")
 
     def _replace(self, *, sets_aside: bool = True) -> None:
-        """Replace the file by a new one with the rows that are known.
+        """Replace the file by a new one with the known rows.
 
         Raises:
             StoreError: The old one stays.
@@ -221,7 +221,7 @@ class StoreFile:
             if sets_aside:
                 for path in (self.path, self._wal):
                     _set_aside(path)
-            # A log that is left would be taken for that of the new file.
+            # SQLite would read an old log as that of the new file.
             for suffix in ("-wal", "-shm"):
                 self.path.with_name(FILE_NAME + suffix).unlink(missing_ok=True)
             part.replace(self.path)
@@ -234,10 +234,10 @@ class StoreFile:
     # -- writing -----------------------------------------------------------------------------------
 
     def write(self, writes: Iterable[Write]) -> None:
-        """Bring changes to the disk, all of them or none.
+        """Write changes to the disk, all of them or none.
 
         Raises:
-            StoreError: None is on the disk.
+            StoreError: No change was written.
         """
         writes = list(writes)
         self._look_for_file()
@@ -257,10 +257,10 @@ class StoreFile:
             self._checkpoint()
 
     def _look_for_file(self) -> None:
-        """Make the file again if somebody removed it: SQLite would write to it without a word.
+        """Make the file again if it was removed, because SQLite would write to it without an error.
 
         Raises:
-            StoreError: Another one is in its place, or it cannot be made.
+            StoreError: It was replaced by another file, or cannot be made.
         """
         try:
             found = {path: path.stat().st_ino for path in self._inodes if path.exists()}
@@ -279,16 +279,16 @@ class StoreFile:
         self.rows = {}
 
     def _checkpoint(self) -> None:
-        """Bring SQLite's log into the file: then no damage to the log can take what is in it."""
+        """Checkpoint SQLite's log into the file, so that damage to the log loses nothing."""
         try:
             ((is_busy, _, _),) = self.database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         except sqlite3.Error:
-            return  # the next commit says what is wrong
+            return  # the next commit reports the fault
         if not is_busy:
             self._recent.reset()
 
     def close(self) -> None:
-        """Close it; what was written stays."""
+        """Close the file."""
         self._disconnect()
         self._recent.close()
 
@@ -300,7 +300,7 @@ class StoreFile:
 
 
 class _Changed(NamedTuple):
-    """That a transaction changed a key."""
+    """A key that a transaction changed."""
 
     sequence: int
     digest: int
@@ -308,10 +308,10 @@ class _Changed(NamedTuple):
 
 
 class _Recent:
-    """Which keys were changed since SQLite's log was last brought into the file.
+    """The keys that were changed since SQLite's log was last checkpointed.
 
-    Written after each commit and never synced: it may lack the newest, but names none that was not
-    committed.
+    Written after each commit and never synced: it may lack the newest changes, but has none that
+    was not committed.
     """
 
     RECORD = struct.Struct("<QQI")
@@ -323,7 +323,7 @@ class _Recent:
         self._file: int | None = None
 
     def read(self) -> tuple[list[_Changed], str]:
-        """Return what it names, and what is wrong with it."""
+        """Return its changes, and its fault if any."""
         content = _read(self._path)
         found, bad = [], len(content) % self.SIZE > 0
         for at in range(0, len(content) - self.SIZE + 1, self.SIZE):
@@ -337,7 +337,7 @@ class _Recent:
         return found, f"{RECENT_NAME} is damaged" if bad else ""
 
     def note(self, sequence: int, writes: Iterable[Write]) -> int:
-        """Add what was committed; return how long it is. What cannot be added is not told later."""
+        """Add committed changes; return the size of the file, or 0 if it cannot be written."""
         records = b""
         for kind, key, text in writes:
             record = self.RECORD.pack(sequence, digest_of(kind, key), text is None)
@@ -352,7 +352,7 @@ class _Recent:
             return 0
 
     def reset(self) -> None:
-        """Forget all: the file itself has it."""
+        """Remove all changes, as the file itself has them."""
         with contextlib.suppress(OSError):
             if self._file is not None:
                 os.ftruncate(self._file, 0)
@@ -366,13 +366,13 @@ class _Recent:
 
 
 def digest_of(kind: str, key: str) -> int:
-    """Return what stands for a key among the recent changes."""
+    """Return the digest of a key among the recent changes."""
     name = f"{kind}\0{key}".encode("utf-8", "surrogatepass")
     return int.from_bytes(hashlib.blake2b(name, digest_size=8).digest(), "little")
 
 
 def _out_of_date(rows: Rows, changes: list[_Changed]) -> tuple[list[Row], int]:
-    """Return the rows that lost transactions had changed, and how many rows they had made."""
+    """Return the rows that lost transactions changed, and how many rows these had made."""
     by_digest = {digest_of(*place): row for place, row in rows.items()} if changes else {}
     stale, missing = [], 0
     for change in {change.digest: change for change in changes}.values():
@@ -392,13 +392,13 @@ def _row(columns: tuple[object, ...]) -> Row | None:
 
 
 def _is_passing(exc: Exception) -> bool:
-    """Tell whether an error of SQLite says nothing of the file: another process has it locked."""
+    """Return whether an error is temporary: another process has the file locked."""
     passing = {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_FULL}
     return getattr(exc, "sqlite_errorcode", 0) & 0xFF in passing
 
 
 def _make(path: Path) -> int:
-    """Make a file that is not there, and return its size."""
+    """Make a file if it is missing, and return its size."""
     file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NONBLOCK, OWNER_ONLY)
     try:
         found = os.fstat(file)

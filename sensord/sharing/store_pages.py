@@ -1,7 +1,7 @@
-"""What can still be found in the pages of a damaged SQLite file. Pure.
+"""Salvage of rows from the pages of a damaged SQLite file. Pure.
 
-SQLite gives up at the first page that it cannot use. Here each page is read by itself, whatever the
-others hold: a row counts if its own checksum is right, so nothing that is found can be wrong.
+SQLite gives up at the first unusable page. This module reads each page by itself, whatever the
+others hold. A row counts only if its own checksum is right, so no salvaged row is wrong.
 
 Shape: pages of 4,096 bytes without reserved space, as SQLite makes them; big-endian. A table
 without row ids is an index B-tree: its rows are the cells of pages of type 10 (leaf) and 2.
@@ -22,7 +22,7 @@ LEAF, INTERIOR = 10, 2
 HEADER_BYTES = {LEAF: 8, INTERIOR: 12}
 MOST_LOCAL = (PAGE - 12) * 64 // 255 - 23
 LEAST_LOCAL = (PAGE - 12) * 32 // 255 - 23
-"""Bytes of a row that stand in its cell, at most, and at least when the rest stands elsewhere."""
+"""The most bytes of a row in its cell, and the least if the rest is elsewhere."""
 
 WAL_HEADER = struct.Struct(">IIIIIIII")
 FRAME_HEADER = struct.Struct(">IIIIII")
@@ -35,29 +35,29 @@ Cell = int | str | None
 
 
 class Row(NamedTuple):
-    """One entry of the store as it stands in the file."""
+    """One row of the store in the file."""
 
     kind: str
     key: str
     text: str
     sequence: int
-    """Of the transaction that wrote it."""
+    """The number of the transaction that wrote it."""
     checksum: int
 
     @property
     def is_whole(self) -> bool:
-        """Whether the checksum is that of the rest."""
+        """Whether the checksum matches the rest."""
         return checksum(self.kind, self.key, self.text, self.sequence) == self.checksum
 
 
 def checksum(kind: str, key: str, text: str, sequence: int) -> int:
-    """Return the CRC-32 of a row: no single flipped bit leaves it the same."""
+    """Return the CRC-32 of a row, which detects every single flipped bit."""
     content = "\0".join((kind, key, text, str(sequence)))
     return zlib.crc32(content.encode("utf-8", "surrogatepass"))
 
 
 def rows_in(main: bytes, wal: bytes) -> Iterator[Row]:
-    """Yield every row in the pages of a file and its write-ahead log, whole or not."""
+    """Yield every row in the pages of a file and its write-ahead log, intact or not."""
     pages = {number: main[at : at + PAGE] for number, at in enumerate(range(0, len(main), PAGE), 1)}
     pages |= _pages_in_wal(wal)
     for page in pages.values():
@@ -70,8 +70,8 @@ def rows_in(main: bytes, wal: bytes) -> Iterator[Row]:
 def _pages_in_wal(wal: bytes) -> dict[int, bytes]:
     """Return the newest committed form of each page in a write-ahead log.
 
-    The log's own checksums are not looked at: behind a flipped bit no frame's is right any more,
-    and each row has one.
+    The log's own checksums are ignored: behind a flipped bit every frame's is wrong, and each row
+    has one.
     """
     committed: dict[int, bytes] = {}
     if len(wal) < WAL_HEADER.size:
@@ -170,6 +170,6 @@ def _varint(data: bytes, at: int) -> tuple[int, int]:
     for i in range(8):
         byte = data[at + i]
         number = number << 7 | byte & 0x7F
-        if byte < 0x80:  # noqa: PLR2004  # the bit that says that more follows
+        if byte < 0x80:  # noqa: PLR2004  # the bit that marks more bytes
             return number, at + i + 1
     return number << 8 | data[at + 8], at + 9
