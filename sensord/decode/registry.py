@@ -5,12 +5,11 @@ Modules are imported when a configuration first names them.
 
 from __future__ import annotations
 
-import importlib
-import importlib.metadata
 from dataclasses import dataclass
 from typing import Any
 
 from sensord.decode.base import Decoder
+from sensord.host.plugins import Plugins
 
 __all__ = ["DecoderType", "find", "names"]
 
@@ -40,18 +39,12 @@ class DecoderType:
         return decoder
 
 
-def names() -> list[str]:
-    """Return every known name, third parties' included."""
-    others = importlib.metadata.entry_points(group=ENTRY_POINTS)
-    return sorted({*_MODULES, *(entry.name for entry in others)})
+_PLUGINS = Plugins(_MODULES, ENTRY_POINTS)
+
+names = _PLUGINS.names
 
 
 def find(name: str) -> DecoderType | None:
     """Return the decoder of that name, or None."""
-    if name in _MODULES:
-        module = importlib.import_module(_MODULES[name])
-        return DecoderType(name, module.Config, module.Decoder)
-    for entry in importlib.metadata.entry_points(group=ENTRY_POINTS, name=name):
-        module = entry.load()
-        return DecoderType(name, module.Config, module.Decoder)
-    return None
+    module = _PLUGINS.module(name)
+    return None if module is None else DecoderType(name, module.Config, module.Decoder)

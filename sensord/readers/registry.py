@@ -5,12 +5,11 @@ Modules are imported when a configuration first names them: a gateway without MQ
 
 from __future__ import annotations
 
-import importlib
-import importlib.metadata
 from dataclasses import dataclass
 from typing import Any
 
 from sensord.device.reader import Reader
+from sensord.host.plugins import Plugins
 
 __all__ = ["ReaderType", "find", "names"]
 
@@ -40,18 +39,16 @@ class ReaderType:
         return reader
 
 
-def names() -> list[str]:
-    """Return every known name, third parties' included."""
-    others = importlib.metadata.entry_points(group=ENTRY_POINTS)
-    return sorted({*_MODULES, *(entry.name for entry in others)})
+_PLUGINS = Plugins(_MODULES, ENTRY_POINTS)
+
+names = _PLUGINS.names
 
 
 def find(name: str) -> ReaderType | None:
     """Return the reader of that name, or None."""
-    if name in _MODULES:
-        module = importlib.import_module(_MODULES[name])
-        return ReaderType(name, module.Config, module.Reader, getattr(module, "Write", None))
-    for entry in importlib.metadata.entry_points(group=ENTRY_POINTS, name=name):
-        module = entry.load()
-        return ReaderType(name, module.Config, module.Reader, getattr(module, "Write", None))
-    return None
+    module = _PLUGINS.module(name)
+    return (
+        None
+        if module is None
+        else ReaderType(name, module.Config, module.Reader, getattr(module, "Write", None))
+    )

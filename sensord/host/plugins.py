@@ -1,0 +1,36 @@
+"""Modules by the names that a configuration uses: ours, and those that other packages install.
+
+A module is imported when it is first named: a gateway without MQTT loads no MQTT.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.metadata
+from collections.abc import Mapping
+from types import ModuleType
+from typing import Any
+
+__all__ = ["Plugins"]
+
+
+class Plugins:
+    """The modules of one kind, such as readers."""
+
+    def __init__(self, ours: Mapping[str, str], group: str) -> None:
+        """``ours`` maps names to dotted modules; others come by the entry point ``group``."""
+        self._ours = ours
+        self._group = group
+
+    def names(self) -> list[str]:
+        """Return every known name, third parties' included."""
+        others = importlib.metadata.entry_points(group=self._group)
+        return sorted({*self._ours, *(entry.name for entry in others)})
+
+    def module(self, name: str) -> ModuleType | Any | None:  # noqa: ANN401  # any object may do
+        """Return what stands under a name, or None. Ours come before those of others."""
+        if name in self._ours:
+            return importlib.import_module(self._ours[name])
+        for entry in importlib.metadata.entry_points(group=self._group, name=name):
+            return entry.load()
+        return None
