@@ -24,6 +24,7 @@ from sensord.errors import ProtocolError
 from sensord.log import Archive, Log
 from sensord.log.archive import Fetched, Wanted
 from sensord.log.journal import Hole
+from sensord.log.seats import Seats
 from sensord.model.clocks import SystemClock
 from sensord.model.readings import (
     GOOD,
@@ -555,6 +556,9 @@ class DamagedArchive:
 
     first = 0
     first_us = None
+
+    def __init__(self) -> None:
+        self.seats = Seats()
 
     def fetch(self, wanted: Wanted, _limit: int, done: Callable[[Fetched], None]) -> None:
         hole = Hole(wanted.start, wanted.stop - wanted.start, "a damaged chunk")

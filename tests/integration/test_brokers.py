@@ -44,6 +44,12 @@ def state(update: Update) -> object:
     return value["state"]
 
 
+def heard_something(update: Update) -> bool:
+    value = update.reading.value
+    assert isinstance(value, dict)
+    return value["state"] == "up" and value["messages"] != 0
+
+
 def publish(broker: Broker, numbers: range, qos: int) -> None:
     messages = [(f"sensors/{i % 7}/temperature", b"%d.5" % i) for i in numbers]
     with Publisher(broker) as publisher:
@@ -125,6 +131,8 @@ def test_an_old_value_does_not_pass_for_a_new_one(broker: Broker, tmp_path: Path
         for round_ in range(2):
             with Daemon(tmp_path, f'journal.folder = "{tmp_path}"\n{doors}') as daemon:
                 async with Client(daemon.url) as client:
+                    status = Follower(client.subscribe("$sys/devices/z"))
+                    await status.update(heard_something)  # not what was restored at the start
                     readings = Follower(client.subscribe("home/#"))
                     kept = await readings.update(lambda u: u.reading.quality.reason == "retained")
                     assert kept.reading.value == 2500

@@ -93,7 +93,8 @@ async def test_a_read_that_nobody_foresaw_is_one_hole(
     assert 0 < len(missing) < 200
     assert archive.ledger.losses()[:2] == (1, len(missing))
     assert archive.ledger.losses().unforeseen >= 1
-    (line,) = caplog.records
+    # On a busy machine asyncio's debug mode warns of slow callbacks, too.
+    (line,) = [line for line in caplog.records if line.name.startswith("sensord")]
     assert line.levelname == "ERROR"
     assert line.exc_info is not None
     assert vars(line)["file"] == "00000000000000000000.mcap"
