@@ -1,8 +1,8 @@
 """Fail on an import that goes against the data's way.
 
 The layers are those of `docs/architecture.md`: each may import from its own group's parts as
-listed, and from any layer before it. Packages of one layer do not import each other, so a reader
-never learns of the server.
+listed, and from any layer before it. Packages of one layer do not import each other: a reader
+does not know the server.
 """
 
 from __future__ import annotations

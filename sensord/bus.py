@@ -5,7 +5,7 @@ Everything that has a topic goes through here: devices' readings, ``$sys`` state
 each of those must do no more than note it.
 
 The bus does not know who its sinks are. They are matched once a channel or sink, through the trees
-of `sensord.topics`; publishing walks a ready list.
+of `sensord.model.topics`; publishing walks a ready list.
 """
 
 from __future__ import annotations

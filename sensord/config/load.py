@@ -26,7 +26,7 @@ def load(file: Path, readers: Registry, decoders: Registry) -> Config:
     """Read and check a configuration file.
 
     Raises:
-        ConfigError: It cannot be read or has faults; all of them are told.
+        ConfigError: It cannot be read, or has faults: all are reported.
     """
     try:
         # Windows' editors put a byte order mark in front.
@@ -55,7 +55,7 @@ def parse(
     ``is_no_folder`` tells whether something else than a folder stands in its place.
 
     Raises:
-        ConfigError: It has faults; all of them are told.
+        ConfigError: It has faults: all are reported.
     """
     try:
         raw = tomllib.loads(text)
