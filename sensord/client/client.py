@@ -310,7 +310,7 @@ class Client(Lookup):
         """
         return (await self.ask(Ping(next(self._numbers)))).time_us
 
-    async def _ask(self, request: Request[Result], *, until_end: bool = False) -> Any:  # noqa: ANN401
+    async def _ask(self, request: Request[Result], *, until_end: bool = False) -> Any:  # noqa: ANN401  # by the request
         """Send a request; return its result, or with ``until_end`` its outcome if any."""
         answer: asyncio.Future[object] = asyncio.get_running_loop().create_future()
         self.send(request)

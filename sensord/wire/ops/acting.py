@@ -10,7 +10,7 @@ from sensord.model.readings import Value
 from sensord.sharing.identity import Identity
 from sensord.wire.fields import bad, number, text, topic, value
 from sensord.wire.frames import Message
-from sensord.wire.ops.base import Action, Answer, Request, Result, identity_of, map_of
+from sensord.wire.ops.base import Action, Answer, PlainRequest, Request, Result, identity_of, map_of
 
 __all__ = [
     "ANSWERS",
@@ -254,7 +254,7 @@ class Renew(_Hold):
 
 
 @dataclass(frozen=True, slots=True)
-class GiveBack(Request[Result]):
+class GiveBack(PlainRequest):
     """Give a lease back."""
 
     op: ClassVar[str] = "give_back"
@@ -274,10 +274,6 @@ class GiveBack(Request[Result]):
     def read(cls, message: Message) -> Self:
         """Read the message."""
         return cls(message["id"], topic(message, "subject"))
-
-    def result(self, message: Mapping[str, Any]) -> Result:
-        """Read the result."""
-        return Result.read(message)
 
 
 REQUESTS = (Set, Call, Take, Renew, GiveBack)

@@ -21,7 +21,16 @@ from typing import Any, ClassVar, Generic, Protocol, Self, TypeVar
 from sensord.sharing.identity import Identity
 from sensord.wire.frames import Message
 
-__all__ = ["Action", "Answer", "Request", "Result", "Sendable", "identity_of", "map_of"]
+__all__ = [
+    "Action",
+    "Answer",
+    "PlainRequest",
+    "Request",
+    "Result",
+    "Sendable",
+    "identity_of",
+    "map_of",
+]
 
 
 class Action(enum.StrEnum):
@@ -124,6 +133,15 @@ class Request(ABC, Generic[R_co]):
         Raises:
             KeyError, TypeError, ValueError: It is not one.
         """
+
+
+@dataclass(frozen=True, slots=True)
+class PlainRequest(Request[Result]):
+    """A request whose result has no further fields."""
+
+    def result(self, message: Mapping[str, Any]) -> Result:
+        """Read the result."""
+        return Result.read(message)
 
 
 def map_of(who: Identity) -> Message:

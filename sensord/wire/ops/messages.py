@@ -12,7 +12,7 @@ from sensord.model.topics import topic_fault
 from sensord.sharing.identity import Identity
 from sensord.wire.fields import bad, integer, number, text, value
 from sensord.wire.frames import EXACT, Message
-from sensord.wire.ops.base import Action, Answer, Request, Result, identity_of, map_of
+from sensord.wire.ops.base import Action, Answer, PlainRequest, Request, Result, identity_of, map_of
 
 __all__ = [
     "ANSWERS",
@@ -138,7 +138,7 @@ def _receivers(to: object) -> tuple[str, str]:
 
 
 @dataclass(frozen=True, slots=True)
-class Receive(Request[Result]):
+class Receive(PlainRequest):
     """Receive the messages for this client.
 
     ``after`` acknowledges the message of this number and all before it.
@@ -157,13 +157,9 @@ class Receive(Request[Result]):
         after = integer(message, "after", 0, 0, EXACT - 1) if "after" in message else None
         return cls(message["id"], after)
 
-    def result(self, message: Mapping[str, Any]) -> Result:
-        """Read the result."""
-        return Result.read(message)
-
 
 @dataclass(frozen=True, slots=True)
-class Ack(Request[Result]):
+class Ack(PlainRequest):
     """Acknowledge a message and all before it."""
 
     op: ClassVar[str] = "ack"
@@ -177,10 +173,6 @@ class Ack(Request[Result]):
     def read(cls, message: Message) -> Self:
         """Read the message."""
         return cls(message["id"], integer(message, "message", -1, 0, EXACT - 1))
-
-    def result(self, message: Mapping[str, Any]) -> Result:
-        """Read the result."""
-        return Result.read(message)
 
 
 @dataclass(frozen=True, slots=True)

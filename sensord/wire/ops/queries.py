@@ -9,7 +9,7 @@ from typing import Any, ClassVar, Self
 from sensord.model.readings import Value
 from sensord.wire.fields import bad, flag, integer, number, topics
 from sensord.wire.frames import EXACT, Message
-from sensord.wire.ops.base import Action, Answer, Request, Result
+from sensord.wire.ops.base import Action, Answer, PlainRequest, Request, Result
 from sensord.wire.ops.subscriptions import Opened
 from sensord.wire.places import Place, read_place, write_place
 
@@ -147,7 +147,7 @@ class History(Request[HistoryOpened]):
 
 
 @dataclass(frozen=True, slots=True)
-class Topics(Request[Result]):
+class Topics(PlainRequest):
     """Ask which topics there are."""
 
     op: ClassVar[str] = "topics"
@@ -170,13 +170,9 @@ class Topics(Request[Result]):
         filters = topics(message) if "topics" in message else EVERYTHING
         return cls(message["id"], filters, flag(message, "follow"))
 
-    def result(self, message: Mapping[str, Any]) -> Result:
-        """Read the result."""
-        return Result.read(message)
-
 
 @dataclass(frozen=True, slots=True)
-class _Listing(Request[Result]):
+class _Listing(PlainRequest):
     action: ClassVar[Action] = Action.READ
     place: ClassVar[str]
     """Where what is listed stands."""
@@ -195,10 +191,6 @@ class _Listing(Request[Result]):
     def read(cls, message: Message) -> Self:
         """Read the message."""
         return cls(message["id"], flag(message, "follow"))
-
-    def result(self, message: Mapping[str, Any]) -> Result:
-        """Read the result."""
-        return Result.read(message)
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from typing import Any, ClassVar, Self
 
 from sensord.wire.fields import flag, integer, number, open_id, topics
 from sensord.wire.frames import Message
-from sensord.wire.ops.base import Action, Request, Result
+from sensord.wire.ops.base import Action, PlainRequest, Request
 from sensord.wire.ops.subscriptions import Opened
 from sensord.wire.places import Place, read_place, write_place
 
@@ -65,12 +65,8 @@ class Replay(Request[Opened]):
 
 
 @dataclass(frozen=True, slots=True)
-class _OfReplay(Request[Result]):
+class _OfReplay(PlainRequest):
     replay: int
-
-    def result(self, message: Mapping[str, Any]) -> Result:
-        """Read the result."""
-        return Result.read(message)
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from sensord.model.readings import Value
 from sensord.sharing.identity import Identity
 from sensord.wire.fields import bad, integer, number, text, topic, value
 from sensord.wire.frames import EXACT, Message
-from sensord.wire.ops.base import Action, Answer, Request, Result, identity_of, map_of
+from sensord.wire.ops.base import Action, Answer, PlainRequest, Request, Result, identity_of, map_of
 
 __all__ = ["ANSWERS", "REQUESTS", "Called", "Failure", "Receivers", "Reply", "Serve", "Tell"]
 
@@ -23,7 +23,7 @@ TIMEOUT_S = 30.0
 
 
 @dataclass(frozen=True, slots=True)
-class Serve(Request[Result]):
+class Serve(PlainRequest):
     """Offer a service."""
 
     op: ClassVar[str] = "serve"
@@ -54,10 +54,6 @@ class Serve(Request[Result]):
         description = text(message, "description", MAX_DESCRIPTION_CHARACTERS)
         timeout_s = number(message, "timeout", TIMEOUT_S, 0.01, 3600.0)
         return cls(message["id"], name, description, timeout_s)
-
-    def result(self, message: Mapping[str, Any]) -> Result:
-        """Read the result."""
-        return Result.read(message)
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,7 +130,7 @@ class Failure:
 
 
 @dataclass(frozen=True, slots=True)
-class Reply(Request[Result]):
+class Reply(PlainRequest):
     """End a call of a service; any service that was called may."""
 
     op: ClassVar[str] = "answer"
@@ -158,10 +154,6 @@ class Reply(Request[Result]):
             value(message, "value", None),
             Failure.read(error) if "error" in message else None,
         )
-
-    def result(self, message: Mapping[str, Any]) -> Result:
-        """Read the result."""
-        return Result.read(message)
 
 
 def _call(message: Message) -> int:

@@ -9,7 +9,7 @@ from typing import Any, ClassVar, Self
 from sensord.errors import ProtocolError
 from sensord.wire.fields import bad, flag, open_id
 from sensord.wire.frames import Message
-from sensord.wire.ops.base import Action, Answer, Request, Result
+from sensord.wire.ops.base import Action, Answer, PlainRequest, Request, Result
 from sensord.wire.ops.messages import group_names
 
 __all__ = [
@@ -120,7 +120,7 @@ class Hello(Request[Welcome]):
 
 
 @dataclass(frozen=True, slots=True)
-class Bye(Request[Result]):
+class Bye(PlainRequest):
     """Announce that the client will not come back."""
 
     op: ClassVar[str] = "bye"
@@ -129,10 +129,6 @@ class Bye(Request[Result]):
     def read(cls, message: Message) -> Self:
         """Read the message."""
         return cls(message["id"])
-
-    def result(self, message: Mapping[str, Any]) -> Result:
-        """Read the result."""
-        return Result.read(message)
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,7 +163,7 @@ class Ping(Request[Clock]):
 
 
 @dataclass(frozen=True, slots=True)
-class Cancel(Request[Result]):
+class Cancel(PlainRequest):
     """End an open request."""
 
     op: ClassVar[str] = "cancel"
@@ -181,10 +177,6 @@ class Cancel(Request[Result]):
     def read(cls, message: Message) -> Self:
         """Read the message."""
         return cls(message["id"], open_id(message, "request", "send the id of an open request"))
-
-    def result(self, message: Mapping[str, Any]) -> Result:
-        """Read the result."""
-        return Result.read(message)
 
 
 @dataclass(frozen=True, slots=True)

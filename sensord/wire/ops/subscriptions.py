@@ -12,7 +12,7 @@ from sensord.errors import ProtocolError
 from sensord.model.readings import MAX_DECIMALS, Channel, Kind, Metadata, ValueType
 from sensord.wire.fields import bad, number, open_id, topics
 from sensord.wire.frames import Message
-from sensord.wire.ops.base import Action, Answer, Request, Result
+from sensord.wire.ops.base import Action, Answer, PlainRequest, Request, Result
 from sensord.wire.places import Start, read_start, write_place
 
 __all__ = [
@@ -133,7 +133,7 @@ class Subscribe(Request[Opened]):
 
 
 @dataclass(frozen=True, slots=True)
-class Unsubscribe(Request[Result]):
+class Unsubscribe(PlainRequest):
     """End a subscription, or remove filters from it."""
 
     op: ClassVar[str] = "unsubscribe"
@@ -153,10 +153,6 @@ class Unsubscribe(Request[Result]):
         subscription = open_id(message, "subscription", "send the id of the subscribe request")
         removed = topics(message) if message.get("topics") is not None else None
         return cls(message["id"], subscription, removed)
-
-    def result(self, message: Mapping[str, Any]) -> Result:
-        """Read the result."""
-        return Result.read(message)
 
 
 class Phase(enum.StrEnum):
