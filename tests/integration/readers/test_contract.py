@@ -134,17 +134,10 @@ class TemplateBench:
         pass
 
 
-class SimulatedBench:
-    """Signals that are made up: nobody need say anything."""
+class UnaskedBench:
+    """A source that speaks by itself, and cannot be lost once it is open."""
 
     vanishes = False
-
-    def __init__(self, _folder: Path) -> None:
-        pass
-
-    def reader(self) -> Reader:
-        signals = {"t": simulated.Signal()}
-        return simulated.Reader(simulated.Config(signals, interval=0.01))
 
     async def appear(self) -> None:
         pass
@@ -165,10 +158,19 @@ class SimulatedBench:
         pass
 
 
-class ReplayBench:
-    """A recording, which says everything by itself; it is away while it has another name."""
+class SimulatedBench(UnaskedBench):
+    """Signals that are made up."""
 
-    vanishes = False  # a recording that has begun stays open
+    def __init__(self, _folder: Path) -> None:
+        pass
+
+    def reader(self) -> Reader:
+        signals = {"t": simulated.Signal()}
+        return simulated.Reader(simulated.Config(signals, interval=0.01))
+
+
+class ReplayBench(UnaskedBench):
+    """A recording."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder / "journal"
@@ -179,24 +181,6 @@ class ReplayBench:
 
     def reader(self) -> Reader:
         return replay.Reader(replay.Config((str(self.folder),), speed=1e6))
-
-    async def appear(self) -> None:
-        pass
-
-    async def vanish(self) -> None:
-        raise AssertionError
-
-    async def speak(self, number: int) -> None:
-        pass
-
-    async def garbage(self) -> None:
-        pass
-
-    def has(self, link: RecordedLink, count: int) -> bool:
-        return link.samples_count >= count
-
-    def close(self) -> None:
-        pass
 
 
 BENCHES: dict[str, Callable[[Path], ClosableBench]] = {
