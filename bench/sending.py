@@ -34,7 +34,7 @@ from sensord.model.clocks import SystemClock
 from sensord.model.readings import Channel, Metadata, Reading, Record, ValueType
 from sensord.server.connection import Connection
 from sensord.server.listener import Server
-from sensord.server.live.group import frames
+from sensord.server.packets import frames
 from sensord.server.shared import Limits
 from sensord.wire.frames import MSGPACK
 

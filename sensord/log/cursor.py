@@ -56,6 +56,18 @@ class Piece(NamedTuple):
     records: list[Record]
     missed: list[Missed]
 
+    def in_order(self) -> Iterator[tuple[list[Record], int] | Missed]:
+        """Yield runs of records, each with the offset behind it, and between them what is missed.
+
+        So that a client that resumes from a gap has received everything before it.
+        """
+        records = self.records
+        for missed in self.missed:
+            yield [record for record in records if record.offset < missed.start], missed.start
+            records = [record for record in records if record.offset >= missed.start]
+            yield missed
+        yield records, self.stop
+
 
 class Cursor:
     """A place in the log, and what is read from there on.

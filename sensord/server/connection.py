@@ -30,7 +30,7 @@ from websockets.server import ServerProtocol
 from websockets.typing import Subprotocol
 
 from sensord.server.http import Answer
-from sensord.server.live.group import Write
+from sensord.server.packets import Write
 from sensord.server.page import MARK_BYTES, Page, Places
 from sensord.server.session import Session
 from sensord.server.shared import Shared

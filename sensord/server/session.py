@@ -1,8 +1,7 @@
 """A session: one monitor's conversation, from its hello to its end.
 
-Owns the conversation's state and the requests that are open; what is done for each kind of request
-is in `sensord.server.requests`. Knows nothing of sockets: it writes through the connection it was
-given.
+Owns the conversation's state and its open requests; each kind of request is served in
+`sensord.server.requests`. It knows no socket: it writes through the connection it is given.
 """
 
 from __future__ import annotations
@@ -13,9 +12,9 @@ from typing import Protocol
 
 import sensord
 from sensord.errors import ProtocolError
-from sensord.server.live.group import Write, packet
 from sensord.server.live.subscription import Subscription
-from sensord.server.open.caller import OpenRequest
+from sensord.server.open.request import OpenRequest
+from sensord.server.packets import Write, packet
 from sensord.server.requests import HANDLERS
 from sensord.server.shared import Shared
 from sensord.sharing.identity import Identity
@@ -29,7 +28,7 @@ from sensord.wire.states import Event, State, after
 __all__ = ["Outlet", "Session"]
 
 MAX_MALFORMED = 100
-"""This many messages in a row that cannot be read are not a mistake any more."""
+"""A session ends after this many messages in a row that cannot be read."""
 
 
 class Outlet(Protocol):
@@ -46,7 +45,7 @@ class Outlet(Protocol):
         ...
 
     def close(self, code: int, reason: str) -> None:
-        """Say good-bye and end the connection."""
+        """Send a close frame and end the connection."""
         ...
 
     def guard(self, act: Callable[..., None], *args: object) -> bool:
@@ -63,7 +62,7 @@ class Session:
         self.name = name
         """Its number since the start of the daemon."""
         self.slot = slot
-        """Its place under ``$sys/sessions``: given to another session when this one is over."""
+        """Its slot under ``$sys/sessions``, reused when this session is over."""
         self.address = address
         self.client = ""
         self.codec = codec
@@ -77,12 +76,12 @@ class Session:
         self._uncounted: set[int] = set()
         self._member: Member | None = None
         self.identity = Identity("", "", address)
-        """Who the client is, once it has said hello."""
+        """Who the client is, after its hello."""
         self._lost: Counter[str] = Counter()  # of requests that are over
 
     @property
     def is_ready(self) -> bool:
-        """Whether it has said hello."""
+        """Whether its hello was accepted."""
         return self._state is State.READY
 
     @property
@@ -109,7 +108,7 @@ class Session:
             total.update(request.lost)
         return total
 
-    def tell(self, message: Sendable) -> None:
+    def send(self, message: Sendable) -> None:
         """Send a control message."""
         self.write(packet(self.codec, self.codec.message(message.write())))
 
@@ -117,10 +116,10 @@ class Session:
         """Call ``act``; what it raises ends this session and nothing else."""
         self._outlet.guard(act, *args)
 
-    # -- what the connection tells -----------------------------------------------------------------
+    # -- called by the connection ------------------------------------------------------------------
 
     def received(self, payload: bytes, *, is_text: bool) -> None:
-        """Take one message of the client."""
+        """Serve one message of the client."""
         number: int | None = None
         try:
             if is_text is not self.codec.is_text:
@@ -143,20 +142,20 @@ class Session:
             self._refuse(number, exc)
 
     def _refuse(self, number: int | None, error: ProtocolError) -> None:
-        self.tell(Error.of(number, error))
+        self.send(Error.of(number, error))
 
     def congested(self) -> None:
-        """Learn that the client does not read fast enough."""
+        """Stop sending: the client does not read fast enough."""
         for request in tuple(self.ongoing.values()):
             request.congested()
 
     def drained(self) -> None:
-        """Learn that the client reads again."""
+        """Continue: the client reads again."""
         for request in tuple(self.ongoing.values()):
             request.drained()
 
     def ended(self) -> None:
-        """Let everything go: the connection is over."""
+        """Release everything: the connection is over."""
         if self._state is not State.CLOSED:
             self._state = after(self._state, Event.CLOSE)
         for request in self.ongoing.values():
@@ -187,7 +186,7 @@ class Session:
                 raise ProtocolError("forbidden", why)
 
     def keep(self, number: int, request: OpenRequest, *, is_counted: bool = True) -> None:
-        """Keep a request open, until `end`; not counted are those that have a bound of their own.
+        """Keep a request open until `end`; requests with a bound of their own are not counted.
 
         Raises:
             ProtocolError: There are too many.
@@ -199,7 +198,7 @@ class Session:
         self.ongoing[number] = request
 
     def check_room(self) -> None:
-        """Say whether another request can be kept open, before anything is done for it.
+        """Check that another request can be kept open, before anything is done for it.
 
         Raises:
             ProtocolError: There are too many.
@@ -211,26 +210,26 @@ class Session:
     def end(
         self, number: int, *, cursor: int | None = None, is_complete: bool | None = None
     ) -> None:
-        """Close an open request and say that it is over."""
+        """Close an open request and send its `end`."""
         request = self.ongoing.pop(number)
         request.close()
         self._lost.update(request.lost)
-        self.tell(End(number, cursor, is_complete))
+        self.send(End(number, cursor, is_complete))
 
     def settle(self, number: int, answer: Sendable) -> None:
         """Answer a request that was kept open until now, and close it."""
         self.ongoing.pop(number).close()
         self._uncounted.discard(number)
-        self.tell(answer)
+        self.send(answer)
 
-    def watching(self) -> None:
-        """Learn that what it watches has changed, so that others see it."""
+    def subscriptions_changed(self) -> None:
+        """Show others that this session's filters have changed."""
         if self._member is not None:
             self.shared.sharing.presence.watching(self._member)
 
     def _hello(self, request: Hello) -> None:
         if self._state is State.READY:
-            raise ProtocolError("already", "hello was said; go on with requests")
+            raise ProtocolError("already", "hello was accepted already; send requests")
         self._permit(request)
         self._state = after(self._state, Event.HELLO)
         self.client = request.client
@@ -258,4 +257,4 @@ class Session:
                 "outbox_bytes": limits.outbox_bytes,
             },
         )
-        self.tell(welcome)
+        self.send(welcome)

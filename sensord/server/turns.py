@@ -1,9 +1,8 @@
-"""Turns: those that are behind go on one at a time, so that however many they are, nobody waits.
+"""Turns: requests that have more to send advance one at a time, one in each turn of the loop.
 
-One in each turn of the loop, and the clients take turns among themselves.
-
-What one of them sends in its turn, a piece of the log, takes a millisecond or two. Between two
-turns the loop serves everything else: a live reading waits for one turn at most.
+Clients take turns, however many requests each has waiting. What a request sends in its turn, a
+piece of the log, takes a millisecond or two. Between two turns the loop serves everything else: a
+live reading waits for one turn at most, however many requests are behind.
 """
 
 from __future__ import annotations
@@ -15,41 +14,33 @@ from typing import Protocol
 __all__ = ["Behind", "Turns"]
 
 AT_ONCE_S = 0.004
-"""What may be done in one turn of the loop for those who need not wait."""
+"""How long requests that need not wait may take in one turn of the loop."""
 
 
 class Behind(Protocol):
-    """Who waits for a turn."""
+    """A request that waits for its turn."""
 
     def take_turn(self) -> None:
-        """Go on a little; raises nothing."""
+        """Send a little; raise nothing."""
         ...
 
 
 class Turns:
-    """The queue of those that are behind, each in it once; as long as there are sessions.
-
-    Clients are served in turn, however much of its own each of them has waiting.
-    """
+    """The queue of requests that are behind, each in it once, by client."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop, share_s: float = 0.0) -> None:
-        """``share_s``: others follow in the same turn of the loop until so much time is over."""
+        """``share_s``: others follow in the same turn of the loop until this time has passed."""
         self._loop = loop
         self._share_s = share_s
         self._queues: dict[object, dict[Behind, None]] = {}
-        """By client, whose turn comes next first."""
+        """By client, the next one first."""
         self._clients: dict[Behind, object] = {}
         self._handle: asyncio.Handle | None = None
         self._spent_s = 0.0
         self._renewal: asyncio.Handle | None = None
 
-    @property
-    def are_free(self) -> bool:
-        """Whether nobody waits."""
-        return not self._queues
-
     def wait(self, one: Behind, client: object = None) -> None:
-        """Have `Behind.take_turn` called when it is its turn; ``client`` is whose it is."""
+        """Call `Behind.take_turn` in turn; ``client`` is the one that it belongs to."""
         if one in self._clients:
             return
         client = one if client is None else client
@@ -59,9 +50,9 @@ class Turns:
             self._handle = self._loop.call_soon(self._next)
 
     def start(self, one: Behind, client: object = None) -> None:
-        """Call `Behind.take_turn` now if nobody waits and there is time, else when it is its turn.
+        """Call `Behind.take_turn` now if no other waits and there is time, else in turn.
 
-        Whoever comes first in a turn of the loop need not wait; all together have `AT_ONCE_S`.
+        The first in a turn of the loop need not wait; all together have `AT_ONCE_S`.
         """
         if self._queues or self._spent_s >= AT_ONCE_S:
             self.wait(one, client)
@@ -96,7 +87,7 @@ class Turns:
                 return
 
     def _take_first(self) -> Behind | None:
-        """Return who is next, and let the next client follow."""
+        """Return the next one, and move its client to the end."""
         client = next(iter(self._queues), None)
         if client is None:
             return None

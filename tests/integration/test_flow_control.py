@@ -15,7 +15,7 @@ import sensord.server.listener
 from sensord.log.memory import BLOCK
 from sensord.model.readings import ValueType
 from sensord.server.connection import Connection
-from sensord.server.live.group import FRAME_BYTES
+from sensord.server.packets import FRAME_BYTES
 from sensord.server.shared import Limits
 from tests.kit.loops import on_each_loop
 from tests.kit.monitor import LazyMonitor, Monitor, Story, lazy_monitor, monitor

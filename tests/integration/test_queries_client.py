@@ -105,7 +105,7 @@ async def test_a_history_goes_on_after_the_connection_was_lost(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Where it was, and no further than was asked for then."""
-    monkeypatch.setattr("sensord.server.live.group.FRAME_READINGS", 100)
+    monkeypatch.setattr("sensord.server.packets.FRAME_READINGS", 100)
     monkeypatch.setattr("sensord.client.queries.PAGE", 20_000)
     async with Station() as station, Client(station.url) as client:
         station.publish("plant/a", *(float(i) for i in range(20_000)))

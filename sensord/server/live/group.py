@@ -16,37 +16,25 @@ from __future__ import annotations
 import asyncio
 import sys
 import time
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import NamedTuple, Protocol
-
-from websockets.frames import Frame, Opcode
 
 from sensord.bus import Bus
 from sensord.model.readings import Channel, Record
 from sensord.server.live.budget import LIVE_SHARE, ROOM_SHARE, Budget, Charge, to_hold
 from sensord.server.live.thinning import Thinning, newest
+from sensord.server.packets import FRAME_READINGS, Write, announcements, frames
 from sensord.server.past.frames import PastFrames
 from sensord.server.turns import Turns
 from sensord.wire.frames import Codec
-from sensord.wire.ops.subscriptions import Channels, Options
+from sensord.wire.ops.subscriptions import Options
 
 __all__ = [
-    "FRAME_BYTES",
-    "FRAME_READINGS",
     "Group",
     "Groups",
     "Key",
     "Member",
-    "announcements",
-    "frames",
-    "packet",
 ]
-
-FRAME_READINGS = 4096
-"""Most readings in a frame: bounds what a session may hold beyond its mark, and the loop's turn."""
-
-FRAME_BYTES = 128 * 1024
-"""Frames are smaller than this, unless a single reading is larger."""
 
 MAX_PENDING = 4 * FRAME_READINGS
 """Beyond this a group does not wait for its time: some 4 MiB."""
@@ -57,10 +45,6 @@ NARROWER = 0.98
 A source that speaks exactly once a window would else wait for ever once it waits, up to a window.
 """
 
-ANNOUNCED_AT_ONCE = 512
-"""Most channels in an announcement: some 50 KiB."""
-
-
 PUSH_S = 0.2e-6
 """What a record costs that a group takes, beside what its frame costs."""
 
@@ -69,44 +53,6 @@ REVIEW_S = 0.1
 
 WIDE_S = 1.0
 """Between two frames, at the tail, of a subscription that is held back."""
-
-
-def packet(codec: Codec, payload: bytes) -> bytes:
-    """Return a payload as a WebSocket message, ready to be written to any number of clients.
-
-    What a server sends is not masked and, without extensions, depends on nothing of the
-    connection; that is why the bytes can be shared.
-    """
-    opcode = Opcode.TEXT if codec.is_text else Opcode.BINARY
-    return Frame(opcode, payload).serialize(mask=False)
-
-
-def frames(
-    codec: Codec, stream: int, cursor: int | None, records: Sequence[Record]
-) -> Iterator[tuple[int | None, bytes]]:
-    """Encode records as data frames, each with its cursor; the last one has ``cursor``.
-
-    Frames of long texts are halved until they are small. Without records there is none.
-    """
-    for start in range(0, len(records), FRAME_READINGS):
-        part = records[start : start + FRAME_READINGS]
-        is_last = start + FRAME_READINGS >= len(records)
-        reached = cursor if is_last or cursor is None else part[-1].offset + 1
-        payload = codec.frame(stream, reached, part)
-        if len(payload) > FRAME_BYTES and len(part) > 1:
-            middle = len(part) // 2
-            between = None if cursor is None else part[middle].offset
-            yield from frames(codec, stream, between, part[:middle])
-            yield from frames(codec, stream, reached, part[middle:])
-        else:
-            yield reached, packet(codec, payload)
-
-
-def announcements(codec: Codec, channels: Sequence[Channel]) -> Iterator[bytes]:
-    """Encode ``channels`` messages."""
-    for start in range(0, len(channels), ANNOUNCED_AT_ONCE):
-        part = Channels(channels[start : start + ANNOUNCED_AT_ONCE])
-        yield packet(codec, codec.message(part.write()))
 
 
 class Key(NamedTuple):
@@ -119,14 +65,6 @@ class Key(NamedTuple):
     topics: tuple[str, ...]
     options: Options
     twin: int = 0
-
-
-class Write(Protocol):
-    """Writes bytes to one client; never waits."""
-
-    def __call__(self, data: bytes, /) -> None:
-        """Write."""
-        ...
 
 
 class Member(Protocol):

@@ -1,4 +1,4 @@
-"""What a request has ready to be sent: packets made one by one, none while its client is congested.
+"""Packets that a request has ready to send: made one by one, none while its client is congested.
 
 Packets are made when they are sent, so that no turn of the loop makes many.
 """
@@ -9,15 +9,15 @@ from collections import deque
 from collections.abc import Iterator
 from typing import Protocol
 
-from sensord.server.live.group import Write, packet
+from sensord.server.packets import Write, packet
 from sensord.wire.frames import Codec
 from sensord.wire.ops.base import Sendable
 
-__all__ = ["Client", "Outgoing"]
+__all__ = ["Outgoing", "Writer"]
 
 
-class Client(Protocol):
-    """The session that is written to."""
+class Writer(Protocol):
+    """The session, as far as packets are written to it."""
 
     codec: Codec
 
@@ -28,27 +28,27 @@ class Client(Protocol):
 
     @property
     def is_congested(self) -> bool:
-        """Whether the unsent bytes are above the mark."""
+        """Whether the unsent bytes are above the high-water mark."""
         ...
 
 
 class Outgoing:
-    """Packets that are to be sent in this order before anything else of a request."""
+    """A queue of packets, sent before anything else of a request."""
 
-    def __init__(self, client: Client) -> None:
+    def __init__(self, client: Writer) -> None:
         self._client = client
         self._waiting: deque[Iterator[bytes]] = deque()
 
     def __bool__(self) -> bool:
-        """Tell whether something may be left to send."""
+        """Return whether something may be left to send."""
         return bool(self._waiting)
 
     def add(self, packets: Iterator[bytes]) -> None:
-        """Take packets that are made when they are sent."""
+        """Append packets; each is made when it is sent."""
         self._waiting.append(packets)
 
-    def tell(self, message: Sendable) -> None:
-        """Add a control message."""
+    def message(self, message: Sendable) -> None:
+        """Append a control message."""
         codec = self._client.codec
         self.add(iter((packet(codec, codec.message(message.write())),)))
 

@@ -1,64 +1,54 @@
-"""A request that is answered when the disk has what it promises."""
+"""A request that is answered when the disk has what the answer promises."""
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable
 
 from sensord.server.open.caller import Caller
+from sensord.server.open.request import OpenRequest
 from sensord.wire.ops.base import Sendable
 from sensord.wire.ops.session import End
 
 __all__ = ["Promise"]
 
 
-class Promise:
+class Promise(OpenRequest):
     """An answer that waits for the disk.
 
-    Cancelled, what was asked for is done and answered all the same: only what would follow the
-    answer is left out, if anything would.
+    A cancelled one is carried out and answered all the same: only what would follow the answer is
+    left out.
     """
 
-    def __init__(self, number: int, caller: Caller, *, goes_on: bool = False) -> None:
-        """``goes_on`` says that more follows the answer, until the request ends."""
-        self.lost: Counter[str] = Counter()
-        """Stays empty: no reading is asked for."""
-        self._number = number
+    def __init__(self, number: int, caller: Caller, *, is_followed: bool = False) -> None:
+        """``is_followed``: more messages follow the answer, until the request ends."""
+        super().__init__(number, caller, caller.shared.groups.turns)
         self._caller = caller
-        self._goes_on = goes_on
+        self._is_followed = is_followed
         self._is_cancelled = False
-        self._is_closed = False
         self._answer: tuple[Callable[[], Sendable], Callable[[], None] | None] | None = None
 
     def answer(self, make: Callable[[], Sendable], then: Callable[[], None] | None = None) -> None:
-        """Send the answer that ``make`` makes, if anybody is there to have it; then go on."""
+        """Send the answer that ``make`` makes, unless the client has gone; then call ``then``."""
         if not self._is_closed:
-            self._caller.guard(self._send, make, then)
-
-    def cancel(self) -> bool:
-        """Leave out what would follow the answer; False if nothing would."""
-        self._is_cancelled = self._goes_on
-        return self._goes_on
-
-    def congested(self) -> None:
-        """Wait: `answer` looks."""
+            self._answer = (make, then)
+            self.take_turn()
 
     def drained(self) -> None:
-        """Send what was held back."""
-        if self._answer is not None:
-            self._send(*self._answer)
+        """Send what was held back, before requests that come now are served."""
+        self._advance()
 
-    def close(self) -> None:
-        """Answer nobody."""
-        self._is_closed = True
+    def cancel(self) -> bool:
+        """Leave out what would follow the answer; return whether anything would."""
+        self._is_cancelled = self._is_followed
+        return self._is_followed
 
-    def _send(self, make: Callable[[], Sendable], then: Callable[[], None] | None) -> None:
-        if self._caller.is_congested:
-            self._answer = (make, then)
+    def _advance(self) -> None:
+        if self._answer is None or self._caller.is_congested:
             return
-        self._caller.settle(self._number, make())
+        make, then = self._answer
+        self._caller.settle(self.number, make())
         if then is not None:
             if self._is_cancelled:
-                self._caller.tell(End(self._number))
+                self._caller.send(End(self.number))
             else:
                 then()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from typing import TypeVar
 
-from sensord.server.live.group import FRAME_BYTES, packet
+from sensord.server.packets import FRAME_BYTES, packet
 from sensord.wire.frames import Codec
 from sensord.wire.ops.base import Sendable
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from sensord.model.readings import Record
-from sensord.server.live.group import frames
 from sensord.server.open.caller import Caller
+from sensord.server.packets import frames
 from sensord.server.past.stretch import Past
 from sensord.wire.ops.subscriptions import Phase, StreamChange
 
@@ -25,8 +25,7 @@ class History(Past):
     def _began(self) -> None:
         # Where a time is in the journal is found by reading.
         place = None if self._cursor.is_sought else self._cursor.offset
-        told = StreamChange(self._number, self.stream, Phase.CATCHING_UP, place)
-        self._outgoing.tell(told)
+        self._send(StreamChange(self.number, self.stream, Phase.CATCHING_UP, place))
 
     def _take(self, records: Sequence[Record], stop: int) -> None:
         if self._left is not None:

@@ -1,22 +1,24 @@
 """A replay: one client's cursor on the past, with a pace.
 
-Theory of operation. When a reading is due is decided by the pace, as it is when recordings are
-played. Readings are read ahead in bounded pieces; what is due leaves in one frame, and a timer
-waits for the next. Pausing and a congested client hold the clock, so that nothing is ever due all
-at once because time went by meanwhile. Nothing is held while the client is congested.
+Theory of operation. The pace decides when a reading is due, as it does when recordings are played.
+Readings are read ahead in bounded pieces; those that are due leave in one frame, and a timer waits
+for the next. Pausing and a congested client stop the clock, so that time that passes meanwhile
+makes nothing due. Nothing is held while the client is congested.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections import Counter, deque
+import sys
+from collections import deque
 
 from sensord.log import Cursor, Missed, Piece
 from sensord.model.readings import Position, Record
 from sensord.playback.pace import LONGEST_WAIT_S, Pace
-from sensord.server.live.group import announcements, frames
 from sensord.server.open.caller import Caller
-from sensord.wire.ops.subscriptions import Gap, Phase, StreamChange
+from sensord.server.open.request import LogRequest
+from sensord.server.packets import announcements, frames
+from sensord.wire.ops.subscriptions import Phase, StreamChange
 from sensord.wire.places import Ago, Place, Since
 
 __all__ = ["Replay"]
@@ -33,38 +35,32 @@ WINDOW_S = 0.02
 """Frames leave no closer than this, as those of live readings by default."""
 
 
-class Replay:
+class Replay(LogRequest):
     """One client's cursor on the past, with a pace."""
 
     def __init__(
         self, number: int, caller: Caller, topics: tuple[str, ...], speed: float, *, is_paused: bool
     ) -> None:
-        self.lost: Counter[str] = Counter()
-        """The loss ledger: by topic, the readings named in gaps."""
-        self.stream = caller.shared.groups.next_stream()
-        self._number = number
+        shared = caller.shared
+        log, groups = shared.bus.log, shared.groups
+        self._channels = {channel.number: channel for channel in shared.bus.select(topics)}
+        cursor = Cursor(log, shared.archive, topics, self._channels.keys(), log.tail)
+        super().__init__(number, caller, groups.turns, cursor, groups.next_stream())
         self._caller = caller
         self._topics = topics
         self._speed = speed
         self._is_paused = is_paused
-        shared = caller.shared
         self._bus = shared.bus
         self._loop = shared.loop
-        self._turns = shared.groups.turns
-        self._channels = {channel.number: channel for channel in shared.bus.select(topics)}
-        log = shared.bus.log
         self._stop = log.tail
-        self._cursor = Cursor(log, shared.archive, topics, self._channels.keys(), log.tail)
         self._ahead: deque[Record | Missed] = deque()
         self._pace = self._new_pace()
         self._is_found = False  # the place where it begins, though nothing is read ahead
-        self._steps = 0  # readings that are due whatever the clock says
-        self._told_channels: set[int] = set()
+        self._steps = 0  # readings that are due whatever the clock shows
+        self._announced: set[int] = set()
         self._timer: asyncio.Handle | None = None
-        self._is_going = False
-        self._is_closed = False
 
-    # -- what the client asks ----------------------------------------------------------------------
+    # -- called for the client's requests ----------------------------------------------------------
 
     def begin(self, start: Place, stop: Place | None) -> None:
         """Begin; the request has been answered."""
@@ -76,29 +72,29 @@ class Replay:
         self._go_to(start)
 
     def pause(self) -> None:
-        """Hold the clock."""
+        """Stop the clock."""
         self._hold()
-        self._tell_phase()
-        self._go_on()
+        self._send_phase()
+        self._advance()
 
     def go(self, speed: float | None) -> None:
-        """Let the clock run."""
+        """Start the clock."""
         self._speed = speed or self._speed
         self._pace.run(self._now_us, self._speed)
         self._is_paused = False
-        self._tell_phase()
-        self._go_on()
+        self._send_phase()
+        self._advance()
 
     def step(self, count: int) -> None:
-        """Send the next readings, whatever the clock says."""
+        """Send the next readings, whatever the clock shows."""
         if not self._is_paused:
             self._hold()
-            self._tell_phase()
+            self._send_phase()
         self._steps += count
-        self._go_on()
+        self._advance()
 
     def seek(self, place: Place) -> None:
-        """Go on from another place."""
+        """Continue from another place."""
         self._cursor = self._cursor.selecting(self._topics, self._channels.keys())
         self._cursor.forget_since()
         self._is_found = False
@@ -108,7 +104,7 @@ class Replay:
         self.stream = self._caller.shared.groups.next_stream()
         self._go_to(place)
 
-    # -- what the session tells --------------------------------------------------------------------
+    # -- called by the session ---------------------------------------------------------------------
 
     def congested(self) -> None:
         """Stop the clock, and hold nothing: the client does not read fast enough."""
@@ -116,22 +112,16 @@ class Replay:
         self._pace.hold(self._now_us)
 
     def drained(self) -> None:
-        """Let the clock go on."""
+        """Start the clock again."""
         self._cursor.is_idle = False
         if not self._is_paused:
             self._pace.run(self._now_us)
-        self._come_back(0.0)
-
-    def take_turn(self) -> None:
-        """Go on a little."""
-        self._caller.guard(self._go_on)
+        self._come_back()
 
     def close(self) -> None:
         """Send no more."""
-        self._is_closed = True
+        super().close()
         self._cancel_timer()
-        self._turns.leave(self)
-        self._cursor.close()
 
     # -- the clock ---------------------------------------------------------------------------------
 
@@ -151,7 +141,7 @@ class Replay:
         self._steps = 0
 
     def _is_due(self, record: Record, now_us: int) -> bool:
-        """Tell whether a reading is due; if so, it is sent."""
+        """Return whether a reading is due; one that is must be sent."""
         if self._steps > 0:
             self._steps -= 1
             self._pace.skip_to(record.log_us, now_us)
@@ -165,7 +155,7 @@ class Replay:
         now_us = self._now_us
         return (self._pace.peek_us(record.log_us, now_us) - now_us) / 1e6
 
-    # -- going on ----------------------------------------------------------------------------------
+    # -- in turn -----------------------------------------------------------------------------------
 
     def _go_to(self, place: Place) -> None:
         gone: int | None = None
@@ -173,44 +163,42 @@ class Replay:
             self._cursor.offset = min(place.offset, self._stop)
         else:
             gone = self._cursor.since(place.at_us(self._bus.now_us()), is_ago=place.is_ago)
-        self._tell_phase()
+        self._send_phase()
         if gone is not None:
-            self._tell_gap(None, gone, "expired", None, "")
-        self._go_on()
+            self._report_gap(None, gone, "expired", None)
+        self._advance()
 
-    def _go_on(self) -> None:
+    def _advance(self) -> None:
         """Send what is due, read ahead, and wait for what comes next."""
         self._cancel_timer()
+        self._outgoing.send(sys.maxsize)
         if self._is_stopped():
             return
-        self._is_going = True
         sent = self._send_due()
         if not self._caller.is_congested:  # by what was sent
             self._read_ahead()
-        self._is_going = False
         if self._is_stopped():
             return
         if self._ahead:
             head = self._ahead[0]
             if isinstance(head, Missed) or sent == AT_ONCE or self._steps:
-                self._come_back(0.0)
+                self._come_back()
             elif not self._is_paused:
-                self._come_back(max(self._wait_s(head), WINDOW_S if sent else 0.0))
+                self._come_later(max(self._wait_s(head), WINDOW_S if sent else 0.0))
         elif self._cursor.offset < self._stop:
             if not self._cursor.is_reading:
-                self._come_back(0.0)
+                self._come_back()
         elif not self._is_paused:
-            self._caller.end(self._number)
+            self._caller.end(self.number)
 
     def _is_stopped(self) -> bool:
         return self._is_closed or self._caller.is_congested
 
-    def _come_back(self, delay_s: float) -> None:
-        """Go on then, when it is this one's turn among those that are behind."""
+    def _come_later(self, delay_s: float) -> None:
         if delay_s > 0.0:
-            self._timer = self._loop.call_later(delay_s, self._turns.start, self, self._caller)
+            self._timer = self._loop.call_later(delay_s, self._come)
         else:
-            self._turns.wait(self, self._caller)
+            self._come_back()
 
     def _cancel_timer(self) -> None:
         if self._timer is not None:
@@ -222,10 +210,7 @@ class Replay:
         if len(self._ahead) >= AHEAD:
             cursor.is_idle = True
         elif not cursor.is_reading and cursor.offset < self._stop:
-            if cursor.is_at_hand:
-                self._got(cursor.take(self._stop))
-            else:
-                cursor.fetch(self._stop, lambda: self._caller.guard(self._fetched, cursor))
+            self._read(self._stop)
 
     def _forget_ahead(self) -> None:
         """Hold no readings; they are read again when the client reads."""
@@ -236,20 +221,12 @@ class Replay:
             self._ahead.clear()
         self._cursor.is_idle = True
 
-    def _fetched(self, cursor: Cursor) -> None:
-        if cursor is self._cursor and not self._is_stopped():
-            # Else it was sought elsewhere while the disk was read, or waits until its client reads.
-            self._got(cursor.take(self._stop))
-
     def _got(self, piece: Piece) -> None:
-        records = piece.records
-        for missed in piece.missed:
-            self._ahead += [record for record in records if record.offset < missed.start]
-            records = [record for record in records if record.offset >= missed.start]
-            self._ahead.append(missed)
-        self._ahead += records
-        if not self._is_going:
-            self._turns.start(self, self._caller)
+        for part in piece.in_order():
+            if isinstance(part, Missed):
+                self._ahead.append(part)
+            else:
+                self._ahead += part[0]
 
     # -- sending -----------------------------------------------------------------------------------
 
@@ -268,30 +245,30 @@ class Replay:
             records.append(head)
             self._ahead.popleft()
         if records:
-            self._send(records)
+            self._send_records(records)
         return len(records)
 
-    def _send(self, records: list[Record]) -> None:
+    def _send_records(self, records: list[Record]) -> None:
         codec, write = self._caller.codec, self._caller.write
         new = {record.channel.number: record.channel for record in records}
-        untold = [c for number, c in new.items() if number not in self._told_channels]
-        for data in announcements(codec, untold):
+        unannounced = [c for number, c in new.items() if number not in self._announced]
+        for data in announcements(codec, unannounced):
             write(data)
-        self._told_channels |= new.keys()
+        self._announced |= new.keys()
         for _, data in frames(codec, self.stream, records[-1].offset + 1, records):
             write(data)
 
     def _skip(self, missed: Missed) -> None:
         lost = missed.lost(self._channels.values())
         if lost is None or lost:
-            self._tell_gap(missed.start, missed.stop, missed.reason, lost, missed.detail)
+            self._report_gap(missed.start, missed.stop, missed.reason, lost, missed.detail)
 
-    def _tell_phase(self) -> None:
+    def _send_phase(self) -> None:
         phase = Phase.PAUSED if self._is_paused else Phase.REPLAYING
-        # Where a time is in the journal is found by reading: nobody could go on from here.
+        # Where a time is in the journal is found by reading: nobody could continue from here.
         is_sought = self._cursor.is_sought and not self._ahead and not self._is_found
         cursor = None if is_sought else self._place()
-        self._caller.tell(StreamChange(self._number, self.stream, phase, cursor))
+        self._send(StreamChange(self.number, self.stream, phase, cursor))
 
     def _place(self) -> int:
         """Return the offset behind what was sent."""
@@ -299,10 +276,3 @@ class Replay:
             return self._cursor.offset
         head = self._ahead[0]
         return head.start if isinstance(head, Missed) else head.offset
-
-    def _tell_gap(
-        self, start: int | None, stop: int, reason: str, lost: Counter[str] | None, detail: str
-    ) -> None:
-        if lost is not None:
-            self.lost.update(lost)
-        self._caller.tell(Gap(self._number, self.stream, start, stop, reason, lost, detail))

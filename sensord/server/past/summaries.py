@@ -1,9 +1,9 @@
 """Summaries of the past: one row for each channel and interval, and with ``follow`` of later ones.
 
-Theory of operation. The same cursor reads what was and what comes: with ``follow`` it goes on to
-the tail whenever something was published, at most `READ_S` later, and at the end of the present
-interval. An interval is over when a reading of a later one comes, or, at the tail, when the clock
-has passed its end. So there is no seam where an interval could be lost or told twice.
+Theory of operation. The same cursor reads the past and what follows it: with ``follow`` it moves to
+the tail at most `READ_S` after something was published, and at the end of the present interval. An
+interval is over when a reading of a later one comes, or, at the tail, when the clock has passed its
+end. So there is no seam where an interval could be lost or sent twice.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from sensord.wire.ops.queries import Complete, Summary, SummaryRow
 __all__ = ["Summaries"]
 
 READ_S = 1.0
-"""What is published is read so often: no interval ends with much left to read."""
+"""How often published readings are read, so that no interval ends with much left to read."""
 
 
 class Summaries(Past):
@@ -43,7 +43,7 @@ class Summaries(Past):
         self._summarizer = Summarizer(round(interval_s * 1e6))
         self._left = limit
         self._is_attached = False
-        self._is_complete = False  # and this has been told
+        self._is_complete = False  # and the client has been sent it
         self._read_s = min(READ_S, interval_s)
         self._wake: asyncio.TimerHandle | None = None
         self._wake_at = 0.0
@@ -58,28 +58,28 @@ class Summaries(Past):
             self._wake.cancel()
             self._wake = None
 
-    # -- what the bus tells ------------------------------------------------------------------------
+    # -- called by the bus -------------------------------------------------------------------------
 
     def push(self, _record: Record) -> None:
-        """Learn that there is something to read."""
+        """Read soon: something was published."""
         if self._wake is None or self._wake_at > self._loop.time() + self._read_s:
             self._wake_in(self._read_s)
 
     def selected(self, channel: Channel) -> None:
-        """Take a new channel."""
+        """Include a new channel."""
         self._channels[channel.number] = channel
 
-    # -- going on ----------------------------------------------------------------------------------
+    # -- in turn -----------------------------------------------------------------------------------
 
     def _began(self) -> None:
-        """Attach to the bus; the first rows or gaps tell where it begins."""
+        """Attach to the bus; the first rows or gaps show where it begins."""
         if self._is_endless:
             self._bus.attach(self._topics, self)
             self._is_attached = True
 
     def _take(self, records: Sequence[Record], _stop: int) -> None:
         for interval in self._summarizer.take(records):
-            self._tell(interval)
+            self._queue(interval)
             if self._left == 0:
                 self._finish(interval.stop, is_complete=False)
                 return
@@ -88,7 +88,7 @@ class Summaries(Past):
         offset = self._place
         if not self._is_endless:
             for interval in self._summarizer.complete(offset):
-                self._tell(interval)
+                self._queue(interval)
             self._finish(offset, is_complete=True)
             self._come_back()
             return
@@ -98,11 +98,11 @@ class Summaries(Past):
             return
         now_us = self._bus.now_us()
         for interval in self._summarizer.complete(offset, now_us):
-            self._tell(interval)
+            self._queue(interval)
         if not self._is_complete:
             self._is_complete = True
             place = self._summarizer.first_offset
-            self._outgoing.tell(Complete(self._number, offset if place is None else place))
+            self._outgoing.message(Complete(self.number, offset if place is None else place))
         end_us = self._summarizer.end_us
         if end_us is not None:
             self._wake_in((end_us - now_us) / 1e6)
@@ -121,14 +121,14 @@ class Summaries(Past):
 
     # -- sending -----------------------------------------------------------------------------------
 
-    def _tell(self, interval: Interval) -> None:
+    def _queue(self, interval: Interval) -> None:
         if self._left is not None:
             self._left -= 1
         self._announce([row.channel for row in interval.rows])
         rows = [_row(interval.start_us, row) for row in interval.rows]
 
         def message(part: Sequence[SummaryRow], is_last: bool) -> Summary:  # noqa: FBT001  # as asked
-            return Summary(self._number, interval.stop if is_last else None, part)
+            return Summary(self.number, interval.stop if is_last else None, part)
 
         self._outgoing.add(row_packets(self._caller.codec, rows, message))
 

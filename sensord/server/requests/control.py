@@ -1,8 +1,8 @@
-"""What is done for ``set`` and ``call``, and for the requests about leases."""
+"""The requests ``set`` and ``call``, and those about leases."""
 
 from __future__ import annotations
 
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
@@ -14,6 +14,7 @@ from sensord.device.calls import Outcome, Part
 from sensord.model.readings import Value
 from sensord.server.open.caller import Caller
 from sensord.server.open.promise import Promise
+from sensord.server.open.request import OpenRequest
 from sensord.wire.ops import Request, Result, acting
 from sensord.wire.ops.acting import Call, GiveBack, Renew, Set, Take
 from sensord.wire.ops.session import Error
@@ -21,67 +22,59 @@ from sensord.wire.ops.session import Error
 __all__ = ["HANDLERS"]
 
 
-class _Awaiting:
-    """An act that a client has asked for: it is told the parts of its answer, and the outcome."""
+class _Act(OpenRequest):
+    """An accepted act: its client gets the parts of its answer, and then its outcome."""
 
     def __init__(self, number: int, caller: Caller, accepted: Accepted) -> None:
-        self.lost: Counter[str] = Counter()
-        """Stays empty: no reading is asked for."""
-        self._number = number
+        super().__init__(number, caller, caller.shared.groups.turns)
         self._caller = caller
         self._accepted = accepted
-        self._parts: deque[Part] = deque()  # untold; at most as many as a call has under way
-        self._outcome: Outcome | None = None  # the same
+        self._parts: deque[Part] = deque()  # at most as many as a call has under way
+        self._outcome: Outcome | None = None
 
     def begin(self) -> None:
-        """Tell what there is to tell, now and later; the request has been answered."""
-        self._accepted.act.call.hear(self._heard)
-        self._caller.shared.control.dispatch.attend(self._accepted.act, self._told)
-
-    def congested(self) -> None:
-        """Wait: `_tell` looks."""
-
-    def drained(self) -> None:
-        """Tell what was held back."""
-        self._tell()
+        """Send what there is, and what follows; the request has been answered."""
+        self._accepted.act.call.hear(self._part)
+        self._caller.shared.control.dispatch.attend(self._accepted.act, self._over)
 
     def close(self) -> None:
-        """Tell nothing more; the act goes on."""
+        """Send nothing more; the act continues."""
+        super().close()
         act = self._accepted.act
-        act.call.leave(self._heard)
-        self._caller.shared.control.dispatch.leave(act, self._told)
+        act.call.leave(self._part)
+        self._caller.shared.control.dispatch.leave(act, self._over)
         self._outcome = None
         while self._parts:
-            # Later: the service that is told may be the very session that is ending.
+            # Later: the service that gets this may be the very session that is ending.
             settle = partial(self._parts.popleft().settle, was_told=False)
             self._caller.shared.loop.call_soon(settle)
 
-    def _heard(self, part: Part) -> None:
+    def _part(self, part: Part) -> None:
         self._parts.append(part)
-        self._caller.guard(self._tell)
+        self._come()
 
-    def _told(self, outcome: Outcome) -> None:
+    def _over(self, outcome: Outcome) -> None:
         self._outcome = outcome
-        self._caller.guard(self._tell)
+        self._come()
 
-    def _tell(self) -> None:
+    def _advance(self) -> None:
         while self._parts and not self._caller.is_congested:
             part = self._parts[0]
-            self._caller.tell(acting.Part(self._number, part.number, part.value))
+            self._caller.send(acting.Part(self.number, part.number, part.value))
             self._parts.popleft().settle(was_told=True)
         outcome = self._outcome
         if outcome is None or self._parts or self._caller.is_congested:
             return
-        self._caller.tell(
+        self._caller.send(
             acting.Outcome(
-                self._number,
+                self.number,
                 outcome.value,
                 outcome.reason,
                 outcome.message,
                 outcome.may_have_acted,
             )
         )
-        self._caller.end(self._number)
+        self._caller.end(self.number)
 
 
 def set_(caller: Caller, request: Set) -> None:
@@ -102,10 +95,10 @@ def _ask(
     accepted = caller.shared.control.dispatch.ask(
         what, caller.identity, name, args, request.key, request.timeout_s
     )
-    awaiting = _Awaiting(request.id, caller, accepted)
-    caller.keep(request.id, awaiting)
-    caller.tell(acting.Pending(request.id, accepted.is_repeated))
-    awaiting.begin()
+    act = _Act(request.id, caller, accepted)
+    caller.keep(request.id, act)
+    caller.send(acting.Pending(request.id, accepted.is_repeated))
+    act.begin()
 
 
 def take(caller: Caller, request: Take) -> None:

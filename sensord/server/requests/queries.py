@@ -10,11 +10,11 @@ from typing import Any
 
 from sensord.errors import ProtocolError
 from sensord.model.readings import Record
-from sensord.server.live.group import announcements, frames
 from sensord.server.open import listing
 from sensord.server.open.caller import Caller
 from sensord.server.open.parts import Parts
 from sensord.server.open.promise import Promise
+from sensord.server.packets import announcements, frames
 from sensord.server.past.history import History
 from sensord.server.past.stretch import Past
 from sensord.server.past.summaries import Summaries
@@ -32,12 +32,12 @@ def bye(caller: Caller, request: Bye) -> None:
     member = caller.shared.sharing.presence.find(caller.identity.id)
     assert member is not None, "it has said hello and is here"
     member.is_ephemeral = True
-    caller.tell(Result(request.id))
+    caller.send(Result(request.id))
 
 
 def ping(caller: Caller, request: Ping) -> None:
-    """Tell the clock."""
-    caller.tell(Clock(request.id, caller.shared.bus.now_us()))
+    """Answer with the gateway's time."""
+    caller.send(Clock(request.id, caller.shared.bus.now_us()))
 
 
 def cancel(caller: Caller, request: Cancel) -> None:
@@ -49,11 +49,11 @@ def cancel(caller: Caller, request: Cancel) -> None:
         if not found.cancel():
             text = f"request {request.request} is answered as soon as the disk has it"
             raise ProtocolError("not_found", text)
-        caller.tell(Result(request.id))
+        caller.send(Result(request.id))
         return
-    caller.tell(Result(request.id))
+    caller.send(Result(request.id))
     caller.end(request.request)
-    caller.watching()
+    caller.subscriptions_changed()
 
 
 def get(caller: Caller, request: queries.Get) -> None:
@@ -66,7 +66,7 @@ def get(caller: Caller, request: queries.Get) -> None:
     records = [r for c in bus.select(request.topics) if (r := bus.last(c)) is not None]
     parts = Parts(request.id, caller, _packets(caller.codec, stream, records))
     caller.keep(request.id, parts)
-    caller.tell(Opened(request.id, stream))
+    caller.send(Opened(request.id, stream))
     parts.begin()
 
 
@@ -92,7 +92,7 @@ def history(caller: Caller, request: queries.History) -> None:
     caller.keep(number, past)
     bus = caller.shared.bus
     log, now_us = bus.log, bus.now_us()
-    caller.tell(queries.HistoryOpened(number, past.stream, log.epoch, log.tail, now_us))
+    caller.send(queries.HistoryOpened(number, past.stream, log.epoch, log.tail, now_us))
     past.begin(request.start, request.stop)
 
 
@@ -114,7 +114,7 @@ def clients(caller: Caller, request: queries.Clients) -> None:
 
 def _list(caller: Caller, request: Request[Result], rows: listing.Listing) -> None:
     caller.keep(request.id, rows)
-    caller.tell(Result(request.id))
+    caller.send(Result(request.id))
     rows.begin()
 
 

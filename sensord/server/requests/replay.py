@@ -1,4 +1,4 @@
-"""What is done for ``replay`` and for what a client does with one."""
+"""The request ``replay``, and those that control one."""
 
 from __future__ import annotations
 
@@ -24,36 +24,36 @@ def replay(caller: Caller, request: requests.Replay) -> None:
         _check(caller, request.stop)
     opened = Replay(request.id, caller, request.topics, request.speed, is_paused=request.is_paused)
     caller.keep(request.id, opened)
-    caller.tell(Opened(request.id, opened.stream))
+    caller.send(Opened(request.id, opened.stream))
     opened.begin(request.start, request.stop)
 
 
 def pause(caller: Caller, request: requests.Pause) -> None:
-    """Hold one."""
+    """Pause a replay."""
     found = _find(caller, request.replay)
-    caller.tell(Result(request.id))
+    caller.send(Result(request.id))
     found.pause()
 
 
 def speed(caller: Caller, request: requests.Speed) -> None:
-    """Let one go on."""
+    """Resume a replay, or change its speed."""
     found = _find(caller, request.replay)
-    caller.tell(Result(request.id))
+    caller.send(Result(request.id))
     found.go(request.speed)
 
 
 def step(caller: Caller, request: requests.Step) -> None:
-    """Send the next readings of one."""
+    """Send the next readings of a replay."""
     found = _find(caller, request.replay)
-    caller.tell(Result(request.id))
+    caller.send(Result(request.id))
     found.step(request.count)
 
 
 def seek(caller: Caller, request: requests.Seek) -> None:
-    """Let one go on from another place."""
+    """Continue a replay from another place."""
     found = _find(caller, request.replay)
     _check(caller, request.start)
-    caller.tell(Result(request.id))
+    caller.send(Result(request.id))
     found.seek(request.start)
 
 

@@ -1,8 +1,7 @@
-"""What is done for ``serve``, ``tell`` and ``answer``."""
+"""The requests ``serve``, ``tell`` and ``answer``."""
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -11,6 +10,7 @@ from sensord.device.calls import Call
 from sensord.errors import ProtocolError
 from sensord.server.open.caller import Caller
 from sensord.server.open.promise import Promise
+from sensord.server.open.request import OpenRequest
 from sensord.wire.ops import Request, Result
 from sensord.wire.ops.services import Called, Receivers, Reply, Serve, Tell
 from sensord.wire.ops.session import Error
@@ -18,12 +18,11 @@ from sensord.wire.ops.session import Error
 __all__ = ["HANDLERS"]
 
 
-class _Serving:
-    """A service that a session offers: hands it its calls."""
+class _Serving(OpenRequest):
+    """A service that a session offers, and the calls that are sent to it."""
 
     def __init__(self, request: Serve, caller: Caller) -> None:
-        self.lost: Counter[str] = Counter()
-        """Stays empty: no reading is asked for."""
+        super().__init__(request.id, caller, caller.shared.groups.turns)
         self.offer = Offer(
             request.name,
             caller.identity,
@@ -32,40 +31,33 @@ class _Serving:
             self._ask,
             self._end,
         )
-        self._number = request.id
         self._caller = caller
         self._waiting: dict[int, Call] = {}
 
-    def congested(self) -> None:
-        """Wait: `_send` looks."""
-
-    def drained(self) -> None:
-        """Send the calls that waited."""
-        self._send()
-
     def close(self) -> None:
-        """Take the name back."""
+        """Withdraw the name."""
+        super().close()
         self._waiting.clear()
         self._caller.shared.control.services.withdraw(self.offer)
 
     def _ask(self, number: int, call: Call) -> None:
         self._waiting[number] = call
         call.when_over(lambda _: self._forget(number))
-        self._caller.guard(self._send)
+        self._come()
 
     def _forget(self, number: int) -> None:
         self._waiting.pop(number, None)
 
-    def _send(self) -> None:
+    def _advance(self) -> None:
         while self._waiting and not self._caller.is_congested:
             number = next(iter(self._waiting))
             call = self._waiting.pop(number)
             left_s = max(0.0, call.deadline - self._caller.shared.loop.time())
             call.acting()
-            self._caller.tell(Called(self._number, number, call.name, call.args, call.who, left_s))
+            self._caller.send(Called(self.number, number, call.name, call.args, call.who, left_s))
 
     def _end(self) -> None:
-        self._caller.guard(self._caller.end, self._number)
+        self._caller.guard(self._caller.end, self.number)
 
 
 def serve(caller: Caller, request: Serve) -> None:
@@ -79,18 +71,18 @@ def serve(caller: Caller, request: Serve) -> None:
     serving = _Serving(request, caller)
     caller.shared.control.services.offer(serving.offer)
     caller.keep(request.id, serving)
-    caller.tell(Result(request.id))
+    caller.send(Result(request.id))
 
 
 def tell(caller: Caller, request: Tell) -> None:
-    """Tell a part of an answer; it is answered when all who wait for the call have it."""
+    """Pass on a part of an answer; the request is answered when all callers have the part."""
     call = _find(caller, request.call)
     promise = Promise(request.id, caller)
 
     def over(receivers: int) -> None:
         promise.answer(lambda: Receivers(request.id, receivers))
 
-    # Those who wait may be there already.
+    # All callers may have it at once.
     caller.keep(request.id, promise, is_counted=False)
     try:
         call.part(request.value, over)
@@ -107,7 +99,7 @@ def answer(caller: Caller, request: Reply) -> None:
     else:
         error = request.error
         found.failed(error.reason, error.message, may_have_acted=error.may_have_acted)
-    caller.tell(Result(request.id))
+    caller.send(Result(request.id))
 
 
 def _find(caller: Caller, number: int) -> Call:

@@ -1,4 +1,4 @@
-"""What is done for ``publish``, ``put`` and ``delete``."""
+"""The requests ``publish``, ``put`` and ``delete``."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def publish(caller: Caller, request: Publish) -> None:
     is_held = leases.find(topic) is not None
     publishing = caller.shared.sharing.publishing
     record = publishing.publish(who, topic, request.value, request.time_us, is_held=is_held)
-    caller.tell(Published(request.id, record.offset))
+    caller.send(Published(request.id, record.offset))
 
 
 def put(caller: Caller, request: Put) -> None:

@@ -1,4 +1,4 @@
-"""What is done for ``subscribe`` and ``unsubscribe``."""
+"""The requests ``subscribe`` and ``unsubscribe``."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ def subscribe(caller: Caller, request: Subscribe) -> None:
     if request.change is not None:
         subscription = _find(caller, request.change)
         key = _key(caller, request.topics, request.options, subscription)
-        caller.tell(Result(request.id))
+        caller.send(Result(request.id))
         subscription.change(key)
-        caller.watching()
+        caller.subscriptions_changed()
         return
     open_subscription(caller, request.id, request.topics, request.options, request.start)
 
@@ -36,13 +36,13 @@ def open_subscription(
     subscription = Subscription(number, caller, shared.bus, shared.archive, shared.groups)
     caller.keep(number, subscription)
     stream = subscription.open(_key(caller, topics, options, subscription))
-    caller.tell(Opened(number, stream))
+    caller.send(Opened(number, stream))
     subscription.begin(start)
-    caller.watching()
+    caller.subscriptions_changed()
 
 
 def unsubscribe(caller: Caller, request: Unsubscribe) -> None:
-    """End a subscription, or take filters out of it."""
+    """End a subscription, or remove filters from it."""
     subscription = _find(caller, request.subscription)
     key = subscription.group.key
     if request.topics is not None:
@@ -53,13 +53,13 @@ def unsubscribe(caller: Caller, request: Unsubscribe) -> None:
         left = tuple(topic for topic in key.topics if topic not in request.topics)
         if left:
             key = _key(caller, left, key.options, subscription)
-            caller.tell(Result(request.id))
+            caller.send(Result(request.id))
             subscription.change(key)
-            caller.watching()
+            caller.subscriptions_changed()
             return
-    caller.tell(Result(request.id))
+    caller.send(Result(request.id))
     caller.end(request.subscription)
-    caller.watching()
+    caller.subscriptions_changed()
 
 
 def _key(caller: Caller, topics: tuple[str, ...], options: Options, mine: Subscription) -> Key:

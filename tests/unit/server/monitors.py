@@ -44,7 +44,8 @@ from sensord.model.readings import (
     ValueType,
 )
 from sensord.model.topics import matches
-from sensord.server.live.group import Groups, Write
+from sensord.server.live.group import Groups
+from sensord.server.packets import Write
 from sensord.server.session import Session
 from sensord.server.shared import Limits, Shared, control_for
 from sensord.sharing.sharing import Sharing

@@ -20,12 +20,12 @@ QUALITIES = [GOOD, GOOD, STALE, Quality(Level.BAD, "stale")]
 INTERVALS = [0.1, 0.1, 0.3, 5.0]
 
 SMALL = {
-    "sensord.server.live.group.FRAME_READINGS": 3,
-    "sensord.server.live.group.FRAME_BYTES": 150,
+    "sensord.server.packets.FRAME_READINGS": 3,
+    "sensord.server.packets.FRAME_BYTES": 150,
     "sensord.server.open.rows.FRAME_BYTES": 150,
     "sensord.server.open.rows.ROWS": 2,
     "sensord.server.open.listing.ROWS": 2,
-    "sensord.server.live.group.ANNOUNCED_AT_ONCE": 2,
+    "sensord.server.packets.ANNOUNCED_AT_ONCE": 2,
     "sensord.log.cursor.PIECE_READINGS": 5,
     "sensord.log.memory.BLOCK": 4,
     "sensord.log.memory.REMEMBERED": 3,

@@ -43,9 +43,9 @@ MOST_MONITORS = 4
 MOST_SUBSCRIPTIONS = 4
 
 SMALL = {
-    "sensord.server.live.group.FRAME_READINGS": 3,
-    "sensord.server.live.group.FRAME_BYTES": 150,
-    "sensord.server.live.group.ANNOUNCED_AT_ONCE": 2,
+    "sensord.server.packets.FRAME_READINGS": 3,
+    "sensord.server.packets.FRAME_BYTES": 150,
+    "sensord.server.packets.ANNOUNCED_AT_ONCE": 2,
     "sensord.log.cursor.PIECE_READINGS": 5,
     "sensord.log.memory.BLOCK": 4,
     "sensord.log.memory.REMEMBERED": 3,

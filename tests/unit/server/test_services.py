@@ -473,7 +473,7 @@ class Company:
     def settle(self) -> None:
         """Let everybody read and all time-outs pass."""
         for _ in range(3):
-            for party in self.parties:
+            for party in self.everybody:
                 party.wire.clogs_after = None
                 if party.wire.is_congested and not party.has_left:
                     party.unclog()

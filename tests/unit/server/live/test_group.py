@@ -7,16 +7,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
-from websockets.frames import Opcode
 
 from sensord.bus import Bus
 from sensord.log import Log
-from sensord.model.readings import Channel, Kind, Metadata, Reading, Record, ValueType
+from sensord.model.readings import Kind, Metadata, Reading, Record, ValueType
+from sensord.server import packets
 from sensord.server.live import group as group_module
-from sensord.server.live.group import Group, Groups, Key, Write, announcements, frames, packet
-from sensord.wire.frames import JSON, MSGPACK, Codec
+from sensord.server.live.group import Group, Groups, Key
+from sensord.server.packets import Write
+from sensord.wire.frames import JSON, MSGPACK
 from sensord.wire.ops.subscriptions import Options
 from tests.unit.manual import ManualClock, ManualLoop, manual_loop
 from tests.unit.server.monitors import payload_of
@@ -92,66 +91,6 @@ class Scene:
 @pytest.fixture
 def scene() -> Scene:
     return Scene()
-
-
-# -- packets, frames, announcements ----------------------------------------------------------------
-
-
-@pytest.mark.parametrize("size", [0, 1, 125, 126, 65_535, 65_536])
-@pytest.mark.parametrize(("codec", "opcode"), [(MSGPACK, Opcode.BINARY), (JSON, Opcode.TEXT)])
-def test_a_packet_is_one_unmasked_message(codec: Codec, opcode: Opcode, size: int) -> None:
-    """Of the kind that the subprotocol says, whatever its size."""
-    assert payload_of(packet(codec, b"x" * size)) == (opcode, b"x" * size)
-
-
-CHANNEL = Channel(3, "a", STATE)
-records = st.lists(st.tuples(st.integers(1, 5), st.integers(0, 60)), max_size=30).map(
-    lambda steps: [
-        Record(sum(step for step, _ in steps[: i + 1]), 0, CHANNEL, Reading(i, "x" * size))
-        for i, (_, size) in enumerate(steps)
-    ]
-)
-
-
-@given(records, st.sampled_from([MSGPACK, JSON]), st.booleans())
-def test_frames_together_hold_the_records_and_each_has_its_cursor(
-    told: list[Record], codec: Codec, is_snapshot: bool
-) -> None:
-    """Cursors rise with the records, the last is the one asked for; a snapshot has none."""
-    end = told[-1].offset + 3 if told else 3
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(group_module, "FRAME_READINGS", 4)
-        patch.setattr(group_module, "FRAME_BYTES", 100)
-        made = list(frames(codec, 7, None if is_snapshot else end, told))
-    times: list[int] = []
-    for cursor, data in made:
-        payload = payload_of(data)[1]
-        raw = codec.decode(payload)
-        assert isinstance(raw, list)
-        frame = codec.read_frame(raw, lambda _: STATE)
-        assert (frame.stream, frame.cursor) == (7, cursor)
-        assert 1 <= len(frame.readings) <= 4
-        assert len(payload) <= 100 or len(frame.readings) == 1
-        times += [one.reading.time_us for one in frame.readings]
-        if is_snapshot:
-            assert cursor is None
-        elif len(times) < len(told):
-            assert told[len(times) - 1].offset < (cursor or 0) <= told[len(times)].offset
-    assert times == [record.reading.time_us for record in told]
-    assert not told or made[-1][0] == (None if is_snapshot else end)
-
-
-def test_announcements_come_in_bounded_messages(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A thousand channels are several messages."""
-    monkeypatch.setattr(group_module, "ANNOUNCED_AT_ONCE", 2)
-    channels = [Channel(i, f"a/{i}", STATE) for i in range(5)]
-    told = [json.loads(payload_of(data)[1]) for data in announcements(JSON, channels)]
-    assert [message["op"] for message in told] == ["channels"] * 3
-    assert [[one["channel"] for one in message["channels"]] for message in told] == [
-        [0, 1],
-        [2, 3],
-        [4],
-    ]
 
 
 # -- when a frame leaves ---------------------------------------------------------------------------
@@ -329,7 +268,7 @@ def test_a_member_that_leaves_in_the_middle_of_a_flush_has_had_what_was_written(
     scene: Scene, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Its place is behind the frame that made it leave; the others get the rest."""
-    monkeypatch.setattr(group_module, "FRAME_READINGS", 1)
+    monkeypatch.setattr(packets, "FRAME_READINGS", 1)
     group = scene.group("a")
     places: list[tuple[int, int]] = []
 

@@ -264,8 +264,8 @@ def test_clogging_anywhere_in_a_beginning_loses_nothing(
     writes: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Be it in the announcements, in the snapshot or when it is told that it is live."""
-    monkeypatch.setattr("sensord.server.live.group.FRAME_READINGS", 1)
-    monkeypatch.setattr("sensord.server.live.group.ANNOUNCED_AT_ONCE", 1)
+    monkeypatch.setattr("sensord.server.packets.FRAME_READINGS", 1)
+    monkeypatch.setattr("sensord.server.packets.ANNOUNCED_AT_ONCE", 1)
     world = World()
     monitor = connect(world, "a", "b/x", "c")
     monitor.wire.clogs_after = writes

@@ -40,7 +40,7 @@ def test_packets_are_made_when_they_are_sent() -> None:
     client = Client(takes=4)
     outgoing = Outgoing(client)
     outgoing.add(counted(made, range(3)))
-    outgoing.tell(End(1))
+    outgoing.message(End(1))
     outgoing.add(counted(made, range(3, 6)))
     outgoing.send(2)
     assert made == [0, 1]
