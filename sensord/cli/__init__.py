@@ -21,6 +21,7 @@ COMMANDS = {
     "run": "run the daemon on a configuration file",
     "check": "check a configuration file; touches no device and no network",
     "demo": "run the whole chain without hardware or broker",
+    "status": "say whether all is well, the worst first",
     "tail": "follow readings of a running daemon",
     "history": "show past readings, or a summary per interval",
     "get": "show the last values of topics",

@@ -3,16 +3,24 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from itertools import islice
 from operator import attrgetter
 from urllib.parse import parse_qs, urlsplit
 
 from sensord.bus import Bus
-from sensord.model.readings import Channel, Record
+from sensord.model.readings import Channel, Record, Value
 from sensord.model.times import iso
 from sensord.model.topics import filter_fault
+from sensord.status.metrics import (
+    CONTENT_TYPE,
+    Metric,
+    daemon_metrics,
+    exposition,
+    reading_metrics,
+)
+from sensord.status.verdict import Severity, is_ready, verdict
 from sensord.wire.fields import MAX_FILTERS
 
 __all__ = ["PIECE_BYTES", "Answer", "Pages"]
@@ -44,10 +52,14 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class Pages:
-    """Answers by path. ``health`` gives what ``/healthz`` shows."""
+    """Answers by path.
+
+    ``health`` gives what ``/healthz`` shows, ``metrics`` the server's part of ``/metrics``.
+    """
 
     bus: Bus
     health: Callable[[], Mapping[str, object]]
+    metrics: Callable[[], Iterable[Metric]]
 
     def get(self, target: str) -> Answer:
         """Answer a request for a path with its query."""
@@ -57,35 +69,83 @@ class Pages:
             return self._unknown()
         if parts.path == "/healthz":
             return _json(200, {"status": "ok", **self.health()})
+        if parts.path == "/readyz":
+            return self._ready()
+        if parts.path == "/metrics":
+            return self._metrics(parts.query)
         if parts.path == "/api/readings":
             return self._readings(parts.query)
         return self._unknown()
 
+    def _system(self) -> dict[str, Value]:
+        """Return the last values under ``$sys``, by topic."""
+        records = (self.bus.last(channel) for channel in self.bus.select(["$sys/#"]))
+        return {one.channel.topic: one.reading.value for one in records if one is not None}
+
+    def _ready(self) -> Answer:
+        findings = verdict(self._system())
+        told = {
+            "status": "ready" if is_ready(findings) else "not ready",
+            "findings": [
+                {"severity": one.severity.name.lower(), "subject": one.subject, "text": one.text}
+                for one in findings
+                if one.severity > Severity.OK
+            ],
+        }
+        return _json(200 if is_ready(findings) else 503, told)
+
+    def _metrics(self, query: str) -> Answer:
+        filters, refusal = self._filters(query, [])
+        if refusal is not None:
+            return refusal
+        return Answer(200, CONTENT_TYPE, self._metric_pieces(filters))
+
+    def _metric_pieces(self, filters: list[str]) -> Iterator[bytes]:
+        families = [*self.metrics(), *daemon_metrics(self._system())]
+        for family in exposition(families):
+            yield _encoded(family)
+        if filters:
+            found = yield from self._selected(filters)
+            records = (self.bus.last(channel) for channel in found)
+            values = reading_metrics(one for one in records if one is not None)
+            for family in exposition(values):
+                yield _encoded(family)
+
     def _unknown(self) -> Answer:
-        paths = "/healthz and /api/readings"
+        paths = "/healthz, /readyz, /metrics and /api/readings"
         return _json(404, {"error": f"there is only {paths}, and a WebSocket at /v1"})
 
-    def _readings(self, query: str) -> Answer:
+    def _filters(self, query: str, default: list[str]) -> tuple[list[str], Answer | None]:
+        """Return the filters of a query, or the answer that refuses them."""
         try:
             # A plus is a wildcard here, not a space: people type it as it is.
             fields = parse_qs(query.replace("+", "%2B"), max_num_fields=MAX_FIELDS)
         except ValueError:
-            return _json(400, {"error": f"more than {MAX_FIELDS} fields"})
-        filters = fields.get("topics", ["#"])
+            return [], _json(400, {"error": f"more than {MAX_FIELDS} fields"})
+        filters = fields.get("topics", default)
         if len(filters) > MAX_FILTERS:
-            return _json(400, {"error": f"topics: send at most {MAX_FILTERS} filters"})
+            return [], _json(400, {"error": f"topics: send at most {MAX_FILTERS} filters"})
         for pattern in filters:
             if fault := filter_fault(pattern):
-                return _json(400, {"error": f"topics={pattern}: {fault}"})
-        return Answer(200, JSON, self._pieces(filters))
+                return [], _json(400, {"error": f"topics={pattern}: {fault}"})
+        return filters, None
 
-    def _pieces(self, filters: list[str]) -> Iterator[bytes]:
+    def _readings(self, query: str) -> Answer:
+        filters, refusal = self._filters(query, ["#"])
+        return refusal or Answer(200, JSON, self._pieces(filters))
+
+    def _selected(self, filters: list[str]) -> Generator[bytes, None, list[Channel]]:
+        """Find channels, some in each piece; return them by number."""
         found: list[Channel] = []
         selecting = self.bus.selecting(filters)
         while part := list(islice(selecting, MATCHED_AT_ONCE)):
             found += part
             yield b""
         found.sort(key=attrgetter("number"))
+        return found
+
+    def _pieces(self, filters: list[str]) -> Iterator[bytes]:
+        found = yield from self._selected(filters)
         made = [f'{{\n "epoch": {json.dumps(self.bus.log.epoch)},\n "readings": [']
         size, separator = 0, "\n  "
         for channel in found:

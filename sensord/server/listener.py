@@ -14,9 +14,11 @@ import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import sensord
 from sensord.bus import Bus
 from sensord.config.tree import Control as ControlOptions
 from sensord.control import Control
+from sensord.host.process import usage
 from sensord.log import Archive
 from sensord.model.readings import Channel, Kind, Metadata, Reading, Value, ValueType
 from sensord.server.addresses import BACKLOG, Addresses, AddressStatus, written
@@ -29,6 +31,8 @@ from sensord.server.session import Session
 from sensord.server.shared import Limits, Shared, control_for
 from sensord.server.turns import Turns
 from sensord.sharing.sharing import Sharing
+from sensord.status.loop_lag import LoopLag
+from sensord.status.metrics import Metric
 from sensord.wire.frames import Codec
 
 __all__ = ["Server", "Statistics"]
@@ -77,7 +81,7 @@ class Server:
         """Those whose requests wait to be served."""
         self.places = Places()
         """The pages that are being read."""
-        self._pages = Pages(bus, self._health)
+        self._pages = Pages(bus, self._health, self._metrics)
         self._room = Room(bus, limits.unannounced)
         self._addresses = Addresses([], limits.outbox_bytes)
         self._address_status = AddressStatus(bus)
@@ -91,6 +95,9 @@ class Server:
         """Those of whom it is told, by its topic, that they lag or cost too much."""
         self._told: dict[Session, str] = {}
         self._sweeper: asyncio.Handle | None = None
+        self._lag = LoopLag(loop)
+        self._first_offset = bus.log.tail
+        self._lost_total = 0  # readings named in gaps of sessions that are over
         self._is_stopping = False
         self._emptied = asyncio.Event()
 
@@ -112,6 +119,7 @@ class Server:
     async def serve(self, addresses: Addresses) -> None:
         """Accept connections on those of the addresses that exist."""
         self._addresses = addresses
+        self._lag.start()
         await self._accept()
         # Each that is missing needs a descriptor when it comes.
         spare = self.shared.limits.spare_descriptors + len(addresses.missing)
@@ -166,6 +174,7 @@ class Server:
             log.warning("sessions cut", extra={"count": len(self._connections)})
             for connection in tuple(self._connections):
                 connection.abort()
+        self._lag.stop()
         if self._sweeper is not None:
             self._sweeper.cancel()
 
@@ -200,6 +209,42 @@ class Server:
             health["journal"] = {"damaged": damaged, "lost": lost}
         return health
 
+    def _metrics(self) -> list[Metric]:
+        statistics, bus_log, process = self.statistics(), self.shared.bus.log, usage()
+        lost = self._lost_total + sum(session.lost.total() for session in self._sessions)
+        readings = bus_log.tail - self._first_offset
+        found: list[tuple[str, str, str, float | None]] = [
+            ("sensord_readings_total", "counter", "Readings published since the start.", readings),
+            ("sensord_log_offset", "gauge", "The offset of the next reading.", bus_log.tail),
+            ("sensord_connections", "gauge", "Open connections.", statistics.connections),
+            ("sensord_sessions", "gauge", "Connected monitors.", statistics.sessions),
+            ("sensord_sessions_lagging", "gauge", "Lagging monitors.", statistics.lagging),
+            ("sensord_sessions_total", "counter", "Sessions begun.", statistics.sessions_total),
+            ("sensord_session_failures_total", "counter", "Bugs met.", statistics.failures),
+            ("sensord_groups", "gauge", "Distinct live subscriptions.", statistics.groups),
+            ("sensord_gap_readings_total", "counter", "Readings named in gaps.", lost),
+            (
+                "sensord_loop_lag_seconds",
+                "gauge",
+                "The greatest lateness of the event loop in the last 30 to 60 s.",
+                self._lag.greatest_s,
+            ),
+            ("process_cpu_seconds_total", "counter", "Processor time used.", process.cpu_s),
+            ("process_resident_memory_bytes", "gauge", "Memory in use.", process.resident_bytes),
+            ("process_open_fds", "gauge", "Open descriptors.", process.descriptors),
+            ("process_max_fds", "gauge", "Most open descriptors.", process.most_descriptors),
+            ("process_start_time_seconds", "gauge", "Start, in Unix time.", process.started_s),
+        ]
+        info = {"version": sensord.__version__, "epoch": bus_log.epoch}
+        return [
+            Metric("sensord_info", "gauge", "Version, and epoch of the log.", [(info, 1.0)]),
+            *(
+                Metric(n, k, text, [({}, value)])
+                for n, k, text, value in found
+                if value is not None
+            ),
+        ]
+
     # -- what connections tell ---------------------------------------------------------------------
 
     def connected(self, connection: Connection) -> None:
@@ -227,6 +272,7 @@ class Server:
     def ended(self, session: Session) -> None:
         """End a session."""
         session.ended()
+        self._lost_total += session.lost.total()
         del self._sessions[session]
         heapq.heappush(self._slots, session.slot)
         if session in self._lagging:

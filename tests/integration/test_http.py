@@ -152,13 +152,13 @@ async def test_a_wrong_filter_is_explained(pattern: str) -> None:
 
 
 @on_each_loop
-@pytest.mark.parametrize("path", ["/", "/v1", "/metrics", "/api/readings/x", "/healthz/", "*"])
+@pytest.mark.parametrize("path", ["/", "/v1", "/metric", "/api/readings/x", "/healthz/", "*"])
 async def test_an_unknown_path_is_told_what_there_is(path: str) -> None:
     """HTTP 404."""
     async with Station() as station:
         status, told = await get(station, path)
     assert status == 404
-    assert "/healthz and /api/readings" in told["error"]
+    assert "/metrics and /api/readings" in told["error"]
 
 
 @on_each_loop

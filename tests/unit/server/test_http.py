@@ -11,6 +11,7 @@ from sensord.bus import Bus
 from sensord.log import Log
 from sensord.model.readings import GOOD, Level, Metadata, Quality, Reading, Value, ValueType
 from sensord.server.http import PIECE_BYTES, Pages
+from sensord.status.metrics import Metric
 from tests.unit.manual import START_US, ManualClock
 
 
@@ -25,7 +26,7 @@ def bus(clock: ManualClock) -> Bus:
 
 
 def get(bus: Bus, target: str) -> tuple[int, Any]:
-    answer = Pages(bus, lambda: {"sessions": 2}).get(target)
+    answer = Pages(bus, lambda: {"sessions": 2}, list).get(target)
     assert answer.content_type == "application/json"
     body = answer.body if isinstance(answer.body, bytes) else b"".join(answer.body)
     return answer.status, json.loads(body)
@@ -114,7 +115,7 @@ def test_a_bad_filter_is_named(bus: Bus) -> None:
     assert body["error"].startswith("topics=a/#/b: #")
 
 
-@pytest.mark.parametrize("target", ["/", "/metrics", "/api/readings/", "//[", "", "*"])
+@pytest.mark.parametrize("target", ["/", "/metric", "/api/readings/", "//[", "", "*"])
 def test_any_other_path_is_told_what_there_is(bus: Bus, target: str) -> None:
     """Even a target that is no address."""
     status, body = get(bus, target)
@@ -134,7 +135,7 @@ def test_a_page_in_pieces_reads_like_one_that_was_written_at_once(bus: Bus) -> N
     for number, value in enumerate(values):
         publish(bus, f"a/{number}", Reading(START_US, value), Metadata(ValueType.JSON))
     for target in ("/api/readings", "/api/readings?topics=b"):
-        answer = Pages(bus, dict).get(target)
+        answer = Pages(bus, dict, list).get(target)
         assert not isinstance(answer.body, bytes)
         text = b"".join(answer.body).decode()
         assert text == json.dumps(json.loads(text), ensure_ascii=False, indent=1) + "\n"
@@ -144,7 +145,7 @@ def test_a_large_page_is_made_in_pieces_of_bounded_size(bus: Bus) -> None:
     """Finding the topics takes turns too."""
     for number in range(5000):
         publish(bus, f"a/{number}", Reading(START_US, "x" * 100), Metadata(ValueType.STRING))
-    answer = Pages(bus, dict).get("/api/readings")
+    answer = Pages(bus, dict, list).get("/api/readings")
     assert not isinstance(answer.body, bytes)
     sizes = [len(piece) for piece in answer.body]
     assert sizes[:5] == [0] * 5
@@ -162,3 +163,35 @@ def test_hundreds_of_filters_are_refused(bus: Bus, query: str) -> None:
     assert "at most 64 filters" in body["error"] or "more than 80 fields" in body["error"]
     status, body = get(bus, "/api/readings?" + "&".join(["topics=%23"] * 65))
     assert (status, body) == (400, {"error": "topics: send at most 64 filters"})
+
+
+def test_readiness_is_503_while_the_daemon_does_not_do_its_work(bus: Bus) -> None:
+    """A device that is away is named, but only all of them together are critical."""
+    json_ = Metadata(ValueType.JSON)
+    assert get(bus, "/readyz") == (200, {"status": "ready", "findings": []})
+    publish(bus, "$sys/devices/a", Reading(START_US, {"state": "up"}), json_)
+    publish(bus, "$sys/devices/b", Reading(START_US, {"state": "down", "detail": "gone"}), json_)
+    away = {"severity": "warning", "subject": "device b", "text": "down: gone"}
+    assert get(bus, "/readyz") == (200, {"status": "ready", "findings": [away]})
+    publish(bus, "$sys/journal", Reading(START_US, {"state": "full", "reason": "no space"}), json_)
+    status, body = get(bus, "/readyz")
+    assert (status, body["status"]) == (503, "not ready")
+    assert body["findings"][0]["text"] == "not recording: no space"
+
+
+def test_metrics_hold_readings_only_if_asked_for(bus: Bus) -> None:
+    """A daemon may have ten thousand topics."""
+    publish(bus, "plant/t", Reading(START_US, 21.5), Metadata(unit="Cel"))
+
+    def metrics(target: str) -> str:
+        answer = Pages(bus, dict, lambda: [Metric("own", "gauge", "Own.", [({}, 1)])]).get(target)
+        assert answer.status == 200
+        assert not isinstance(answer.body, bytes)
+        return b"".join(answer.body).decode()
+
+    assert metrics("/metrics") == "# HELP own Own.\n# TYPE own gauge\nown 1\n"
+    assert 'sensord_reading{topic="plant/t",unit="Cel"} 21.5\n' in metrics(
+        "/metrics?topics=plant/+"
+    )
+    assert "sensord_reading" not in metrics("/metrics?topics=other")
+    assert get(bus, "/metrics?topics=a/%23/b")[0] == 400
