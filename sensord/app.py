@@ -48,6 +48,7 @@ from sensord.sharing.store import Store
 from sensord.status.clock import ClockStatus, Machine, watch_clock
 from sensord.status.journal import folder_of, open_archive, open_log, record, restore_last
 from sensord.stop_order import StopError, StopOrder, stuck_threads
+from sensord.uplinks import uplinks
 
 __all__ = ["App", "run", "tune"]
 
@@ -133,6 +134,8 @@ class App:
         server = Server(bus, loop, self._limits(), archive, sharing, control)
         devices = self._devices(control, bus, loop, clock_status)
         control.begin(None if recovery is None else Position(recovery.epoch, recovery.end))
+        links = uplinks.build(self.config.uplinks, bus, archive, store, control)
+        uplinks.offer(links, control)
         await server.serve(addresses)
         async with asyncio.TaskGroup() as group:
             tasks: list[asyncio.Task[None]] = [
@@ -144,6 +147,7 @@ class App:
             tasks.append(self._begin(group, "recorder", recording))
             tasks.append(self._begin(group, "clock", watch_clock(clock_status)))
             tasks.append(self._begin(group, "addresses", server.keep_listening()))
+            tasks += [self._begin(group, f"uplink:{one.name}", one.run()) for one in links]
             _calm_collector()
             self._notifier.ready()
             log.info("ready", extra={"devices": len(devices)})

@@ -28,6 +28,7 @@ COMMANDS = {
     "topics": "list topics with their units and kinds",
     "devices": "list devices and their states",
     "clients": "list connected clients and what they watch",
+    "uplinks": "list deliveries to other systems; pause, resume or rewind one",
     "controls": "list what can be set and called",
     "set": "set a writable topic of a device",
     "call": "call an action of a device, or a service",

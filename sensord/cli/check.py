@@ -15,6 +15,7 @@ from sensord.errors import SensordError
 from sensord.log.journal import Options, forecast_bytes_per_day, forecast_days_kept
 from sensord.readers import registry as readers
 from sensord.status.journal import folder_of
+from sensord.uplinks import registry as uplinks
 
 __all__ = ["configure", "device_of", "journal_line", "read", "run"]
 
@@ -28,12 +29,12 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def read(file: Path) -> Config:
-    """Load a configuration with all known readers and decoders.
+    """Load a configuration with all known readers, decoders and uplinks.
 
     Raises:
         ConfigError: It has faults; the error lists all of them.
     """
-    return load(file, readers, decoders)
+    return load(file, readers, decoders, uplinks)
 
 
 def journal_line(options: Options, environment: Mapping[str, str], *, is_root: bool) -> str:

@@ -22,7 +22,9 @@ from sensord.errors import ConfigError, ConfigFault
 __all__ = ["load", "parse"]
 
 
-def load(file: Path, readers: Registry, decoders: Registry) -> Config:
+def load(
+    file: Path, readers: Registry, decoders: Registry, uplinks: Registry | None = None
+) -> Config:
     """Read and check a configuration file.
 
     Raises:
@@ -38,7 +40,7 @@ def load(file: Path, readers: Registry, decoders: Registry) -> Config:
     except UnicodeDecodeError as exc:
         message = f"is not UTF-8 text: {exc.reason} at byte {exc.start}; save it as UTF-8"
         raise ConfigError([ConfigFault(str(file), 0, "", message)]) from exc
-    return parse(text, str(file), readers, decoders, os.path.realpath, _is_no_folder)
+    return parse(text, str(file), readers, decoders, os.path.realpath, _is_no_folder, uplinks)
 
 
 def parse(
@@ -48,6 +50,7 @@ def parse(
     decoders: Registry,
     resolve: Callable[[str], str] = os.path.normpath,
     is_no_folder: Callable[[str], bool] = lambda _: False,
+    uplinks: Registry | None = None,
 ) -> Config:
     """Check the text of a configuration; ``file`` is what messages call it.
 
@@ -65,7 +68,7 @@ def parse(
         line = int(found[1]) if found else text.count("\n") + 1
         raise ConfigError([ConfigFault(file, line, "", f"is not TOML: {exc}")]) from exc
     faults = Faults()
-    config = build(raw, faults, readers, decoders, resolve)
+    config = build(raw, faults, readers, decoders, resolve, uplinks)
     if config is not None and is_no_folder(config.journal.folder):
         faults.add(("journal", "folder"), f"{config.journal.folder} is there, and is no folder")
     lines = Lines(text)

@@ -50,6 +50,7 @@ __all__ = [
     "Plugin",
     "Registry",
     "Server",
+    "Uplink",
     "build",
 ]
 
@@ -216,6 +217,15 @@ class Device:
 
 
 @dataclass(frozen=True, slots=True)
+class Uplink:
+    """One system that readings are delivered to."""
+
+    name: str
+    type: str
+    options: Any
+
+
+@dataclass(frozen=True, slots=True)
 class Config:
     """The whole configuration."""
 
@@ -226,6 +236,7 @@ class Config:
     journal: Journal = Journal()
     logging: Logging = Logging()
     devices: tuple[Device, ...] = ()
+    uplinks: tuple[Uplink, ...] = ()
     warnings: tuple[ConfigFault, ...] = ()
     """What is accepted but hardly meant."""
 
@@ -271,6 +282,7 @@ def build(
     readers: Registry,
     decoders: Registry,
     resolve: Callable[[str], str] = os.path.normpath,
+    uplinks: Registry | None = None,
 ) -> Config | None:
     """Build the tree; every fault goes to ``faults``, and then the answer is None.
 
@@ -278,10 +290,10 @@ def build(
     """
     before = len(faults.found)
     devices = raw.get("devices", {})
-    plain = {key: value for key, value in raw.items() if key != "devices"}
+    plain = {key: value for key, value in raw.items() if key not in {"devices", "uplinks"}}
     tables = [field.name for field in dataclasses.fields(_Root)]
     for key in [key for key in plain if key not in tables]:
-        faults.add((key,), unknown_key(key, [*tables, "devices"]))
+        faults.add((key,), unknown_key(key, [*tables, "devices", "uplinks"]))
         del plain[key]
     root = structure(_Root, plain, (), faults)
     built: list[Device | None] = []
@@ -290,6 +302,7 @@ def build(
     else:
         both = (readers, decoders)
         built = [_device(name, table, faults, *both) for name, table in devices.items()]
+    sent = _uplinks(raw.get("uplinks", {}), faults, uplinks)
     whole = tuple(device for device in built if device is not None)
     _one_owner_each(whole, faults)
     checked = [
@@ -301,8 +314,30 @@ def build(
     if root is None or len(faults.found) > before:
         return None
     return Config(
-        root.server, root.clients, root.control, root.log, root.journal, root.logging, whole
+        root.server, root.clients, root.control, root.log, root.journal, root.logging, whole, sent
     )
+
+
+def _uplinks(raw: object, faults: Faults, registry: Registry | None) -> tuple[Uplink, ...]:
+    if not isinstance(raw, dict):
+        faults.add(("uplinks",), "expected tables, such as [uplinks.cloud]")
+        return ()
+    found = []
+    for name, table in raw.items():
+        path: Path = ("uplinks", name)
+        if not isinstance(table, dict) or not isinstance(table.get("type"), str):
+            faults.add(path, 'expected a table with a type, such as type = "influx"')
+        elif "/" in name or topic_fault(name):
+            faults.add(path, "an uplink's name is a level of a topic: letters, digits, - and _")
+        elif registry is None or (kind := registry.find(table["type"])) is None:
+            near = "" if registry is None else _nearest(table["type"], registry)
+            faults.add((*path, "type"), f"there is no uplink {show(table['type'])}{near}")
+        else:
+            rest = {key: value for key, value in table.items() if key != "type"}
+            options = structure(kind.config, rest, path, faults)
+            if options is not None:
+                found.append(Uplink(name, table["type"], options))
+    return tuple(found)
 
 
 def _device(

@@ -1,0 +1,96 @@
+"""Uplinks in the configuration: every fault with its key and what to do."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from sensord.config.load import parse
+from sensord.decode import registry as decoders
+from sensord.errors import ConfigError
+from sensord.readers import registry as readers
+from sensord.uplinks import registry as uplinks
+from sensord.uplinks.influx import Config as Influx
+from sensord.uplinks.secrets import read_secret
+
+GOOD = 'type = "influx"\nurl = "http://127.0.0.1:8086"\ndatabase = "plant"\n'
+
+
+def found(table: str) -> list[str]:
+    """Return the faults of an uplink's table."""
+    text = f"[uplinks.cloud]\n{table}"
+    try:
+        parse(text, "c.toml", readers, decoders, uplinks=uplinks)
+    except ConfigError as exc:
+        return [f"{one.path}: {one.message}" for one in exc.faults]
+    return []
+
+
+def test_an_uplink_has_its_options_and_those_of_its_type() -> None:
+    """Defaults stand for the others."""
+    text = f"[uplinks.cloud]\n{GOOD}topics = ['plant/#']\ninterval = '5s'\n"
+    [one] = parse(text, "c.toml", readers, decoders, uplinks=uplinks).uplinks
+    assert (one.name, one.type) == ("cloud", "influx")
+    assert isinstance(one.options, Influx)
+    assert (one.options.topics, one.options.interval) == (("plant/#",), 5.0)
+    assert one.options.start == "now"
+
+
+@pytest.mark.parametrize(
+    ("table", "fault"),
+    [
+        ("", 'uplinks.cloud: expected a table with a type, such as type = "influx"'),
+        ('type = "inflx"', 'type: there is no uplink "inflx"; did you mean influx?'),
+        (
+            GOOD.replace("http:", "ftp:"),
+            'url: expected an address, such as "http://127.0.0.1:8086"',
+        ),
+        (GOOD.replace("8086", "99999"), "url: expected an address"),
+        (GOOD + 'bucket = "b"', "bucket: give bucket (InfluxDB 2) or database (1 and 3), not both"),
+        (GOOD + 'topics = ["a/#/b"]', 'topics: "a/#/b": '),
+        (GOOD + "topics = []", 'topics: name at least one filter, such as "plant/#"'),
+        (GOOD + 'measurement = ""', "measurement: expected a name"),
+        (
+            GOOD + 'token_file = "t"\npassword_file = "p"',
+            "give password_file or token_file, not both",
+        ),
+        (GOOD + "batch = 5", "batch: unknown key"),
+        ('type = "mqtt"', "host: is missing"),
+        ('type = "mqtt"\nhost = "h"\ntopic = "x/#"', "topic: expected a topic with {topic}"),
+        ('type = "mqtt"\nhost = "h"\nstatus = ""', "status: expected a topic"),
+        ('type = "mqtt"\nhost = "h"\npassword_file = "p"', "password_file: needs username"),
+        (
+            'type = "mqtt"\nhost = "h"\npayload = "plain"\nhome_assistant = {}',
+            'payload: must be "json" with home_assistant',
+        ),
+        (
+            'type = "mqtt"\nhost = "h"\nretain = false\nhome_assistant = {}',
+            "retain: must be true with home_assistant",
+        ),
+    ],
+)
+def test_a_fault_names_its_key_and_what_to_do(table: str, fault: str) -> None:
+    """Each kind once."""
+    assert any(fault in one for one in found(table)), found(table)
+
+
+def test_uplinks_are_tables_with_plain_names() -> None:
+    """A name is a level of a topic."""
+    for text, fault in (
+        ("uplinks = 5", "expected tables, such as [uplinks.cloud]"),
+        (f'[uplinks."a/b"]\n{GOOD}', "an uplink's name is a level of a topic"),
+    ):
+        with pytest.raises(ConfigError) as caught:
+            parse(text, "c.toml", readers, decoders, uplinks=uplinks)
+        assert fault in str(caught.value)
+
+
+def test_a_secret_is_the_first_line_of_a_file_or_a_credential(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A relative name is one that the service manager provides."""
+    (tmp_path / "token").write_text("abc \nsecond\n")
+    assert read_secret(str(tmp_path / "token")) == "abc"
+    monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(tmp_path))
+    assert read_secret("token") == "abc"

@@ -1,0 +1,1 @@
+"""Uplinks: what is pending, and how readings are written for other systems."""
