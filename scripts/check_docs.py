@@ -17,6 +17,7 @@ from sensord.config.schema import Faults
 from sensord.config.tree import build
 from sensord.decode import registry as decoders
 from sensord.readers import registry as readers
+from sensord.uplinks import registry as uplinks
 
 LINK = re.compile(r"(?<!!)\[[^\]]*\]\(([^)\s]+)\)|!\[[^\]]*\]\(([^)\s]+)\)")
 TOML = re.compile(r"^```toml\n(.*?)^```", re.DOTALL | re.MULTILINE)
@@ -60,7 +61,7 @@ def false_examples(file: Path) -> Iterator[str]:
                 device.setdefault("port", f"/dev/tty-{name}")
                 device.setdefault("decoder", "json")
         faults = Faults()
-        build(raw, faults, readers, decoders)
+        build(raw, faults, readers, decoders, uplinks=uplinks)
         for path, message in (*faults.found, *faults.doubts):
             yield f"{file}:{line}: {'.'.join(map(str, path))}: {message}"
 
