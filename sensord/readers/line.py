@@ -93,6 +93,14 @@ class Line(Protocol):
         """
         ...
 
+    async def set_baud(self, baud: int) -> None:
+        """Change the rate once all that was written has been sent.
+
+        Raises:
+            DeviceError: The line is gone, or has no such rate.
+        """
+        ...
+
     def look(self) -> None:
         """Hand on what has arrived, where the loop may not have come to it yet."""
         ...
@@ -141,7 +149,11 @@ def open_line(settings: Settings) -> Line:
             port.close()
             return was_altered
 
-        return _DescriptorLine(port.fileno(), close, _Plug(settings.port))
+        def tune(baud: int) -> None:
+            port.flush()
+            port.baudrate = baud
+
+        return _DescriptorLine(port.fileno(), close, _Plug(settings.port), tune)
     return _ThreadLine(port, _Peer(settings.port))
 
 
@@ -177,7 +189,9 @@ class _Port(Protocol):
 
     dtr: bool
     rts: bool
+    baudrate: int
 
+    def flush(self) -> None: ...
     def open(self) -> None: ...
     def read(self, size: int = 1, /) -> bytes: ...
     def write(self, data: bytes, /) -> int | None: ...
@@ -286,6 +300,16 @@ class _Peer:
         return DeviceError("connection lost", f"{self._where}: {why}")
 
 
+async def _tuned(name: str, tune: Callable[[int], None], baud: int, words: _Plug | _Peer) -> None:
+    """Change a rate in a thread: waiting until everything is sent may block."""
+    try:
+        await in_thread(name, lambda: tune(baud))
+    except (ValueError, termios.error) as error:
+        raise DeviceError("settings refused", f"{baud} baud: {error}") from error
+    except OSError as error:  # SerialException is one
+        raise words.lost(error.strerror or str(error)) from error
+
+
 class _Close(Protocol):
     def __call__(self, *, gently: bool) -> bool: ...
 
@@ -293,10 +317,17 @@ class _Close(Protocol):
 class _DescriptorLine:
     """A line that the loop can watch."""
 
-    def __init__(self, fd: int, close: _Close, words: _Plug | _Peer) -> None:
+    def __init__(
+        self,
+        fd: int,
+        close: _Close,
+        words: _Plug | _Peer,
+        tune: Callable[[int], None] | None = None,
+    ) -> None:
         self._fd = fd
         self._close = close
         self._words = words
+        self._tune = tune
         self.was_altered = False
         self._on_data: OnData | None = None
         self._on_end: OnEnd | None = None
@@ -341,6 +372,10 @@ class _DescriptorLine:
                 raise self._words.lost(error.strerror or str(error)) from error
             else:
                 rest = rest[written:]
+
+    async def set_baud(self, baud: int) -> None:
+        assert self._tune is not None, "the configuration was checked"
+        await _tuned(f"baud:{self._fd}", self._tune, baud, self._words)
 
     async def _writable(self) -> None:
         loop = asyncio.get_running_loop()
@@ -403,6 +438,13 @@ class _ThreadLine:
             await in_thread(f"write:{self._port.name}", lambda: self._port.write(data))
         except OSError as error:
             raise self._words.lost(str(error)) from error
+
+    async def set_baud(self, baud: int) -> None:
+        def tune(baud: int) -> None:
+            self._port.flush()
+            self._port.baudrate = baud
+
+        await _tuned(f"baud:{self._port.name}", tune, baud, self._words)
 
     def look(self) -> None:
         """Do nothing: a thread reads whatever comes."""

@@ -1,4 +1,4 @@
-"""Read a serial line: listen, or poll with a command and wait for the answer.
+"""Read a serial line: listen, or send requests and wait for the answers.
 
 The line is a port of this machine or a terminal server's (``socket://``, ``rfc2217://``). What is
 open but silent for longer than its stall time is taken for lost: USB adapters hang in that way, and
@@ -16,57 +16,21 @@ from urllib.parse import urlsplit
 
 from sensord.config.across import Place
 from sensord.config.placeholders import fill
-from sensord.config.schema import Duration, Printable, Within
+from sensord.config.schema import Duration, Path, Printable, Within
 from sensord.device.backoff import LOCAL, REMOTE, Limits
 from sensord.device.reader import Link, Order
 from sensord.errors import DeviceError
 from sensord.model.readings import Value
+from sensord.readers.asker import Asker
 from sensord.readers.blocking import Ending, in_thread
 from sensord.readers.line import SCHEMES, Line, Parity, Settings, is_remote, open_line
+from sensord.readers.requests import HIGHEST_BYTE, Poll, Request, unhex
 from sensord.readers.rhythm import SHORTEST_S, Rhythm
-from sensord.readers.ticks import next_tick
 
-__all__ = ["Answer", "Config", "Poll", "Reader", "Write"]
+__all__ = ["Config", "Poll", "Reader", "Request", "Write"]
 
-HIGHEST_BYTE = 0xFF
-
-
-@dataclass(frozen=True, slots=True)
-class Poll:
-    r"""Ask the device again and again.
-
-    ``command`` is sent as it stands (``"READ?\r\n"``), ``command_hex`` as bytes (``"01 03 2a"``).
-    An answer is complete with ``answer_end``, or with ``answer_bytes`` bytes if that is not 0.
-    After ``retries_before_reopen`` unanswered polls in a row the line is opened anew; 0: never.
-    """
-
-    command: str = ""
-    command_hex: str = ""
-    interval: Annotated[Duration, Within(0.001, 30 * 86_400.0)] = 1.0
-    timeout: Annotated[Duration, Within(0.001, 3600)] = 0.5
-    answer_end: str = "\n"
-    answer_bytes: Annotated[int, Within(0, 65_536)] = 0
-    retries_before_reopen: Annotated[int, Within(0, 1_000_000)] = 5
-
-    def faults(self) -> Iterator[tuple[str, str]]:
-        """Yield what the fields cannot know of each other."""
-        if bool(self.command) == bool(self.command_hex):
-            yield "", "needs either command or command_hex"
-        if not self.command.isascii():
-            yield "command", "holds characters that are not ASCII; write it as command_hex"
-        for key, text in (("command", self.command), ("answer_end", self.answer_end)):
-            if "\\r" in text or "\\n" in text:
-                yield key, r'has a backslash in it; write it in double quotes, as in "READ?\r\n"'
-        if self.command_hex and _unhex(self.command_hex) is None:
-            yield "command_hex", 'expected pairs of hexadecimal digits, such as "01 03 00 2a"'
-        if not self.answer_end.isascii() or not (self.answer_end or self.answer_bytes):
-            yield "answer_end", "expected ASCII characters, such as a line's end"
-        if self.timeout > self.interval:
-            yield "timeout", "must be at most the interval: one poll at a time"
-
-    def request(self) -> bytes:
-        """Return the bytes to send."""
-        return self.command.encode() or _unhex(self.command_hex) or b""
+GREETING_S = 5.0
+"""A line that accepts nothing for so long has a flow control that is wrong."""
 
 
 LEAST_UP_S = 1.0
@@ -75,13 +39,6 @@ LEAST_UP_S = 1.0
 _CHECK = "check cable, baud rate and device"
 
 ONE_LINE = "of two that read one line each gets a part; make one device of them"
-
-
-def _unhex(text: str) -> bytes | None:
-    try:
-        return bytes.fromhex(text)
-    except ValueError:
-        return None
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,9 +57,14 @@ class Config:
     rts: bool | None = None
     stall: Annotated[Duration, Within(0, 30 * 86_400.0)] | None = None
     poll: Poll | None = None
+    requests: tuple[Request, ...] = ()
+    on_open: str = ""
+    on_open_hex: str = ""
+    on_open_delay: Annotated[Duration, Within(0, 3600)] = 0.0
 
-    def faults(self) -> Iterator[tuple[str, str]]:
+    def faults(self) -> Iterator[tuple[str | Path, str]]:
         """Yield a port that cannot be, or that has no such lines."""
+        yield from self._request_faults()
         if self.rts is not None and self.rtscts:
             yield "rts", "is the flow control's where rtscts = true"
         for key in ("dtr", "rts"):
@@ -118,6 +80,35 @@ class Config:
             yield "port", f"expected a path or one of {listed}"
         elif is_remote(self.port) and not _has_host_and_port(self.port):
             yield "port", f'expected "{scheme}://host:port"'
+
+    def _request_faults(self) -> Iterator[tuple[str | Path, str]]:
+        if self.poll is not None and self.requests:
+            yield "poll", "is one request; write it as one of the requests"
+        if self.on_open and self.on_open_hex:
+            yield "on_open_hex", "give either on_open or on_open_hex"
+        if self.on_open_hex and unhex(self.on_open_hex) is None:
+            yield "on_open_hex", 'expected pairs of hexadecimal digits, such as "01 03 00 2a"'
+        if any(ord(character) > HIGHEST_BYTE for character in self.on_open):
+            yield "on_open", r"each character is one byte, \u0000 to \u00FF"
+        if self.on_open_delay and not (self.asked() or self.greeting()):
+            yield "on_open_delay", "has nothing to delay: there is no on_open and no request"
+        names: set[str] = set()
+        for number, request in enumerate(self.requests):
+            if request.name and request.name in names:
+                yield ("requests", number, "name"), f'another request is called "{request.name}"'
+            names.add(request.name)
+            for step in request.steps:
+                if step.baud is not None and self.port.startswith("socket://"):
+                    text = "socket:// passes bytes alone; the terminal server sets the rate"
+                    yield ("requests", number), text
+
+    def asked(self) -> tuple[Request, ...]:
+        """Return what is asked of the device."""
+        return self.requests if self.poll is None else (self.poll.as_request(),)
+
+    def greeting(self) -> bytes:
+        """Return what is sent when the line has been opened."""
+        return self.on_open.encode("latin-1") or unhex(self.on_open_hex) or b""
 
     def places(self) -> Iterator[Place]:
         """Yield the line: what two devices read, each gets half of."""
@@ -179,27 +170,6 @@ def _has_host_and_port(url: str) -> bool:
         return bool(parts.hostname) and parts.port is not None
     except ValueError:  # a port that is no number, or too large
         return False
-
-
-class Answer:
-    """Tells when the answer to a poll is complete, however its bytes are cut."""
-
-    __slots__ = ("_end", "_size", "_tail", "received")
-
-    def __init__(self, end: bytes, size: int) -> None:
-        self._end = end
-        self._size = size
-        self._tail = b""
-        self.received = 0
-
-    def feed(self, data: bytes) -> bool:
-        """Take the next bytes and tell whether the answer is complete with them."""
-        self.received += len(data)
-        if self._size:
-            return self.received >= self._size
-        found = self._end in self._tail + data
-        self._tail = (self._tail + data)[-len(self._end) :]
-        return found
 
 
 class Reader:
@@ -275,19 +245,19 @@ class _Session:
         """Whether anything came."""
         self.fell_silent = False
         """Whether it ended by silence."""
-        self._answer: Answer | None = None
-        self._answered: asyncio.Future[None] | None = None
         self._is_over = False
         self._turn = asyncio.Lock()
         """Whoever sends has the line for itself until the answer has come, or will not come."""
+        self._asker = Asker(line, link, self._ending, config.settings(), self._turn)
 
     async def run(self) -> None:
         config = self._config
         self._link.opened(f"{config.port} at {config.baud}")
         self._line.start(self._data, self._ending.fail)
-        if config.poll is not None:
-            # Unanswered polls tell more than silence, so a polled line has no stall time.
-            await self._poll(config.poll)
+        await self._greet()
+        if requests := config.asked():
+            # Unanswered requests are a better sign than silence, so such a line has no stall time.
+            await self._asker.run(requests)
         elif self._rhythm.is_judged:
             self._rhythm.opened(self._began)
             self._watch_silence()
@@ -301,12 +271,19 @@ class _Session:
     def _data(self, data: bytes) -> None:
         self._rhythm.heard(time.monotonic())
         self.was_heard = True
-        self._link.data(data)
-        if self._answer is not None and self._answer.feed(data):
-            assert self._answered is not None
-            self._answer = None
-            if not self._answered.done():
-                self._answered.set_result(None)
+        self._asker.data(data)
+
+    async def _greet(self) -> None:
+        """Send what the device needs before it speaks, or before it understands."""
+        config = self._config
+        if config.on_open_delay:
+            await self._ending.wait(timeout_s=config.on_open_delay)
+        if greeting := config.greeting():
+            try:
+                async with self._turn, asyncio.timeout(GREETING_S):
+                    await self._line.write(greeting)
+            except TimeoutError:
+                self._link.fault("cannot send", f"{config.port}: on_open")
 
     def _watch_silence(self) -> None:
         """Look when the line would be stalled, instead of moving a timer at every arrival."""
@@ -345,23 +322,6 @@ class _Session:
         at_once = self.was_heard or now_s - self._began >= LEAST_UP_S
         self._ending.fail(DeviceError("silent", detail, at_once=at_once))
 
-    async def _poll(self, poll: Poll) -> None:
-        """Ask at every tick, one poll at a time; ends only by raising."""
-        request = poll.request()
-        unanswered = 0
-        due = time.monotonic()
-        while True:
-            async with self._turn:
-                fault = await self._ask(request, poll)
-            unanswered = unanswered + 1 if fault else 0
-            if fault:
-                detail = f"{self._config.port}: waited {poll.timeout:g} s"
-                self._link.fault(fault, detail)
-                if unanswered == poll.retries_before_reopen:
-                    raise DeviceError(fault, f"{detail}, {unanswered} times in a row")
-            due, _ = next_tick(due, poll.interval, time.monotonic())
-            await self._ending.wait(timeout_s=due - time.monotonic())
-
     async def write(self, order: Order) -> None:
         """Send a command and keep the line until it is answered."""
         async with self._turn:
@@ -377,22 +337,3 @@ class _Session:
                 self._ending.fail(DeviceError("cannot send", detail))
                 raise
             await order.answered()
-
-    async def _ask(self, request: bytes, poll: Poll) -> str:
-        """Send one poll and wait for its answer; return what went wrong, or nothing.
-
-        An answer that comes late is handed on like any other bytes. If it comes after the next
-        poll was sent it counts as that one's: without the device's protocol nobody can tell.
-        """
-        self._answered = asyncio.get_running_loop().create_future()
-        self._answer = answer = Answer(poll.answer_end.encode(), poll.answer_bytes)
-        deadline = time.monotonic() + poll.timeout
-        try:
-            async with asyncio.timeout(poll.timeout):
-                await self._line.write(request)
-        except TimeoutError:
-            return "cannot send"
-        if await self._ending.wait(until=self._answered, timeout_s=deadline - time.monotonic()):
-            return ""
-        self._answer = None
-        return "incomplete answer" if answer.received else "no answer"

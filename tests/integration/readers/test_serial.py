@@ -26,7 +26,8 @@ from sensord.errors import DeviceError
 from sensord.readers import rhythm
 from sensord.readers import serial as serial_reader
 from sensord.readers.line import Settings
-from sensord.readers.serial import Config, Poll, Reader
+from sensord.readers.requests import Step
+from sensord.readers.serial import Config, Poll, Reader, Request
 from tests.kit.broker import free_port, needed
 from tests.kit.fakeport import FakePort
 from tests.kit.link import RecordingLink
@@ -441,6 +442,140 @@ async def test_a_device_that_takes_no_bytes_does_not_block(port: FakePort) -> No
     with pytest.raises(DeviceError, match="cannot send"):
         await task
     assert [reason for reason, _ in link.faults] == ["cannot send"] * 2
+
+
+def asked(port: FakePort, *requests: Request, **options: Any) -> Reader:
+    return Reader(Config(str(port.path), requests=requests, **options))
+
+
+@on_each_loop
+async def test_requests_take_turns(port: FakePort) -> None:
+    """Each is sent at its interval, none while another waits for its answer."""
+    reader = asked(
+        port,
+        Request(send="V?\n", interval=0.2, timeout=0.2, retries_before_reopen=0),
+        Request(send="A?\n", interval=0.05, timeout=0.05, retries_before_reopen=0),
+    )
+    sent: list[bytes] = []
+    async with running(reader) as link:
+        while sent.count(b"V?\n") < 3:
+            sent.append(await asyncio.to_thread(port.read, 3))
+            port.feed(b"1\n")
+            await link.until(lambda link: len(link.stream) == 2 * len(sent))
+    assert sent[:2] == [b"V?\n", b"A?\n"]
+    assert set(sent) == {b"V?\n", b"A?\n"}
+    assert sent.count(b"A?\n") > sent.count(b"V?\n")
+
+
+@on_each_loop
+async def test_one_silent_request_does_not_reopen_the_line(port: FakePort) -> None:
+    """While something on the line answers, the line is not what is wrong."""
+    reader = asked(
+        port,
+        Request(send="V?\n", interval=0.02, timeout=0.02, retries_before_reopen=3),
+        Request(send="A?\n", interval=0.02, timeout=2, retries_before_reopen=3, then=(Step(),)),
+    )
+    async with running(reader) as link:
+        while len(link.faults) < 8:
+            sent = await asyncio.to_thread(port.read, 3)
+            if sent == b"A?\n":
+                port.feed(b"1\n2\n")
+        assert {reason for reason, _ in link.faults} == {"no answer"}
+
+
+@on_each_loop
+async def test_an_answer_leads_to_the_next_request(port: FakePort) -> None:
+    """SDI-12: the sensor announces a time and is ready before it is over."""
+    measure = Request(
+        send="0M!",
+        interval=60,
+        timeout=20,
+        answer="^0(?P<seconds>[0-9]{3})(?P<count>[0-9])$",
+        then=(Step(pause="{seconds}", until="0\r\n", send="0D0!", timeout=20),),
+    )
+    async with running(asked(port, measure)) as link:
+        assert await asyncio.to_thread(port.read, 3) == b"0M!"
+        port.feed(b"?\r\n06002\r\n")
+        port.feed(b"0\r\n")  # a service request, ten minutes before the time is over
+        assert await asyncio.to_thread(port.read, 4) == b"0D0!"
+        port.feed(b"0+3.14-2.7\r\n")
+        await link.until(lambda link: link.stream)
+        assert link.stream == b"0+3.14-2.7\r\n"
+        assert link.faults == []
+
+
+@on_each_loop
+async def test_a_meter_is_read_at_the_rate_that_it_offers(port: FakePort) -> None:
+    """IEC 62056-21 mode C: sign-on at 300 baud, data at the identified rate, then 300 again."""
+    readout = Request(
+        send="/?!\r\n",
+        interval=0.2,
+        timeout=20,
+        answer="^/[A-Za-z]{3}(?P<speed>[0-6])",
+        then=(Step(send="\x060{speed}0\r\n", baud="{speed}", answer_end="\x03", timeout=20),),
+    )
+    async with running(asked(port, readout, baud=300)) as link:
+        for count in range(1, 3):
+            assert await asyncio.to_thread(port.read, 5) == b"/?!\r\n"
+            assert rate_of(port) == termios.B300
+            port.feed(b"/LGZ4ZMD120\r\n")
+            assert await asyncio.to_thread(port.read, 6) == b"\x06040\r\n"
+            await asyncio.to_thread(rate_becomes, port, termios.B4800)
+            port.feed(b"\x021.8.0(001.5*kWh)\r\n!\r\n\x03")
+            await link.until(lambda link, n=count: link.stream.count(3) == n)  # type: ignore[misc]  # bound now
+        assert link.faults == []
+
+
+def rate_becomes(port: FakePort, rate: int) -> None:
+    """Wait until the port is set to a rate."""
+    while rate_of(port) != rate:
+        time.sleep(0.001)
+
+
+def rate_of(port: FakePort) -> int:
+    """Return the rate that the port is set to."""
+    with port.device.open("rb", buffering=0) as terminal:
+        return termios.tcgetattr(terminal)[4]  # type: ignore[no-any-return]  # typeshed's list is mixed
+
+
+@on_each_loop
+async def test_an_answer_that_is_none_is_quoted(port: FakePort) -> None:
+    """The sequence ends there, and begins again at the next interval."""
+    request = Request(
+        send="M\n",
+        interval=0.1,
+        timeout=0.1,
+        retries_before_reopen=0,
+        answer="^OK",
+        then=(Step(send="D\n"),),
+    )
+    async with running(asked(port, request)) as link:
+        while not any("BUSY" in detail for _, detail in link.faults):
+            assert await asyncio.to_thread(port.read, 2) == b"M\n"
+            port.feed(b"BUSY\n")
+            await asyncio.sleep(0)
+    reasons = {reason for reason, detail in link.faults if "BUSY" in detail}
+    assert reasons == {"unexpected answer"}
+
+
+@on_each_loop
+async def test_a_greeting_is_sent_before_anything_is_asked(port: FakePort) -> None:
+    """Some devices speak only once they were greeted; a board that resets gets its time first."""
+    request = Request(send="T?\n", interval=10, timeout=10)
+    reader = asked(port, request, on_open="HELLO\r\n", on_open_delay=0.05)
+    began = time.monotonic()
+    async with running(reader):
+        assert await asyncio.to_thread(port.read, 10) == b"HELLO\r\nT?\n"
+        assert time.monotonic() - began >= 0.05
+
+
+@on_each_loop
+async def test_a_device_that_speaks_by_itself_is_greeted(port: FakePort) -> None:
+    """Nothing is asked of it later."""
+    async with running(Reader(Config(str(port.path), on_open_hex="b5 62 06"))) as link:
+        assert await asyncio.to_thread(port.read, 3) == b"\xb5\x62\x06"
+        port.feed(b"1\n")
+        await link.until(lambda link: link.stream)
 
 
 @on_each_loop

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import itertools
 from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from sensord.config.schema import Faults, structure
 from sensord.device.backoff import LOCAL, REMOTE
-from sensord.readers.serial import Answer, Config, Poll, Reader
+from sensord.readers.serial import Config, Reader
 
 
 def found(table: dict[str, Any]) -> list[tuple[str, str]]:
@@ -31,6 +28,7 @@ def found(table: dict[str, Any]) -> list[tuple[str, str]]:
         {"port": "/dev/ttyS0", "poll": {"command": "READ?\r\n"}},
         {"port": "/dev/ttyS0", "dtr": False, "rts": True, "stall": 0},
         {"port": "/dev/ttyS0", "poll": {"command_hex": "01 03 00", "answer_bytes": 7}},
+        {"port": "/dev/ttyS0", "on_open": "FRES\r\n", "on_open_delay": "2s"},
     ],
 )
 def test_good_options_are_accepted(table: dict[str, Any]) -> None:
@@ -65,6 +63,28 @@ def test_good_options_are_accepted(table: dict[str, Any]) -> None:
         ({"port": "/dev/x", "poll": {"command": "a", "answer_end": ""}}, "poll.answer_end", "end"),
         ({"port": "/dev/x", "poll": {"command": "a", "timeout": "2s"}}, "poll.timeout", "interval"),
         ({"port": "/dev/x", "poll": {"command": "a", "timeout": 0}}, "poll.timeout", 'from "1ms"'),
+        (
+            {"port": "/dev/x", "poll": {"command": "a"}, "requests": [{"send": "b"}]},
+            "poll",
+            "one of the requests",
+        ),
+        ({"port": "/dev/x", "requests": [{"send": ""}]}, "requests.0", "send or send_hex"),
+        (
+            {
+                "port": "/dev/x",
+                "requests": [{"send": "a", "name": "x"}, {"send": "b", "name": "x"}],
+            },
+            "requests.1.name",
+            "another request",
+        ),
+        (
+            {"port": "socket://h:1", "requests": [{"send": "a", "then": [{"baud": 9600}]}]},
+            "requests.0",
+            "terminal server",
+        ),
+        ({"port": "/dev/x", "on_open": "a", "on_open_hex": "00"}, "on_open_hex", "either"),
+        ({"port": "/dev/x", "on_open_hex": "0"}, "on_open_hex", "pairs"),
+        ({"port": "/dev/x", "on_open_delay": "2s"}, "on_open_delay", "nothing to delay"),
     ],
 )
 def test_faults_are_told_with_their_place(table: dict[str, Any], path: str, words: str) -> None:
@@ -78,34 +98,8 @@ def test_a_poll_of_no_interval_is_refused() -> None:
     assert "poll.interval" in {where for where, _ in found(table)}
 
 
-def test_a_command_is_sent_as_written() -> None:
-    """Text stands for its ASCII bytes, hexadecimal digits for theirs."""
-    assert Poll(command="READ?\r\n").request() == b"READ?\r\n"
-    assert Poll(command_hex="01 03 FF 2a").request() == b"\x01\x03\xff\x2a"
-
-
 def test_ports_of_this_machine_are_looked_for_often() -> None:
     """Somebody may be plugging one in; a terminal server is spared."""
     assert Reader(Config("/dev/ttyUSB0")).limits == LOCAL
     assert Reader(Config("hwgrep://0403:6001")).limits == LOCAL
     assert Reader(Config("socket://127.0.0.1:2000")).limits == REMOTE
-
-
-@given(st.binary(max_size=30), st.lists(st.integers(0, 40), max_size=6))
-def test_an_answer_is_complete_at_its_end_however_it_is_cut(body: bytes, cuts: list[int]) -> None:
-    """Before the last byte of the terminator it is not."""
-    whole = body.replace(b"\r\n", b"") + b"\r\n"
-    if b"\r\n" in whole[:-1]:  # the replacing made a new one
-        return
-    answer = Answer(b"\r\n", 0)
-    places = sorted({min(cut, len(whole) - 1) for cut in cuts} | {0, len(whole)})
-    pieces = [whole[a:b] for a, b in itertools.pairwise(places)]
-    assert [answer.feed(piece) for piece in pieces] == [False] * (len(pieces) - 1) + [True]
-
-
-@given(st.lists(st.binary(min_size=1, max_size=5), min_size=1))
-def test_an_answer_of_fixed_size_is_complete_with_its_bytes(pieces: list[bytes]) -> None:
-    """What the bytes are does not matter."""
-    size = sum(map(len, pieces))
-    answer = Answer(b"\n", size)
-    assert [answer.feed(piece) for piece in pieces] == [False] * (len(pieces) - 1) + [True]
