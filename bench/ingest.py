@@ -36,7 +36,7 @@ from sensord.bus import Bus
 from sensord.config.load import parse
 from sensord.decode import registry as decoders
 from sensord.decode.base import Sample
-from sensord.decode.framing import LineFramer
+from sensord.decode.framing import framer_of
 from sensord.device.intake import DEVICE, Intake
 from sensord.device.policy import Policy, Publisher
 from sensord.log import Log
@@ -132,7 +132,7 @@ def intake(bus: Bus, table: str) -> Intake:
         found = decoders.find(device.decoder)
         assert found is not None
         decoder = found.create(device.decoder_config)
-    return Intake(device, LineFramer(device.framing), decoder, bus, lambda _fault: None)
+    return Intake(device, framer_of(device.framing), decoder, bus, lambda _fault: None)
 
 
 async def samples(batches: int) -> float:

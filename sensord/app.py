@@ -26,7 +26,7 @@ from sensord.config.tree import Config
 from sensord.config.tree import Device as DeviceConfig
 from sensord.control import Control
 from sensord.decode import registry as decoders
-from sensord.decode.framing import LineFramer
+from sensord.decode.framing import framer_of
 from sensord.device.command_runner import ReaderWithCommands
 from sensord.device.device import Device
 from sensord.device.supervisor import supervise
@@ -272,7 +272,7 @@ class App:
         loop: asyncio.AbstractEventLoop,
         clock_status: ClockStatus,
     ) -> Device:
-        framer = LineFramer(config.framing)
+        framer = framer_of(config.framing)
         decoder = None
         if config.decoder:
             found = decoders.find(config.decoder)

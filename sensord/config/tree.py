@@ -30,7 +30,9 @@ from sensord.config.schema import (
     structure,
     unknown_key,
 )
+from sensord.decode.framing import KINDS as FRAMINGS
 from sensord.decode.framing import Config as Framing
+from sensord.decode.framing.lines import Config as Lines
 from sensord.device.policy import Policy
 from sensord.errors import ConfigFault
 from sensord.log.journal.options import Options as Journal
@@ -258,7 +260,6 @@ class _Common:
     topic: str = "{device}/{field}"
     description: str = ""
     publish: Policy = Policy()
-    framing: Framing = dataclasses.field(default_factory=Framing)
     max_channels: Annotated[int, Within(1, 100_000)] = 1000
     time_behind: Duration = 30 * 86_400.0
     time_ahead: Duration = 600.0
@@ -272,7 +273,7 @@ class _Common:
                 yield "ignore", f'"{pattern}" leaves nothing; name fields, such as "debug/*"'
 
 
-_SEPARATE = {"reader", "decoder", "channels", "writable", "actions"}
+_SEPARATE = {"reader", "decoder", "framing", "channels", "writable", "actions"}
 _COMMON = {f.name for f in dataclasses.fields(_Common)}
 
 
@@ -358,6 +359,7 @@ def _device(
     reader, reader_config = _reader(table, own, path, faults, readers)
     is_needed = getattr(reader_config, "needs_decoder", reader_config is not None)
     decoder, decoder_config = _decoder(table, path, faults, decoders, is_needed=is_needed)
+    framing = _framing(table.get("framing", {}), (*path, "framing"), faults)
     base = common.get("publish", {})
     channels = _channels(
         table.get("channels", {}),
@@ -386,7 +388,7 @@ def _device(
         reader_config=reader_config,
         decoder=decoder,
         decoder_config=decoder_config,
-        framing=shared.framing,
+        framing=framing or Lines(),
         topic=shared.topic,
         description=shared.description,
         publish=shared.publish,
@@ -455,6 +457,19 @@ def _decoder(
         return "", None
     rest = {key: value for key, value in options.items() if key != "type"}
     return name, structure(found.config, rest, path, faults)
+
+
+def _framing(raw: object, path: Path, faults: Faults) -> Framing | None:
+    if not isinstance(raw, dict):
+        faults.add(path, 'expected a table, such as framing = { terminator = "\\r" }')
+        return None
+    kind = raw.get("type", "line")
+    if not isinstance(kind, str) or kind not in FRAMINGS:
+        known = ", ".join(FRAMINGS)
+        faults.add((*path, "type"), f"there is no framing {show(kind)}; known are {known}")
+        return None
+    framing: Framing | None = structure(FRAMINGS[kind], raw, path, faults)
+    return framing
 
 
 def _nearest(name: object, registry: Registry) -> str:

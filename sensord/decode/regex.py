@@ -31,6 +31,8 @@ class Config(TimedOptions):
 
     pattern: str
     text_fields: tuple[str, ...] = ()
+    skip_unmatched: bool = False
+    """Whether a line that does not match is no fault: it is one that nobody asked for."""
 
     def faults(self) -> Iterator[tuple[str, str]]:
         """Yield what the types cannot say."""
@@ -92,6 +94,7 @@ class Decoder(TextDecoder):
         self._time = config.time
         self._source = SourceTime(config.time_unit, config.zone)
         self._pattern = Pattern(config.pattern)
+        self._skips_unmatched = config.skip_unmatched
 
     def decode(self, message: bytes) -> Decoded:
         """Decode one line."""
@@ -104,7 +107,7 @@ class Decoder(TextDecoder):
             return Decoded([], [Fault(TOO_LONG, excerpt(message))])
         match = self._pattern.search(text)
         if match is None:
-            return Decoded([], [Fault(NO_MATCH, excerpt(message))])
+            return Decoded([], [] if self._skips_unmatched else [Fault(NO_MATCH, excerpt(message))])
         samples: list[Sample] = []
         faults: list[Fault] = []
         for field, raw in match.groupdict("").items():

@@ -14,11 +14,13 @@ from sensord.host.plugins import Plugins
 __all__ = ["DecoderType", "find", "names"]
 
 _MODULES = {
+    "binary": "sensord.decode.binary",
     "csv": "sensord.decode.csv_line",
     "json": "sensord.decode.json_paths",
     "key_value": "sensord.decode.key_value",
     "nmea0183": "sensord.decode.nmea0183",
     "number": "sensord.decode.number",
+    "obis": "sensord.decode.obis",
     "regex": "sensord.decode.regex",
 }
 

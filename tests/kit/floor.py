@@ -9,7 +9,7 @@ from typing import Any, Self
 from sensord.bus import Bus
 from sensord.config.load import parse
 from sensord.decode import registry as decoders
-from sensord.decode.framing import LineFramer
+from sensord.decode.framing import framer_of
 from sensord.device.backoff import Backoff
 from sensord.device.command_runner import ReaderWithCommands
 from sensord.device.device import Device
@@ -51,7 +51,7 @@ class Floor:
                 assert decoding is not None
                 decoder = decoding.create(config.decoder_config)
             queue = self._config.control.queue
-            framer = LineFramer(config.framing)
+            framer = framer_of(config.framing)
             device = Device(config, framer, decoder, self.bus, clock, loop, most_commands=queue)
             control.add(device.commands)
             self._devices.append(device)

@@ -18,7 +18,7 @@ from sensord.config.schema import Faults
 from sensord.config.tree import Device, build
 from sensord.decode import registry as decoders
 from sensord.decode.base import Fault
-from sensord.decode.framing import LineFramer
+from sensord.decode.framing import framer_of
 from sensord.device.intake import DEVICE, Intake
 from sensord.log import Log
 from sensord.log.journal import Batch, Hole
@@ -205,7 +205,7 @@ class _Run:
             found = decoders.find(device.decoder)
             assert found is not None, "checked with the configuration"
             decoder = found.create(device.decoder_config)
-        self._intake = Intake(device, LineFramer(device.framing), decoder, bus, self._fault)
+        self._intake = Intake(device, framer_of(device.framing), decoder, bus, self._fault)
         self._records: list[Record] = []
 
     def readings(self, file: CaptureFile | LogFile) -> Iterator[Record | Hole]:

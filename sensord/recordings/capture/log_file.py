@@ -17,6 +17,7 @@ from sensord.config.schema import Faults
 from sensord.config.tree import Device, build
 from sensord.decode import registry as decoders
 from sensord.decode.base import Sample
+from sensord.decode.framing.lines import Config as Lines
 from sensord.log.journal import Hole
 from sensord.mcap.records import MAGIC
 from sensord.model.readings import LATEST_US, Level
@@ -200,7 +201,8 @@ class LogFile:
             RecordingError: It cannot be read.
         """
         at_us = 0
-        end = self.device.framing.terminator.encode("latin-1")
+        framing = self.device.framing
+        end = framing.terminator.encode("latin-1") if isinstance(framing, Lines) else b"\n"
         for time_us, what in self._events():
             if time_us - at_us > _DAY_US and at_us and self.is_clock_set:
                 yield Arrival(at_us, at_us, Event("down"))

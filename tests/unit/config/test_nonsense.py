@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from sensord.config.load import parse
 from sensord.config.tree import Config
 from sensord.decode import registry as decoders
-from sensord.decode.framing import LineFramer
+from sensord.decode.framing import framer_of
 from sensord.errors import ConfigError, ConfigFault
 from sensord.readers import registry as readers
 from tests.kit.daemon import REPOSITORY
@@ -143,7 +143,7 @@ def build_all(config: Config) -> None:
         assert reader is not None
         if device.reader != "simulated":  # which works out its waves then
             reader.create(device.reader_config)
-        LineFramer(device.framing)
+        framer_of(device.framing)
         if device.decoder:
             decoder = decoders.find(device.decoder)
             assert decoder is not None

@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 
 from sensord.decode.base import Fault, Sample
 from sensord.decode.csv_line import BAD_QUOTING, COLUMN_COUNT, Config, Decoder
-from sensord.decode.framing import Config as Framing
-from sensord.decode.framing import LineFramer
+from sensord.decode.framing.lines import Config as Framing
+from sensord.decode.framing.lines import LineFramer
 from sensord.decode.text import BAD_ENCODING, NOT_FINITE, UNPRINTABLE
 from tests.unit.decode.streams import config_faults, cut_points, feed_in_pieces, pieces
 

@@ -9,7 +9,19 @@ from pathlib import Path
 
 import pytest
 
-from sensord.decode import csv_line, framing, json_paths, key_value, number, regex, registry, text
+from sensord.decode import (
+    binary,
+    csv_line,
+    framing,
+    json_paths,
+    key_value,
+    number,
+    obis,
+    regex,
+    registry,
+    text,
+)
+from sensord.decode.framing import blocks, frames, lines, packed
 from sensord.decode.nmea0183 import decoder as nmea0183
 from sensord.decode.nmea0183.quantities import FIELDS
 from sensord.decode.nmea0183.sentences import SENTENCES
@@ -25,14 +37,20 @@ SECTIONS = {
 }
 
 MODULES = {
+    "binary": binary,
     "csv": csv_line,
     "json": json_paths,
     "key_value": key_value,
     "nmea0183": nmea0183,
     "number": number,
+    "obis": obis,
     "regex": regex,
-    "Lines": framing,
+    "Lines": lines,
+    "Blocks": blocks,
+    "Frames": frames,
+    "Packets": packed,
 }
+FRAMINGS = {"Lines", "Blocks", "Frames", "Packets"}
 
 
 def rows(section: str) -> dict[str, str]:
@@ -48,9 +66,7 @@ def rows(section: str) -> dict[str, str]:
 def test_every_decoder_has_a_section() -> None:
     """And is in the table at the top."""
     assert (
-        set(registry._MODULES)
-        == set(MODULES) - {"Lines"}
-        == set(SECTIONS) & set(MODULES) - {"Lines"}
+        set(registry._MODULES) == set(MODULES) - FRAMINGS == set(SECTIONS) & set(MODULES) - FRAMINGS
     )
     top = PAGE.partition("## ")[0]
     assert set(registry._MODULES) == set(re.findall(r"\(#(\w+)\)", top))
@@ -61,7 +77,11 @@ def test_every_option_is_in_its_table(title: str) -> None:
     """Those of all text decoders stand in one place."""
     shared = {"encoding", "decimal_comma", "text_fields", "time", "time_unit", "zone"}
     options = {option.name for option in dataclasses.fields(MODULES[title].Config)}
-    assert options - shared <= set(rows(SECTIONS[title]))
+    # Packets have the options of frames.
+    section = SECTIONS[title] + (
+        SECTIONS["Frames"] + SECTIONS["Lines"] if title in FRAMINGS else ""
+    )
+    assert options - shared <= set(rows(section))
     assert shared <= set(rows(SECTIONS["What holds for all of them"]))
     assert {option.name for option in dataclasses.fields(text.TextOptions)} <= shared
 
@@ -85,7 +105,8 @@ def test_every_example_is_a_right_configuration() -> None:
     for block in re.findall(r"```toml\n(.*?)```", PAGE, flags=re.DOTALL):
         for device in tomllib.loads(block)["devices"].values():
             if "framing" in device:
-                assert config_faults(framing.Config, device["framing"]) == []
+                kind = framing.KINDS[device["framing"].get("type", "line")]
+                assert config_faults(kind, device["framing"]) == []
             options = device.get("decoder", {})
             if isinstance(options, str):
                 options = {"type": options}

@@ -12,8 +12,8 @@ from sensord.config.tree import ChannelRules
 from sensord.config.tree import Device as DeviceConfig
 from sensord.decode import key_value
 from sensord.decode.base import Sample
-from sensord.decode.framing import Config as Framing
-from sensord.decode.framing import LineFramer
+from sensord.decode.framing import framer_of
+from sensord.decode.framing.lines import Config as Framing
 from sensord.device.device import Device, State, Statistics
 from sensord.device.intake import Route
 from sensord.device.policy import Policy
@@ -61,7 +61,7 @@ class Scene:
             }
         )
         decoder = key_value.Decoder(key_value.Config())
-        framer = LineFramer(config.framing)
+        framer = framer_of(config.framing)
         self.device = Device(config, framer, decoder, self.bus, clock, self.loop)
 
     def records(self, topic: str) -> list[Record]:

@@ -22,8 +22,8 @@ from sensord.bus import Bus
 from sensord.config.tree import ChannelRules, Device
 from sensord.decode import csv_line, json_paths, key_value, nmea0183, number, regex
 from sensord.decode.base import Decoder
-from sensord.decode.framing import Config as Framing
-from sensord.decode.framing import LineFramer
+from sensord.decode.framing import framer_of
+from sensord.decode.framing.lines import Config as Framing
 from sensord.device.intake import Intake
 from sensord.device.policy import Policy
 from sensord.log import Log
@@ -85,7 +85,7 @@ def readings(decoder: Decoder, parts: list[bytes], **channels: ChannelRules) -> 
         channels=channels,
     )
     bus = Bus(Log("e1", 100_000), ManualClock())
-    intake = Intake(config, LineFramer(config.framing), decoder, bus, lambda _: None)
+    intake = Intake(config, framer_of(config.framing), decoder, bus, lambda _: None)
     for part in parts:
         intake.data(part, 0, 0)
     return [record for piece in bus.log.read(0, bus.log.tail) for record in piece]

@@ -14,8 +14,9 @@ from sensord.bus import Bus
 from sensord.config.tree import ChannelRules, Device
 from sensord.decode import csv_line, json_paths, key_value, nmea0183
 from sensord.decode.base import Decoded, Decoder, Fault, Sample
-from sensord.decode.framing import Config as Framing
-from sensord.decode.framing import LineFramer
+from sensord.decode.framing import framer_of
+from sensord.decode.framing.lines import Config as Framing
+from sensord.decode.framing.lines import LineFramer
 from sensord.decode.source_time import TimeUnit
 from sensord.device.intake import DEVICE, Intake, Route
 from sensord.device.policy import Policy
@@ -69,7 +70,7 @@ class Scene:
         self.clock = ManualClock()
         self.bus = Bus(Log("e1", 100_000), self.clock)
         self.faults: list[Fault] = []
-        framer = LineFramer(self.config.framing)
+        framer = framer_of(self.config.framing)
         self.intake = Intake(self.config, framer, self.decoder, self.bus, self.faults.append)
 
     def line(self, text: str, *, at_s: float = 0) -> None:
@@ -277,7 +278,7 @@ def test_what_is_passed_over_is_named_once() -> None:
     decoder = nmea0183.Decoder(nmea0183.Config())
     config = device()
     bus = Bus(Log("e1", 100), ManualClock())
-    framer = LineFramer(config.framing)
+    framer = framer_of(config.framing)
     intake = Intake(config, framer, decoder, bus, lambda _: None, named.append)
     for _ in range(3):
         intake.data(b"$GPBOD,,T,,M,,\n$PGRMZ,1\n", 0, START_US)

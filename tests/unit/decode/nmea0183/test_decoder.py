@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sensord.decode.base import Fault, Sample
-from sensord.decode.framing import Config as Framing
-from sensord.decode.framing import LineFramer
+from sensord.decode.framing.lines import Config as Framing
+from sensord.decode.framing.lines import LineFramer
 from sensord.decode.nmea0183 import Config, Decoder
 from sensord.decode.nmea0183.decoder import (
     BAD_ADDRESS,

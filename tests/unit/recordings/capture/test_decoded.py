@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from sensord.bus import Bus
 from sensord.decode import registry as decoders
-from sensord.decode.framing import LineFramer
+from sensord.decode.framing import framer_of
 from sensord.device.device import Device
 from sensord.device.intake import Route
 from sensord.log import Log
@@ -64,7 +64,7 @@ class Both:
         found = decoders.find(config.decoder)
         assert found is not None
         decoder = found.create(config.decoder_config)
-        framer = LineFramer(config.framing)
+        framer = framer_of(config.framing)
         device = Device(config, framer, decoder, self._bus, clock, self.loop)
         self.output = CaptureOutput(path, "dev", table)
         self._capturing = Capturing(self.output, clock, lambda: None)

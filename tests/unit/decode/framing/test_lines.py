@@ -7,7 +7,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from sensord.decode.base import Fault
-from sensord.decode.framing import BEFORE_START, NO_START, TOO_LONG, Config, LineFramer
+from sensord.decode.framing.lines import BEFORE_START, NO_START, TOO_LONG, Config, LineFramer
 from tests.unit.decode.streams import config_faults, cut_points, feed_in_pieces, pieces
 
 configs = st.builds(

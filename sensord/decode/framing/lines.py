@@ -12,10 +12,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, Literal
 
 from sensord.config.schema import Size, Within
 from sensord.decode.base import Fault, Framed, excerpt
+from sensord.decode.framing.line_checksum import WRONG, LineChecksum, TextChecksum
 
 __all__ = ["BEFORE_START", "NO_START", "TOO_LONG", "Config", "LineFramer"]
 
@@ -27,6 +28,9 @@ _ENCODING = "latin-1"
 """One character of `terminator` and `start` is one byte, so that any byte can be written."""
 
 _LINE_ENDS = b"\r\n"
+
+_CONTROLS = bytes(range(0x21))
+"""Blanks, and what marks the ends of a transmission: no text is lost with them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +47,8 @@ class Config:
     terminator: str = "\n"
     start: str = ""
     discard_first: bool = False
+    checksum: TextChecksum | None = None
+    type: Literal["line"] = "line"
 
     def faults(self) -> Iterator[tuple[str, str]]:
         """Yield what the types cannot say."""
@@ -69,6 +75,7 @@ class LineFramer:
         self._start = config.start.encode(_ENCODING)
         self._max_bytes = config.max_bytes
         self._discard_first = config.discard_first
+        self._check = None if config.checksum is None else LineChecksum(config.checksum)
         # Some devices end lines with CR CR LF or LF CR; none begins or ends one with CR otherwise.
         self._strips_line_ends = config.terminator in {"\n", "\r"}
         self._held = bytearray()
@@ -93,9 +100,11 @@ class LineFramer:
             if len(line) > self._max_bytes:
                 faults.append(self._too_long(line))
                 continue
-            message = line.strip(_LINE_ENDS) if self._strips_line_ends else line
-            if self._start:
-                message = self._after_start(message, faults)
+            message = self._after_start(line, faults) if self._start else line
+            if self._strips_line_ends:
+                message = message.strip(_LINE_ENDS)
+            if self._check is not None and message:
+                message = self._checked(self._check, message, faults)
             if message and not message.isspace():
                 messages.append(message)
         self._bound(faults)
@@ -121,13 +130,21 @@ class LineFramer:
     def _too_long(self, line: bytes | bytearray) -> Fault:
         return Fault(TOO_LONG, excerpt(bytes(line[: self._max_bytes])))
 
+    def _checked(self, check: LineChecksum, line: bytes, faults: list[Fault]) -> bytes:
+        content = check.checked(line)
+        if content is None:
+            if not line.isspace():
+                faults.append(Fault(WRONG, excerpt(line)))
+            return b""
+        return content
+
     def _after_start(self, line: bytes, faults: list[Fault]) -> bytes:
         # The last one counts: an earlier one began a message that was broken off.
         before, found, message = line.rpartition(self._start)
         if not found:
-            if line and not line.isspace():
+            if line.strip(_CONTROLS):
                 faults.append(Fault(NO_START, excerpt(line)))
             return b""
-        if before and not before.isspace():
+        if before.strip(_CONTROLS):
             faults.append(Fault(BEFORE_START, excerpt(before)))
         return message

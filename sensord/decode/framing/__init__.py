@@ -1,0 +1,34 @@
+"""Cutting byte streams into messages: lines, blocks of lines, binary frames, packets."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sensord.decode.base import Framer
+from sensord.decode.framing import blocks, frames, lines, packed
+
+__all__ = ["KINDS", "Config", "framer_of"]
+
+Config = lines.Config | blocks.Config | frames.Config | packed.Config
+
+KINDS: dict[str, type[Any]] = {
+    "line": lines.Config,
+    "block": blocks.Config,
+    "binary": frames.Config,
+    "slip": packed.Config,
+    "cobs": packed.Config,
+}
+"""The options of each kind, by the ``type`` of the table ``framing``."""
+
+
+def framer_of(config: Config) -> Framer:
+    """Build a framer; each stream needs its own."""
+    match config:
+        case lines.Config():
+            return lines.LineFramer(config)
+        case blocks.Config():
+            return blocks.BlockFramer(config)
+        case frames.Config():
+            return frames.FrameFramer(config)
+        case packed.Config():
+            return packed.PacketFramer(config)

@@ -1,0 +1,123 @@
+"""Data lines of meters: codes, units, and the times that the meter states."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import pytest
+
+from sensord.decode.base import BAD_TIME, Sample
+from sensord.decode.obis import NO_DATA, Config, Decoder
+from sensord.decode.text import BAD_ENCODING
+from sensord.model.readings import Metadata
+from tests.unit.decode.streams import config_faults
+
+
+def us(*when: int) -> int:
+    return int(datetime(*when, tzinfo=UTC).timestamp()) * 1_000_000  # type: ignore[arg-type,misc]  # whole numbers
+
+
+def samples(config: Config, *lines: str) -> list[Sample]:
+    decoder = Decoder(config)
+    found = [decoder.decode(line.encode()) for line in lines]
+    assert [one.faults for one in found] == [[]] * len(lines)
+    return [sample for one in found for sample in one.samples]
+
+
+def test_a_value_has_its_unit() -> None:
+    """By its full code, or by its short one."""
+    assert samples(Config(), "1-0:1.8.1(001234.567*kWh)") == [
+        Sample("1-0:1.8.1", 1234.567, unit="kW.h")
+    ]
+    config = Config(fields={"import": "1.8.1", "gas": "0-1:24.2.1"})
+    assert samples(config, "1-0:1.8.1(000001.5*kWh)", "1-0:1.8.2(000002*kWh)") == [
+        Sample("import", 1.5, unit="kW.h")
+    ]
+    decoder = Decoder(config)
+    decoder.decode(b"1.8.1(0*kWh)")
+    assert decoder.metadata("import") == Metadata(unit="kW.h")
+    assert decoder.metadata("gas") is None
+
+
+def test_times_of_the_meter_are_those_of_its_values() -> None:
+    """Gas has one of its own; S and W tell the hour that comes twice apart."""
+    config = Config(fields={"power": "1.7.0", "gas": "24.2.1"}, zone="Europe/Amsterdam")
+    lines = (
+        "0-0:1.0.0(261130201403W)",
+        "1-0:1.7.0(00.383*kW)",
+        "0-1:24.2.1(260725200000S)(00123.456*m3)",
+    )
+    power, gas = samples(config, *lines)
+    assert power.time_us == us(2026, 11, 30, 19, 14, 3)
+    assert (gas.value, gas.unit, gas.time_us) == (123.456, "m3", us(2026, 7, 25, 18, 0, 0))
+    twice = [f"0-1:24.2.1(261025023000{flag})(1*m3)" for flag in "SW"]
+    assert [one.time_us for one in samples(config, *twice)] == [
+        us(2026, 10, 25, 0, 30),
+        us(2026, 10, 25, 1, 30),
+    ]
+
+
+def test_without_a_zone_the_time_of_arrival_counts() -> None:
+    """A local time cannot be placed."""
+    config = Config(fields={"power": "1.7.0", "gas": "24.2.1"})
+    lines = ("0-0:1.0.0(261130201403W)", "1-0:1.7.0(00.383*kW)", "0-1:24.2.1(261130200000W)(1*m3)")
+    assert [one.time_us for one in samples(config, *lines)] == [None, None]
+
+
+def test_the_time_of_a_telegram_is_not_that_of_the_next_one() -> None:
+    """Which may have none."""
+    config = Config(fields={"power": "1.7.0"}, zone="Europe/Amsterdam")
+    assert [
+        one.time_us
+        for one in samples(
+            config, "/XMX5", "0-0:1.0.0(261130201403W)", "/XMX5", "1-0:1.7.0(00.383*kW)"
+        )
+    ] == [None]
+
+
+def test_a_telegram_may_come_whole() -> None:
+    """Line by line inside."""
+    text = "/XMX5\r\n\r\n1.8.0(0012.5*kWh)\r\nC.1(12345)\r\nF.F(00)\r\n!"
+    assert samples(Config(fields={"import": "1.8.0"}), text) == [
+        Sample("import", 12.5, unit="kW.h")
+    ]
+
+
+@pytest.mark.parametrize(
+    "line", ["", "!", "/ESY5", "!1A2B", "\x02", "2.8.0*01(0005*kWh)", "0.9.1()"]
+)
+def test_what_nobody_asked_for_is_no_fault(line: str) -> None:
+    """Nor what stands around the data."""
+    assert samples(Config(fields={"import": "1.8.0"}), line) == []
+
+
+def test_texts_and_unknown_units_stay_as_they_are() -> None:
+    """A serial number is no quantity."""
+    assert samples(Config(), "0-0:96.1.1(4B384547)") == [Sample("0-0:96.1.1", "4B384547")]
+    assert samples(Config(), "1-0:9.9.9(12.5*xyzzy)") == [Sample("1-0:9.9.9", 12.5)]
+
+
+def test_faults_are_named() -> None:
+    """The next line is read."""
+    decoder = Decoder(Config(zone="Europe/Amsterdam"))
+    assert [one.reason for one in decoder.decode(b"1-0:1.8.1(0012").faults] == [NO_DATA]
+    assert [one.reason for one in decoder.decode(b"\xff(1)").faults] == [BAD_ENCODING]
+    found = decoder.decode(b"0-1:24.2.1(261399000000W)(1*m3)")
+    assert [one.reason for one in found.faults] == [BAD_TIME]
+    assert [one.value for one in found.samples] == [1]
+
+
+@pytest.mark.parametrize(
+    ("table", "fault"),
+    [
+        ({"fields": {"a": "1-0"}}, 'fields: "1-0" is no OBIS code'),
+        ({"fields": {"a/#": "1.8.1"}}, 'fields: "a/#"'),
+        ({"fields": {"a": "1.8.1", "b": "1.8.1"}}, "fields: two fields name the same code"),
+        ({"zone": "Mars"}, 'zone: "Mars" is no zone'),
+    ],
+)
+def test_a_configuration_that_cannot_be_meant_is_refused(
+    table: dict[str, object], fault: str
+) -> None:
+    """With what to do."""
+    assert any(one.startswith(fault) for one in config_faults(Config, table))
