@@ -13,7 +13,7 @@ from pathlib import Path
 
 LAYERS: list[set[str]] = [
     {"sensord", "errors", "model", "host", "config.schema", "sharing.identity"},
-    {"decode", "device.notation", "device.policy", "mcap"},
+    {"access", "decode", "device.notation", "device.policy", "mcap"},
     {"device.conform", "log.journal"},
     {"config", "wire"},
     {"log", "recordings"},

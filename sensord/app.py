@@ -14,6 +14,7 @@ import logging
 import os
 import resource
 import signal
+import socket
 import sys
 from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass
@@ -21,6 +22,7 @@ from typing import Any
 
 import uvloop
 
+from sensord.access.origins import Origins
 from sensord.bus import Bus
 from sensord.config.tree import Config
 from sensord.config.tree import Device as DeviceConfig
@@ -131,7 +133,7 @@ class App:
         store = self._store(loop, recovery)
         sharing = Sharing.build(bus, store, loop, self.config.clients, self._bounds())
         control = control_for(bus, sharing, loop, self.config.control)
-        server = Server(bus, loop, self._limits(), archive, sharing, control)
+        server = Server(bus, loop, self._limits(), archive, sharing, control, self._origins())
         devices = self._devices(control, bus, loop, clock_status)
         control.begin(None if recovery is None else Position(recovery.epoch, recovery.end))
         links = uplinks.build(self.config.uplinks, bus, archive, store, control)
@@ -246,6 +248,11 @@ class App:
             unannounced=server.max_unannounced,
             spare_descriptors=SPARE_DESCRIPTORS + PER_DEVICE * len(self.config.devices),
         )
+
+    def _origins(self) -> Origins:
+        server = self.config.server
+        named = [address.rpartition(":")[0].strip("[]") for address in server.listen]
+        return Origins.of(server.origins, [*server.hosts, *named], socket.gethostname)
 
     def _bounds(self) -> Bounds:
         journal = self.config.journal

@@ -11,9 +11,11 @@ import asyncio
 import logging
 import secrets
 import signal
+import socket
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from sensord.access.origins import Origins
 from sensord.bus import Bus
 from sensord.device.conform import Rules, conform
 from sensord.errors import SensordError, StartError
@@ -81,11 +83,13 @@ class ReplayApp:
         listen: Sequence[str],
         *,
         is_exiting: bool,
+        origins: Sequence[str] = (),
         clock: Clock | None = None,
     ) -> None:
         """``is_exiting`` ends it with the recordings, instead of serving the last values on."""
         self._options = options
         self._listen = listen
+        self._origins = origins
         self._is_exiting = is_exiting
         self._files = [str(recording.path) for recording, _ in recordings]
         # Of ours the values have had their type when they were recorded; others' may be anything.
@@ -109,6 +113,10 @@ class ReplayApp:
         self._bus.attach(_SESSIONS, self._laggards)
         self._server: Server | None = None
 
+    def _allowed(self) -> Origins:
+        named = [address.rpartition(":")[0].strip("[]") for address in self._listen]
+        return Origins.of(self._origins, named, socket.gethostname)
+
     async def run(self, on_ready: Callable[[list[str]], None] | None = None) -> None:
         """Serve until stopped; ``on_ready`` is told the addresses once it listens.
 
@@ -119,7 +127,7 @@ class ReplayApp:
         loop = asyncio.get_running_loop()
         for name in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(name, self.stop)
-        self._server = server = Server(self._bus, loop, Limits())
+        self._server = server = Server(self._bus, loop, Limits(), origins=self._allowed())
         try:
             await server.listen(self._listen)
         except StartError as exc:

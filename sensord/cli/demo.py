@@ -44,6 +44,8 @@ SHOWN = 16
 CONFIG = """
 [server]
 listen = ["{listen}"]
+# Where examples/README.md serves its page.
+origins = ["http://127.0.0.1:8000", "http://localhost:8000"]
 
 [journal]
 folder = "{journal}"

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import uvloop
 
+from sensord.access.origins import origin_fault
 from sensord.app import tune
 from sensord.cli.export import selection_of
 from sensord.cli.options import DEFAULT_URL, duration
@@ -38,6 +39,13 @@ def configure(parser: argparse.ArgumentParser) -> None:
     listen = DEFAULT_URL.removeprefix("ws://")
     add("--listen", action="append", metavar="HOST:PORT", help=f"default: {listen}")
     add("--insecure", action="store_true", help="listen where other machines can reach it")
+    add(
+        "--origin",
+        action="append",
+        default=[],
+        metavar="ORIGIN",
+        help="let pages of this origin connect, such as http://127.0.0.1:8000; may be repeated",
+    )
     add("--speed", type=speed, default=1.0, help="1 (as recorded, default), 10, 0.5, or max")
     add("--loop", action="store_true", help="repeat the recording forever")
     add("--exit", action="store_true", help="exit at the end of the recording")
@@ -86,6 +94,9 @@ def run(options: argparse.Namespace) -> int:
     listen = tuple(options.listen or [DEFAULT_URL.removeprefix("ws://")])
     for _, fault in Listening(listen=listen, insecure=options.insecure).faults():
         raise UsageError(f"--listen: {fault.replace('set insecure = true', 'give --insecure')}")
+    for origin in options.origin:
+        if wrong := origin_fault(origin):
+            raise UsageError(f"--origin: {wrong}")
     form, device = form_of(options), device_for(options)
     recordings = in_order([open_any(path, device, form) for path in options.files])
     for recording, _ in recordings:
@@ -103,7 +114,9 @@ def run(options: argparse.Namespace) -> int:
         selection=selection,
         longest_wait_s=options.max_wait,
     )
-    replaying = ReplayApp(recordings, replay, listen, is_exiting=options.exit)
+    replaying = ReplayApp(
+        recordings, replay, listen, is_exiting=options.exit, origins=options.origin
+    )
     tune()
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(replaying.run(lambda addresses: _tell(recordings, addresses)))

@@ -6,7 +6,7 @@ import asyncio
 from typing import NamedTuple
 
 from websockets.asyncio.client import ClientConnection, connect
-from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidURI
+from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidStatus, InvalidURI
 from websockets.typing import Subprotocol
 
 from sensord.client.conversation import Conversation, Refused, Succeeded
@@ -18,6 +18,9 @@ from sensord.wire.ops.session import Hello, Welcome
 __all__ = ["Connected", "connect_to"]
 
 CONNECT_S = 10.0
+
+MOST_TEXT_BYTES = 500
+"""Of the text of a refusal."""
 
 
 class Connected(NamedTuple):
@@ -41,9 +44,19 @@ async def connect_to(url: str, codec: Codec, hello: Hello) -> Connected:
         why, code = str(exc) or type(exc).__name__, 1006
         if isinstance(exc, ConnectionRefusedError):
             why = "nothing listens there; is the daemon running?"
+        if isinstance(exc, InvalidStatus) and (text := _text_of(exc)):
+            why = text
         if isinstance(exc, ConnectionClosed) and exc.rcvd is not None:
             code = exc.rcvd.code
         raise ClientError(f"cannot connect to {url}: {why}", code) from exc
+
+
+def _text_of(refused: InvalidStatus) -> str:
+    """Return the server's own sentence about a refused upgrade, if it sent one."""
+    response = refused.response
+    if not response.headers.get("Content-Type", "").startswith("text/plain"):
+        return ""
+    return bytes(response.body or b"")[:MOST_TEXT_BYTES].decode(errors="replace").strip()
 
 
 async def _open(url: str, codec: Codec) -> ClientConnection:

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal, Protocol
 
+from sensord.access.origins import host_name_fault, origin_fault
 from sensord.config.across import Checked, check_devices, check_openings
 from sensord.config.addresses import is_loopback, listen_faults
 from sensord.config.channels import ChannelRules, rules_of
@@ -87,6 +88,8 @@ class Server:
 
     listen: tuple[Printable, ...] = ("127.0.0.1:8765",)
     insecure: bool = False
+    origins: tuple[Printable, ...] = ()
+    hosts: tuple[Printable, ...] = ()
     outbox: Annotated[Size, Within(1024, 2**30)] = 128 * 1024
     lag_timeout: Annotated[Duration, Within(0.05, _DAY_S)] = 30.0
     max_sessions: Annotated[int, Within(1, 100_000)] = 10_000
@@ -97,6 +100,12 @@ class Server:
         """Yield addresses that cannot be, or may not be listened on."""
         for message in listen_faults(self.listen, insecure=self.insecure):
             yield "listen", message
+        for origin in self.origins:
+            if wrong := origin_fault(origin):
+                yield "origins", wrong
+        for host in self.hosts:
+            if wrong := host_name_fault(host):
+                yield "hosts", wrong
 
     def warnings(self) -> Iterator[tuple[str, str]]:
         """Yield what an open door means."""
@@ -105,7 +114,14 @@ class Server:
             yield "insecure", _OPEN.format(", ".join(open_))
         elif self.insecure:
             yield "insecure", "has no effect: only this machine reaches the addresses in listen"
+        if "null" in self.origins:
+            yield "origins", _NULL
 
+
+_NULL = (
+    '"null" is the origin of every file opened in a browser, and of sandboxed frames of every site:'
+    " serve your page over HTTP instead, and list its origin"
+)
 
 _OPEN = (
     "everybody who reaches {} may read everything and act on devices and clients:"

@@ -29,6 +29,7 @@ from websockets.protocol import State
 from websockets.server import ServerProtocol
 from websockets.typing import Subprotocol
 
+from sensord.access.origins import Origins
 from sensord.server.http import Answer
 from sensord.server.packets import Write
 from sensord.server.page import MARK_BYTES, Page, Places
@@ -62,11 +63,27 @@ PATHS = {"/", "/v1"}
 
 PHRASES = {
     200: "OK",
+    204: "No Content",
     400: "Bad Request",
+    403: "Forbidden",
     404: "Not Found",
     405: "Method Not Allowed",
     503: "Service Unavailable",
 }
+
+SAFE_HEADERS = {
+    "Content-Security-Policy": "default-src 'self'; img-src 'self' data:; object-src 'none';"
+    " base-uri 'none'; form-action 'self'; frame-ancestors 'none'",
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+    "Referrer-Policy": "no-referrer",
+    "Cross-Origin-Resource-Policy": "same-origin",
+}
+"""Pages of ours load nothing from elsewhere and stand in no frame; other pages embed nothing of
+ours. The third header is for browsers that do not know ``frame-ancestors``."""
+
+PREFLIGHT_S = 600
+"""How long a browser remembers that an origin may send requests."""
 
 BUSY_TEXT = b"Too many pages are being read; come back later.\n"
 BUSY = Answer(503, "text/plain", BUSY_TEXT)
@@ -81,6 +98,8 @@ class Host(Protocol):
     shared: Shared
     serving: Turns
     """Those whose requests wait to be served."""
+    origins: Origins
+    """Which pages may send requests, and by which names."""
     places: Places
     """The pages that are being read."""
 
@@ -361,6 +380,9 @@ class Connection(asyncio.Protocol):
     # -- the first request -------------------------------------------------------------------------
 
     def _handshake(self, request: Request) -> None:
+        if (refusal := self._stranger(request)) is not None:
+            self._answer(refusal)
+            return
         if "Upgrade" not in request.headers:
             self._answer_http(request)
             return
@@ -383,22 +405,59 @@ class Connection(asyncio.Protocol):
         if self.session is None:
             self.close(4101, "too many sessions; come back later")
 
+    def _stranger(self, request: Request) -> Response | None:
+        """Return the answer to a page that may not send requests, or to a name that is not ours."""
+        host, origin = request.headers.get_all("Host"), request.headers.get_all("Origin")
+        if len(host) > 1 or len(origin) > 1:
+            return _text(400, "Send at most one Host and one Origin.")
+        refusal = self._host.origins.refusal(
+            host[0] if host else None, origin[0] if origin else None
+        )
+        return None if refusal is None else _text(403, f"Refused: {refusal}.")
+
     def _answer_http(self, request: Request) -> None:
+        sharing = self._sharing(request)
+        if request.method == "OPTIONS" and sharing:
+            self._answer(_response(Answer(204, "text/plain", b""), None, sharing))
+            return
         if request.method != "GET":
             answer = Answer(405, "text/plain", b"Only GET is served here.\n")
         else:
             answer = self._host.http(request.path)
         if isinstance(answer.body, bytes):
-            self._answer(_response(answer, answer.body))
+            self._answer(_response(answer, answer.body, sharing))
         elif self._host.places.enter(self, self._host.shared.loop.time()):
-            self._open_page(answer, answer.body, is_chunked=request.protocol != "HTTP/1.0")
+            is_chunked = request.protocol != "HTTP/1.0"
+            self._open_page(answer, answer.body, sharing, is_chunked=is_chunked)
         else:
-            self._answer(_response(BUSY, BUSY_TEXT, {"Retry-After": "1"}))
+            self._answer(_response(BUSY, BUSY_TEXT, {"Retry-After": "1"} | sharing))
 
-    def _open_page(self, answer: Answer, pieces: Iterator[bytes], *, is_chunked: bool) -> None:
+    def _sharing(self, request: Request) -> dict[str, str]:
+        """Return the headers by which a browser lets a page of an allowed origin read an answer."""
+        origin = request.headers.get("Origin")
+        if origin is None or not self._host.origins.is_allowed(origin):
+            return {}
+        headers = {"Access-Control-Allow-Origin": origin, "Vary": "Origin"}
+        headers["Cross-Origin-Resource-Policy"] = "cross-origin"
+        if request.method == "OPTIONS":
+            headers["Access-Control-Allow-Methods"] = "GET"
+            headers["Access-Control-Allow-Headers"] = "Authorization"
+            headers["Access-Control-Allow-Private-Network"] = "true"
+            headers["Access-Control-Max-Age"] = str(PREFLIGHT_S)
+        return headers
+
+    def _open_page(
+        self,
+        answer: Answer,
+        pieces: Iterator[bytes],
+        headers: dict[str, str],
+        *,
+        is_chunked: bool,
+    ) -> None:
         transport = self._transport
         assert transport is not None
-        response = _response(answer, None, {"Transfer-Encoding": "chunked"} if is_chunked else {})
+        encoding = {"Transfer-Encoding": "chunked"} if is_chunked else {}
+        response = _response(answer, None, encoding | headers)
         # Many may be read at a time, and none needs a session's mark.
         transport.set_write_buffer_limits(high=MARK_BYTES, low=MARK_BYTES // 4)
         self.page = Page(self, pieces, self._host.shared.groups.turns, is_chunked=is_chunked)
@@ -437,6 +496,8 @@ class Connection(asyncio.Protocol):
         It takes what follows a request for WebSocket frames at once, and may have failed by now.
         """
         assert self._transport is not None
+        for name in SAFE_HEADERS.keys() - response.headers.keys():
+            response.headers[name] = SAFE_HEADERS[name]
         self.write(response.serialize())
         self._transport.close()
         self._cut_later(self._host.shared.limits.lag_timeout_s)
@@ -455,8 +516,14 @@ def _response(
     if body is not None:
         headers["Content-Length"] = str(len(body))
     headers["Cache-Control"] = "no-store"
-    headers.update(more or {})
+    for name, value in (SAFE_HEADERS | dict(more or {})).items():
+        headers[name] = value
     return Response(answer.status, PHRASES.get(answer.status, "Error"), headers, body or b"")
+
+
+def _text(status: int, text: str) -> Response:
+    body = f"{text}\n".encode()
+    return _response(Answer(status, "text/plain", body), body)
 
 
 def _unconnected(_data: bytes, /) -> None:

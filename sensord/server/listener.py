@@ -15,6 +15,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import sensord
+from sensord.access.origins import Origins
 from sensord.bus import Bus
 from sensord.config.tree import Control as ControlOptions
 from sensord.control import Control
@@ -73,12 +74,15 @@ class Server:
         archive: Archive | None = None,
         sharing: Sharing | None = None,
         control: Control | None = None,
+        origins: Origins | None = None,
     ) -> None:
         sharing = sharing or Sharing.quiet(bus, loop)
         control = control or control_for(bus, sharing, loop, ControlOptions())
         self.shared = Shared(bus, archive, Groups(bus, loop), loop, limits, sharing, control)
         self.serving = Turns(loop, SERVING_S)
         """Those whose requests wait to be served."""
+        self.origins = origins or Origins()
+        """Which pages may send requests, and by which names."""
         self.places = Places()
         """The pages that are being read."""
         self._pages = Pages(bus, self._health, self._metrics)

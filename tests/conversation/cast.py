@@ -170,6 +170,7 @@ class Cast:
         valve: Instrument,
         browser: Browser,
         service: NodeService,
+        pages: str,
     ) -> None:
         self.show = show
         self.daemon, self.cutter, self.valve = daemon, cutter, valve
@@ -179,6 +180,7 @@ class Cast:
         self.outcomes: dict[str, str] = {}
         """By the keys of commands, what their callers were told."""
         self._browser = browser
+        self._pages = pages
         self._closing = ExitStack()
         self._page: Monitor | None = None
 
@@ -189,8 +191,7 @@ class Cast:
 
     async def open_page(self) -> None:
         """Open the page in Chromium."""
-        pages = self._closing.enter_context(served(EXAMPLES))
-        address = f"{pages}/monitor.html?url={self.daemon.url}/v1"
+        address = f"{self._pages}/monitor.html?url={self.daemon.url}/v1"
         page = self._browser.open(address)
         self._page = Monitor(self.show, await in_thread(self._closing.enter_context, page))
         await self._page.ready()
@@ -210,11 +211,12 @@ async def gathered(show: Show, folder: Path) -> AsyncIterator[Cast]:
     with (
         Browser(folder / "chromium") as browser,
         Instrument(folder / "valve", lambda _: None) as valve,
-        Daemon(folder, CONFIG.read_text().format(folder=folder)) as daemon,
+        served(EXAMPLES) as pages,
+        Daemon(folder, CONFIG.read_text().format(folder=folder, pages=pages)) as daemon,
     ):
         service = NodeService(show, [*command, f"{daemon.url}/v1", str(folder / "service-key")])
         async with Cutter(lambda: daemon.address) as cutter:
-            cast = Cast(show, daemon, cutter, valve, browser, service)
+            cast = Cast(show, daemon, cutter, valve, browser, service, pages)
             try:
                 await cast.operator.come()
                 await cast.rival.come()

@@ -83,8 +83,8 @@ def test_the_page_says_which_values_are_bad(tmp_path: Path) -> None:
     """
     with (
         FakePort(port) as fake,
-        Daemon(tmp_path, scale) as daemon,
         served(EXAMPLES) as pages,
+        Daemon(tmp_path, f'server.origins = ["{pages}"]\n{scale}') as daemon,
         Browser(tmp_path / "chromium") as browser,
         browser.open(f"{pages}/monitor.html?url={daemon.url}/v1") as page,
     ):

@@ -7,6 +7,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from sensord.access.origins import Origins
 from sensord.bus import Bus
 from sensord.config.tree import Clients
 from sensord.log import Log
@@ -36,7 +37,9 @@ class Station:
         ring: int = 65_536,
         clients: Clients | None = None,
         folder: Path | None = None,
+        origins: Origins | None = None,
     ) -> None:
+        self._origins = origins
         self._clients = clients
         self._folder = folder
         self.limits = limits or Limits()
@@ -79,7 +82,7 @@ class Station:
             store = Store(self._folder, loop)
             store.open()
             sharing = Sharing.build(self.bus, store, loop, self._clients)
-        self._server = Server(self.bus, loop, self.limits, sharing=sharing)
+        self._server = Server(self.bus, loop, self.limits, sharing=sharing, origins=self._origins)
         await self._server.listen([address])
 
     async def stop(self) -> None:

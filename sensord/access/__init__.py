@@ -1,0 +1,1 @@
+"""Decide who may come in, and what each may see and do."""
