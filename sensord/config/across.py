@@ -16,6 +16,8 @@ from typing import NamedTuple
 from sensord.config.channels import ChannelRules, rules_of
 from sensord.config.device_ids import is_certain
 from sensord.config.schema import Faults, Path
+from sensord.config.scopes import Scope
+from sensord.model.topics import fields_in
 
 __all__ = ["Place", "check_devices", "check_openings", "overlap"]
 
@@ -45,6 +47,10 @@ class Checked(NamedTuple):
     channels: Mapping[str, ChannelRules]
     decoding: object = None
     """Of its decoder."""
+    device: str = ""
+    """The pattern that names the devices behind it."""
+    scopes: Sequence[Scope] = ()
+    """By the index of its filters; empty if none has rules of its own."""
 
 
 class _Pattern(NamedTuple):
@@ -150,7 +156,7 @@ def _check_sources(device: Checked, faults: Faults) -> None:
         wanted = getattr(one, "plain", "")
         levels = wanted.split("/")
         pattern = one.topic or device.topic
-        if not {"+", "#"} & set(levels) or _by_source(pattern):
+        if not {"+", "#"} & set(levels) or _by_source(_placed(device, i, pattern)):
             continue
         name = "{1}" if "+" in levels else "{source}"
         text = (
@@ -161,8 +167,18 @@ def _check_sources(device: Checked, faults: Faults) -> None:
         faults.warn(path, text)
 
 
+def _placed(device: Checked, index: int, pattern: str) -> str:
+    """Return a pattern with those of the device's name and of the field filled in."""
+    scope = device.scopes[index] if device.scopes else Scope()
+    named = scope.device or device.device
+    pattern = pattern.replace("{device}", named) if named else pattern
+    return pattern.replace("{field}", scope.field) if scope.field else pattern
+
+
 def _by_source(pattern: str) -> bool:
-    return re.search(r"\{(source|[1-9][0-9]*)\}", pattern) is not None
+    """Return whether a pattern tells the messages of several sources apart."""
+    is_numbered = re.search(r"\{(source|[1-9][0-9]*)\}", pattern) is not None
+    return is_numbered or bool(fields_in(pattern))
 
 
 def _with(pattern: str, name: str) -> str:
@@ -198,8 +214,12 @@ def _is_declared(device: Checked, name: str) -> bool:
 def _check_ids(device: Checked, faults: Faults) -> None:
     """Warn of a stream of several devices, whose values would take turns in one channel."""
     path: Path = ("devices", device.name)
+    if device.device or fields_in(device.topic) or any(one.device for one in device.scopes):
+        return  # they are told apart
     for i, one in enumerate(getattr(device.config, "topics", ())):
         levels = getattr(one, "plain", "").split("/")
+        if fields_in(getattr(one, "topic", "")):
+            continue
         if levels[0] == "rtl_433" and levels[-1] == "events":
             text = (
                 "brings the messages of all sensors under one topic; take those of each instead:"

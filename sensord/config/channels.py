@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import fnmatch
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Annotated, Literal
 
 from sensord.config.schema import Scalar, Within
@@ -30,6 +30,8 @@ class ChannelRules:
     offset: float = 0.0
     range: tuple[float, ...] = ()
     missing: tuple[Scalar, ...] = ()
+    values: dict[str, Scalar] = field(default_factory=dict)
+    """What the device says, and what the channel then holds."""
     base: Literal[10, 2, 8, 16] = 10
     sign: Sign = "none"
     bits: Annotated[int, Within(2, 64)] | None = None
@@ -40,6 +42,16 @@ class ChannelRules:
     def is_scaled(self) -> bool:
         """Whether the values that leave are others than the device's."""
         return self.scale != 1.0 or self.offset != 0.0
+
+    @property
+    def declared_type(self) -> ValueType | None:
+        """The type that is declared, or that all the ``values`` have."""
+        kinds = {type(one) for one in self.values.values()}
+        if self.type is not None or not kinds:
+            return self.type
+        if kinds == {bool}:
+            return ValueType.BOOL
+        return ValueType.STRING if str in kinds else ValueType.FLOAT
 
     @property
     def is_number(self) -> bool:
@@ -69,6 +81,13 @@ class ChannelRules:
             yield "scale", "may not be 0: every value would be lost"
         if self.topic and (message := pattern_fault(self.topic)):
             yield "topic", message
+        kinds = {
+            "text" if isinstance(one, str) else type(one) is bool for one in self.values.values()
+        }
+        if len(kinds) > 1:
+            yield "values", "must all be of one type: true and false, numbers, or texts"
+        if self.values and self.base != DECIMAL:
+            yield "values", "give values or base, not both"
         yield from self._notation_faults()
 
     def _notation_faults(self) -> Iterator[tuple[str, str]]:

@@ -25,12 +25,14 @@ from sensord.config.schema import (
     Faults,
     Path,
     Printable,
+    Scalar,
     Size,
     Within,
     show,
     structure,
     unknown_key,
 )
+from sensord.config.scopes import SCOPED, Rules, Scope, device_fault
 from sensord.decode.framing import KINDS as FRAMINGS
 from sensord.decode.framing import Config as Framing
 from sensord.decode.framing.lines import Config as Lines
@@ -225,6 +227,14 @@ class Device:
     """Source times are believed within so many seconds of the arrival."""
     ignore: tuple[str, ...] = ()
     """Patterns of fields that give nothing."""
+    device: str = ""
+    """The pattern that names the devices behind the connection; empty if it is one device."""
+    names: Mapping[str, str] = field(default_factory=dict)
+    """What places give, and the names to use instead."""
+    only: Mapping[str, tuple[bool | int | float | str, ...]] = field(default_factory=dict)
+    max_devices: int = 200
+    scopes: tuple[Scope, ...] = ()
+    """By the index of the reader's filter; none if no filter has rules of its own."""
     channels: Mapping[str, ChannelRules] = field(default_factory=dict)
     commands: tuple[Command, ...] = ()
     """What clients may have it do."""
@@ -280,10 +290,19 @@ class _Common:
     time_behind: Duration = 30 * 86_400.0
     time_ahead: Duration = 600.0
     ignore: tuple[Printable, ...] = ()
+    device: str = ""
+    names: dict[str, str] = field(default_factory=dict)
+    only: dict[str, tuple[Scalar, ...]] = field(default_factory=dict)
+    max_devices: Annotated[int, Within(1, 100_000)] = 200
 
     def faults(self) -> Iterator[tuple[str, str]]:
         if message := pattern_fault(self.topic):
             yield "topic", message
+        if self.device and (message := device_fault(self.device)):
+            yield "device", message
+        for place, name in self.names.items():
+            if "/" in name or topic_fault(name):
+                yield "names", f'"{place}": a name is one level of a topic, got "{name}"'
         for pattern in self.ignore:
             if not pattern.strip("*"):
                 yield "ignore", f'"{pattern}" leaves nothing; name fields, such as "debug/*"'
@@ -323,7 +342,8 @@ def build(
     whole = tuple(device for device in built if device is not None)
     _one_owner_each(whole, faults)
     checked = [
-        Checked(d.name, d.topic, d.reader_config, d.channels, d.decoder_config) for d in whole
+        Checked(d.name, d.topic, d.reader_config, d.channels, d.decoder_config, d.device, d.scopes)
+        for d in whole
     ]
     check_devices(checked, faults, resolve)
     if root is not None:
@@ -372,8 +392,10 @@ def _device(
     common = {key: value for key, value in table.items() if key in _COMMON}
     own = {key: v for key, v in table.items() if key not in _COMMON and key not in _SEPARATE}
     shared = structure(_Common, common, path, faults)
-    reader, reader_config = _reader(table, own, path, faults, readers)
+    rest, scopes = _scopes(table, own, path, faults, readers, decoders)
+    reader, reader_config = _reader(table, rest, path, faults, readers)
     is_needed = getattr(reader_config, "needs_decoder", reader_config is not None)
+    is_needed = is_needed and not (scopes and all(one.decoder for one in scopes))
     decoder, decoder_config = _decoder(table, path, faults, decoders, is_needed=is_needed)
     framing = _framing(table.get("framing", {}), (*path, "framing"), faults)
     base = common.get("publish", {})
@@ -412,6 +434,11 @@ def _device(
         time_behind=shared.time_behind,
         time_ahead=shared.time_ahead,
         ignore=shared.ignore,
+        device=shared.device,
+        names=shared.names,
+        only=shared.only,
+        max_devices=shared.max_devices,
+        scopes=scopes,
         channels=channels,
         commands=found,
     )
@@ -473,6 +500,47 @@ def _decoder(
         return "", None
     rest = {key: value for key, value in options.items() if key != "type"}
     return name, structure(found.config, rest, path, faults)
+
+
+def _scopes(
+    table: Mapping[str, Any],
+    own: Mapping[str, Any],
+    path: Path,
+    faults: Faults,
+    readers: Registry,
+    decoders: Registry,
+) -> tuple[Mapping[str, Any], tuple[Scope, ...]]:
+    """Take the keys of scopes out of the reader's filters; return the rest, and the scopes."""
+    name = table.get("reader")
+    found = readers.find(name) if isinstance(name, str) else None
+    key = getattr(found.config, "SCOPED_BY", "") if found is not None else ""
+    filters = own.get(key)
+    if not isinstance(filters, list) or not all(isinstance(one, dict) for one in filters):
+        return own, ()
+    rest = [{k: v for k, v in one.items() if k not in SCOPED} for one in filters]
+    scopes = tuple(
+        _scope(one, table, (*path, key, i), faults, decoders) for i, one in enumerate(filters)
+    )
+    return {**own, key: rest}, scopes if any(one != Scope() for one in scopes) else ()
+
+
+def _scope(
+    raw: Mapping[str, Any],
+    table: Mapping[str, Any],
+    path: Path,
+    faults: Faults,
+    decoders: Registry,
+) -> Scope:
+    own = {k: v for k, v in raw.items() if k in SCOPED - {"decoder", "channels"}}
+    rules = structure(Rules, own, path, faults) or Rules()
+    decoder, decoder_config = _decoder(raw, path, faults, decoders, is_needed=False)
+    base = table.get("publish", {})
+    channels = _channels(
+        raw.get("channels", {}), base, (*path, "channels"), faults, base_is_faulty=False
+    )
+    return Scope(
+        decoder, decoder_config, rules.field, rules.device, rules.ignore, rules.only, channels
+    )
 
 
 def _framing(raw: object, path: Path, faults: Faults) -> Framing | None:

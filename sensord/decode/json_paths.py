@@ -29,8 +29,10 @@ from sensord.decode.base import (
 from sensord.decode.naming import field_level
 from sensord.decode.source_time import SourceTime, TimeUnit, zone_fault
 from sensord.decode.text import NOT_FINITE, TOO_MANY_VALUES
+from sensord.model.conversions import meaning
 from sensord.model.readings import GOOD, Level, Metadata, Quality, Reason, Value
 from sensord.model.topics import topic_fault
+from sensord.model.units import spelled_unit
 
 __all__ = ["BAD_TIME", "NOT_JSON", "PATH_MISSING", "TOO_DEEP", "Config", "Decoder", "TimeUnit"]
 
@@ -68,6 +70,23 @@ _INFINITY = float("inf")
 
 
 @dataclass(frozen=True, slots=True)
+class Named:
+    """An array of objects that name their values: the paths of the array, and in each object."""
+
+    list: str
+    name: str = "name"
+    value: str = "value"
+    unit: str = ""
+
+    def faults(self) -> Iterator[tuple[str, str]]:
+        """Yield paths that are none."""
+        for key in ("list", "name", "value", "unit"):
+            path = getattr(self, key)
+            if (path or key != "unit") and parse_path(path) is None:
+                yield key, f'"{path}" is not a path such as sensors'
+
+
+@dataclass(frozen=True, slots=True)
 class Config:
     """Which values to take.
 
@@ -76,7 +95,9 @@ class Config:
     message. Without it every leaf is a field, named by its keys and indexes:
     ``env/temperature``, ``probes/0/value``. ``time`` is the path of the source time, ``zone``
     that of times which name none: ``"Europe/Berlin"``, or ``"local"``. With
-    ``required`` a message that lacks one of these paths is a fault.
+    ``required`` a message that lacks one of these paths is a fault. ``root`` is the path of the
+    part that the fields are in, ``named`` an array whose objects name their values, ``parse`` the
+    paths of texts that are JSON themselves.
     """
 
     fields: dict[str, str] = field(default_factory=dict)
@@ -84,6 +105,9 @@ class Config:
     time_unit: TimeUnit = TimeUnit.SECONDS
     zone: str = ""
     required: bool = False
+    root: str = ""
+    named: Named | None = None
+    parse: tuple[str, ...] = ()
 
     def faults(self) -> Iterator[tuple[str, str]]:
         """Yield what the types cannot say."""
@@ -94,6 +118,13 @@ class Config:
                 yield "fields", f'"{path}" is not a path such as env.temperature or probes[0].value'
         if self.time and parse_path(self.time) is None:
             yield "time", "is not a path such as meta.time"
+        if self.root and parse_path(self.root) is None:
+            yield "root", "is not a path such as uplink_message.decoded_payload"
+        for path in self.parse:
+            if not parse_path(path):
+                yield "parse", f'"{path}" is not a path such as payload_json'
+        if self.named is not None and self.fields:
+            yield "named", "give fields or named, not both"
         yield from zone_fault(self.zone, self.time_unit)
 
 
@@ -126,6 +157,9 @@ class Decoder:
         # The source time is told by every sample; it is not a reading of its own.
         self._time_field = "/".join(field_level(str(step)) for step in self._time or ())
         self._required = config.required
+        self._root = (parse_path(config.root) or ()) if config.root else None
+        self._named = None if config.named is None else _NamedPaths.of(config.named)
+        self._parsed = [parse_path(path) or () for path in config.parse]
         self._parse = json.JSONDecoder().decode
         self._keeps_text = False
         self.encoding = "utf-8"
@@ -151,10 +185,26 @@ class Decoder:
         except RecursionError:
             return Decoded([], [Fault(TOO_DEEP, excerpt(message))])
         reasons: list[str] = []
-        time_us = self._source_time(root, reasons)
+        for path in self._parsed:
+            self._parse_inner(root, path, reasons)
         # A lone surrogate can only come from an escape; without one no text needs a look.
+        time_us = self._source_time(root, reasons)
         harvest = _Harvest(time_us, b"\\u" in message, self._keeps_text)
-        if self._paths:
+        self._harvest(root, harvest, reasons)
+        reasons += harvest.reasons
+        faults = [Fault(reason, excerpt(message)) for reason in reasons]
+        return make_decoded((harvest.samples, faults))
+
+    def _harvest(self, root: Value, harvest: _Harvest, reasons: list[str]) -> None:
+        """Take the values that are asked for."""
+        skipped = self._time_field
+        if self._root is not None:
+            root, skipped = _find(root, self._root), ""
+            if root is None and self._required:
+                reasons.append(PATH_MISSING)
+        if self._named is not None:
+            self._named.harvest(root, harvest)
+        elif self._paths:
             for name, path in self._paths:
                 node = _find(root, path)
                 if node is not None:
@@ -164,10 +214,7 @@ class Decoder:
                 elif self._keeps_text and _is_null(root, path):
                     harvest.take_null(name)
         else:
-            harvest.take_leaves("", root, 0, self._time_field)
-        reasons += harvest.reasons
-        faults = [Fault(reason, excerpt(message)) for reason in reasons]
-        return make_decoded((harvest.samples, faults))
+            harvest.take_leaves("", root, 0, skipped)
 
     @property
     def is_zone_known(self) -> bool:
@@ -185,6 +232,19 @@ class Decoder:
         except ValueError:
             return almost_json.read(text)
 
+    def _parse_inner(self, root: Value, path: tuple[Step, ...], reasons: list[str]) -> None:
+        """Replace a text that is JSON by what it holds."""
+        parent, text = _find(root, path[:-1]), _find(root, path)
+        if not isinstance(text, str):
+            return
+        try:
+            inner = self._read(text.encode())
+        except (ValueError, RecursionError):
+            reasons.append(NOT_JSON)
+            return
+        if isinstance(parent, dict | list):
+            parent[path[-1]] = inner  # type: ignore[index]  # it was found there
+
     def _source_time(self, root: Value, reasons: list[str]) -> int | None:
         if self._time is None:
             return None
@@ -193,6 +253,34 @@ class Decoder:
         if time_us is None and (node is not None or self._required):
             reasons.append(PATH_MISSING if node is None else BAD_TIME)
         return time_us
+
+
+class _NamedPaths:
+    """Takes the values of an array whose objects name them."""
+
+    def __init__(self, steps: dict[str, tuple[Step, ...]]) -> None:
+        self._steps = steps
+
+    @classmethod
+    def of(cls, named: Named) -> _NamedPaths:
+        """Read the paths."""
+        keys = ("list", "name", "value", "unit")
+        return cls({key: parse_path(getattr(named, key)) or () for key in keys})
+
+    def harvest(self, root: Value, harvest: _Harvest) -> None:
+        """Take each value under its name; an object without one is left out."""
+        found = _find(root, self._steps["list"])
+        for one in found if isinstance(found, list) else []:
+            name, value = _find(one, self._steps["name"]), _find(one, self._steps["value"])
+            if not isinstance(name, str | int) or value is None:
+                continue
+            before = len(harvest.samples)
+            harvest.take(field_level(str(name)), value)
+            unit = _find(one, self._steps["unit"]) if self._steps["unit"] else None
+            if isinstance(unit, str) and len(harvest.samples) > before:
+                code = spelled_unit(unit) or unit
+                if meaning(code):
+                    harvest.samples[-1] = harvest.samples[-1]._replace(unit=code)
 
 
 class _Harvest:

@@ -16,11 +16,21 @@ from typing import Protocol
 from sensord.bus import Bus
 from sensord.config.tree import Device as DeviceConfig
 from sensord.decode.base import Decoder, Fault, Framer, Sample
+from sensord.device.children import Child
 from sensord.device.commands import Commands
 from sensord.device.intake import DEVICE, Intake, Route
 from sensord.device.supervisor import Repeats
 from sensord.model.clocks import Clock
-from sensord.model.readings import Level, Metadata, Quality, Reading, Reason, Value, ValueType
+from sensord.model.readings import (
+    Channel,
+    Level,
+    Metadata,
+    Quality,
+    Reading,
+    Reason,
+    Value,
+    ValueType,
+)
 
 __all__ = ["Device", "State", "Statistics"]
 
@@ -113,6 +123,8 @@ class Device:
         self._status_due = 0.0
         self._status_told_at = -float("inf")
         self._early: list[float] = []  # after which times the next ones come, if not as always
+        self._child_channels: dict[str, Channel] = {}
+        bus.claim(f"$sys/devices/{config.name}")
         self._status = bus.channel(
             f"$sys/devices/{config.name}",
             Metadata(ValueType.JSON, description=config.description, device=config.name),
@@ -157,7 +169,10 @@ class Device:
     def message(self, route: Route, payload: bytes) -> None:
         """Take one whole message."""
         now_us, wall_us = self._now()
+        known = len(self._intake.children)
         self._intake.message(route, payload, now_us, wall_us)
+        if len(self._intake.children) > known:
+            self._tell_news()
         if route.is_retained:
             self._samples = self._intake.totals.samples  # no sign of life
         self._after(wall_us)
@@ -171,7 +186,9 @@ class Device:
     def availability(self, name: str, *, is_there: bool) -> None:
         """Accept what ``name`` reports of the sources that depend on it."""
         was_there = not self._intake.is_away(name)
-        self._intake.availability(name, self._clock.monotonic_us(), is_there=is_there)
+        now_us, wall_us = self._clock.monotonic_us(), self._clock.wall_us()
+        self._intake.availability(name, now_us, wall_us, is_there=is_there)
+        self._tell_news()
         if was_there is is_there:
             return
         message = "reported online" if is_there else "reported offline"
@@ -311,3 +328,42 @@ class Device:
             "offline": [*told.offline],
         }
         self._bus.publish(self._status, Reading(self._clock.wall_us(), value))
+        for child in self._intake.children:
+            self._tell_child(child)
+
+    def _tell_news(self) -> None:
+        """Publish what changed of the devices behind this connection."""
+        for child in self._intake.children:
+            if child.is_news:
+                self._tell_child(child)
+
+    def _tell_child(self, child: Child) -> None:
+        if child.is_news:
+            state = "offline" if child.is_away else "online"
+            found = {"connection": self.name, "device": child.name, "state": state}
+            log.info("device behind a connection", extra=found)
+        child.is_news = False
+        is_up = self._state is State.UP and not child.is_away
+        detail = "reported offline" if child.is_away else f"behind {self.name}"
+        value: Value = {
+            "state": (State.UP if is_up else State.DOWN).value,
+            "detail": detail if self._state is State.UP else f"{self.name} is {self._state.value}",
+            "connection": self.name,
+            "since_us": child.since_us,
+            "last_reading_us": child.last_us,
+            "messages": child.messages,
+            "readings": child.readings,
+        }
+        channel = self._child_channel(child.name)
+        self._bus.publish(channel, Reading(self._clock.wall_us(), value))
+
+    def _child_channel(self, name: str) -> Channel:
+        channel = self._child_channels.get(name)
+        if channel is None:
+            # A configured device of this name, or one behind another connection, keeps its topic.
+            topic = f"$sys/devices/{name}"
+            if not self._bus.claim(topic):
+                topic = f"$sys/devices/{self.name}:{name}"
+            metadata = Metadata(ValueType.JSON, description=f"behind {self.name}", device=name)
+            channel = self._child_channels[name] = self._bus.channel(topic, metadata)
+        return channel

@@ -71,6 +71,7 @@ class Fit:
         "_notation",
         "_unit",
         "_units",
+        "_values",
         "is_plain",
         "needs_text",
         "rules",
@@ -93,7 +94,9 @@ class Fit:
         self._missing_words = frozenset(word.strip().casefold() for word in words)
         self._missing_numbers = tuple(one for one in notation.missing if type(one) is not str)
         is_decimal = notation.base == DECIMAL and notation.sign == "none"
-        self.needs_text = bool(self._has_text or notation.missing or not is_decimal)
+        self._values = {key.strip().casefold(): one for key, one in notation.values.items()}
+        is_worded = bool(notation.missing or notation.values)
+        self.needs_text = bool(self._has_text or is_worded or not is_decimal)
         """Whether the decoder has to hand on how values were written."""
         self.is_plain = not self.needs_text and self._conversion is SAME
         """Whether a number in no unit of its own goes straight to `conform`."""
@@ -108,6 +111,8 @@ class Fit:
         """Return a sample's value and quality as the channel's."""
         if self._is_missing(value, text):
             return None, MISSING
+        if self._values:
+            return self._meant(value, quality, text)
         if self._has_text:
             if text is not None:
                 value, quality = text, GOOD if quality.level is Level.BAD else quality
@@ -125,6 +130,16 @@ class Fit:
         if type(value) is int or type(value) is float:
             return self._converted(value, quality, unit)
         return conform(self.rules, value, quality)
+
+    def _meant(self, value: Value, quality: Quality, text: str | None) -> tuple[Value, Quality]:
+        """Return what a value stands for by declaration; any other is of the wrong type."""
+        said = [text, _as_word(value)]
+        words = [one.strip().casefold() for one in said if one is not None]
+        meant = next((self._values[one] for one in words if one in self._values), None)
+        if meant is None:
+            bad = Quality(Level.BAD, Reason.WRONG_TYPE)
+            return None, quality if quality.level is Level.BAD and value is None else bad
+        return conform(self.rules, meant, GOOD if value is None else quality)
 
     def _is_missing(self, value: Value, text: str | None) -> bool:
         if type(value) is int or type(value) is float or type(value) is bool:
@@ -187,6 +202,15 @@ class Fit:
         if whole < high:
             return whole
         return high - whole if sign == "high_bit" else whole - (high << 1)
+
+
+def _as_word(value: Value) -> str | None:
+    """Return a plain value as configurations write it."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, int | float):
+        return str(int(value)) if float(value).is_integer() else str(value)
+    return value if isinstance(value, str) else None
 
 
 def _in_base(digits: str, base: int) -> tuple[int | None, int]:

@@ -9,12 +9,14 @@ same intake serves a live device and a recording of its bytes, on the recording'
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol, TypeVar
 
 from sensord.bus import Bus
+from sensord.config.scopes import Scope
 from sensord.config.tree import Device
+from sensord.decode import registry as decoders
 from sensord.decode.base import (
     BAD_TIME,
     NOTHING,
@@ -27,8 +29,10 @@ from sensord.decode.base import (
     Zoned,
     excerpt,
 )
+from sensord.device.children import Children
 from sensord.device.conform import conform
 from sensord.device.fitting import refusal
+from sensord.device.identity import Identifier
 from sensord.device.mixture import SEVERAL_DEVICES
 from sensord.device.route import DEVICE, Route, field_excerpt, from_source, sample_excerpt
 from sensord.device.tap import Tap, TapMaker
@@ -46,10 +50,16 @@ from sensord.model.readings import (
     make_reading,
 )
 from sensord.model.times import iso
+from sensord.model.topics import expand
 
 __all__ = ["DEVICE", "Intake", "Listener", "Route", "Totals"]
 
 T = TypeVar("T")
+
+TOO_MANY_DEVICES = "too many devices"
+
+BARE = "value"
+"""What decoders call a message that is one value."""
 
 MAX_AWAY = 10_000
 """Names that are remembered as away; values that a broker kept for more of them are retained."""
@@ -88,6 +98,44 @@ class Listener(Protocol):
     def saw(self, topic: str, value: Value, quality: Quality) -> None:
         """Look at a value of a topic, whether it is published or not."""
         ...
+
+
+class _Way:
+    """How the messages of one filter are read; those of most connections have one."""
+
+    __slots__ = ("decoder", "field", "identifier", "is_identifying", "maker")
+
+    def __init__(
+        self, decoder: Decoder | None, maker: TapMaker, identifier: Identifier, field_: str
+    ) -> None:
+        self.decoder = decoder
+        self.maker = maker
+        self.identifier = identifier
+        self.field = field_
+        self.is_identifying = identifier.is_needed or bool(field_)
+
+    def renamed(self, route: Route, samples: Iterable[Sample]) -> list[Sample]:
+        """Return samples under the name that their filter gives them."""
+        values = {str(i): text for i, text in enumerate(route.captures, 1)} | dict(route.places)
+        values |= {"device": route.device, "source": route.source, "field": "{field}"}
+        name = "/".join(one for one in expand(self.field, values).split("/") if one)
+        if "{field}" in name:
+            return [one._replace(field=name.replace("{field}", one.field)) for one in samples]
+        return [
+            one._replace(field=name if one.field == BARE else f"{name}/{one.field}")
+            for one in samples
+        ]
+
+
+def identifier_of(device: Device, scope: Scope | None = None, pattern: str = "") -> Identifier:
+    """Return what identifies the messages of a connection, or of one of its filters."""
+    scope = scope or Scope()
+    patterns = [pattern or device.topic]
+    patterns += [rules.topic for rules in device.channels.values()]
+    patterns += [rules.topic for rules in scope.channels.values()]
+    patterns.append(scope.field)
+    only = {**device.only, **scope.only}
+    return Identifier(device.name, scope.device or device.device, patterns, device.names, only)
 
 
 class Intake:
@@ -131,7 +179,11 @@ class Intake:
         """How often each part that the decoder does not know was passed over, by name."""
         self._named: set[str] = set()
         self._maker = TapMaker(device, decoder, bus, self.fault)
-        self._taps = Taps(device, self._maker, self.fault)
+        self._taps = Taps(device, self.fault)
+        self._way = _Way(decoder, self._maker, identifier_of(device), "")
+        self._ways = self._ways_of(device)
+        self.children = Children(device.max_devices)
+        """The devices behind the connection that messages have named."""
         self._away: set[str] = set()
         """What was reported as away; bounded by `MAX_AWAY`."""
 
@@ -160,9 +212,10 @@ class Intake:
             if route.source:
                 self._withdraw(route, now_us, wall_us)
             return
-        if self._decoder is None:
+        way = self._ways[route.scope] if self._ways and route.scope >= 0 else self._way
+        if way.decoder is None:
             return
-        samples, faults = self._decoder.decode(message)
+        samples, faults = way.decoder.decode(message)
         if faults and not is_answer:
             for fault in faults:
                 self.fault(from_source(fault, route))
@@ -171,10 +224,62 @@ class Intake:
         self._bounds_us = None
         if self._dated is not None and self.is_clock_set:
             samples = self._dated.mend_dates(samples, wall_us)
-        if route.is_retained:
-            self._recall(route, samples, now_us, wall_us)
+        if way.is_identifying:
+            self._identify(way, route, samples, now_us, wall_us, is_answer=is_answer)
+        elif route.is_retained:
+            self._recall(way, route, samples, now_us, wall_us)
         else:
-            self._samples(route, samples, now_us, wall_us, is_answer=is_answer)
+            self._samples(way, route, samples, now_us, wall_us, is_answer=is_answer)
+
+    def _ways_of(self, device: Device) -> list[_Way]:
+        """Return how the messages of each filter are read."""
+        filters: Sequence[object] = getattr(device.reader_config, "topics", ())
+        scopes = device.scopes or (Scope(),) * len(filters)
+        ways = []
+        for one, scope in zip(filters, scopes, strict=True):
+            decoder = self._decoder
+            if scope.decoder:
+                found = decoders.find(scope.decoder)
+                assert found is not None, "checked with the configuration"
+                decoder = found.create(scope.decoder_config)
+            maker = TapMaker(device, decoder, self._bus, self.fault, scope)
+            identifier = identifier_of(device, scope, getattr(one, "topic", ""))
+            ways.append(_Way(decoder, maker, identifier, scope.field))
+        return ways
+
+    def _identify(
+        self,
+        way: _Way,
+        route: Route,
+        samples: Sequence[Sample],
+        now_us: int,
+        wall_us: int,
+        *,
+        is_answer: bool,
+    ) -> None:
+        """Take a message whose device is named in its topic or in itself."""
+        found = way.identifier.of(route, samples)
+        if found is None:
+            return
+        if isinstance(found, Fault):
+            self.fault(from_source(found, route))
+            return
+        route, samples = found
+        if way.field:
+            samples = way.renamed(route, samples)
+        child = self.children.find(route.device, wall_us) if route.device else None
+        if route.device and child is None:
+            detail = "raise max_devices, or ignore what is not wanted"
+            self.fault(Fault(TOO_MANY_DEVICES, excerpt(route.device.encode()), detail))
+            return
+        before = self.totals.readings
+        if route.is_retained:
+            self._recall(way, route, samples, now_us, wall_us)
+        else:
+            self._samples(way, route, samples, now_us, wall_us, is_answer=is_answer)
+        if child is not None:
+            readings = self.totals.readings - before
+            self.children.heard(child, route.depends_on, readings, wall_us)
 
     def _believed_us(self, wall_us: int) -> tuple[int, int]:
         """Return the bounds of the source times in a message that arrives."""
@@ -189,13 +294,15 @@ class Intake:
         """Take decoded values, whose times the reader answers for."""
         self._bounds_us = 0, LATEST_US
         self._is_time_refused = False
+        way = self._way
         if route.is_retained:
-            self._recall(route, samples, now_us, wall_us)
+            self._recall(way, route, samples, now_us, wall_us)
         else:
-            self._samples(route, samples, now_us, wall_us, is_answer=False)
+            self._samples(way, route, samples, now_us, wall_us, is_answer=False)
 
     def _samples(
         self,
+        way: _Way,
         route: Route,
         samples: Iterable[Sample],
         now_us: int,
@@ -203,14 +310,14 @@ class Intake:
         *,
         is_answer: bool,
     ) -> None:
-        taps = self._taps.by_source.get(route.source, {})
+        taps = self._taps.by_source.get(route.key, {})
         count, is_clock_set = 0, self.is_clock_set
         due: list[tuple[Channel, Reading]] = []
         seen: list[tuple[str, Value, Quality]] | None = None if self.listener is None else []
         for sample in samples:
             field_, value, quality, time_us, _, unit = sample
             count += 1
-            tap = taps.get(field_) or self._opened(taps, route, sample, is_answer=is_answer)
+            tap = taps.get(field_) or self._opened(taps, way, route, sample, is_answer=is_answer)
             if tap is None:
                 continue
             if (
@@ -277,14 +384,16 @@ class Intake:
             if self.listener is not None:
                 self.listener.saw(topic, value, quality)
 
-    def _recall(self, route: Route, samples: Iterable[Sample], now_us: int, wall_us: int) -> None:
+    def _recall(
+        self, way: _Way, route: Route, samples: Iterable[Sample], now_us: int, wall_us: int
+    ) -> None:
         """Accept values that a broker kept: their age is unknown, and they confirm nothing."""
-        taps = self._taps.by_source.get(route.source, {})
+        taps = self._taps.by_source.get(route.key, {})
         at_best = RETAINED if self._away.isdisjoint(route.depends_on) else DISCONNECTED
         due: list[tuple[Channel, Reading]] = []
         for sample in samples:
             self.totals.samples += 1
-            tap = taps.get(sample.field) or self._opened(taps, route, sample, is_answer=False)
+            tap = taps.get(sample.field) or self._opened(taps, way, route, sample, is_answer=False)
             fitted = None if tap is None else self._fitted(tap, route, sample, is_answer=False)
             if tap is None or fitted is None:
                 continue
@@ -325,11 +434,12 @@ class Intake:
         """Return the availability topics that report their devices as offline."""
         return sorted(self._away)
 
-    def availability(self, name: str, now_us: int, *, is_there: bool) -> None:
+    def availability(self, name: str, now_us: int, wall_us: int, *, is_there: bool) -> None:
         """Accept what ``name`` reports of the sources that depend on it.
 
         Those that are away turn bad; those that are back wait for their next value.
         """
+        self.children.report(name, wall_us, is_there=is_there)
         if is_there:
             self._away.discard(name)
             return
@@ -374,10 +484,16 @@ class Intake:
                     self._on_passed_over(name)
 
     def _opened(
-        self, taps: dict[str, Tap | None], route: Route, sample: Sample, *, is_answer: bool
+        self,
+        taps: dict[str, Tap | None],
+        way: _Way,
+        route: Route,
+        sample: Sample,
+        *,
+        is_answer: bool,
     ) -> Tap | None:
         message = self.totals.messages
-        return self._taps.open(taps, route, sample, message=message, is_answer=is_answer)
+        return self._taps.open(taps, way.maker, route, sample, message=message, is_answer=is_answer)
 
     def _report_refused(self, route: Route) -> None:
         """Count every field that got no channel, and report once."""

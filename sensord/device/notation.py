@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Literal
 
 __all__ = ["DECIMAL", "Notation", "Sign"]
@@ -18,11 +19,13 @@ class Notation:
 
     ``base`` and ``sign`` are those of whole numbers: with ``high_bit`` the highest of ``bits`` is
     the sign and the others the magnitude. Without ``bits`` the digits that came say how many
-    there are. ``missing`` are the numbers, before scaling, and words that stand for no value.
+    there are. ``missing`` are the numbers, before scaling, and words that stand for no value;
+    ``values`` are what the device says for the channel's values, and nothing else is one.
     """
 
     base: int = DECIMAL
     sign: Sign = "none"
     bits: int | None = None
     missing: tuple[bool | int | float | str, ...] = ()
+    values: Mapping[str, bool | int | float | str] = field(default_factory=dict)
     decimal_comma: bool = False

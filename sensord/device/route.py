@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Hashable
 from typing import NamedTuple
 
 from sensord.decode.base import Fault, Sample, excerpt
@@ -25,6 +26,17 @@ class Route(NamedTuple):
     captures: tuple[str, ...] = ()
     is_retained: bool = False
     depends_on: tuple[str, ...] = ()
+    scope: int = -1
+    """The index of the filter that brought it, if filters have rules of their own."""
+    places: tuple[tuple[str, str], ...] = ()
+    """The decoded fields that identify its device, with their values."""
+    device: str = ""
+    """The device behind the connection that it is of; empty for the connection itself."""
+
+    @property
+    def key(self) -> Hashable:
+        """What its channels have in common: the source, and the identity in the message."""
+        return (self.source, self.places) if self.places else self.source
 
 
 DEVICE = Route("")

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from fnmatch import fnmatchcase
 
 from sensord.bus import Bus
-from sensord.config.tree import ChannelRules, Device
+from sensord.config.channels import ChannelRules, rules_of
+from sensord.config.scopes import Scope
+from sensord.config.tree import Device
 from sensord.decode.base import Decoder, Fault, Sample, Writer
 from sensord.device.conform import Rules, infer_type
 from sensord.device.fitting import Fit, Units
@@ -17,6 +20,9 @@ from sensord.model.readings import Channel, Kind, Metadata, Value, ValueType
 from sensord.model.topics import expand, topic_fault
 
 __all__ = ["Tap", "TapMaker"]
+
+MAX_IGNORED = 10_000
+"""Fields that are remembered as ignored; others are looked up again each time."""
 
 EVERY = Policy(policy="every")
 """What `event` channels get, whatever is configured: each one counts."""
@@ -57,17 +63,41 @@ class TapMaker:
     """
 
     def __init__(
-        self, device: Device, decoder: Decoder | None, bus: Bus, on_fault: Callable[[Fault], None]
+        self,
+        device: Device,
+        decoder: Decoder | None,
+        bus: Bus,
+        on_fault: Callable[[Fault], None],
+        scope: Scope | None = None,
     ) -> None:
+        """``scope`` is that of the filter whose messages these are."""
         self._device = device
+        self._scope = scope or Scope()
+        self._ignore = (*device.ignore, *self._scope.ignore)
+        self._ignored: set[str] = set()
         self._decoder = decoder
         able: object = decoder  # to more, perhaps, than every decoder is
         self._writer = able if isinstance(able, Writer) else None
         self._bus = bus
         self._on_fault = on_fault
         self._described: dict[str, Metadata] = {}
-        if any(_needs_text(rules) for rules in device.channels.values()):
+        all_rules = (*device.channels.values(), *self._scope.channels.values())
+        if any(_needs_text(rules) for rules in all_rules):
             self.keep_text()
+
+    def rules(self, field_: str) -> ChannelRules:
+        """Return what is declared of a field: by its filter, else by the device."""
+        return rules_of(self._scope.channels, field_) or self._device.rules(field_)
+
+    def ignores(self, field_: str) -> bool:
+        """Return whether a field is to be left out."""
+        if not self._ignore or field_ in self._ignored:
+            return bool(self._ignore)
+        if not any(fnmatchcase(field_, pattern) for pattern in self._ignore):
+            return False
+        if len(self._ignored) < MAX_IGNORED:
+            self._ignored.add(field_)
+        return True
 
     @property
     def encoding(self) -> str:
@@ -99,7 +129,7 @@ class TapMaker:
             )
             return None
         told = self._decoder.metadata(field_) if self._decoder else self._described.get(field_)
-        metadata = self._metadata(rules, told, sample)
+        metadata = self._metadata(rules, told, sample, route.device or self._device.name)
         policy = EVERY if metadata.kind is Kind.EVENT else rules.publish
         channel = self._bus.channel(topic, metadata)
         fit = self._fit(rules, told, metadata)
@@ -113,6 +143,7 @@ class TapMaker:
             sign=rules.sign,
             bits=rules.bits,
             missing=rules.missing,
+            values=rules.values,
             decimal_comma=self._writer is not None and self._writer.decimal_comma,
         )
         units = Units(
@@ -121,7 +152,7 @@ class TapMaker:
             is_scaled=rules.is_scaled,
             are_listed=self._writer is not None,
         )
-        is_declared = rules.type is not None or rules.is_number or told is not None
+        is_declared = rules.declared_type is not None or rules.is_number or told is not None
         return Fit(_conform_rules(rules, metadata), notation, units, is_declared=is_declared)
 
     def _topic(self, pattern: str, route: Route, field_: str) -> str:
@@ -130,20 +161,24 @@ class TapMaker:
         Sources may have empty levels (``/esp/kitchen``), which our topics have not: they are left
         out. An empty level of a field stays, and makes the topic unfit.
         """
-        values = {"device": self._device.name, "field": field_, "source": route.source}
+        device = route.device or self._device.name
+        values = {"device": device, "field": field_, "source": route.source}
         values |= {str(i): text for i, text in enumerate(route.captures, 1)}
+        values |= dict(route.places)
         levels = [_expanded(level, values) for level in pattern.split("/")]
         return "/".join(level for level in levels if level)
 
-    def _metadata(self, rules: ChannelRules, told: Metadata | None, sample: Sample) -> Metadata:
+    def _metadata(
+        self, rules: ChannelRules, told: Metadata | None, sample: Sample, device: str
+    ) -> Metadata:
         base = told or Metadata(type=_inferred(rules, sample.value))
         return Metadata(
-            type=rules.type or base.type,
+            type=rules.declared_type or base.type,
             unit=base.unit if rules.unit is None else rules.unit,
             decimals=base.decimals if rules.decimals is None else rules.decimals,
             kind=rules.kind if rules.kind is not Kind.STATE else base.kind,
             description=base.description if rules.description is None else rules.description,
-            device=self._device.name,
+            device=device,
         )
 
 
@@ -175,7 +210,8 @@ def _inferred(rules: ChannelRules, value: Value) -> ValueType:
 
 def _needs_text(rules: ChannelRules) -> bool:
     is_plain = rules.base == DECIMAL and rules.sign == "none"
-    return rules.type is ValueType.STRING or bool(rules.missing) or not is_plain
+    is_worded = bool(rules.missing or rules.values)
+    return rules.type is ValueType.STRING or is_worded or not is_plain
 
 
 def _conform_rules(rules: ChannelRules, metadata: Metadata) -> Rules:

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
-from fnmatch import fnmatchcase
+from collections.abc import Callable, Hashable, Iterator, Mapping
 
 from sensord.config.tree import Device
 from sensord.decode.base import NOTHING, UNREAD, Fault, Sample
@@ -13,9 +12,6 @@ from sensord.device.route import Route, field_excerpt, from_source, sample_excer
 from sensord.device.tap import Tap, TapMaker
 
 __all__ = ["Taps"]
-
-MAX_IGNORED = 10_000
-"""Fields that are remembered as ignored; others are looked up again each time."""
 
 SHARE = 4
 """One MQTT topic, or one message of a stream, gets at most one part in this many of a device's
@@ -31,15 +27,14 @@ MOST_TAKERS = 3
 class Taps:
     """The taps of one device."""
 
-    def __init__(self, device: Device, maker: TapMaker, on_fault: Callable[[Fault], None]) -> None:
+    def __init__(self, device: Device, on_fault: Callable[[Fault], None]) -> None:
         self._device = device
-        self._maker = maker
         self._on_fault = on_fault
-        self.by_source: dict[str, dict[str, Tap | None]] = {}
-        """By source, then by field; None stands for a field that was refused."""
+        self.by_source: dict[Hashable, dict[str, Tap | None]] = {}
+        """By `Route.key`, then by field; None stands for a field that was refused."""
         self.timed: list[Tap] = []
         """Those in which something may become due without a sample."""
-        self._dependents: dict[str, list[str]] = {}
+        self._dependents: dict[str, list[Hashable]] = {}
         """By availability topic, the sources that have taps."""
         self._known = 0  # fields in all of them
         self._share = max(MIN_SHARE, device.max_channels // SHARE)
@@ -49,7 +44,6 @@ class Taps:
         """The number of the message at hand, as of when a field was last opened."""
         self.refused: list[str] = []
         """New fields of the message at hand that there is no room for."""
-        self._ignored: set[str] = set()
         self._takers = ""
 
     def dependents(self, name: str) -> Iterator[Tap | None]:
@@ -60,6 +54,7 @@ class Taps:
     def open(
         self,
         taps: dict[str, Tap | None],
+        maker: TapMaker,
         route: Route,
         sample: Sample,
         *,
@@ -75,14 +70,14 @@ class Taps:
         field_ = sample.field
         if field_ in taps:
             return None  # refused before, and counted then
-        if self._device.ignore and self._is_ignored(field_):
+        if maker.ignores(field_):
             return None
-        rules = self._device.rules(field_)
+        rules = maker.rules(field_)
         if sample.quality is NOTHING and not rules.missing:
             return None
         if sample.quality is UNREAD and not (rules.type or rules.is_number or rules.missing):
             if sample.text is not None and not is_answer:
-                quoted = sample_excerpt(sample, self._maker.encoding)
+                quoted = sample_excerpt(sample, maker.encoding)
                 self._on_fault(from_source(Fault(NOT_A_NUMBER, quoted), route))
             return None
         if message != self._message:
@@ -94,22 +89,13 @@ class Taps:
         self._known += 1
         self._room -= 1
         if not taps:
-            self.by_source[route.source] = taps
+            self.by_source[route.key] = taps
             for name in route.depends_on:
-                self._dependents.setdefault(name, []).append(route.source)
-        tap = taps[field_] = self._maker.make(route, sample, rules)
+                self._dependents.setdefault(name, []).append(route.key)
+        tap = taps[field_] = maker.make(route, sample, rules)
         if tap is not None and tap.is_timed:
             self.timed.append(tap)
         return tap
-
-    def _is_ignored(self, field_: str) -> bool:
-        if field_ in self._ignored:
-            return True
-        if not any(fnmatchcase(field_, pattern) for pattern in self._device.ignore):
-            return False
-        if len(self._ignored) < MAX_IGNORED:
-            self._ignored.add(field_)
-        return True
 
     def take_refused(self, route: Route) -> tuple[Fault, int]:
         """Return what to report of the fields that got no channel, and how many they are.
@@ -132,19 +118,19 @@ class Taps:
         return Fault(reason, field_excerpt(route, refused[0]), detail), len(refused)
 
 
-def _takers(taps: Mapping[str, Mapping[str, object]]) -> list[str]:
+def _takers(taps: Mapping[Hashable, Mapping[str, object]]) -> list[str]:
     """Return who has the most channels: topics, or where each has few, the trees that they form."""
-    counts = Counter({source: len(fields) for source, fields in taps.items()})
-    total = counts.total()
+    counts: Counter[str] = Counter()
+    for key, taken in taps.items():
+        counts[str(key[0] if isinstance(key, tuple) else key)] += len(taken)
+    total, sources = counts.total(), counts
     for depth in range(8, 0, -1):
         if max(counts.values()) * 2 * MOST_TAKERS > total:
             break
         trees: Counter[str] = Counter()
-        for source, fields in taps.items():
+        for source, count in sources.items():
             levels = source.split("/")
-            trees["/".join([*levels[:depth], "#"]) if len(levels) > depth else source] += len(
-                fields
-            )
+            trees["/".join([*levels[:depth], "#"]) if len(levels) > depth else source] += count
         counts = trees
     named = counts.most_common(MOST_TAKERS)
     return [f"{source or 'the device itself'} has {count}" for source, count in named]

@@ -16,6 +16,7 @@ Source: MQTT 5.0 (OASIS Standard, 2019-03-07), section 4.7.
 
 from __future__ import annotations
 
+import difflib
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Generic, TypeVar
@@ -25,6 +26,7 @@ __all__ = [
     "TopicTree",
     "can_make",
     "expand",
+    "fields_in",
     "filter_fault",
     "matches",
     "pattern_fault",
@@ -87,7 +89,9 @@ def matches(pattern: str, topic: str) -> bool:
 
 
 _PLACEHOLDER = re.compile(r"\{([^{}]*)\}")
-_KNOWN_PLACEHOLDER = re.compile(r"device|field|source|[1-9][0-9]*")
+_OURS = ("device", "field", "source")
+_GIVEN = re.compile(r"device|field|source|[1-9][0-9]*")
+_FIELD_PLACE = re.compile(r"[A-Za-z_][A-Za-z0-9_./-]*")
 
 
 def expand(pattern: str, values: Mapping[str, str]) -> str:
@@ -102,13 +106,13 @@ def expand(pattern: str, values: Mapping[str, str]) -> str:
 def pattern_fault(pattern: str) -> str | None:
     """Say what is wrong with a topic pattern, or None if it can make topics.
 
-    Placeholders are ``{device}``, ``{field}``, ``{source}`` and ``{1}``, ``{2}``, ... for what the
-    wildcards of a reader's own filter stood for.
+    Placeholders are ``{device}``, ``{field}``, ``{source}``, ``{1}``, ``{2}``, ... for what the
+    wildcards of a reader's own filter stood for, and the names of decoded fields.
     """
     names = _PLACEHOLDER.findall(pattern)
     for name in names:
-        if not _KNOWN_PLACEHOLDER.fullmatch(name):
-            known = "{device}, {field}, {source}, {1}, {2}, ..."
+        if not _GIVEN.fullmatch(name) and not _is_field_place(name):
+            known = "{device}, {field}, {source}, {1}, {2}, ... and fields, such as {id}"
             return f"unknown placeholder {{{name}}}; known are {known}"
     topic = expand(pattern, dict.fromkeys(names, "x"))
     if "{" in topic or "}" in topic:
@@ -116,6 +120,17 @@ def pattern_fault(pattern: str) -> str | None:
     if topic.startswith("$"):
         return "topics that begin with $ are sensord's own"
     return topic_fault(topic)
+
+
+def _is_field_place(name: str) -> bool:
+    """Return whether a placeholder may be meant for a field, and is no misspelt one of ours."""
+    is_near = difflib.get_close_matches(name, _OURS, n=1, cutoff=0.8)
+    return _FIELD_PLACE.fullmatch(name) is not None and not is_near
+
+
+def fields_in(pattern: str) -> frozenset[str]:
+    """Return the decoded fields that are places in a topic pattern."""
+    return frozenset(name for name in _PLACEHOLDER.findall(pattern) if not _GIVEN.fullmatch(name))
 
 
 def can_make(pattern: str, topic: str) -> bool:

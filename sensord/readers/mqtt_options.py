@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from sensord.config.across import Place
 from sensord.config.addresses import host_fault
@@ -164,6 +164,9 @@ class Config:
     ignore_topics: tuple[str, ...] = ()
     will: Will | None = None
     poll: Poll | None = None
+
+    SCOPED_BY: ClassVar[str] = "topics"
+    """The option whose entries may have a decoder and rules of their own."""
 
     def faults(self) -> Iterator[tuple[str, str]]:
         """Yield what the fields cannot know of each other."""

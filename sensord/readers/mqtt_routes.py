@@ -101,7 +101,8 @@ class Router:
         captures = tuple(_captures(found.plain, topic))
         depends_on = [one.topic(topic, captures) for one in self._witnesses[found.filter]]
         names = tuple(dict.fromkeys(depends_on))
-        route = Route(topic, found.topic or None, captures, depends_on=names)
+        scope = self._config.topics.index(found)
+        route = Route(topic, found.topic or None, captures, depends_on=names, scope=scope)
         if not self.availabilities(topic):
             _make_room(self.routes)
             self.routes[topic] = route

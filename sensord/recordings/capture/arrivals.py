@@ -93,6 +93,8 @@ def stored(device: str, what: What) -> Stored:
                 facts.append(("retained", "true"))
             if route.depends_on:
                 facts.append(("depends_on", json.dumps(list(route.depends_on))))
+            if route.scope >= 0:
+                facts.append(("scope", str(route.scope)))
             return Stored(f"{device}/{route.source}", BYTES, tuple(facts))
         case Values():
             return Stored(f"{device}/samples", JSON, (("capture", "samples"),))
@@ -136,7 +138,8 @@ def what_of(facts: Mapping[str, str], payload: bytes) -> What:
         depends_on = tuple(json.loads(facts.get("depends_on", "[]")))
         is_retained = facts.get("retained") == "true"
         pattern = facts.get("pattern")
-        route = Route(facts["source"], pattern, captures, is_retained, depends_on)
+        scope = int(facts.get("scope", "-1"))
+        route = Route(facts["source"], pattern, captures, is_retained, depends_on, scope)
         return Message(route, payload)
     told = json.loads(payload)
     if kind == "samples":

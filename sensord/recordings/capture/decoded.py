@@ -266,7 +266,7 @@ class _Run:
             case Event("down"):
                 intake.spoil(at_us, _DISCONNECTED)
             case Event("online" | "offline" as kind, name):
-                intake.availability(name, at_us, is_there=kind == "online")
+                intake.availability(name, at_us, wall_us, is_there=kind == "online")
             case Event("fault", reason, detail):
                 self._note(reason, detail)
             case Event():

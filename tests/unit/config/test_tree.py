@@ -332,7 +332,7 @@ unit = "c"
         ("decimals = -1", "decimals"),
         ('type = "double"', "type"),
         ('kind = "sample"', "kind"),
-        ('topic = "a/{x}"', "topic"),
+        ('topic = "a/{sorce}"', "topic"),
         ("unot = 5", "unot"),
         ("publish = 5", "publish"),
         ("publish = { deadband = -1 }", "publish.deadband"),

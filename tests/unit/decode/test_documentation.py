@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from sensord.decode import (
+    any_value,
     binary,
     csv_line,
     framing,
@@ -37,6 +38,7 @@ SECTIONS = {
 }
 
 MODULES = {
+    "any": any_value,
     "binary": binary,
     "csv": csv_line,
     "json": json_paths,

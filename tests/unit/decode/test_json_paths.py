@@ -21,6 +21,7 @@ from sensord.decode.json_paths import (
     TOO_DEEP,
     Config,
     Decoder,
+    Named,
     TimeUnit,
     parse_path,
 )
@@ -318,3 +319,43 @@ def test_usable_options_are_accepted() -> None:
     """Fields, a time and its unit."""
     table = {"fields": {"a": "x.y"}, "time": "at", "time_unit": "iso8601", "required": True}
     assert config_faults(Config, table) == []
+
+
+def test_values_are_taken_from_the_part_that_is_named() -> None:
+    """The time may stand elsewhere."""
+    config = Config(root="up.payload", time="at")
+    decoder = Decoder(config)
+    found = decoder.decode(b'{"at": 5, "up": {"payload": {"t": 21.5, "x": {"y": 1}}, "n": 3}}')
+    assert [(one.field, one.value, one.time_us) for one in found.samples] == [
+        ("t", 21.5, 5_000_000),
+        ("x/y", 1, 5_000_000),
+    ]
+    assert Decoder(config).decode(b'{"at": 5}').samples == []
+    required = Decoder(Config(root="up.payload", required=True))
+    assert [one.reason for one in required.decode(b"{}").faults] == [PATH_MISSING]
+
+
+def test_an_array_of_named_values_is_read_by_its_names() -> None:
+    """Whatever their order; a unit is converted to the channel's."""
+    named = Named("list", "n", "v.x", "u")
+    message = (
+        b'{"list": [{"n": "temp", "v": {"x": "6.9"}, "u": "C"}, {"n": "a/b", "v": {"x": 1}},'
+        b' {"v": 5}, 7, {"n": "c", "u": "?", "v": {"x": 2}}]}'
+    )
+    found = Decoder(Config(named=named)).decode(message)
+    assert [(one.field, one.value, one.unit) for one in found.samples] == [
+        ("temp", "6.9", "Cel"),
+        ("a_b", 1, None),
+        ("c", 2, None),
+    ]
+    assert Decoder(Config(named=named)).decode(b'{"list": 5}').samples == []
+
+
+def test_a_text_that_is_json_is_read_as_such() -> None:
+    """One that is not is a fault, and stays a text."""
+    decoder = Decoder(Config(parse=("payload", "none")))
+    found = decoder.decode(b'{"payload": "{\\"t\\": 21.5}", "n": 1}')
+    assert [(one.field, one.value) for one in found.samples] == [("payload/t", 21.5), ("n", 1)]
+    found = decoder.decode(b'{"payload": "{"}')
+    assert [one.reason for one in found.faults] == [NOT_JSON]
+    assert [one.value for one in found.samples] == ["{"]

@@ -79,7 +79,7 @@ class Scene:
         self.intake.data(text.encode() + b"\n", now_us, START_US + now_us)
 
     @property
-    def fields(self) -> dict[tuple[str, str], Any]:
+    def fields(self) -> dict[tuple[object, str], Any]:
         """All that the intake remembers, by source and field."""
         taps = self.intake._taps.by_source
         assert all(taps.values()), "a source without fields is not remembered"
@@ -604,11 +604,11 @@ def test_fields_that_are_ignored_take_no_room() -> None:
 
 def test_what_is_remembered_as_ignored_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     """Beyond it, fields are ignored all the same."""
-    monkeypatch.setattr("sensord.device.taps.MAX_IGNORED", 1)
+    monkeypatch.setattr("sensord.device.tap.MAX_IGNORED", 1)
     scene = Scene(device(ignore=("x*",)))
     scene.samples(*(Sample(f"x{i}", 1.0) for i in range(3)))
     assert scene.told == []
-    assert scene.intake._taps._ignored == {"x0"}
+    assert scene.intake._maker._ignored == {"x0"}
 
 
 @pytest.mark.parametrize(
@@ -814,11 +814,11 @@ def test_a_device_that_is_away_takes_exactly_its_channels_along() -> None:
     scene = Scene()
     for route in (DOOR, LAMP):
         scene.samples(Sample("t", 1.0), route=route)
-    scene.intake.availability("z/door/availability", 2 * S, is_there=False)
+    scene.intake.availability("z/door/availability", 2 * S, 0, is_there=False)
     assert [(r.channel.topic, r.reading) for r in scene.records[2:]] == [
         ("door/t", Reading(START_US, 1.0, GONE, restates=True))
     ]
-    scene.intake.availability("z/door/availability", 3 * S, is_there=True)
+    scene.intake.availability("z/door/availability", 3 * S, 0, is_there=True)
     assert len(scene.records) == 3
     scene.samples(Sample("t", 1.0), route=DOOR, at_s=4)
     assert scene.records[-1].reading == Reading(START_US + 4 * S, 1.0)
@@ -829,7 +829,7 @@ def test_a_gateway_that_is_away_takes_all_along() -> None:
     scene = Scene()
     for route in (DOOR, LAMP):
         scene.samples(Sample("t", 1.0), route=route)
-    scene.intake.availability("bridge", 2 * S, is_there=False)
+    scene.intake.availability("bridge", 2 * S, 0, is_there=False)
     told = [(r.channel.topic, r.reading.quality) for r in scene.records[2:]]
     assert told == [("door/t", GONE), ("lamp/t", GONE)]
 
@@ -837,7 +837,7 @@ def test_a_gateway_that_is_away_takes_all_along() -> None:
 def test_what_a_broker_kept_of_a_device_that_is_away_is_bad() -> None:
     """Whichever of the two comes first; a live value is a sign of life."""
     scene = Scene()
-    scene.intake.availability("z/door/availability", 0, is_there=False)
+    scene.intake.availability("z/door/availability", 0, 0, is_there=False)
     scene.samples(Sample("t", 1.0), route=DOOR._replace(is_retained=True))
     assert scene.records[-1].reading == Reading(START_US, 1.0, GONE)
     scene.samples(Sample("t", 1.0), route=DOOR, at_s=1)
@@ -847,7 +847,7 @@ def test_what_a_broker_kept_of_a_device_that_is_away_is_bad() -> None:
 def test_what_was_away_is_unknown_after_a_lost_connection() -> None:
     """The broker reports it again."""
     scene = Scene()
-    scene.intake.availability("bridge", 0, is_there=False)
+    scene.intake.availability("bridge", 0, 0, is_there=False)
     scene.intake.reset()
     scene.samples(Sample("t", 1.0), route=DOOR._replace(is_retained=True))
     assert scene.records[-1].reading.quality == RETAINED
@@ -859,7 +859,7 @@ def test_what_is_remembered_as_away_is_bounded(monkeypatch: pytest.MonkeyPatch) 
     scene = Scene()
     scene.samples(Sample("t", 1.0), route=DOOR)
     for name in ("other", "bridge"):
-        scene.intake.availability(name, S, is_there=False)
+        scene.intake.availability(name, S, 0, is_there=False)
     assert scene.intake._away == {"other"}
     assert scene.records[-1].reading.quality == GONE
 

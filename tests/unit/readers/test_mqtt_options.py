@@ -59,7 +59,7 @@ def test_good_options_are_accepted(table: dict[str, Any]) -> None:
         ({"topics": [{"filter": "#/a"}]}, "topics.0.filter", "last level"),
         ({"topics": [{"filter": ""}]}, "topics.0.filter", "empty"),
         ({"topics": [{"filter": "a/+", "topic": "{2}"}]}, "topics.0.topic", "1 wildcards"),
-        ({"topics": [{"filter": "a/+", "topic": "{x}"}]}, "topics.0.topic", "unknown"),
+        ({"topics": [{"filter": "a/+", "topic": "{feild}"}]}, "topics.0.topic", "unknown"),
         ({"topics": [{"filter": "a", "qos": 3}]}, "topics.0.qos", "one of 0, 1, 2"),
         ({"topics": ONE, "password_file": "/x"}, "password_file", "username"),
         ({"topics": ONE, "session_expiry": "1d"}, "client_id", "session_expiry"),

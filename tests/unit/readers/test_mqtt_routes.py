@@ -38,7 +38,9 @@ def test_captures_are_what_the_wildcards_stood_for(
     pattern: str, topic: str, captures: tuple[str, ...]
 ) -> None:
     """They are counted from the left."""
-    assert subject(TopicMap(pattern, topic="x")).route(topic) == Route(topic, "x", captures)
+    assert subject(TopicMap(pattern, topic="x")).route(topic) == Route(
+        topic, "x", captures, scope=0
+    )
 
 
 def test_the_first_filter_wins() -> None:

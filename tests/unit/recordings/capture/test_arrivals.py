@@ -29,7 +29,17 @@ whats = st.one_of(
     st.builds(Piece, st.binary()),
     st.builds(
         Message,
-        st.builds(Route, text, st.none() | text, texts, st.booleans(), texts),
+        st.builds(
+            Route,
+            text,
+            st.none() | text,
+            texts,
+            st.booleans(),
+            texts,
+            scope=st.integers(-1, 9),
+            places=st.just(()),  # found in the payload when it is decoded again
+            device=st.just(""),
+        ),
         st.binary(),
     ),
     st.builds(Values, st.lists(samples, max_size=3).map(tuple)),
