@@ -70,8 +70,8 @@ async def test_a_message_brings_its_route(broker: Broker) -> None:
             await asyncio.to_thread(publisher.publish, "zigbee/bridge/info", b"2")
             await link.until(lambda link: len(link.messages) == 2)
     assert link.messages == [
-        (Route("zigbee/lamp/state", "{device}/{1}/{field}", ("lamp",)), b"1"),
-        (Route("zigbee/bridge/info", None, ("bridge/info",)), b"2"),
+        (Route("zigbee/lamp/state", "{device}/{1}/{field}", ("lamp",), scope=0), b"1"),
+        (Route("zigbee/bridge/info", None, ("bridge/info",), scope=1), b"2"),
     ]
 
 
@@ -667,7 +667,7 @@ async def test_members_of_a_shared_subscription_share_the_messages(broker: Broke
             assert len(link.payloads) > 1
     came = [*one.payloads, *other.payloads]
     assert sorted(came) == sorted([*payloads, b"end", b"end"])
-    assert one.messages[0][0] == Route("plant/a", "{1}/{field}", ("a",))
+    assert one.messages[0][0] == Route("plant/a", "{1}/{field}", ("a",), scope=0)
 
 
 # -- our own presence ------------------------------------------------------------------------------
