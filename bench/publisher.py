@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterable
 
 from bench.load import DECIMALS, Load, Pattern
 from sensord.decode.base import Sample
-from sensord.device.reader import Route
+from sensord.device.reader import DEVICE, Route
 from sensord.model.readings import Metadata
 from sensord.readers import simulated
 
@@ -65,8 +65,9 @@ class Outlet:
         self._connection = connection
         self._encode = encode
 
-    def samples(self, samples: Iterable[Sample]) -> None:
+    def samples(self, samples: Iterable[Sample], route: Route = DEVICE) -> None:
         """Publish one tick."""
+        del route
         stamp = time.time_ns() // 1000
         encode, device = self._encode, self._device
         messages = [
@@ -89,7 +90,7 @@ class Outlet:
     def availability(self, name: str, *, is_there: bool) -> None:
         """Not called: a simulated device is always there."""
 
-    def describe(self, field: str, metadata: Metadata) -> None:
+    def describe(self, field: str, metadata: Metadata, *, device: str = "") -> None:
         """Not called: simulated fields have no metadata."""
 
     def when_kept(self, act: Callable[[], None]) -> None:

@@ -8,6 +8,7 @@ A configuration class is a frozen dataclass; its annotations are the schema. Bey
 * `Size`: bytes, written ``"64KiB"``, ``"16MiB"``, ``"1GiB"`` or a number;
 * `Printable`: a text without control characters: a path, a host, what another program is told;
 * `Scalar`: a number, a text, true or false;
+* ``object``: anything, as it is, for whoever structures it later;
 * ``Annotated[int, Within(1, 65535)]``: a range, both ends included; also of a `Duration` or `Size`.
 
 A class may define ``faults()``, which yields ``(key, message)`` for what one field cannot know,
@@ -194,6 +195,8 @@ def _convert(hint: Any, raw: object, path: Path, faults: Faults) -> object:
             return _refuse("a table", raw, path, faults)
         built = structure(typing.cast("type[object]", hint), raw, path, faults)
         return _FAULTY if built is None else built
+    if hint is object:
+        return raw  # structured later, by whoever knows what it is
     if issubclass(hint, enum.Enum):
         value = _choice(tuple(member.value for member in hint), raw, path, faults)
         return value if value is _FAULTY else hint(value)

@@ -11,7 +11,7 @@ import difflib
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Annotated, Any, Literal, Protocol
+from typing import Annotated, Any, Literal, Protocol, runtime_checkable
 
 from sensord.access.origins import host_name_fault, origin_fault
 from sensord.config.across import Checked, check_devices, check_openings
@@ -81,6 +81,23 @@ class Registry(Protocol):
 
     def names(self) -> list[str]:
         """Return every known name."""
+        ...
+
+
+@runtime_checkable
+class HasUnits(Protocol):
+    """A reader's options with several devices behind the connection, each with its commands."""
+
+    def command_tables(self) -> Iterator[tuple[str, Path, Mapping[str, Any]]]:
+        """Yield each device's name, where its commands stand, and their tables."""
+        ...
+
+    def command_rules(self, unit: str, field: str, rules: ChannelRules, /) -> ChannelRules:
+        """Return a field's rules with what the options say of it."""
+        ...
+
+    def bound(self, unit: str, command: Command, /) -> Command | str:
+        """Return a command of a device as the reader carries it out, or what is wrong with it."""
         ...
 
 
@@ -239,9 +256,13 @@ class Device:
     commands: tuple[Command, ...] = ()
     """What clients may have it do."""
 
-    def rules(self, name: str) -> ChannelRules:
-        """Return what is said of a field: by its own name, else by the first pattern that fits."""
-        return rules_of(self.channels, name) or ChannelRules(publish=self.publish)
+    def rules(self, name: str, device: str = "") -> ChannelRules:
+        """Return what is said of a field: by its own name, else by the first pattern that fits.
+
+        For one device of several behind a connection, ``<device>/<field>`` comes first.
+        """
+        own = rules_of(self.channels, f"{device}/{name}") if device else None
+        return own or rules_of(self.channels, name) or ChannelRules(publish=self.publish)
 
 
 @dataclass(frozen=True, slots=True)
@@ -416,6 +437,7 @@ def _device(
 
         found = commands(name, pattern, table, rules, write, path, faults)
         check = getattr(reader_config, "command_faults", None)
+        found += _unit_commands(reader_config, pattern, rules, write, path, faults)
         for at, message in check(found, pattern) if check else ():
             faults.add((*path, *at), message)
     if shared is None or len(faults.found) > before:
@@ -442,6 +464,34 @@ def _device(
         channels=channels,
         commands=found,
     )
+
+
+def _unit_commands(
+    reader_config: object,
+    pattern: str,
+    rules: Callable[[str], ChannelRules],
+    write: type[Any] | None,
+    path: Path,
+    faults: Faults,
+) -> tuple[Command, ...]:
+    """Return the commands of the devices behind a connection, which its reader's options hold."""
+    found: list[Command] = []
+    if not isinstance(reader_config, HasUnits):
+        return ()
+    known = reader_config
+    for unit, at, table in known.command_tables():
+
+        def own(field_: str, unit: str = unit) -> ChannelRules:
+            return known.command_rules(unit, field_, rules(field_))
+
+        for command in commands(unit, pattern, table, own, write, (*path, *at), faults):
+            bound = known.bound(unit, command)
+            if isinstance(bound, str):
+                key = "writable" if command.is_set else "actions"
+                faults.add((*path, *at, key, command.field), bound)
+            else:
+                found.append(bound)
+    return tuple(found)
 
 
 def _one_owner_each(devices: Sequence[Device], faults: Faults) -> None:

@@ -177,10 +177,10 @@ class Device:
             self._samples = self._intake.totals.samples  # no sign of life
         self._after(wall_us)
 
-    def samples(self, samples: Iterable[Sample]) -> None:
+    def samples(self, samples: Iterable[Sample], route: Route = DEVICE) -> None:
         """Take values that need no decoding."""
         now_us, wall_us = self._now()
-        self._intake.samples(DEVICE, samples, now_us, wall_us)
+        self._intake.samples(route, samples, now_us, wall_us)
         self._after(wall_us)
 
     def availability(self, name: str, *, is_there: bool) -> None:
@@ -198,9 +198,11 @@ class Device:
             log.info(message, extra={"device": self.name, "topic": name, **more})
         self._tell_status_soon()
 
-    def describe(self, field: str, metadata: Metadata) -> None:
-        """Learn what is known of a field of samples."""
-        self._intake.describe(field, metadata)
+    def describe(self, field: str, metadata: Metadata, *, device: str = "") -> None:
+        """Learn what is known of a field of samples, and of whose it is."""
+        self._intake.describe(field, metadata, device)
+        if device:
+            self._intake.expect(device, device, self._clock.wall_us())
 
     def when_kept(self, act: Callable[[], None]) -> None:
         """Call ``act`` once what was published so far is in the journal."""

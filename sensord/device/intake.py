@@ -187,9 +187,16 @@ class Intake:
         self._away: set[str] = set()
         """What was reported as away; bounded by `MAX_AWAY`."""
 
-    def describe(self, field_: str, metadata: Metadata) -> None:
+    def describe(self, field_: str, metadata: Metadata, device: str = "") -> None:
         """Learn what is known of a field whose samples need no decoding."""
-        self._maker.describe(field_, metadata)
+        self._maker.describe(field_, metadata, device)
+
+    def expect(self, device: str, depends_on: str, wall_us: int) -> None:
+        """Know of a device that has not been heard yet, and of what will report it."""
+        child = self.children.find(device, wall_us)
+        if child is not None and not child.witnesses:
+            child.is_away = True
+            child.witnesses.add(depends_on)
 
     def reset(self) -> None:
         """Forget an incomplete message, and what was away: the connection was interrupted."""
@@ -295,10 +302,15 @@ class Intake:
         self._bounds_us = 0, LATEST_US
         self._is_time_refused = False
         way = self._way
+        child = self.children.find(route.device, wall_us) if route.device else None
+        before = self.totals.readings
         if route.is_retained:
             self._recall(way, route, samples, now_us, wall_us)
         else:
             self._samples(way, route, samples, now_us, wall_us, is_answer=False)
+        if child is not None:
+            readings = self.totals.readings - before
+            self.children.heard(child, route.depends_on, readings, wall_us)
 
     def _samples(
         self,

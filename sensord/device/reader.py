@@ -21,10 +21,10 @@ from typing import Protocol
 
 from sensord.decode.base import Sample
 from sensord.device.commands import Order, Writer
-from sensord.device.intake import Route
+from sensord.device.intake import DEVICE, Route
 from sensord.model.readings import Metadata
 
-__all__ = ["Link", "Order", "Reader", "Route", "Writer"]
+__all__ = ["DEVICE", "Link", "Order", "Reader", "Route", "Writer"]
 
 
 class Link(Protocol):
@@ -46,8 +46,8 @@ class Link(Protocol):
         """Hand on one whole message and where it came from."""
         ...
 
-    def samples(self, samples: Iterable[Sample]) -> None:
-        """Hand on values that need no decoding."""
+    def samples(self, samples: Iterable[Sample], route: Route = DEVICE) -> None:
+        """Hand on values that need no decoding, and where they came from."""
         ...
 
     def availability(self, name: str, *, is_there: bool) -> None:
@@ -57,9 +57,11 @@ class Link(Protocol):
         """
         ...
 
-    def describe(self, field: str, metadata: Metadata) -> None:
+    def describe(self, field: str, metadata: Metadata, *, device: str = "") -> None:
         """Say what is known of a field of samples, before its first value is handed on.
 
+        ``device`` is that of its route; it is away until its `availability` is reported, under
+        its name.
         What the configuration says of the channel comes before it.
         """
         ...

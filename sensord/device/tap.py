@@ -80,14 +80,14 @@ class TapMaker:
         self._writer = able if isinstance(able, Writer) else None
         self._bus = bus
         self._on_fault = on_fault
-        self._described: dict[str, Metadata] = {}
+        self._described: dict[tuple[str, str], Metadata] = {}
         all_rules = (*device.channels.values(), *self._scope.channels.values())
         if any(_needs_text(rules) for rules in all_rules):
             self.keep_text()
 
-    def rules(self, field_: str) -> ChannelRules:
+    def rules(self, field_: str, device: str = "") -> ChannelRules:
         """Return what is declared of a field: by its filter, else by the device."""
-        return rules_of(self._scope.channels, field_) or self._device.rules(field_)
+        return rules_of(self._scope.channels, field_) or self._device.rules(field_, device)
 
     def ignores(self, field_: str) -> bool:
         """Return whether a field is to be left out."""
@@ -109,10 +109,10 @@ class TapMaker:
         if self._writer is not None:
             self._writer.keep_text()
 
-    def describe(self, field_: str, metadata: Metadata) -> None:
+    def describe(self, field_: str, metadata: Metadata, device: str = "") -> None:
         """Accept what is known of a field whose samples need no decoding."""
         if len(self._described) < self._device.max_channels:
-            self._described[field_] = metadata
+            self._described[device, field_] = metadata
 
     def make(self, route: Route, sample: Sample, rules: ChannelRules) -> Tap | None:
         """Make the tap of a field that is seen for the first time, or report why there is none."""
@@ -128,7 +128,10 @@ class TapMaker:
                 Fault("topic belongs to another field", field_excerpt(route, field_), detail)
             )
             return None
-        told = self._decoder.metadata(field_) if self._decoder else self._described.get(field_)
+        if self._decoder is not None:
+            told = self._decoder.metadata(field_)
+        else:
+            told = self._described.get((route.device, field_))
         metadata = self._metadata(rules, told, sample, route.device or self._device.name)
         policy = EVERY if metadata.kind is Kind.EVENT else rules.publish
         channel = self._bus.channel(topic, metadata)

@@ -72,7 +72,7 @@ class Taps:
             return None  # refused before, and counted then
         if maker.ignores(field_):
             return None
-        rules = maker.rules(field_)
+        rules = maker.rules(field_, route.device)
         if sample.quality is NOTHING and not rules.missing:
             return None
         if sample.quality is UNREAD and not (rules.type or rules.is_number or rules.missing):

@@ -15,7 +15,7 @@ import ssl
 import threading
 from collections.abc import Callable
 from contextlib import suppress
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from sensord.errors import DeviceError
 
@@ -45,8 +45,9 @@ class Ending:
         """Tell whether the run has ended."""
         return self._future.done()
 
-    async def wait(self, *, until: asyncio.Future[None] | None = None, timeout_s: float) -> bool:
+    async def wait(self, *, until: asyncio.Future[Any] | None = None, timeout_s: float) -> bool:
         """Wait for ``until`` and tell whether it came in time; raise if the run ends first."""
+        futures: tuple[asyncio.Future[Any], ...]
         futures = (self._future,) if until is None else (self._future, until)
         await asyncio.wait(futures, timeout=timeout_s, return_when=asyncio.FIRST_COMPLETED)
         if self._future.done():

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Protocol
 
 from sensord.decode.base import Sample
-from sensord.device.reader import Link, Reader, Route
+from sensord.device.reader import DEVICE, Link, Reader, Route
 from sensord.errors import DeviceError
 from sensord.model.readings import Metadata
 
@@ -84,8 +84,9 @@ class RecordedLink(Link):
         self.payloads.append(payload)
         self._came(1)
 
-    def samples(self, samples: Iterable[Sample]) -> None:
+    def samples(self, samples: Iterable[Sample], route: Route = DEVICE) -> None:
         """Count the samples."""
+        del route
         count = sum(1 for _ in samples)
         self.samples_count += count
         self._came(count)
@@ -93,7 +94,7 @@ class RecordedLink(Link):
     def availability(self, name: str, *, is_there: bool) -> None:
         """Accept it: no reader must have any."""
 
-    def describe(self, field: str, metadata: Metadata) -> None:
+    def describe(self, field: str, metadata: Metadata, *, device: str = "") -> None:
         """Accept it: no reader must have any."""
 
     def when_kept(self, act: Callable[[], None]) -> None:

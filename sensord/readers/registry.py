@@ -14,6 +14,7 @@ from sensord.host.plugins import Plugins
 __all__ = ["ReaderType", "find", "names"]
 
 _MODULES = {
+    "modbus": "sensord.readers.modbus",
     "mqtt": "sensord.readers.mqtt",
     "replay": "sensord.readers.replay",
     "serial": "sensord.readers.serial",

@@ -19,6 +19,7 @@ from tests.kit.broker import Broker
 from tests.kit.floor import Floor
 from tests.kit.instrument import Instrument
 from tests.kit.loops import on_each_loop
+from tests.kit.modbus import ModbusLine, Slave
 
 
 def oven(path: Path, more: str = "", *, poll: bool = False, decoder: str = "key_value") -> str:
@@ -422,3 +423,59 @@ async def test_a_lease_keeps_others_away(tmp_path: Path) -> None:
         assert await Control(panel).set("tank/pump", True) is True
         await Control(panel).give_back("tank")
         assert await Control(phone).set("tank/pump", False) is False
+
+
+def pump(path: Path) -> str:
+    return f"""
+        [devices.bus]
+        reader = "modbus"
+        port = "{path}"
+        interval = "20ms"
+        timeout = "2s"
+        [devices.bus.units.pump]
+        unit = 7
+        [devices.bus.units.pump.registers]
+        speed = {{ address = 4, scale = 0.1, unit = "%", decimals = 1 }}
+        on = {{ address = 0, table = "coil" }}
+        ratio = {{ address = 10, type = "f32" }}
+        [devices.bus.units.pump.writable]
+        speed = {{ range = [0, 100] }}
+        on = {{}}
+        ratio = {{}}
+        [devices.bus.units.pump.actions]
+        stop = {{ register = "speed", value = 0 }}
+    """
+
+
+@on_each_loop
+async def test_a_register_is_written_and_read_back(tmp_path: Path) -> None:
+    """The value that a client gets is the one that the unit holds then."""
+    slave = Slave({4: 100, 10: 0, 11: 0}, {0: False})
+    path = tmp_path / "ttyUSB0"
+    with ModbusLine(path, {7: slave}):
+        async with Floor(pump(path)) as floor, Client(floor.url) as client:
+            await floor.up("bus")
+            control = Control(client)
+            assert await control.set("pump/speed", 45.5) == 45.5
+            assert slave.words[4] == 455
+            assert await control.set("pump/on", True) is True
+            assert slave.bits[0]
+            assert await control.set("pump/ratio", 21.3) == 21.3
+            assert await control.call("pump/stop", {}) is None
+            assert slave.words[4] == 0
+            with pytest.raises(ProtocolError, match="from 0 to 100"):
+                await control.set("pump/speed", 101)
+
+
+@on_each_loop
+async def test_a_unit_that_refuses_a_write_is_believed(tmp_path: Path) -> None:
+    """Its exception has a name."""
+    slave = Slave({4: 100, 10: 0, 11: 0}, {0: False})
+    path = tmp_path / "ttyUSB0"
+    with ModbusLine(path, {7: slave}):
+        async with Floor(pump(path)) as floor, Client(floor.url) as client:
+            await floor.up("bus")
+            del slave.words[4]
+            with pytest.raises(CommandError, match="illegal data address") as caught:
+                await Control(client).set("pump/speed", 45.5)
+            assert (caught.value.reason, caught.value.may_have_acted) == ("rejected", False)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 from typing import Self
 
 from sensord.decode.base import Sample
-from sensord.device.reader import Route
+from sensord.device.reader import DEVICE, Route
 from sensord.model.readings import Metadata
 
 __all__ = ["RecordingLink", "RecordingWatch"]
@@ -33,6 +33,8 @@ class RecordingLink(_Recording):
         self.stream = bytearray()
         self.messages: list[tuple[Route, bytes]] = []
         self.batches: list[list[Sample]] = []
+        self.routes: list[Route] = []
+        """Of each of the batches."""
         self.faults: list[tuple[str, str]] = []
         self.described: dict[str, Metadata] = {}
         self.waiting: list[Callable[[], None]] = []
@@ -56,16 +58,17 @@ class RecordingLink(_Recording):
         self.messages.append((route, payload))
         self._changed.set()
 
-    def samples(self, samples: Iterable[Sample]) -> None:
+    def samples(self, samples: Iterable[Sample], route: Route = DEVICE) -> None:
         self.batches.append(list(samples))
+        self.routes.append(route)
         self._changed.set()
 
     def availability(self, name: str, *, is_there: bool) -> None:
         self.availabilities.append((name, is_there))
         self._changed.set()
 
-    def describe(self, field: str, metadata: Metadata) -> None:
-        self.described[field] = metadata
+    def describe(self, field: str, metadata: Metadata, *, device: str = "") -> None:
+        self.described[f"{device}/{field}" if device else field] = metadata
 
     def when_kept(self, act: Callable[[], None]) -> None:
         self.waiting.append(act)

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 from sensord.decode.base import Sample
-from sensord.device.intake import Route
+from sensord.device.intake import DEVICE, Route
 from sensord.model.readings import Level, Quality
 
 __all__ = ["Arrival", "Event", "Message", "Piece", "Values", "What", "payload_of", "what_of"]
@@ -34,6 +34,7 @@ class Values(NamedTuple):
     """Samples that needed no decoding."""
 
     samples: tuple[Sample, ...]
+    route: Route = DEVICE
 
 
 class Event(NamedTuple):
@@ -84,22 +85,42 @@ def stored(device: str, what: What) -> Stored:
         case Piece():
             return Stored(device, BYTES, (("capture", "stream"),))
         case Message(route):
-            facts = [("capture", "message"), ("source", route.source)]
-            if route.pattern is not None:
-                facts.append(("pattern", route.pattern))
-            if route.captures:
-                facts.append(("captures", json.dumps(list(route.captures))))
-            if route.is_retained:
-                facts.append(("retained", "true"))
-            if route.depends_on:
-                facts.append(("depends_on", json.dumps(list(route.depends_on))))
-            if route.scope >= 0:
-                facts.append(("scope", str(route.scope)))
-            return Stored(f"{device}/{route.source}", BYTES, tuple(facts))
+            return Stored(f"{device}/{route.source}", BYTES, _route_facts("message", route))
+        case Values(_, route) if route != DEVICE:
+            return Stored(f"{device}/{route.source}/samples", JSON, _route_facts("samples", route))
         case Values():
             return Stored(f"{device}/samples", JSON, (("capture", "samples"),))
         case Event():
             return Stored(f"{device}/events", JSON, (("capture", "events"),))
+
+
+def _route_facts(kind: str, route: Route) -> tuple[tuple[str, str], ...]:
+    facts = [("capture", kind), ("source", route.source)]
+    if route.pattern is not None:
+        facts.append(("pattern", route.pattern))
+    if route.captures:
+        facts.append(("captures", json.dumps(list(route.captures))))
+    if route.is_retained:
+        facts.append(("retained", "true"))
+    if route.depends_on:
+        facts.append(("depends_on", json.dumps(list(route.depends_on))))
+    if route.scope >= 0:
+        facts.append(("scope", str(route.scope)))
+    if route.device:
+        facts.append(("device", route.device))
+    return tuple(facts)
+
+
+def _route_of(facts: Mapping[str, str]) -> Route:
+    return Route(
+        source=facts["source"],
+        pattern=facts.get("pattern"),
+        captures=tuple(json.loads(facts.get("captures", "[]"))),
+        is_retained=facts.get("retained") == "true",
+        depends_on=tuple(json.loads(facts.get("depends_on", "[]"))),
+        scope=int(facts.get("scope", "-1")),
+        device=facts.get("device", ""),
+    )
 
 
 def payload_of(what: What) -> bytes:
@@ -109,7 +130,7 @@ def payload_of(what: What) -> bytes:
             return data
         case Message(_, payload):
             return payload
-        case Values(samples):
+        case Values(samples, _):
             return json.dumps({"samples": [_row(sample) for sample in samples]}).encode()
         case Event(kind, reason, detail):
             told = {"event": kind, "reason": reason, "detail": detail}
@@ -134,19 +155,14 @@ def what_of(facts: Mapping[str, str], payload: bytes) -> What:
     if kind == "stream":
         return Piece(payload)
     if kind == "message":
-        captures = tuple(json.loads(facts.get("captures", "[]")))
-        depends_on = tuple(json.loads(facts.get("depends_on", "[]")))
-        is_retained = facts.get("retained") == "true"
-        pattern = facts.get("pattern")
-        scope = int(facts.get("scope", "-1"))
-        route = Route(facts["source"], pattern, captures, is_retained, depends_on, scope)
-        return Message(route, payload)
+        return Message(_route_of(facts), payload)
     told = json.loads(payload)
     if kind == "samples":
         rows = told["samples"]
-        return Values(
-            tuple(Sample(f, v, Quality(Level(q), r), t, *more) for f, v, q, r, t, *more in rows)
+        samples = tuple(
+            Sample(f, v, Quality(Level(q), r), t, *more) for f, v, q, r, t, *more in rows
         )
+        return Values(samples, _route_of(facts) if "source" in facts else DEVICE)
     if kind == "events":
         return Event(told["event"], told.get("reason", ""), told.get("detail", ""))
     raise ValueError(f"unknown kind {kind}")

@@ -19,7 +19,7 @@ from sensord.config.tree import Device, build
 from sensord.decode import registry as decoders
 from sensord.decode.base import Fault
 from sensord.decode.framing import framer_of
-from sensord.device.intake import DEVICE, Intake
+from sensord.device.intake import Intake
 from sensord.log import Log
 from sensord.log.journal import Batch, Hole
 from sensord.log.memory import BLOCK
@@ -259,8 +259,8 @@ class _Run:
             case Message(route, payload):
                 self.bytes += len(payload)
                 intake.message(route, payload, at_us, wall_us)
-            case Values(samples):
-                intake.samples(DEVICE, samples, at_us, wall_us)
+            case Values(samples, route):
+                intake.samples(route, samples, at_us, wall_us)
             case Event("up"):
                 intake.reset()
             case Event("down"):

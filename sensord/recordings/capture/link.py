@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 
 from sensord.decode.base import Sample
-from sensord.device.intake import Route
+from sensord.device.intake import DEVICE, Route
 from sensord.errors import SensordError
 from sensord.model.clocks import Clock
 from sensord.model.readings import Metadata
@@ -59,15 +59,15 @@ class Capturing:
         self.bytes += len(payload)
         self._add(Message(route, payload))
 
-    def samples(self, samples: Iterable[Sample]) -> None:
+    def samples(self, samples: Iterable[Sample], route: Route = DEVICE) -> None:
         """Take values that need no decoding."""
-        self._add(Values(tuple(samples)))
+        self._add(Values(tuple(samples), route))
 
     def availability(self, name: str, *, is_there: bool) -> None:
         """Note whether a device on the connection is there."""
         self._add(Event("online" if is_there else "offline", name))
 
-    def describe(self, field: str, metadata: Metadata) -> None:
+    def describe(self, field: str, metadata: Metadata, *, device: str = "") -> None:
         """Do nothing: a capture keeps what was sent."""
 
     def when_kept(self, act: Callable[[], None]) -> None:

@@ -11,14 +11,16 @@ from typing import Protocol
 import pytest
 
 from sensord.device.reader import Reader
-from sensord.readers import mqtt, registry, replay, serial, simulated, template
+from sensord.readers import modbus, mqtt, registry, replay, serial, simulated, template
 from sensord.readers.contract import Bench, BrokenContractError, RecordedLink, checks
+from sensord.readers.modbus import options as modbus_options
 from sensord.readers.mqtt_options import Config, TopicMap
 from tests.integration.readers.test_template import free_udp_port
 from tests.kit.broker import Broker, Publisher
 from tests.kit.fakeport import FakePort
 from tests.kit.journal import START_US, open_writer, walk_readings
 from tests.kit.loops import run
+from tests.kit.modbus import ModbusLine, Slave
 
 
 class ClosableBench(Bench, Protocol):
@@ -98,6 +100,42 @@ class MqttBench:
     def close(self) -> None:
         if self.broker.pid is not None:
             self.broker.kill()
+
+
+class ModbusBench:
+    """A unit on a pseudo-terminal, which is asked."""
+
+    vanishes = True
+
+    def __init__(self, folder: Path) -> None:
+        self.line = ModbusLine(folder / "ttyUSB0", {7: Slave({0: 1})})
+        self._is_there = False
+
+    def reader(self) -> Reader:
+        unit = modbus_options.Unit(7, {"power": modbus_options.Register(0)}, interval=0.02)
+        return modbus.Reader(modbus.Config({"m": unit}, port=str(self.line.path)))
+
+    async def appear(self) -> None:
+        if not self._is_there:
+            self.line.plug()
+            self.line.listen()
+            self._is_there = True
+
+    async def vanish(self) -> None:
+        self.line.unplug()
+        self._is_there = False
+
+    async def speak(self, number: int) -> None:
+        self.line.slaves[7].words[0] = number
+
+    async def garbage(self) -> None:
+        self.line.send(bytes(range(256)))
+
+    def has(self, link: RecordedLink, count: int) -> bool:
+        return link.samples_count >= count
+
+    def close(self) -> None:
+        self.line.close()
 
 
 class TemplateBench:
@@ -186,6 +224,7 @@ class ReplayBench(UnaskedBench):
 BENCHES: dict[str, Callable[[Path], ClosableBench]] = {
     "serial": SerialBench,
     "mqtt": MqttBench,
+    "modbus": ModbusBench,
     "template": TemplateBench,
     "simulated": SimulatedBench,
     "replay": ReplayBench,

@@ -1034,3 +1034,22 @@ def test_a_receiver_s_date_is_put_right_by_a_clock_that_is_set(is_set: bool) -> 
     (told,) = [r.reading for r in scene.records if r.channel.topic == "boiler/time"]
     date, reason = ("2023-11-14", "week_rollover") if is_set else ("2004-03-30", "clock")
     assert (told.value, told.quality.reason) == (f"{date}T22:13:20.000Z", reason)
+
+
+# -- several devices behind one connection ---------------------------------------------------------
+
+
+def test_a_device_behind_a_connection_has_topics_and_metadata_of_its_own() -> None:
+    """Two meters on one bus have fields of one name, and each its unit and its rules."""
+    rules = {"volts": ChannelRules(range=(0, 300)), "cellar/volts": ChannelRules(range=(0, 1000))}
+    scene = Scene(device(channels=rules), decoder=None)
+    for name, unit in (("attic", "V"), ("cellar", "mV")):
+        scene.intake.describe("volts", Metadata(unit=unit), name)
+        scene.samples(Sample("volts", 400.0), route=Route(name, device=name))
+    attic, cellar = scene.records
+    assert attic.channel.topic == "attic/volts"
+    assert attic.reading.quality.reason is Reason.OUT_OF_RANGE
+    assert (attic.channel.metadata.device, attic.channel.metadata.unit) == ("attic", "V")
+    assert cellar.channel.topic == "cellar/volts"
+    assert cellar.reading.value == 400.0
+    assert (cellar.channel.metadata.device, cellar.channel.metadata.unit) == ("cellar", "mV")

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sensord.decode.base import Sample
-from sensord.device.intake import Route
+from sensord.device.intake import DEVICE, Route
 from sensord.model.readings import Level, Quality
 from sensord.recordings.capture.arrivals import (
     Event,
@@ -42,7 +42,19 @@ whats = st.one_of(
         ),
         st.binary(),
     ),
-    st.builds(Values, st.lists(samples, max_size=3).map(tuple)),
+    st.builds(Values, st.lists(samples, max_size=3).map(tuple), st.just(DEVICE)),
+    st.builds(
+        Values,
+        st.lists(samples, max_size=3).map(tuple),
+        st.builds(
+            Route,
+            st.text(min_size=1, max_size=9),
+            depends_on=texts,
+            scope=st.integers(-1, 9),
+            places=st.just(()),
+            device=text,
+        ),
+    ),
     st.builds(
         Event, st.sampled_from(["up", "down", "fault", "online", "offline", "end"]), text, text
     ),
