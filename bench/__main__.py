@@ -28,6 +28,7 @@ BENCHES = (
     "catch_up",
     "together",
     "floods",
+    "modbus",
 )
 
 LONGEST_S = 1800.0

@@ -72,6 +72,10 @@ def run(*arguments: str, path: str | None = None) -> list[dict[str, Any]]:
         ("idle --seconds 0.3", ["start to listening", "memory, idle", "per idle monitor"]),
         ("matching", ["subscribe", "publish"]),
         (
+            "modbus --count 100 --seconds 0.3",
+            ["stray bytes before", "echo", "late answer", "all alive", "right after one died"],
+        ),
+        (
             "catch_up --monitors 5 --count 5000 --seconds 0.3",
             ["beside 5 monitors that catch up", "caught up with", "lost or doubled"],
         ),
