@@ -10,9 +10,11 @@ import dataclasses
 import os
 import re
 import tomllib
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
+from typing import Any
 
+from sensord import profiles
 from sensord.config.lines import Lines
 from sensord.config.schema import Faults
 from sensord.config.schema import Path as KeyPath
@@ -68,18 +70,61 @@ def parse(
         line = int(found[1]) if found else text.count("\n") + 1
         raise ConfigError([ConfigFault(file, line, "", f"is not TOML: {exc}")]) from exc
     faults = Faults()
+    raw, taken = _with_profiles(raw, Path(file).parent, faults)
     config = build(raw, faults, readers, decoders, resolve, uplinks)
     if config is not None and is_no_folder(config.journal.folder):
         faults.add(("journal", "folder"), f"{config.journal.folder} is there, and is no folder")
     lines = Lines(text)
 
     def placed(found: list[tuple[KeyPath, str]]) -> list[ConfigFault]:
-        each = {ConfigFault(file, lines.of(at), _dotted(at), message) for at, message in found}
+        each = {
+            ConfigFault(file, lines.of(at), _dotted(at), message + _origin(at, taken))
+            for at, message in found
+        }
         return sorted(each, key=lambda fault: (fault.line, fault.path))
 
     if config is None or faults.found:
         raise ConfigError(placed(faults.found))
     return dataclasses.replace(config, warnings=tuple(placed(faults.doubts)))
+
+
+def _with_profiles(
+    raw: dict[str, Any], folder: Path, faults: Faults
+) -> tuple[dict[str, Any], dict[str, tuple[str, Collection[str]]]]:
+    """Put the profiles in that devices name; return by device which one, and its own keys."""
+    devices, own = raw.get("devices"), raw.pop("profiles", "")
+    if not isinstance(own, str):
+        faults.add(("profiles",), "expected the path of a folder")
+        own = ""
+    taken: dict[str, tuple[str, Collection[str]]] = {}
+    if not isinstance(devices, dict):
+        return raw, taken
+    for name, table in devices.items():
+        if not isinstance(table, dict) or "profile" not in table:
+            continue
+        wanted = table["profile"]
+        rest = {key: value for key, value in table.items() if key != "profile"}
+        devices[name] = rest
+        if not isinstance(wanted, str):
+            faults.add(("devices", name, "profile"), "expected the name of a profile, or a path")
+            continue
+        try:
+            path = folder / wanted if wanted.endswith(".toml") else wanted
+            profile = profiles.find(str(path), folder / own if own else None)
+        except profiles.ProfileError as exc:
+            faults.add(("devices", name, "profile"), str(exc))
+            continue
+        devices[name] = profiles.merged(profile.device, rest)
+        taken[name] = (profile.name, rest.keys())
+    return raw, taken
+
+
+def _origin(at: KeyPath, taken: Mapping[str, tuple[str, Collection[str]]]) -> str:
+    """Return which profile a key is from, if it is not in the configuration itself."""
+    if len(at) <= 2 or at[0] != "devices" or str(at[1]) not in taken:  # noqa: PLR2004  # devices, name, key
+        return ""
+    profile, own = taken[str(at[1])]
+    return "" if str(at[2]) in own else f" (from the profile {profile})"
 
 
 def _is_no_folder(path: str) -> bool:

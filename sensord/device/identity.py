@@ -55,6 +55,8 @@ class Identifier:
 
     def of(self, route: Route, samples: Sequence[Sample]) -> Identified | Fault | None:
         """Return what a message is of; None if it is passed over, or why that is not known."""
+        if not samples:
+            return None  # nothing was read: there is nothing to name
         found: dict[str, str] = {}
         if self._identifying:
             for sample in samples:

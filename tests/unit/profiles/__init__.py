@@ -1,0 +1,1 @@
+"""The profiles that are shipped, and how they are read."""

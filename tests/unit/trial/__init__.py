@@ -1,0 +1,1 @@
+"""Devices on trial, without their ports."""
