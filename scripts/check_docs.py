@@ -13,6 +13,7 @@ import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
+from sensord.config.load import with_profiles
 from sensord.config.schema import Faults
 from sensord.config.tree import build
 from sensord.decode import registry as decoders
@@ -54,13 +55,14 @@ def false_examples(file: Path) -> Iterator[str]:
         except tomllib.TOMLDecodeError as exc:
             yield f"{file}:{line}: not TOML: {exc}"
             continue
+        faults = Faults()
+        raw, _ = with_profiles(raw, file.parent, faults)
         for name, device in raw.get("devices", {}).items():
             # An example about decoding need not say where the bytes come from.
             device.setdefault("reader", "serial")
             if device["reader"] == "serial":
                 device.setdefault("port", f"/dev/tty-{name}")
                 device.setdefault("decoder", "json")
-        faults = Faults()
         build(raw, faults, readers, decoders, uplinks=uplinks)
         for path, message in (*faults.found, *faults.doubts):
             yield f"{file}:{line}: {'.'.join(map(str, path))}: {message}"

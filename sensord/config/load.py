@@ -21,7 +21,7 @@ from sensord.config.schema import Path as KeyPath
 from sensord.config.tree import Config, Registry, build
 from sensord.errors import ConfigError, ConfigFault
 
-__all__ = ["load", "parse"]
+__all__ = ["load", "parse", "with_profiles"]
 
 
 def load(
@@ -70,7 +70,7 @@ def parse(
         line = int(found[1]) if found else text.count("\n") + 1
         raise ConfigError([ConfigFault(file, line, "", f"is not TOML: {exc}")]) from exc
     faults = Faults()
-    raw, taken = _with_profiles(raw, Path(file).parent, faults)
+    raw, taken = with_profiles(raw, Path(file).parent, faults)
     config = build(raw, faults, readers, decoders, resolve, uplinks)
     if config is not None and is_no_folder(config.journal.folder):
         faults.add(("journal", "folder"), f"{config.journal.folder} is there, and is no folder")
@@ -88,7 +88,7 @@ def parse(
     return dataclasses.replace(config, warnings=tuple(placed(faults.doubts)))
 
 
-def _with_profiles(
+def with_profiles(
     raw: dict[str, Any], folder: Path, faults: Faults
 ) -> tuple[dict[str, Any], dict[str, tuple[str, Collection[str]]]]:
     """Put the profiles in that devices name; return by device which one, and its own keys."""

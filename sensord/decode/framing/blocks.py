@@ -115,7 +115,8 @@ class BlockFramer:
                 return False
         end = self._find_end()
         if end < 0 or end > self._max_bytes:
-            return len(held) > self._max_bytes and self._give_up(framed, TOO_LONG)
+            is_too_long = len(held) > self._max_bytes and not self._awaits_record()
+            return is_too_long and self._give_up(framed, TOO_LONG)
         whole = end + self._width
         return len(held) >= whole and self._judge(framed, end, whole)
 
@@ -195,6 +196,14 @@ class BlockFramer:
             self._cleaned = record + 1
         self._cleaned = max(self._cleaned, end - len(start) + 1)
         return False
+
+    def _awaits_record(self) -> bool:
+        """Return whether the end of a record may still come, and shorten the block."""
+        if self._drop is None or self._cleaned >= self._max_bytes:
+            return False
+        held, (start, _) = self._held, self._drop
+        is_open = held[self._cleaned : self._cleaned + len(start)] == start
+        return is_open and len(held) - self._cleaned < DROP_BYTES
 
     def _is_in_record(self, at: int) -> bool:
         """Return whether an end stands in a record whose own end has not come."""
