@@ -259,9 +259,17 @@ class Device:
     def rules(self, name: str, device: str = "") -> ChannelRules:
         """Return what is said of a field: by its own name, else by the first pattern that fits.
 
-        For one device of several behind a connection, ``<device>/<field>`` comes first.
+        For one device of several behind a connection, what begins with its name comes first:
+        ``<device>/<field>``. A mere pattern such as ``*temp*`` is for fields, not for names of
+        devices that happen to fit.
         """
-        own = rules_of(self.channels, f"{device}/{name}") if device else None
+        prefix = f"{device}/"
+        named = {
+            key.removeprefix(prefix): rules
+            for key, rules in (self.channels.items() if device else ())
+            if key.startswith(prefix)
+        }
+        own = rules_of(named, name)
         return own or rules_of(self.channels, name) or ChannelRules(publish=self.publish)
 
 

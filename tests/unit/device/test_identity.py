@@ -231,3 +231,21 @@ def test_a_configuration_that_cannot_be_meant_is_refused(text: str, fault: str) 
     with pytest.raises(ConfigError) as caught:
         parse(MQTT + 'decoder = "json"\n' + more + text, "c.toml", readers, decoders)
     assert any(f"devices.x.{fault}" in f"{one.path}: {one.message}" for one in caught.value.faults)
+
+
+def test_a_pattern_of_fields_does_not_fit_the_name_of_a_device() -> None:
+    """A humidity of the device ``attic-temp`` is no temperature; its own channels come first."""
+    scene = Scene(
+        MQTT
+        + """
+decoder = "json"
+device = "{1}"
+topics = [{ filter = "z/+", topic = "{device}/{field}" }]
+channels."*temp*" = { unit = "Cel" }
+channels."*hum*" = { unit = "%" }
+channels."cellar/hum" = { unit = "g/m3" }
+"""
+    )
+    scene.heard(("z/attic-temp", b'{"hum": 50, "temp": 21}'), ("z/cellar", b'{"hum": 7}'))
+    units = {one.topic: one.metadata.unit for one in scene.bus.select(["#"])}
+    assert units == {"attic-temp/hum": "%", "attic-temp/temp": "Cel", "cellar/hum": "g/m3"}
