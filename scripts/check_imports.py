@@ -18,7 +18,7 @@ LAYERS: list[set[str]] = [
     {"config", "wire"},
     {"log", "recordings"},
     {"bus", "playback"},
-    {"device", "sharing", "status"},
+    {"device", "sharing", "status", "web"},
     {"control", "readers"},
     {"client", "recordings.capture", "server", "stop_order", "trial", "uplinks"},
     {"app", "replay_app"},

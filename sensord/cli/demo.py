@@ -198,6 +198,7 @@ async def _show(listening: asyncio.Future[list[str]], app: App) -> None:
 async def _watch(listening: asyncio.Future[list[str]]) -> None:
     """Subscribe over the WebSocket and show what arrives."""
     address = (await listening)[0]
+    print(f"the page: http://{address}/")
     print(f"listening on ws://{address}; this is what a monitor sees:\n")
     async with Client(f"ws://{address}", name="demo monitor") as client:
         shown = 0

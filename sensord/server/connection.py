@@ -64,6 +64,7 @@ PATHS = {"/", "/v1"}
 PHRASES = {
     200: "OK",
     204: "No Content",
+    304: "Not Modified",
     400: "Bad Request",
     403: "Forbidden",
     404: "Not Found",
@@ -424,6 +425,10 @@ class Connection(asyncio.Protocol):
             answer = Answer(405, "text/plain", b"Only GET is served here.\n")
         else:
             answer = self._host.http(request.path)
+        if answer.tag:
+            sharing |= {"ETag": answer.tag, "Cache-Control": "no-cache"}
+            if request.headers.get("If-None-Match") == answer.tag:
+                answer = Answer(304, answer.content_type, b"")
         if isinstance(answer.body, bytes):
             self._answer(_response(answer, answer.body, sharing))
         elif self._host.places.enter(self, self._host.shared.loop.time()):
@@ -496,8 +501,9 @@ class Connection(asyncio.Protocol):
         It takes what follows a request for WebSocket frames at once, and may have failed by now.
         """
         assert self._transport is not None
-        for name in SAFE_HEADERS.keys() - response.headers.keys():
-            response.headers[name] = SAFE_HEADERS[name]
+        for name, value in SAFE_HEADERS.items():
+            if name not in response.headers:
+                response.headers[name] = value
         self.write(response.serialize())
         self._transport.close()
         self._cut_later(self._host.shared.limits.lag_timeout_s)

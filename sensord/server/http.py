@@ -21,6 +21,7 @@ from sensord.status.metrics import (
     reading_metrics,
 )
 from sensord.status.verdict import Severity, is_ready, verdict
+from sensord.web import asset
 from sensord.wire.fields import MAX_FILTERS
 
 __all__ = ["PIECE_BYTES", "Answer", "Pages"]
@@ -48,6 +49,8 @@ class Answer:
     status: int
     content_type: str
     body: bytes | Iterator[bytes]
+    tag: str = ""
+    """The entity tag of a body that a browser may keep until it changes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +70,8 @@ class Pages:
             parts = urlsplit(target)
         except ValueError:  # brackets around what is no address
             return self._unknown()
+        if (file := asset(_file_of(parts.path))) is not None:
+            return Answer(200, file.content_type, file.body, file.tag)
         if parts.path == "/healthz":
             return _json(200, {"status": "ok", **self.health()})
         if parts.path == "/readyz":
@@ -112,7 +117,7 @@ class Pages:
                 yield _encoded(family)
 
     def _unknown(self) -> Answer:
-        paths = "/healthz, /readyz, /metrics and /api/readings"
+        paths = "/, /healthz, /readyz, /metrics and /api/readings"
         return _json(404, {"error": f"there is only {paths}, and a WebSocket at /v1"})
 
     def _filters(self, query: str, default: list[str]) -> tuple[list[str], Answer | None]:
@@ -161,6 +166,13 @@ class Pages:
         # As `json.dumps` writes it: an empty list in one line.
         made.append("]\n}\n" if separator == "\n  " else "\n ]\n}\n")
         yield _encoded("".join(made))
+
+
+def _file_of(path: str) -> str:
+    """Return the name of the page's file that stands under a path."""
+    return (
+        "index.html" if path == "/" else path.removeprefix("/web/") if path[:5] == "/web/" else ""
+    )
 
 
 def _indented(reading: dict[str, object]) -> str:

@@ -152,7 +152,7 @@ async def test_a_wrong_filter_is_explained(pattern: str) -> None:
 
 
 @on_each_loop
-@pytest.mark.parametrize("path", ["/", "/v1", "/metric", "/api/readings/x", "/healthz/", "*"])
+@pytest.mark.parametrize("path", ["/web", "/v1", "/metric", "/api/readings/x", "/healthz/", "*"])
 async def test_an_unknown_path_is_told_what_there_is(path: str) -> None:
     """HTTP 404."""
     async with Station() as station:

@@ -115,7 +115,7 @@ def test_a_bad_filter_is_named(bus: Bus) -> None:
     assert body["error"].startswith("topics=a/#/b: #")
 
 
-@pytest.mark.parametrize("target", ["/", "/metric", "/api/readings/", "//[", "", "*"])
+@pytest.mark.parametrize("target", ["/web", "/metric", "/api/readings/", "//[", "", "*"])
 def test_any_other_path_is_told_what_there_is(bus: Bus, target: str) -> None:
     """Even a target that is no address."""
     status, body = get(bus, target)

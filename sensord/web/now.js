@@ -1,0 +1,182 @@
+// Every topic as a row: only those in sight are in the document.
+
+import { el, shown, span, unit } from "./format.js";
+import { text } from "./text.js";
+
+const ROW = 34;
+const FRESH_MS = 1500;
+const SPARK_EVERY_MS = 60_000;
+const QUALITIES = { bad: 0, uncertain: 1, good: 2 };
+
+export function now(main, { client, store }) {
+  const pinned = new Set(JSON.parse(localStorage.getItem("sensord-pinned") ?? "[]"));
+  const search = el("input", { type: "search", placeholder: text.search, "aria-label": text.search });
+  const sort = el("select", { "aria-label": text.sortBy },
+    ...Object.entries(text.sorts).map(([value, label]) => el("option", { value }, label)));
+  const count = el("span", { class: "soft", role: "status" });
+  const rows = el("div", { class: "rows", role: "list" });
+  const panel = el("div", { class: "panel" }, rows);
+  main.append(el("h2", { class: "sr" }, text.views.now),
+    el("div", { class: "bar" }, search, sort, count), panel);
+  let lines = [];
+  const drawn = new Map();
+
+  const group = (entry) => entry.reading.channel.device || text.noDevice;
+  const fits = (entry, words) => {
+    const whole = `${entry.topic} ${group(entry)} ${shown(entry.reading.value)}`.toLowerCase();
+    return words.every((word) => whole.includes(word));
+  };
+  const orders = {
+    device: (a, b) => group(a).localeCompare(group(b)) || a.topic.localeCompare(b.topic),
+    topic: (a, b) => a.topic.localeCompare(b.topic),
+    age: (a, b) => b.reading.time_us - a.reading.time_us,
+    quality: (a, b) => QUALITIES[a.reading.quality] - QUALITIES[b.reading.quality] || a.topic.localeCompare(b.topic),
+  };
+
+  const arrange = () => {
+    const words = search.value.toLowerCase().split(/\s+/).filter(Boolean);
+    const found = [...store.topics.values()].filter((entry) => fits(entry, words));
+    found.sort(orders[sort.value]);
+    const first = found.filter((entry) => pinned.has(entry.topic));
+    lines = [...first];
+    let last = null;
+    for (const entry of found) {
+      if (pinned.has(entry.topic)) continue;
+      if (sort.value === "device" && group(entry) !== last) {
+        last = group(entry);
+        lines.push({ group: last });
+      }
+      lines.push(entry);
+    }
+    count.textContent = text.topics(found.length, store.topics.size);
+    rows.style.height = `${lines.length * ROW}px`;
+    for (const made of drawn.values()) made.remove();
+    drawn.clear();
+    rows.querySelector(".note")?.remove();
+    if (!lines.length)
+      rows.append(el("p", { class: "note" }, store.topics.size ? text.noMatch : text.nothing));
+    draw();
+  };
+
+  const inSight = () => {
+    const top = rows.getBoundingClientRect().top;
+    const from = Math.max(0, Math.floor(-top / ROW) - 5);
+    return [from, Math.min(lines.length, from + Math.ceil(innerHeight / ROW) + 10)];
+  };
+
+  const draw = () => {
+    const [from, to] = inSight();
+    for (const [index, made] of drawn) {
+      if (index < from || index >= to) { made.remove(); drawn.delete(index); }
+    }
+    const wanted = [];
+    for (let i = from; i < to; i++) {
+      if (!drawn.has(i)) {
+        const made = lines[i].group !== undefined ? groupRow(lines[i].group) : topicRow(lines[i]);
+        made.style.top = `${i * ROW}px`;
+        drawn.set(i, made);
+        rows.append(made);
+      }
+      const entry = lines[i];
+      if (entry.reading) {
+        refresh(drawn.get(i), entry);
+        if (typeof entry.reading.value === "number" && !entry.spark) wanted.push(entry);
+      }
+    }
+    if (wanted.length) sparks(wanted.slice(0, 48));
+  };
+
+  const groupRow = (name) =>
+    el("div", { class: "group", role: "listitem" }, el("span", {}, name));
+
+  const topicRow = (entry) => {
+    const pin = el("button", {
+      type: "button", "aria-pressed": String(pinned.has(entry.topic)),
+      "aria-label": text.pin(entry.topic), title: text.pin(entry.topic),
+      onclick: () => {
+        if (!pinned.delete(entry.topic)) pinned.add(entry.topic);
+        localStorage.setItem("sensord-pinned", JSON.stringify([...pinned]));
+        arrange();
+      },
+    }, pinned.has(entry.topic) ? "★" : "☆");
+    return el("div", { class: "row", role: "listitem", "data-topic": entry.topic },
+      el("a", { href: `#topic/${encodeURIComponent(entry.topic)}`, title: entry.reading.channel.description || entry.topic }, entry.topic),
+      el("span", { class: "value" }), el("span", { class: "quality" }), el("span", { class: "age" }),
+      el("canvas", { role: "img", "aria-label": text.sparkline(entry.topic) }), pin);
+  };
+
+  const refresh = (row, entry) => {
+    const { reading } = entry, [, value, quality, age, canvas] = row.children;
+    const [mark, word] = store.mark(entry);
+    const written = shown(reading.value, reading.channel);
+    if (value.dataset.written !== written || value.dataset.mark !== mark) {
+      value.replaceChildren(written, el("span", { class: "unit" }, ` ${unit(reading.channel.unit)}`));
+      value.className = `value ${reading.quality}`;
+      Object.assign(value.dataset, { written, mark });
+      quality.className = `quality ${mark}`;
+      quality.textContent = text.quality[word] ?? word;
+      quality.title = word;
+    }
+    const old = span(store.now() - reading.time_us / 1000);
+    if (age.textContent !== old) age.textContent = old;
+    row.classList.toggle("fresh", entry.changedAt > 0 && performance.now() - entry.changedAt < FRESH_MS);
+    if (entry.spark) sketch(canvas, entry.spark);
+  };
+
+  const sparks = async (entries) => {
+    for (const entry of entries) entry.spark = { points: [], drawn: null };
+    const byTopic = new Map(entries.map((entry) => [entry.topic, entry]));
+    try {
+      const found = await client.collect("history", { topics: [...byTopic.keys()], from: "-10m", interval: 15 });
+      for (const message of found)
+        if (message.op === "summary")
+          for (const row of message.rows)
+            if (typeof row.mean === "number")
+              byTopic.get(client.channel(row.channel).topic)?.spark.points.push([row.time_us, row.mean]);
+      for (const entry of entries) entry.spark.drawn = null;
+    } catch { /* it is asked for again with the next minute */ }
+    setTimeout(() => { for (const entry of entries) entry.spark = null; }, SPARK_EVERY_MS);
+    draw();
+  };
+
+  const sketch = (canvas, spark) => {
+    if (spark.drawn === canvas || !spark.points.length) return;
+    spark.drawn = canvas;
+    const ratio = devicePixelRatio || 1, width = 136, height = 24;
+    canvas.width = width * ratio;
+    canvas.height = height * ratio;
+    const values = spark.points.map(([, value]) => value);
+    const low = Math.min(...values), high = Math.max(...values), first = spark.points[0][0];
+    const wide = Math.max(1, spark.points.at(-1)[0] - first);
+    const pen = canvas.getContext("2d");
+    pen.scale(ratio, ratio);
+    pen.strokeStyle = getComputedStyle(document.documentElement).getPropertyValue("--spark");
+    pen.lineWidth = 1.25;
+    pen.beginPath();
+    spark.points.forEach(([time, value], i) => {
+      const x = 2 + (width - 4) * (time - first) / wide;
+      const y = high === low ? height / 2 : 3 + (height - 6) * (1 - (value - low) / (high - low));
+      if (i) pen.lineTo(x, y); else pen.moveTo(x, y);
+    });
+    pen.stroke();
+  };
+
+  const changed = ({ isNew }) => {
+    const known = lines.filter((line) => line.reading).length;
+    if (isNew || (known !== store.topics.size && !search.value)) arrange();
+    else draw();
+  };
+  const tick = setInterval(draw, 1000);
+  store.addEventListener("change", changed);
+  search.addEventListener("input", arrange);
+  sort.addEventListener("change", arrange);
+  addEventListener("scroll", draw, { passive: true });
+  addEventListener("resize", draw);
+  arrange();
+  return () => {
+    clearInterval(tick);
+    store.removeEventListener("change", changed);
+    removeEventListener("scroll", draw);
+    removeEventListener("resize", draw);
+  };
+}

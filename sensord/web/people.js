@@ -1,0 +1,48 @@
+// Who is here and what they look at; a message to one or to all.
+
+import { clock, el } from "./format.js";
+import { text } from "./text.js";
+
+export function people(main, { client, toast }) {
+  const body = el("tbody");
+  const to = el("select", { "aria-label": text.to });
+  const words = el("input", { "aria-label": text.message, placeholder: text.message, required: true, maxlength: 500 });
+  const form = el("form", { class: "bar", onsubmit: async (event) => {
+    event.preventDefault();
+    const target = to.value ? { client: to.value } : { group: "operators" };
+    try {
+      const { receivers } = await client.ask("send", { to: target, body: { text: words.value } }, () => {});
+      toast(text.sent(receivers));
+      words.value = "";
+    } catch (error) { toast(error.message); }
+  } }, to, words, el("button", { class: "primary" }, text.send));
+  main.append(el("h2", { class: "sr" }, text.views.people), form,
+    el("div", { class: "panel scroll" }, el("table", {},
+      el("thead", {}, el("tr", {}, ...text.people.map((head) => el("th", { scope: "col" }, head)))), body)));
+  const known = new Map();
+  let isOver = false;
+  const draw = () => {
+    const mine = client.welcome?.client.id;
+    const here = [...known.values()];
+    body.replaceChildren(...here.map((one) => el("tr", {},
+      el("th", { scope: "row" }, one.name || text.unnamed), el("td", {}, one.state),
+      el("td", {}, clock(one.since_us)), el("td", {}, (one.watches ?? []).slice(0, 8).join(", ")))));
+    to.replaceChildren(el("option", { value: "" }, text.everybody), ...here.filter((one) => one.id !== mine)
+      .map((one) => el("option", { value: one.id }, one.name || one.id)));
+  };
+  const ask = () => {
+    known.clear();
+    client.ask("clients", { follow: true }, ({ rows }) => {
+      if (isOver || !rows) return;
+      for (const row of rows) {
+        if (row.state === "gone") known.delete(row.id);
+        else known.set(row.id, row);
+      }
+      draw();
+    }).catch(() => {});
+  };
+  client.addEventListener("up", ask);
+  if (client.state === "up") ask();
+  draw();
+  return () => { isOver = true; client.removeEventListener("up", ask); };
+}
