@@ -30,7 +30,8 @@ class ProfileError(SensordError):
 class Sample:
     """What a device sent, and what must come out.
 
-    ``data`` is a piece of a serial stream, ``messages`` are topics and payloads of a broker.
+    ``data`` is a piece of a serial stream, ``messages`` are topics and payloads of a broker, and
+    ``files`` paths with their contents.
     ``expect`` has values, or tables with value, unit, quality and reason, by topic; the device is
     called ``sample``, which may be left out. ``faults`` counts the faults expected, by reason.
     """
@@ -39,6 +40,7 @@ class Sample:
     source: str
     data: bytes = b""
     messages: tuple[tuple[str, bytes], ...] = ()
+    files: tuple[tuple[str, bytes], ...] = ()
     expect: Mapping[str, Any] = field(default_factory=dict)
     faults: Mapping[str, int] = field(default_factory=dict)
 
@@ -111,10 +113,10 @@ def read(file: Path) -> Profile:
 
 
 def _sample(raw: Mapping[str, Any], where: str) -> Sample:
-    forms = [key for key in ("hex", "text", "messages") if key in raw]
+    forms = [key for key in ("hex", "text", "messages", "files") if key in raw]
     if len(forms) != 1:
-        raise ProfileError(f"{where}: give one of hex, text and messages")
-    data, messages = b"", tuple[tuple[str, bytes], ...]()
+        raise ProfileError(f"{where}: give one of hex, text, messages and files")
+    data, messages, files = b"", tuple[tuple[str, bytes], ...](), tuple[tuple[str, bytes], ...]()
     match raw:
         case {"hex": str(digits)}:
             try:
@@ -125,13 +127,15 @@ def _sample(raw: Mapping[str, Any], where: str) -> Sample:
             data = text.encode("latin-1")
         case {"messages": list(pairs)} if all(_is_pair(one) for one in pairs):
             messages = tuple((topic, payload.encode()) for topic, payload in pairs)
+        case {"files": list(pairs)} if all(_is_pair(one) for one in pairs):
+            files = tuple((path, content.encode()) for path, content in pairs)
         case _:
             raise ProfileError(f"{where}: messages are pairs of topic and payload, hex is a text")
     expect, faults = raw.get("expect", {}), raw.get("faults", {})
     if not isinstance(expect, dict) or not isinstance(faults, dict) or not (expect or faults):
         raise ProfileError(f"{where}: expect or faults is missing: what must come out")
     return Sample(
-        str(raw.get("title", "")), str(raw.get("source", "")), data, messages, expect, faults
+        str(raw.get("title", "")), str(raw.get("source", "")), data, messages, files, expect, faults
     )
 
 

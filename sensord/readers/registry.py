@@ -14,6 +14,7 @@ from sensord.host.plugins import Plugins
 __all__ = ["ReaderType", "find", "names"]
 
 _MODULES = {
+    "file": "sensord.readers.file",
     "modbus": "sensord.readers.modbus",
     "mqtt": "sensord.readers.mqtt",
     "replay": "sensord.readers.replay",

@@ -16,12 +16,14 @@ from sensord.config.tree import Device, build
 from sensord.decode import registry as decoders
 from sensord.decode.base import Fault
 from sensord.decode.framing import framer_of
-from sensord.device.intake import DEVICE, Intake
+from sensord.device.intake import DEVICE, Intake, Route
 from sensord.errors import SensordError
 from sensord.log import Log
 from sensord.model.readings import Quality, Value
 from sensord.profiles import Profile, merged
 from sensord.readers import registry as readers
+from sensord.readers.file import Config as Files
+from sensord.readers.file import captures_of
 from sensord.readers.mqtt_options import Config as Mqtt
 from sensord.readers.mqtt_routes import Router
 
@@ -129,6 +131,19 @@ class Bench:
                 raise TrialError(f"no filter of the device selects {topic}")
             return
         self._intake.message(route, payload, 0, START_US)
+
+    def file(self, path: str, content: bytes) -> None:
+        """Feed the content of a file.
+
+        Raises:
+            TrialError: The device reads no such file.
+        """
+        options = self._device.reader_config
+        captures = captures_of(options.path, path) if isinstance(options, Files) else ()
+        if not isinstance(options, Files) or not (captures or options.path == path):
+            raise TrialError(f"the device reads no file {path}")
+        route = Route(path, captures=captures, depends_on=(path,))
+        self._intake.message(route, content, 0, START_US)
 
     def answer(self, data: bytes) -> None:
         """Feed one whole message, such as the answer to a request."""

@@ -30,6 +30,8 @@ def check(profile: Profile) -> Iterator[str]:
                 bench.stream(sample.data)
             for topic, payload in sample.messages:
                 bench.message(topic, payload)
+            for path, content in sample.files:
+                bench.file(path, content)
         except TrialError as exc:
             yield f"{profile.name}: sample {number}: {exc}"
             continue

@@ -11,7 +11,7 @@ from typing import Protocol
 import pytest
 
 from sensord.device.reader import Reader
-from sensord.readers import modbus, mqtt, registry, replay, serial, simulated, template
+from sensord.readers import file, modbus, mqtt, registry, replay, serial, simulated, template
 from sensord.readers.contract import Bench, BrokenContractError, RecordedLink, checks
 from sensord.readers.modbus import options as modbus_options
 from sensord.readers.mqtt_options import Config, TopicMap
@@ -138,6 +138,36 @@ class ModbusBench:
         self.line.close()
 
 
+class FileBench:
+    """A file that holds a value, and is read again and again."""
+
+    vanishes = True
+
+    def __init__(self, folder: Path) -> None:
+        self.file = folder / "temp1_input"
+
+    def reader(self) -> Reader:
+        return file.Reader(file.Config(str(self.file), interval=0.02))
+
+    async def appear(self) -> None:
+        self.file.write_bytes(b"0\n")
+
+    async def vanish(self) -> None:
+        self.file.unlink()
+
+    async def speak(self, number: int) -> None:
+        self.file.write_bytes(b"%d\n" % number)
+
+    async def garbage(self) -> None:
+        self.file.write_bytes(bytes(range(256)))
+
+    def has(self, link: RecordedLink, count: int) -> bool:
+        return len(link.payloads) >= count
+
+    def close(self) -> None:
+        pass
+
+
 class TemplateBench:
     """A socket that sends datagrams; the device is away while another program has the port."""
 
@@ -224,6 +254,7 @@ class ReplayBench(UnaskedBench):
 BENCHES: dict[str, Callable[[Path], ClosableBench]] = {
     "serial": SerialBench,
     "mqtt": MqttBench,
+    "file": FileBench,
     "modbus": ModbusBench,
     "template": TemplateBench,
     "simulated": SimulatedBench,

@@ -78,7 +78,7 @@ def test_a_profile_that_is_not_there_is_named_with_the_nearest(tmp_path: Path) -
         ('[profile]\ntitle = "x"', "[device] with the keys"),
         (GOOD + "[extra]", "unknown key extra"),
         (GOOD.replace("text", "hex"), "hex: non-hexadecimal"),
-        (GOOD.replace("text =", "txt ="), "give one of hex, text and messages"),
+        (GOOD.replace("text =", "txt ="), "give one of hex, text, messages and files"),
         (GOOD.replace("expect = { value = 21.5 }", ""), "expect or faults is missing"),
         (GOOD.replace('text = "21.5\\n"', "messages = [[1, 2]]"), "pairs of topic and payload"),
     ],
