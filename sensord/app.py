@@ -18,11 +18,14 @@ import socket
 import sys
 from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import uvloop
 
+from sensord.access.gate import Gate
 from sensord.access.origins import Origins
+from sensord.access.rights import EVERYTHING, NOTHING
 from sensord.bus import Bus
 from sensord.config.tree import Config
 from sensord.config.tree import Device as DeviceConfig
@@ -133,12 +136,15 @@ class App:
         store = self._store(loop, recovery)
         sharing = Sharing.build(bus, store, loop, self.config.clients, self._bounds())
         control = control_for(bus, sharing, loop, self.config.control)
-        server = Server(bus, loop, self._limits(), archive, sharing, control, self._origins())
+        origins, gate = self._origins(), self._gate()
+        server = Server(bus, loop, self._limits(), archive, sharing, control, origins, gate)
         devices = self._devices(control, bus, loop, clock_status)
         control.begin(None if recovery is None else Position(recovery.epoch, recovery.end))
         links = uplinks.build(self.config.uplinks, bus, archive, store, control)
         uplinks.offer(links, control)
         await server.serve(addresses)
+        if self.config.server.socket:
+            await server.serve_locally(self.config.server.socket, self.config.server.group)
         async with asyncio.TaskGroup() as group:
             tasks: list[asyncio.Task[None]] = [
                 self._begin(group, f"reader:{config.name}", self._supervise(config, device))
@@ -248,6 +254,13 @@ class App:
             unannounced=server.max_unannounced,
             spare_descriptors=SPARE_DESCRIPTORS + PER_DEVICE * len(self.config.devices),
         )
+
+    def _gate(self) -> Gate:
+        server = self.config.server
+        tokens = Path(server.tokens) if server.tokens else None
+        # Without a file of tokens, nobody has any: the loopback works as it always did.
+        local = server.local or (NOTHING if tokens else EVERYTHING)
+        return Gate(tokens, local, EVERYTHING if server.insecure else server.anonymous)
 
     def _origins(self) -> Origins:
         server = self.config.server

@@ -19,7 +19,7 @@ from typing import Self
 
 import uvloop
 
-from sensord.cli.options import MAX_NAME_CHARACTERS
+from sensord.cli.options import MAX_NAME_CHARACTERS, token_of, trust_of
 from sensord.client import Client
 from sensord.errors import ProtocolError, SensordError
 
@@ -100,6 +100,8 @@ async def client_for(
             key=kept.key,
             groups=groups,
             is_ephemeral=not stays and identity is None,
+            token=token_of(options),
+            trust=trust_of(options),
         )
         await client.__aenter__()
         kept.keep(client.key)

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import re
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from sensord.client.trust import Trust
 from sensord.errors import UsageError
 from sensord.model.durations import ago_us, seconds_of
 from sensord.model.readings import Position, Value
@@ -24,8 +26,11 @@ __all__ = [
     "configure_key",
     "configure_url",
     "count",
+    "default_url",
     "duration",
     "start_of",
+    "token_of",
+    "trust_of",
     "value_of",
 ]
 
@@ -36,10 +41,53 @@ SHOWN_CHARACTERS = 80
 
 DEFAULT_URL = "ws://127.0.0.1:8765"
 
+LOCAL_SOCKET = Path("/run/sensord/sensord.sock")
+"""Where the packaged daemon listens for programs of its own machine."""
+
 
 def configure_url(parser: argparse.ArgumentParser) -> None:
     """Declare where the daemon is."""
-    parser.add_argument("--url", default=DEFAULT_URL, help="the daemon (default: %(default)s)")
+    add = parser.add_argument
+    add("--url", default=default_url(), help="the daemon (default: %(default)s)")
+    add(
+        "--token-file",
+        type=Path,
+        metavar="FILE",
+        help="send the token in this file (default: $SENSORD_TOKEN); arguments are for all to see",
+    )
+    add(
+        "--fingerprint",
+        default="",
+        metavar="SHA256",
+        help="accept the server with this certificate, whoever signed it; for wss://",
+    )
+
+
+def default_url() -> str:
+    """Return where the daemon is, if its address is not named."""
+    if given := os.environ.get("SENSORD_URL"):
+        return given
+    return f"unix:{LOCAL_SOCKET}" if LOCAL_SOCKET.is_socket() else DEFAULT_URL
+
+
+def token_of(options: argparse.Namespace) -> str | None:
+    """Return the token to send, or None.
+
+    Raises:
+        UsageError: Its file cannot be read.
+    """
+    if options.token_file is None:
+        return os.environ.get("SENSORD_TOKEN") or None
+    try:
+        text: str = options.token_file.read_text(encoding="utf-8").strip()
+    except (OSError, ValueError) as exc:
+        raise UsageError(f"--token-file: {options.token_file} cannot be read: {exc}") from exc
+    return text
+
+
+def trust_of(options: argparse.Namespace) -> Trust | None:
+    """Return which server is trusted; None for those that the system trusts."""
+    return Trust(fingerprint=options.fingerprint) if options.fingerprint else None
 
 
 def configure_client(parser: argparse.ArgumentParser) -> None:

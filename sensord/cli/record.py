@@ -19,7 +19,15 @@ import uvloop
 
 from sensord.cli.connection import name_of
 from sensord.cli.info import size_text
-from sensord.cli.options import DEFAULT_URL, check_filters, count, duration, start_of
+from sensord.cli.options import (
+    check_filters,
+    configure_url,
+    count,
+    duration,
+    start_of,
+    token_of,
+    trust_of,
+)
 from sensord.cli.progress import REFRESH_S, Progress
 from sensord.client import (
     Arrived,
@@ -59,7 +67,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("topics", nargs="*", help="filters, + and # as in MQTT (default: # and $sys/devices/#)")
     add("-o", "--output", type=Path, required=True, metavar="FILE", help="the MCAP file to write")
-    add("--url", default=DEFAULT_URL, help="the daemon (default: %(default)s)")
+    configure_url(parser)
     add(
         "--from",
         dest="start",
@@ -97,7 +105,13 @@ def must_be_new(path: Path) -> None:
 
 async def _record(options: argparse.Namespace, topics: Sequence[str]) -> int:
     start = start_of(options.start)
-    async with Client(options.url, name=name_of("record"), is_ephemeral=True) as client:
+    async with Client(
+        options.url,
+        name=name_of("record"),
+        is_ephemeral=True,
+        token=token_of(options),
+        trust=trust_of(options),
+    ) as client:
         stop_us = _stop_us(options.stop, int(client.server.time_us))
         with _Report() as report, McapOutput(options.output, "") as output:
             subscription = client.subscribe(*topics, start=start)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import re
 from pathlib import Path
 from typing import NamedTuple
@@ -127,7 +128,8 @@ def run(options: argparse.Namespace) -> int:
 
 
 async def _of_daemon(url: str) -> Rate:
-    async with Client(url, name=name_of("wear"), is_ephemeral=True) as client:
+    token = os.environ.get("SENSORD_TOKEN") or None
+    async with Client(url, name=name_of("wear"), is_ephemeral=True, token=token) as client:
         last = await client.get("$sys/journal")
     told: Value = last[0].reading.value if last else None
     if not isinstance(told, dict) or told.get("state") == "off":

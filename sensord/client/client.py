@@ -38,6 +38,7 @@ from sensord.client.inflow import Inflow, Opened, R, place_of, start_of
 from sensord.client.lookup import Lookup
 from sensord.client.replay import Replay
 from sensord.client.subscription import Stream, Subscription
+from sensord.client.trust import Trust
 from sensord.device.conform import value_fault
 from sensord.errors import ProtocolError
 from sensord.model.readings import Position, Value
@@ -93,12 +94,15 @@ class Client(Lookup):
         key: str = "",
         groups: Sequence[str] | None = None,
         is_ephemeral: bool = False,
+        token: str | None = None,
+        trust: Trust | None = None,
     ) -> None:
         """Prepare a client without connecting.
 
         ``key`` is that of an earlier client, to be recognised as the same one; ``groups`` are
         those that it joins, and None leaves them unchanged. An ephemeral client is gone with its
-        connection.
+        connection. ``url`` may be ``unix:/path``; ``token`` is sent in hello, never in the
+        address; ``trust`` says which certificate of a ``wss://`` server is accepted.
         """
         self._welcome: Welcome | None = None
         self.id = ""
@@ -114,7 +118,9 @@ class Client(Lookup):
             key or None,
             None if groups is None else tuple(groups),
             is_ephemeral,
+            token,
         )
+        self._trust = trust
         self._codec: Codec = CODECS[f"sensord.v1.{encoding}"]
         self._numbers = itertools.count(2)
         self._inflows: dict[int, Inflow[Any]] = {}
@@ -368,7 +374,7 @@ class Client(Lookup):
         Raises:
             ClientError: The connection failed.
         """
-        met = await connect_to(self._url, self._codec, self._hello)
+        met = await connect_to(self._url, self._codec, self._hello, self._trust)
         self._socket, self._welcome = met.socket, met.welcome
         if met.welcome.client:  # empty from a server without presence
             self.id = met.welcome.client

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+from http import HTTPStatus
 from typing import NamedTuple
 
-from websockets.asyncio.client import ClientConnection, connect
+from websockets.asyncio.client import ClientConnection, connect, unix_connect
 from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidStatus, InvalidURI
 from websockets.typing import Subprotocol
 
 from sensord.client.conversation import Conversation, Refused, Succeeded
 from sensord.client.errors import ClientError
+from sensord.client.trust import Trust
 from sensord.errors import ProtocolError
 from sensord.wire.frames import Codec
 from sensord.wire.ops.session import Hello, Welcome
@@ -18,6 +20,12 @@ from sensord.wire.ops.session import Hello, Welcome
 __all__ = ["Connected", "connect_to"]
 
 CONNECT_S = 10.0
+
+UNAUTHORIZED = 4203
+"""The close code for a token that is wrong or missing; reconnecting is pointless."""
+
+UNTRUSTED = 4299
+"""Our own code for a server with another certificate, in the same range."""
 
 MOST_TEXT_BYTES = 500
 """Of the text of a refusal."""
@@ -31,19 +39,23 @@ class Connected(NamedTuple):
     welcome: Welcome
 
 
-async def connect_to(url: str, codec: Codec, hello: Hello) -> Connected:
+async def connect_to(url: str, codec: Codec, hello: Hello, trust: Trust | None = None) -> Connected:
     """Connect and say hello.
 
     Raises:
         ClientError: The connection failed.
     """
     try:
-        return await _greet(await _open(url, codec), codec, hello)
+        return await _greet(await _open(url, codec, trust), codec, hello)
     except (OSError, InvalidHandshake, ConnectionClosed, ProtocolError) as exc:
         # Some, such as a timeout, have no text.
         why, code = str(exc) or type(exc).__name__, 1006
         if isinstance(exc, ConnectionRefusedError):
             why = "nothing listens there; is the daemon running?"
+        if isinstance(exc, ProtocolError) and exc.code == "unauthorized":
+            why, code = exc.message, UNAUTHORIZED
+        if isinstance(exc, InvalidStatus) and exc.response.status_code == HTTPStatus.UNAUTHORIZED:
+            code = UNAUTHORIZED
         if isinstance(exc, InvalidStatus) and (text := _text_of(exc)):
             why = text
         if isinstance(exc, ConnectionClosed) and exc.rcvd is not None:
@@ -59,20 +71,44 @@ def _text_of(refused: InvalidStatus) -> str:
     return bytes(response.body or b"")[:MOST_TEXT_BYTES].decode(errors="replace").strip()
 
 
-async def _open(url: str, codec: Codec) -> ClientConnection:
+async def _open(url: str, codec: Codec, trust: Trust | None) -> ClientConnection:
     try:
-        return await connect(
-            url,
-            subprotocols=[Subprotocol(codec.subprotocol)],
-            compression=None,
-            max_size=None,
-            open_timeout=CONNECT_S,
-            proxy=None,
-        )
+        if url.startswith("unix:"):
+            made = await _open_socket(url.removeprefix("unix:").removeprefix("//"), codec)
+        else:
+            made = await _open_address(url, codec, trust)
     except (InvalidURI, ValueError) as exc:
         # ValueError: a port beyond 65,535, half a bracket, a name that no resolver accepts.
         why = "not an address of a monitor; say ws://host:port"
         raise ClientError(f"cannot connect to {url}: {why}") from exc
+    return made
+
+
+async def _open_socket(path: str, codec: Codec) -> ClientConnection:
+    return await unix_connect(
+        path,
+        "ws://localhost/v1",
+        subprotocols=[Subprotocol(codec.subprotocol)],
+        compression=None,
+        max_size=None,
+        open_timeout=CONNECT_S,
+    )
+
+
+async def _open_address(url: str, codec: Codec, trust: Trust | None) -> ClientConnection:
+    made = await connect(
+        url,
+        subprotocols=[Subprotocol(codec.subprotocol)],
+        compression=None,
+        max_size=None,
+        open_timeout=CONNECT_S,
+        proxy=None,
+        ssl=None if trust is None or not url.startswith("wss:") else trust.context(),
+    )
+    if trust is not None and (why := trust.refusal(made.transport)):
+        made.transport.abort()
+        raise ClientError(f"cannot connect to {url}: {why}", UNTRUSTED)
+    return made
 
 
 async def _greet(socket: ClientConnection, codec: Codec, hello: Hello) -> Connected:

@@ -11,7 +11,7 @@ __all__ = ["host_fault", "is_loopback", "listen_faults"]
 HIGHEST_PORT = 65_535
 
 _EXPOSED = (
-    "{} is reachable from other machines and there is no authentication yet; listen on 127.0.0.1,"
+    "{} is reachable from other machines; set tokens to a file of tokens, listen on 127.0.0.1,"
     " or set insecure = true if everybody there may read everything and act: set, call, publish"
 )
 

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal, Protocol, runtime_checkable
 
 from sensord.access.origins import host_name_fault, origin_fault
+from sensord.access.rights import Rights
 from sensord.config.across import Checked, check_devices, check_openings
 from sensord.config.addresses import is_loopback, listen_faults
 from sensord.config.channels import ChannelRules, rules_of
@@ -62,6 +63,9 @@ __all__ = [
 
 _DAY_S = 86_400.0
 
+LONGEST_SOCKET = 107
+"""Bytes that the kernel has for the path of a Unix socket."""
+
 
 class Plugin(Protocol):
     """A reader or decoder that a configuration may name."""
@@ -109,6 +113,13 @@ class Server:
     insecure: bool = False
     origins: tuple[Printable, ...] = ()
     hosts: tuple[Printable, ...] = ()
+    tokens: Printable = ""
+    socket: Printable = ""
+    group: Printable = ""
+    """Its members may do everything over the socket."""
+    local: Rights | None = None
+    anonymous: Rights = Rights()
+    """What may be done without a token: on this machine, and from others."""
     outbox: Annotated[Size, Within(1024, 2**30)] = 128 * 1024
     lag_timeout: Annotated[Duration, Within(0.05, _DAY_S)] = 30.0
     max_sessions: Annotated[int, Within(1, 100_000)] = 10_000
@@ -117,8 +128,12 @@ class Server:
 
     def faults(self) -> Iterator[tuple[str, str]]:
         """Yield addresses that cannot be, or may not be listened on."""
-        for message in listen_faults(self.listen, insecure=self.insecure):
+        for message in listen_faults(self.listen, insecure=self.insecure or bool(self.tokens)):
             yield "listen", message
+        if self.socket and len(self.socket.encode()) > LONGEST_SOCKET:
+            yield "socket", f"a path of a socket has at most {LONGEST_SOCKET} bytes"
+        if self.group and not self.socket:
+            yield "group", "has no effect without socket"
         for origin in self.origins:
             if wrong := origin_fault(origin):
                 yield "origins", wrong
@@ -129,6 +144,10 @@ class Server:
     def warnings(self) -> Iterator[tuple[str, str]]:
         """Yield what an open door means."""
         hosts = [address.rpartition(":")[0] for address in self.listen]
+        if self.tokens and any(
+            not is_loopback(address.rpartition(":")[0]) for address in self.listen
+        ):
+            yield "listen", _PLAIN
         if self.insecure and (open_ := [host for host in hosts if not is_loopback(host)]):
             yield "insecure", _OPEN.format(", ".join(open_))
         elif self.insecure:
@@ -142,9 +161,11 @@ _NULL = (
     " serve your page over HTTP instead, and list its origin"
 )
 
+_PLAIN = "other machines send their tokens unencrypted: use TLS, or a proxy that does"
+
 _OPEN = (
     "everybody who reaches {} may read everything and act on devices and clients:"
-    " set, call, publish, take leases; there is no authentication yet"
+    " set, call, publish, take leases, without a token"
 )
 
 

@@ -29,7 +29,9 @@ from websockets.protocol import State
 from websockets.server import ServerProtocol
 from websockets.typing import Subprotocol
 
+from sensord.access.gate import Entry, Origin, RefusedError
 from sensord.access.origins import Origins
+from sensord.access.rights import NOTHING, Rights
 from sensord.server.http import Answer
 from sensord.server.packets import Write
 from sensord.server.page import MARK_BYTES, Page, Places
@@ -66,6 +68,7 @@ PHRASES = {
     204: "No Content",
     304: "Not Modified",
     400: "Bad Request",
+    401: "Unauthorized",
     403: "Forbidden",
     404: "Not Found",
     405: "Method Not Allowed",
@@ -82,6 +85,8 @@ SAFE_HEADERS = {
 }
 """Pages of ours load nothing from elsewhere and stand in no frame; other pages embed nothing of
 ours. The third header is for browsers that do not know ``frame-ancestors``."""
+
+COOKIE = "sensord"
 
 PREFLIGHT_S = 600
 """How long a browser remembers that an origin may send requests."""
@@ -124,8 +129,20 @@ class Host(Protocol):
         """Learn that a connection is over."""
         ...
 
-    def http(self, path: str) -> Answer:
+    def http(self, path: str, rights: Rights) -> Answer:
         """Answer a plain HTTP request."""
+        ...
+
+    def origin_of(self, transport: asyncio.Transport) -> Origin:
+        """Return where a connection comes from."""
+        ...
+
+    def denied(self, address: str) -> float:
+        """Count a wrong token; return how long its answer waits."""
+        ...
+
+    def let_in(self, address: str) -> None:
+        """Forget the wrong tokens from an address."""
         ...
 
 
@@ -147,6 +164,9 @@ class Connection(asyncio.Protocol):
         self.write: Write = _unconnected
         self.page: Page | None = None
         """The answer to a plain HTTP request, while it is being read."""
+        self.entry: Entry | None = None
+        """What the token of its first request allows; None without one."""
+        self.origin = Origin.NETWORK
         self._host = host
         self._ws = ServerProtocol(
             subprotocols=[Subprotocol(name) for name in CODECS],
@@ -160,6 +180,7 @@ class Connection(asyncio.Protocol):
         self._inbox: deque[tuple[bytes, bool]] = deque()
         self._unread = bytearray()  # bytes that wait for the next turn: one read of the transport
         self._cut: asyncio.Handle | None = None
+        self._denying: asyncio.Handle | None = None
         self._is_refused = False  # it has its answer; what it still sends nobody reads
 
     # -- what the transport tells ------------------------------------------------------------------
@@ -177,7 +198,8 @@ class Connection(asyncio.Protocol):
         mark = self._host.shared.limits.outbox_bytes
         transport.set_write_buffer_limits(high=mark, low=mark // 4)
         peer = transport.get_extra_info("peername")
-        self.address = f"{peer[0]}:{peer[1]}" if peer else "?"
+        self.address = f"{peer[0]}:{peer[1]}" if peer and isinstance(peer, tuple) else "local"
+        self.origin = self._host.origin_of(transport)
         self.made_at = self.heard_at = self._host.shared.loop.time()
         self._host.connected(self)
 
@@ -235,8 +257,9 @@ class Connection(asyncio.Protocol):
 
     def connection_lost(self, _exc: Exception | None) -> None:
         """End."""
-        if self._cut is not None:
-            self._cut.cancel()
+        for handle in (self._cut, self._denying):
+            if handle is not None:
+                handle.cancel()
         self._host.serving.leave(self)
         self._end_session()
         self._host.disconnected(self)
@@ -342,6 +365,22 @@ class Connection(asyncio.Protocol):
             return False
         return True
 
+    def let_in(self) -> None:
+        """Forget earlier wrong tokens from there."""
+        self._host.let_in(self.address)
+
+    def deny(self, act: Callable[[], None]) -> None:
+        """Serve no more, and call ``act`` after the pause for wrong tokens."""
+        self._is_refused = True
+        self._inbox.clear()
+        self._unread.clear()
+        pause_s = self._host.denied(self.address)
+        self._denying = self._host.shared.loop.call_later(pause_s, self._deny_now, act)
+
+    def _deny_now(self, act: Callable[[], None]) -> None:
+        self._is_refused = False  # the good-bye of the client is to be read
+        self.guard(act)
+
     def ping(self) -> None:
         """Ask the client whether it is still there."""
         if self._ws.state is State.OPEN:
@@ -384,7 +423,15 @@ class Connection(asyncio.Protocol):
         if (refusal := self._stranger(request)) is not None:
             self._answer(refusal)
             return
-        if "Upgrade" not in request.headers:
+        is_upgrade = "Upgrade" in request.headers
+        try:
+            self.entry = self._entry(request, is_upgrade=is_upgrade)
+        except RefusedError as exc:
+            answer = _text(401, f"Refused: {exc}.")
+            answer.headers["WWW-Authenticate"] = "Bearer"
+            self.deny(lambda: self._answer(answer))
+            return
+        if not is_upgrade:
             self._answer_http(request)
             return
         path = request.path.partition("?")[0]
@@ -416,15 +463,71 @@ class Connection(asyncio.Protocol):
         )
         return None if refusal is None else _text(403, f"Refused: {refusal}.")
 
+    def _entry(self, request: Request, *, is_upgrade: bool) -> Entry | None:
+        """Return what the request's token or cookie allows; None if it has neither.
+
+        A cookie that has ended allows nothing; only an upgrade is refused for it, so that the page
+        where one logs in can be read.
+
+        Raises:
+            RefusedError: It shows a token that is not valid.
+        """
+        gate, now_us = self._host.shared.gate, self._host.shared.bus.now_us()
+        given = request.headers.get_all("Authorization")
+        if given:
+            scheme, _, text = given[0].partition(" ")
+            if len(given) > 1 or scheme.lower() != "bearer":
+                raise RefusedError("send one header Authorization: Bearer with a token")
+            entry = gate.enter(text.strip(), now_us)
+            self._host.let_in(self.address)
+            return entry
+        cookie = _cookie_in(request)
+        if cookie is None:
+            return None
+        try:
+            return gate.enter(cookie, now_us)
+        except RefusedError:
+            if is_upgrade:
+                raise
+            return Entry(NOTHING)
+
+    def _log_in_or_out(self, request: Request) -> Response | None:
+        """Trade the token of a request for a cookie, or take the cookie back."""
+        path = request.path.partition("?")[0]
+        if request.method != "POST" or path not in {"/login", "/logout"}:
+            return None
+        secure = "; Secure" if self._is_encrypted else ""
+        if path == "/logout":
+            life = f"; Max-Age=0{secure}"
+            value = ""
+        elif self.entry is None or self.entry.token is None:
+            return _text(401, "Send a token: Authorization: Bearer.")
+        else:
+            value, seconds = self._host.shared.gate.cookie(
+                self.entry, self._host.shared.bus.now_us()
+            )
+            life = f"; Max-Age={seconds}{secure}"
+        cookie = f"{COOKIE}={value}; Path=/; HttpOnly; SameSite=Strict{life}"
+        return _response(Answer(204, "text/plain", b""), None, {"Set-Cookie": cookie})
+
+    @property
+    def _is_encrypted(self) -> bool:
+        assert self._transport is not None
+        return self._transport.get_extra_info("ssl_object") is not None
+
     def _answer_http(self, request: Request) -> None:
         sharing = self._sharing(request)
+        if (changed := self._log_in_or_out(request)) is not None:
+            self._answer(changed)
+            return
         if request.method == "OPTIONS" and sharing:
             self._answer(_response(Answer(204, "text/plain", b""), None, sharing))
             return
         if request.method != "GET":
             answer = Answer(405, "text/plain", b"Only GET is served here.\n")
         else:
-            answer = self._host.http(request.path)
+            entry = self.entry or self._host.shared.gate.anonymous(self.origin)
+            answer = self._host.http(request.path, entry.rights)
         if answer.tag:
             sharing |= {"ETag": answer.tag, "Cache-Control": "no-cache"}
             if request.headers.get("If-None-Match") == answer.tag:
@@ -525,6 +628,16 @@ def _response(
     for name, value in (SAFE_HEADERS | dict(more or {})).items():
         headers[name] = value
     return Response(answer.status, PHRASES.get(answer.status, "Error"), headers, body or b"")
+
+
+def _cookie_in(request: Request) -> str | None:
+    """Return our cookie, if the request has it."""
+    for header in request.headers.get_all("Cookie"):
+        for pair in header.split(";"):
+            name, _, value = pair.strip().partition("=")
+            if name == COOKIE:
+                return value
+    return None
 
 
 def _text(status: int, text: str) -> Response:

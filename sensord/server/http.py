@@ -9,6 +9,7 @@ from itertools import islice
 from operator import attrgetter
 from urllib.parse import parse_qs, urlsplit
 
+from sensord.access.rights import Rights
 from sensord.bus import Bus
 from sensord.model.readings import Channel, Record, Value
 from sensord.model.times import iso
@@ -64,8 +65,9 @@ class Pages:
     health: Callable[[], Mapping[str, object]]
     metrics: Callable[[], Iterable[Metric]]
 
-    def get(self, target: str) -> Answer:
-        """Answer a request for a path with its query."""
+    def get(self, target: str, rights: Rights) -> Answer:
+        """Answer a request for a path with its query, as far as it may be read."""
+        is_open = rights.covers("$sys/#")
         try:
             parts = urlsplit(target)
         except ValueError:  # brackets around what is no address
@@ -73,13 +75,14 @@ class Pages:
         if (file := asset(_file_of(parts.path))) is not None:
             return Answer(200, file.content_type, file.body, file.tag)
         if parts.path == "/healthz":
-            return _json(200, {"status": "ok", **self.health()})
+            health = {"status": "ok", **self.health()}
+            return _json(200, health if is_open else {"status": health["status"]})
         if parts.path == "/readyz":
-            return self._ready()
+            return self._ready(is_open=is_open)
         if parts.path == "/metrics":
-            return self._metrics(parts.query)
+            return self._metrics(parts.query, rights) if is_open else _forbidden("$sys/#")
         if parts.path == "/api/readings":
-            return self._readings(parts.query)
+            return self._readings(parts.query, rights)
         return self._unknown()
 
     def _system(self) -> dict[str, Value]:
@@ -87,7 +90,7 @@ class Pages:
         records = (self.bus.last(channel) for channel in self.bus.select(["$sys/#"]))
         return {one.channel.topic: one.reading.value for one in records if one is not None}
 
-    def _ready(self) -> Answer:
+    def _ready(self, *, is_open: bool) -> Answer:
         findings = verdict(self._system())
         told = {
             "status": "ready" if is_ready(findings) else "not ready",
@@ -97,13 +100,15 @@ class Pages:
                 if one.severity > Severity.OK
             ],
         }
+        if not is_open:
+            del told["findings"]
         return _json(200 if is_ready(findings) else 503, told)
 
-    def _metrics(self, query: str) -> Answer:
+    def _metrics(self, query: str, rights: Rights) -> Answer:
         filters, refusal = self._filters(query, [])
         if refusal is not None:
             return refusal
-        return Answer(200, CONTENT_TYPE, self._metric_pieces(filters))
+        return Answer(200, CONTENT_TYPE, self._metric_pieces([*rights.narrowed(filters)]))
 
     def _metric_pieces(self, filters: list[str]) -> Iterator[bytes]:
         families = [*self.metrics(), *daemon_metrics(self._system())]
@@ -135,9 +140,12 @@ class Pages:
                 return [], _json(400, {"error": f"topics={pattern}: {fault}"})
         return filters, None
 
-    def _readings(self, query: str) -> Answer:
+    def _readings(self, query: str, rights: Rights) -> Answer:
         filters, refusal = self._filters(query, ["#"])
-        return refusal or Answer(200, JSON, self._pieces(filters))
+        if refusal is not None:
+            return refusal
+        allowed = [*rights.narrowed(filters)]
+        return Answer(200, JSON, self._pieces(allowed)) if allowed else _forbidden(filters[0])
 
     def _selected(self, filters: list[str]) -> Generator[bytes, None, list[Channel]]:
         """Find channels, some in each piece; return them by number."""
@@ -209,6 +217,10 @@ def describe(record: Record) -> dict[str, object]:
     if metadata.device:
         told["device"] = metadata.device
     return told
+
+
+def _forbidden(pattern: str) -> Answer:
+    return _json(403, {"error": f"no right to read {pattern}"})
 
 
 def _json(status: int, body: Mapping[str, object]) -> Answer:

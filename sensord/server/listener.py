@@ -11,17 +11,23 @@ import asyncio
 import contextlib
 import heapq
 import logging
+import socket
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import sensord
+from sensord.access.gate import Gate, Origin
+from sensord.access.guesses import Guesses
 from sensord.access.origins import Origins
+from sensord.access.rights import Rights
 from sensord.bus import Bus
+from sensord.config.addresses import is_loopback
 from sensord.config.tree import Control as ControlOptions
 from sensord.control import Control
 from sensord.host.process import usage
 from sensord.log import Archive
 from sensord.model.readings import Channel, Kind, Metadata, Reading, Value, ValueType
+from sensord.server import local_socket
 from sensord.server.addresses import BACKLOG, Addresses, AddressStatus, written
 from sensord.server.connection import Connection
 from sensord.server.http import Answer, Pages
@@ -75,10 +81,17 @@ class Server:
         sharing: Sharing | None = None,
         control: Control | None = None,
         origins: Origins | None = None,
+        gate: Gate | None = None,
     ) -> None:
         sharing = sharing or Sharing.quiet(bus, loop)
         control = control or control_for(bus, sharing, loop, ControlOptions())
-        self.shared = Shared(bus, archive, Groups(bus, loop), loop, limits, sharing, control)
+        self.shared = Shared(
+            bus, archive, Groups(bus, loop), loop, limits, sharing, control, gate or Gate()
+        )
+        self.shared.gate.refresh()
+        self._guesses = Guesses()
+        self._local = ("", "")
+        """The path of the Unix socket, and the group that may do everything over it."""
         self.serving = Turns(loop, SERVING_S)
         """Those whose requests wait to be served."""
         self.origins = origins or Origins()
@@ -120,6 +133,18 @@ class Server:
         await addresses.reserve(is_each_needed=True)
         await self.serve(addresses)
 
+    async def serve_locally(self, path: str, group: str) -> None:
+        """Accept connections on a Unix socket.
+
+        Raises:
+            StartError: It cannot be made.
+        """
+        made = local_socket.bound(path)
+        self._local = (path, group)
+        loop = self.shared.loop
+        self._listeners.append(await loop.create_unix_server(lambda: Connection(self), sock=made))
+        log.info("listening", extra={"addresses": path})
+
     async def serve(self, addresses: Addresses) -> None:
         """Accept connections on those of the addresses that exist."""
         self._addresses = addresses
@@ -151,6 +176,8 @@ class Server:
 
     def refuse(self) -> None:
         """Take no more connections."""
+        if self._local[0] and not self._is_stopping:
+            local_socket.unlinked(self._local[0])
         self._is_stopping = True
         for listener in self._listeners:
             listener.close()
@@ -166,6 +193,7 @@ class Server:
                 steps.callback(connection.close, 1001, "going away")
             steps.callback(self.shared.groups.flush)
             steps.callback(self.shared.control.close)
+            steps.callback(self.shared.gate.write_uses, self.shared.bus.now_us(), is_last=True)
 
     async def _emptied_within(self, deadline_s: float) -> None:
         """Wait until all connections have ended; cut those that do not."""
@@ -296,15 +324,34 @@ class Server:
         if not self._connections:
             self._emptied.set()
 
-    def http(self, path: str) -> Answer:
+    def http(self, path: str, rights: Rights) -> Answer:
         """Answer a plain HTTP request."""
-        return self._pages.get(path)
+        return self._pages.get(path, rights)
+
+    def origin_of(self, transport: asyncio.Transport) -> Origin:
+        """Return where a connection comes from."""
+        found = transport.get_extra_info("socket")
+        if found.family == socket.AF_UNIX:
+            is_owner = local_socket.is_owner(found.fileno(), self._local[1])
+            return Origin.OWNER if is_owner else Origin.LOOPBACK
+        peer = transport.get_extra_info("peername")
+        return Origin.LOOPBACK if peer and is_loopback(peer[0]) else Origin.NETWORK
+
+    def denied(self, address: str) -> float:
+        """Count a wrong token; return how long its answer waits."""
+        log.warning("not let in", extra={"address": address})
+        return self._guesses.failed(address.rpartition(":")[0], self.shared.loop.time())
+
+    def let_in(self, address: str) -> None:
+        """Forget the wrong tokens from an address."""
+        self._guesses.succeeded(address.rpartition(":")[0])
 
     # -- looking after them ------------------------------------------------------------------------
 
     def _sweep(self) -> None:
         self._sweeper = None
         now, limits = self.shared.loop.time(), self.shared.limits
+        self._end_those_without_right()
         for connection in tuple(self._connections):
             session = connection.session
             if connection.page is not None:
@@ -325,6 +372,17 @@ class Server:
         is_short = self._room.sweep()
         if self._connections or is_short:
             self._sweeper = self.shared.loop.call_later(SWEEP_S, self._sweep)
+
+    def _end_those_without_right(self) -> None:
+        """Close the sessions whose tokens were revoked, have expired or have other rights now."""
+        gate, now_us = self.shared.gate, self.shared.bus.now_us()
+        gate.refresh()
+        for session, connection in tuple(self._sessions.items()):
+            why = gate.ended(session.entry, now_us)
+            if why is not None:
+                log.info("session must end", extra=_identity(session) | {"reason": why})
+                connection.close(4004 if "changed" in why else 4203, why)
+        gate.write_uses(now_us)
 
     def _close_lagging(self, connection: Connection) -> None:
         if connection.session is not None:

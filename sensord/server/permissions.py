@@ -1,25 +1,57 @@
 """What a session may do: the one place that is asked, before anything else looks at a request.
 
-Nothing is refused until clients can prove who they are; then the answer changes here alone.
+A request to read is narrowed to the topics that may be read, so everything behind it (groups,
+snapshots, history, summaries, listings, gaps) sees no other; any other request is allowed or not.
 """
 
 from __future__ import annotations
 
-from sensord.sharing.identity import Identity
-from sensord.wire.ops import Action
+from dataclasses import replace
+from typing import Any
 
-__all__ = ["Permissions"]
+from sensord.access.rights import Rights
+from sensord.errors import ProtocolError
+from sensord.wire.ops import Action, Request, Result
+from sensord.wire.ops.queries import Get, History, Topics
+from sensord.wire.ops.replay import Replay
+from sensord.wire.ops.subscriptions import Subscribe
+
+__all__ = ["permitted"]
+
+MOST_FILTERS = 1024
+"""Of a narrowed request; 64 filters and many rights make many pairs."""
 
 
-class Permissions:
-    """Says what each client may do."""
+def permitted(rights: Rights, request: Request[Result]) -> Request[Result]:
+    """Return the request as it may be carried out.
 
-    def rights(self, client: Identity) -> tuple[str, ...]:
-        """Return what ``client`` may do, for others to see."""
-        del client
-        return tuple(action.value for action in Action if action is not Action.NONE)
+    Raises:
+        ProtocolError: It may not; the text depends on the rights alone, never on what exists.
+    """
+    if request.action is Action.NONE or rights.admin:
+        return request
+    if isinstance(request, Subscribe | Get | History | Topics | Replay):
+        return _narrowed(rights, request)
+    for subject in request.subjects:
+        is_reading = request.action is Action.READ
+        if not (rights.covers(subject) if is_reading else rights.allows(request.action, subject)):
+            raise _forbidden(request, subject)
+    return request
 
-    def refusal(self, client: Identity, action: Action, subject: str) -> str | None:
-        """Return why ``client`` may not do this to a filter, topic or name; None if it may."""
-        del client, action, subject
-        return None
+
+def _narrowed(
+    rights: Rights, request: Subscribe | Get | History | Topics | Replay
+) -> Request[Result]:
+    topics = rights.narrowed(request.topics)
+    if not topics:
+        raise _forbidden(request, request.topics[0])
+    if len(topics) > MOST_FILTERS:
+        raise ProtocolError("too_many", "send fewer filters: your rights divide them further")
+    narrowed: Request[Any] = (
+        request if topics == request.topics else replace(request, topics=topics)
+    )
+    return narrowed
+
+
+def _forbidden(request: Request[Result], subject: str) -> ProtocolError:
+    return ProtocolError("forbidden", f"your token gives no right to {request.action} {subject}")

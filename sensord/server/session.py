@@ -8,13 +8,17 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Protocol
 
 import sensord
+from sensord.access.gate import Entry, Origin, RefusedError
+from sensord.access.rights import NOTHING
 from sensord.errors import ProtocolError
 from sensord.server.live.subscription import Subscription
 from sensord.server.open.request import OpenRequest
 from sensord.server.packets import Write, packet
+from sensord.server.permissions import permitted
 from sensord.server.requests import HANDLERS
 from sensord.server.shared import Shared
 from sensord.sharing.identity import Identity
@@ -23,9 +27,12 @@ from sensord.wire.frames import Codec
 from sensord.wire.ops import Request, Result, read_request, request_id
 from sensord.wire.ops.base import Sendable
 from sensord.wire.ops.session import End, Error, Hello, Welcome
+from sensord.wire.ops.state import Delete, Put
 from sensord.wire.states import Event, State, after
 
 __all__ = ["Outlet", "Session"]
+
+NOTHING_ALLOWED = "send a token: without one, nothing is allowed here"
 
 MAX_MALFORMED = 100
 """A session ends after this many messages in a row that cannot be read."""
@@ -50,6 +57,24 @@ class Outlet(Protocol):
 
     def guard(self, act: Callable[..., None], *args: object) -> bool:
         """Call ``act``; what it raises ends this session and nothing else."""
+        ...
+
+    @property
+    def entry(self) -> Entry | None:
+        """What a token of the upgrade allows; None without one."""
+        ...
+
+    @property
+    def origin(self) -> Origin:
+        """Where the client is."""
+        ...
+
+    def deny(self, act: Callable[[], None]) -> None:
+        """Serve no more, and call ``act`` after the pause for wrong tokens."""
+        ...
+
+    def let_in(self) -> None:
+        """Forget earlier wrong tokens from there."""
         ...
 
 
@@ -78,6 +103,10 @@ class Session:
         self.identity = Identity("", "", address)
         """Who the client is, after its hello."""
         self._lost: Counter[str] = Counter()  # of requests that are over
+        self.entry = Entry(NOTHING)
+        """What it may do, and by which token."""
+        self._blind: set[int] = set()
+        """Requests whose errors may not show what stands at their topic."""
 
     @property
     def is_ready(self) -> bool:
@@ -93,7 +122,7 @@ class Session:
     @property
     def may(self) -> tuple[str, ...]:
         """What the client is allowed to do."""
-        return self.shared.permissions.rights(self.identity)
+        return self.entry.rights.actions
 
     @property
     def is_congested(self) -> bool:
@@ -110,6 +139,10 @@ class Session:
 
     def send(self, message: Sendable) -> None:
         """Send a control message."""
+        if self._blind and isinstance(message, Error | Result) and message.id in self._blind:
+            self._blind.discard(message.id)
+            if isinstance(message, Error):
+                message = replace(message, present=None)
         self.write(packet(self.codec, self.codec.message(message.write())))
 
     def guard(self, act: Callable[..., None], *args: object) -> None:
@@ -176,14 +209,26 @@ class Session:
             raise ProtocolError("hello_first", 'send {"op": "hello", "id": …} first')
         if request.id in self.ongoing:
             raise ProtocolError("already", f"id {request.id} is an open request")
-        self._permit(request)
+        request = permitted(self.entry.rights, request)
+        if isinstance(request, Put | Delete) and not self.entry.rights.covers(request.topic):
+            self._blind.add(request.id)
         HANDLERS[type(request)](self, request)
 
-    def _permit(self, request: Request[Result]) -> None:
-        for subject in request.subjects:
-            why = self.shared.permissions.refusal(self.identity, request.action, subject)
-            if why is not None:
-                raise ProtocolError("forbidden", why)
+    def _enter(self, token: str | None) -> str | None:
+        """Find out what the client may do; return why it is not let in, or None."""
+        gate = self.shared.gate
+        try:
+            if token is not None:
+                self.entry = gate.enter(token, self.shared.bus.now_us())
+            else:
+                self.entry = self._outlet.entry or gate.anonymous(self._outlet.origin)
+        except RefusedError as exc:
+            return str(exc)
+        return NOTHING_ALLOWED if self.entry.rights.is_empty else None
+
+    def _turn_away(self, number: int, why: str) -> None:
+        self.send(Error(number, "unauthorized", why))
+        self._outlet.close(4203, why)
 
     def keep(self, number: int, request: OpenRequest, *, is_counted: bool = True) -> None:
         """Keep a request open until `end`; requests with a bound of their own are not counted.
@@ -230,7 +275,12 @@ class Session:
     def _hello(self, request: Hello) -> None:
         if self._state is State.READY:
             raise ProtocolError("already", "hello was accepted already; send requests")
-        self._permit(request)
+        if (why := self._enter(request.token)) is not None:
+            self._outlet.deny(lambda: self._turn_away(request.id, why))
+            return
+        if self.entry.token is not None:
+            self._outlet.let_in()
+        permitted(self.entry.rights, request)
         self._state = after(self._state, Event.HELLO)
         self.client = request.client
         presence = self.shared.sharing.presence

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
+from sensord.access.gate import Gate
 from sensord.bus import Bus
 from sensord.config.tree import Control as ControlOptions
 from sensord.control import Control
 from sensord.log import Archive
 from sensord.server.live.group import Groups
-from sensord.server.permissions import Permissions
 from sensord.sharing.sharing import Sharing
 from sensord.wire.fields import MAX_FILTERS
 from sensord.wire.ops.state import STATE
@@ -48,7 +48,7 @@ class Shared:
     limits: Limits
     sharing: Sharing
     control: Control
-    permissions: Permissions = Permissions()
+    gate: Gate = field(default_factory=Gate)
 
 
 def control_for(

@@ -139,6 +139,10 @@ class _Monitor:
         assert answer["op"] == "result", answer
         return self._stories.setdefault(answer["id"], Story())
 
+    def story_of(self, number: int) -> Story:
+        """Return what a request has brought."""
+        return self._stories.setdefault(number, Story())
+
     def number(self, story: Story) -> int:
         """Return the id of the request that opened a story."""
         return next(number for number, known in self._stories.items() if known is story)

@@ -7,6 +7,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from sensord.access.gate import Gate
 from sensord.access.origins import Origins
 from sensord.bus import Bus
 from sensord.config.tree import Clients
@@ -38,8 +39,10 @@ class Station:
         clients: Clients | None = None,
         folder: Path | None = None,
         origins: Origins | None = None,
+        gate: Gate | None = None,
     ) -> None:
         self._origins = origins
+        self._gate = gate
         self._clients = clients
         self._folder = folder
         self.limits = limits or Limits()
@@ -82,7 +85,9 @@ class Station:
             store = Store(self._folder, loop)
             store.open()
             sharing = Sharing.build(self.bus, store, loop, self._clients)
-        self._server = Server(self.bus, loop, self.limits, sharing=sharing, origins=self._origins)
+        self._server = Server(
+            self.bus, loop, self.limits, sharing=sharing, origins=self._origins, gate=self._gate
+        )
         await self._server.listen([address])
 
     async def stop(self) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, ClassVar, Self
 
 from sensord.errors import ProtocolError
@@ -85,6 +85,7 @@ class Hello(Request[Welcome]):
     key: str | None = None
     groups: tuple[str, ...] | None = None
     is_ephemeral: bool = False
+    token: str | None = field(default=None, repr=False)
 
     @property
     def subjects(self) -> tuple[str, ...]:
@@ -99,6 +100,8 @@ class Hello(Request[Welcome]):
             fields["groups"] = list(self.groups)
         if self.is_ephemeral:
             fields["ephemeral"] = True
+        if self.token is not None:
+            fields["token"] = self.token
         return fields
 
     @classmethod
@@ -110,9 +113,12 @@ class Hello(Request[Welcome]):
         key = message.get("key")
         if not (key is None or (isinstance(key, str) and len(key) <= MAX_KEY_CHARACTERS)):
             raise bad("key", "send the key from the result of an earlier hello, or leave it out")
+        token = message.get("token")
+        if not (token is None or (isinstance(token, str) and len(token) <= MAX_KEY_CHARACTERS)):
+            raise bad("token", "send a token as text, or leave it out")
         groups = group_names(message, "groups") if "groups" in message else None
         name = "".join(c for c in client if c.isprintable())
-        return cls(message["id"], name, key, groups, flag(message, "ephemeral"))
+        return cls(message["id"], name, key, groups, flag(message, "ephemeral"), token)
 
     def result(self, message: Mapping[str, Any]) -> Welcome:
         """Read the result."""

@@ -22,6 +22,7 @@ from typing import Any, cast
 
 from websockets.frames import Opcode
 
+from sensord.access.gate import Entry, Origin
 from sensord.bus import Bus
 from sensord.config.tree import Control
 from sensord.device.policy import is_change
@@ -625,6 +626,20 @@ class Wire:
     def close(self, code: int, reason: str) -> None:
         assert reason
         self.closed_with = code
+
+    @property
+    def entry(self) -> Entry | None:
+        return None
+
+    @property
+    def origin(self) -> Origin:
+        return Origin.LOOPBACK
+
+    def deny(self, act: Callable[[], None]) -> None:
+        act()
+
+    def let_in(self) -> None:
+        pass
 
     def guard(self, act: Callable[..., None], *args: object) -> bool:
         act(*args)

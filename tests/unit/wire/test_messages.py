@@ -46,7 +46,7 @@ def options(**fields: Any) -> Options:
     ("message", "request_"),
     [
         ({"op": "hello", "id": 0}, Hello(0)),
-        ({"op": "hello", "id": 1, "client": "me", "token": "x"}, Hello(1, "me")),
+        ({"op": "hello", "id": 1, "client": "me", "token": "x"}, Hello(1, "me", token="x")),
         ({"op": "ping", "id": 2**53 - 1}, Ping(2**53 - 1)),
         ({"op": "get", "id": 3, "topics": ["b", "a", "b"]}, Get(3, ("a", "b"))),
         ({"op": "subscribe", "id": 4, "topics": ["#"]}, Subscribe(4, ("#",))),
