@@ -44,6 +44,7 @@ from sensord.model.clocks import Clock, SystemClock
 from sensord.model.readings import Position
 from sensord.readers import registry as readers
 from sensord.server.addresses import Addresses
+from sensord.server.certificates import Certificates
 from sensord.server.listener import Server
 from sensord.server.shared import Limits, control_for
 from sensord.sharing.allowance import Bounds
@@ -115,7 +116,11 @@ class App:
         loop.set_exception_handler(self._surprised)
         for name in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(name, self.stop)
-        addresses = Addresses(self.config.server.listen, self.config.server.outbox)
+        addresses = Addresses(
+            self.config.server.listen,
+            self.config.server.outbox,
+            () if self.config.server.tls is None else self.config.server.tls.listen,
+        )
         await addresses.reserve(is_each_needed=self._is_each_address_needed)
         try:
             await self._run(loop, addresses, on_ready)
@@ -128,6 +133,7 @@ class App:
         addresses: Addresses,
         on_ready: Callable[[list[str]], None] | None,
     ) -> None:
+        certificates = self._certificates()
         bus_log, recorder, recovery = await self._open_log()
         bus = Bus(bus_log, self._clock)
         archive = open_archive(recorder, recovery, bus, loop)
@@ -142,6 +148,7 @@ class App:
         control.begin(None if recovery is None else Position(recovery.epoch, recovery.end))
         links = uplinks.build(self.config.uplinks, bus, archive, store, control)
         uplinks.offer(links, control)
+        server.certificates = certificates
         await server.serve(addresses)
         if self.config.server.socket:
             await server.serve_locally(self.config.server.socket, self.config.server.group)
@@ -254,6 +261,16 @@ class App:
             unannounced=server.max_unannounced,
             spare_descriptors=SPARE_DESCRIPTORS + PER_DEVICE * len(self.config.devices),
         )
+
+    def _certificates(self) -> Certificates | None:
+        """Load the certificate, before anything is created."""
+        tls = self.config.server.tls
+        if tls is None:
+            return None
+        authority = Path(tls.client_authority) if tls.client_authority else None
+        certificates = Certificates(Path(tls.certificate), Path(tls.key), authority)
+        certificates.load()
+        return certificates
 
     def _gate(self) -> Gate:
         server = self.config.server

@@ -42,6 +42,7 @@ COMMANDS = {
     "put": "write shared state",
     "delete": "delete shared state",
     "ack": "acknowledge the alarm of a topic",
+    "cert": "make a certificate for TLS, and print its fingerprint",
     "token": "create, list and revoke the tokens that let programs and people in",
     "wear": "estimate how long the SD card or disk will last",
     "info": "describe journals and recorded files",

@@ -40,6 +40,7 @@ from sensord.client.replay import Replay
 from sensord.client.services import Asked, FailedError, RejectedError, Service
 from sensord.client.state import Entry, SharedState
 from sensord.client.subscription import Subscription
+from sensord.client.trust import Trust
 from sensord.errors import ProtocolError
 from sensord.model.readings import Position, Value
 
@@ -77,6 +78,7 @@ __all__ = [
     "Subscription",
     "Summaries",
     "Summary",
+    "Trust",
     "Update",
     "Value",
 ]

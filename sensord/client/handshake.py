@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import ssl
 from http import HTTPStatus
 from typing import NamedTuple
 
@@ -77,6 +78,8 @@ async def _open(url: str, codec: Codec, trust: Trust | None) -> ClientConnection
             made = await _open_socket(url.removeprefix("unix:").removeprefix("//"), codec)
         else:
             made = await _open_address(url, codec, trust)
+    except ssl.SSLError:  # one about a certificate is a ValueError too
+        raise
     except (InvalidURI, ValueError) as exc:
         # ValueError: a port beyond 65,535, half a bracket, a name that no resolver accepts.
         why = "not an address of a monitor; say ws://host:port"
@@ -103,7 +106,7 @@ async def _open_address(url: str, codec: Codec, trust: Trust | None) -> ClientCo
         max_size=None,
         open_timeout=CONNECT_S,
         proxy=None,
-        ssl=None if trust is None or not url.startswith("wss:") else trust.context(),
+        ssl=(trust or Trust()).context() if url.lower().startswith("wss:") else None,
     )
     if trust is not None and (why := trust.refusal(made.transport)):
         made.transport.abort()

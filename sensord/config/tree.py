@@ -106,6 +106,17 @@ class HasUnits(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class Tls:
+    """Where monitors connect encrypted."""
+
+    certificate: Printable
+    key: Printable
+    listen: tuple[Printable, ...] = ("0.0.0.0:8766",)
+    client_authority: Printable = ""
+    """A file of certificates, one of which must have signed each client's own."""
+
+
+@dataclass(frozen=True, slots=True)
 class Server:
     """Where monitors connect."""
 
@@ -120,6 +131,7 @@ class Server:
     local: Rights | None = None
     anonymous: Rights = Rights()
     """What may be done without a token: on this machine, and from others."""
+    tls: Tls | None = None
     outbox: Annotated[Size, Within(1024, 2**30)] = 128 * 1024
     lag_timeout: Annotated[Duration, Within(0.05, _DAY_S)] = 30.0
     max_sessions: Annotated[int, Within(1, 100_000)] = 10_000
@@ -128,7 +140,12 @@ class Server:
 
     def faults(self) -> Iterator[tuple[str, str]]:
         """Yield addresses that cannot be, or may not be listened on."""
-        for message in listen_faults(self.listen, insecure=self.insecure or bool(self.tokens)):
+        encrypted = () if self.tls is None else self.tls.listen
+        # Whoever shows a certificate is let in as far as `anonymous` and tokens allow.
+        is_locked = bool(self.tokens or (self.tls is not None and self.tls.client_authority))
+        for message in listen_faults(
+            [*self.listen, *encrypted], insecure=self.insecure or is_locked
+        ):
             yield "listen", message
         if self.socket and len(self.socket.encode()) > LONGEST_SOCKET:
             yield "socket", f"a path of a socket has at most {LONGEST_SOCKET} bytes"

@@ -83,8 +83,14 @@ class Missing:
 class Addresses:
     """The addresses that are to be listened on."""
 
-    def __init__(self, wanted: Sequence[str], outbox_bytes: int) -> None:
-        self._wanted = wanted
+    def __init__(
+        self, wanted: Sequence[str], outbox_bytes: int, encrypted: Sequence[str] = ()
+    ) -> None:
+        """``encrypted`` are those for TLS."""
+        self._wanted = [*wanted, *encrypted]
+        self._plain = len(wanted)
+        self.encrypted: set[socket.socket] = set()
+        """The sockets of those for TLS."""
         self._outbox_bytes = outbox_bytes
         self._complete: set[int] = set()
         self._found: dict[str, tuple[float, _Found]] = {}
@@ -138,6 +144,8 @@ class Addresses:
             else:
                 self._bound[key] = written(bound)
                 self._new.append(bound)
+                if index >= self._plain:
+                    self.encrypted.add(bound)
         return missing
 
     async def _look_up(self, host: str, port: int) -> _Found:

@@ -593,7 +593,8 @@ class Connection(asyncio.Protocol):
         assert transport is not None
         # Of a client that has gone already, asyncio learns here, uvloop by connection_lost.
         with contextlib.suppress(OSError):
-            transport.write_eof()
+            if transport.can_write_eof():  # TLS cannot
+                transport.write_eof()
         self._is_refused = True
         self._unread.clear()
         self._cut = self._host.shared.loop.call_later(LINGER_S, transport.abort)

@@ -14,6 +14,7 @@ import logging
 import socket
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import sensord
 from sensord.access.gate import Gate, Origin
@@ -29,6 +30,7 @@ from sensord.log import Archive
 from sensord.model.readings import Channel, Kind, Metadata, Reading, Value, ValueType
 from sensord.server import local_socket
 from sensord.server.addresses import BACKLOG, Addresses, AddressStatus, written
+from sensord.server.certificates import Certificates
 from sensord.server.connection import Connection
 from sensord.server.http import Answer, Pages
 from sensord.server.live.group import Groups
@@ -50,6 +52,9 @@ SWEEP_S = 1.0
 
 SERVING_S = 0.002
 """Requests that had to wait are served for so long in one turn of the loop."""
+
+TLS_END_S = 1.0
+"""How long a client may take to end its TLS session."""
 
 RETRY_S = 2.0
 """How long a missing address waits for the next attempt to bind it."""
@@ -90,6 +95,8 @@ class Server:
         )
         self.shared.gate.refresh()
         self._guesses = Guesses()
+        self.certificates: Certificates | None = None
+        """Those of the listeners that encrypt."""
         self._local = ("", "")
         """The path of the Unix socket, and the group that may do everything over it."""
         self.serving = Turns(loop, SERVING_S)
@@ -166,13 +173,24 @@ class Server:
         new = self._addresses.take_new()
         for bound in new:
             listener = await self.shared.loop.create_server(
-                lambda: Connection(self), sock=bound, backlog=BACKLOG
+                lambda: Connection(self), sock=bound, backlog=BACKLOG, **self._tls(bound)
             )
             self._listeners.append(listener)
         if new:
             names = " ".join(written(bound) for bound in new)
             log.info("listening", extra={"addresses": names})
         self._address_status.report(self.addresses, self._addresses.missing)
+
+    def _tls(self, bound: socket.socket) -> dict[str, Any]:
+        """Return the options of a listener that encrypts; none for the others."""
+        if bound not in self._addresses.encrypted:
+            return {}
+        assert self.certificates is not None, "checked with the configuration"
+        return {
+            "ssl": self.certificates.context,
+            "ssl_handshake_timeout": self.shared.limits.hello_timeout_s,
+            "ssl_shutdown_timeout": TLS_END_S,
+        }
 
     def refuse(self) -> None:
         """Take no more connections."""
