@@ -240,7 +240,8 @@ class Intake:
 
     def _ways_of(self, device: Device) -> list[_Way]:
         """Return how the messages of each filter are read."""
-        filters: Sequence[object] = getattr(device.reader_config, "topics", ())
+        config = device.reader_config
+        filters: Sequence[object] = getattr(config, getattr(config, "SCOPED_BY", ""), ())
         scopes = device.scopes or (Scope(),) * len(filters)
         ways = []
         for one, scope in zip(filters, scopes, strict=True):

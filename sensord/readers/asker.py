@@ -1,9 +1,8 @@
 """Ask the devices on an open line: requests in turn, each when it is due, one at a time.
 
 Theory of operation. Of the requests that are due, the one that has waited longest is sent; it has
-the line to itself until its last step is answered, or will not be. What arrives meanwhile goes to
-the device's decoder, unless the step keeps its answer to itself; what arrives at other times goes
-there too.
+the line to itself until its last step is answered, or will not be. Its answers are whole messages,
+those of a poll a part of the device's stream, to which all belongs that comes at other times.
 """
 
 from __future__ import annotations
@@ -14,7 +13,7 @@ from collections.abc import Sequence
 from typing import NoReturn
 
 from sensord.decode.base import excerpt
-from sensord.device.reader import Link
+from sensord.device.reader import Link, Route
 from sensord.errors import DeviceError
 from sensord.readers.answers import Answer
 from sensord.readers.blocking import Ending
@@ -48,6 +47,9 @@ class Asker:
         self._baud = settings.baud
         self._answer: Answer | None = None
         self._answered: asyncio.Future[None] | None = None
+        self._route: Route | None = None
+        """Of the messages in answers; None where these are part of the device's stream."""
+        self._is_pausing = False
         self._is_between = False
         """Whether an answer has come, and what follows may belong to the next step."""
         self._spare = bytearray()
@@ -70,12 +72,21 @@ class Asker:
             assert self._answered is not None
             self._answer = None
             self._is_between = True
+            self._pass_on(answer)
             self._spare += data[own:]
             if not self._answered.done():
                 self._answered.set_result(None)
 
-    async def run(self, requests: Sequence[Request]) -> NoReturn:
-        """Send each request at its ticks.
+    def _pass_on(self, answer: Answer) -> None:
+        if self._route is None or self._is_pausing:
+            return
+        for fault in answer.faults:
+            self._link.fault(fault.reason, fault.excerpt.decode("ascii", "backslashreplace"))
+        for message in answer.messages:
+            self._link.message(self._route, message)
+
+    async def run(self, requests: Sequence[Request], *, is_stream: bool) -> NoReturn:
+        """Send each request at its ticks; ``is_stream`` passes answers on as they come.
 
         Raises:
             DeviceError: The line is gone, or nothing on it has answered for too long.
@@ -85,6 +96,9 @@ class Asker:
         while True:
             number = due.index(min(due))
             request = requests[number]
+            if not is_stream:
+                several = f"request {number + 1}" if len(requests) > 1 else ""
+                self._route = Route(request.name or several, scope=number)
             async with self._turn:
                 failure = await self._failure(request)
             if failure is None:
@@ -129,7 +143,8 @@ class Asker:
             raise _UnansweredError("unexpected answer", str(error)) from error
         if pause_s:
             await self._pause(step, pause_s)
-        answer = step.waited_for() if step.is_answered else None
+        is_stream = self._route is None
+        answer = step.waited_for(is_stream=is_stream) if step.is_answered else None
         message = message_of(step, groups)
         deadline = time.monotonic() + step.timeout
         self._wait_for(answer, has_come=not message)
@@ -145,8 +160,10 @@ class Asker:
 
     async def _pause(self, step: Step, pause_s: float) -> None:
         end = step.until.encode("latin-1")
+        self._is_pausing = True
         self._wait_for(Answer(end, 0, is_held=True) if end else None, has_come=bool(end))
         await self._ending.wait(until=self._answered, timeout_s=pause_s)
+        self._is_pausing = False
 
     def _wait_for(self, answer: Answer | None, *, has_come: bool = False) -> None:
         """Expect an answer from now on; with ``has_come``, in what has come already, too."""
@@ -183,6 +200,9 @@ class Asker:
 
 def _unanswered(answer: Answer, step: Step) -> _UnansweredError:
     waited = f"waited {step.timeout:g} s"
+    if answer.faults:
+        reason, quoted, _ = answer.faults[-1]
+        return _UnansweredError(reason, f"{waited}; {quoted.hex(' ')}")
     if answer.strange:
         shown = excerpt(answer.strange).decode("ascii", "backslashreplace")
         return _UnansweredError("unexpected answer", f'{waited}; the last was "{shown}"')

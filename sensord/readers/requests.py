@@ -8,7 +8,18 @@ from dataclasses import dataclass, field
 from typing import Annotated
 
 from sensord.config.placeholders import fill, text_fault
-from sensord.config.schema import Duration, Path, Scalar, Within, as_duration
+from sensord.config.schema import (
+    Duration,
+    Faults,
+    Path,
+    Scalar,
+    Within,
+    as_duration,
+    show,
+    structure,
+)
+from sensord.decode.framing import KINDS, framer_of
+from sensord.decode.framing import Config as Framing
 from sensord.decode.regex import Pattern, pattern_fault
 from sensord.model.durations import SECONDS
 from sensord.readers.answers import Answer
@@ -65,17 +76,24 @@ class Step:
     answer: str = ""
     answer_end: str = "\n"
     answer_bytes: Annotated[int, Within(0, 65_536)] = 0
+    framing: dict[str, object] = field(default_factory=dict)
 
     @property
     def is_answered(self) -> bool:
         """Whether an answer is expected."""
-        return bool(self.answer_end or self.answer_bytes)
+        return bool(self.answer_end or self.answer_bytes or self.framing)
 
-    def waited_for(self) -> Answer:
-        """Return the answer to wait for."""
+    def waited_for(self, *, is_stream: bool) -> Answer:
+        """Return the answer to wait for; what comes in a stream is the device's framing's."""
         pattern = Pattern(self.answer) if self.answer else None
         end = self.answer_end.encode("latin-1")
-        return Answer(end, self.answer_bytes, pattern, is_held=pattern is not None)
+        framer = None
+        if self.framing:
+            framing = _framing(self.framing, Faults())
+            assert framing is not None, "the configuration was checked"
+            framer = framer_of(framing)
+        is_held = pattern is not None or not is_stream
+        return Answer(end, self.answer_bytes, pattern, framer=framer, is_held=is_held)
 
     def faults(self) -> Iterator[tuple[str | Path, str]]:
         """Yield what the fields cannot know of each other."""
@@ -200,7 +218,21 @@ def _seconds(pause: object, groups: Mapping[str, str]) -> float | None:
     return None if unit is None else float(found[1]) * unit
 
 
-def _step_faults(step: Step) -> Iterator[tuple[str, str]]:
+def _framing(table: Mapping[str, object], faults: Faults) -> Framing | None:
+    kind = table.get("type", "line")
+    if kind not in KINDS:
+        faults.add(("type",), f"expected one of {', '.join(KINDS)}, got {show(kind)}")
+        return None
+    framing: Framing | None = structure(KINDS[str(kind)], table, (), faults)
+    return framing
+
+
+def _step_faults(step: Step) -> Iterator[tuple[str | Path, str]]:
+    if step.framing:
+        faults = Faults()
+        _framing(step.framing, faults)
+        for at, fault in faults.found:
+            yield ("framing", *at), fault
     if step.send and step.send_hex:
         yield "send_hex", "give either send or send_hex"
     if step.send_hex and unhex(step.send_hex) is None:

@@ -11,7 +11,7 @@ import asyncio
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 from urllib.parse import urlsplit
 
 from sensord.config.across import Place
@@ -44,6 +44,8 @@ ONE_LINE = "of two that read one line each gets a part; make one device of them"
 @dataclass(frozen=True, slots=True)
 class Config:
     """Options of the reader ``serial``."""
+
+    SCOPED_BY: ClassVar[str] = "requests"
 
     port: Printable
     baud: Annotated[int, Within(50, 20_000_000)] = 9600
@@ -257,7 +259,7 @@ class _Session:
         await self._greet()
         if requests := config.asked():
             # Unanswered requests are a better sign than silence, so such a line has no stall time.
-            await self._asker.run(requests)
+            await self._asker.run(requests, is_stream=config.poll is not None)
         elif self._rhythm.is_judged:
             self._rhythm.opened(self._began)
             self._watch_silence()

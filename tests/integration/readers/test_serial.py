@@ -460,11 +460,14 @@ async def test_requests_take_turns(port: FakePort) -> None:
     async with running(reader) as link:
         while sent.count(b"V?\n") < 3:
             sent.append(await asyncio.to_thread(port.read, 3))
-            port.feed(b"1\n")
-            await link.until(lambda link: len(link.stream) == 2 * len(sent))
+            port.feed(b"1\r\n")
+            await link.until(lambda link: len(link.payloads) == len(sent))
     assert sent[:2] == [b"V?\n", b"A?\n"]
     assert set(sent) == {b"V?\n", b"A?\n"}
     assert sent.count(b"A?\n") > sent.count(b"V?\n")
+    assert set(link.payloads) == {b"1"}
+    routes = {(route.source, route.scope) for route, _ in link.messages}
+    assert routes == {("request 1", 0), ("request 2", 1)}
 
 
 @on_each_loop
@@ -499,8 +502,9 @@ async def test_an_answer_leads_to_the_next_request(port: FakePort) -> None:
         port.feed(b"0\r\n")  # a service request, ten minutes before the time is over
         assert await asyncio.to_thread(port.read, 4) == b"0D0!"
         port.feed(b"0+3.14-2.7\r\n")
-        await link.until(lambda link: link.stream)
-        assert link.stream == b"0+3.14-2.7\r\n"
+        await link.until(lambda link: link.payloads)
+        assert link.payloads == [b"0+3.14-2.7"]
+        assert link.stream == b""
         assert link.faults == []
 
 
@@ -521,8 +525,8 @@ async def test_a_meter_is_read_at_the_rate_that_it_offers(port: FakePort) -> Non
             port.feed(b"/LGZ4ZMD120\r\n")
             assert await asyncio.to_thread(port.read, 6) == b"\x06040\r\n"
             await asyncio.to_thread(rate_becomes, port, termios.B4800)
-            port.feed(b"\x021.8.0(001.5*kWh)\r\n!\r\n\x03")
-            await link.until(lambda link, n=count: link.stream.count(3) == n)  # type: ignore[misc]  # bound now
+            port.feed(b"\x021.8.0(001.5*kWh)\r\n2.8.0(0*kWh)\r\n!\r\n\x03")
+            await link.until(lambda link, n=count: len(link.payloads) == n)  # type: ignore[misc]  # bound now
         assert link.faults == []
 
 
