@@ -425,7 +425,7 @@ class Connection(asyncio.Protocol):
             return
         is_upgrade = "Upgrade" in request.headers
         try:
-            self.entry = self._entry(request, is_upgrade=is_upgrade)
+            self.entry = self._entry(request)
         except RefusedError as exc:
             answer = _text(401, f"Refused: {exc}.")
             answer.headers["WWW-Authenticate"] = "Bearer"
@@ -463,11 +463,11 @@ class Connection(asyncio.Protocol):
         )
         return None if refusal is None else _text(403, f"Refused: {refusal}.")
 
-    def _entry(self, request: Request, *, is_upgrade: bool) -> Entry | None:
+    def _entry(self, request: Request) -> Entry | None:
         """Return what the request's token or cookie allows; None if it has neither.
 
-        A cookie that has ended allows nothing; only an upgrade is refused for it, so that the page
-        where one logs in can be read.
+        A cookie that has ended allows nothing, but refuses nothing either: the page where one logs
+        in can be read, and a browser is told in the answer to `hello`, for it hides other ones.
 
         Raises:
             RefusedError: It shows a token that is not valid.
@@ -487,8 +487,6 @@ class Connection(asyncio.Protocol):
         try:
             return gate.enter(cookie, now_us)
         except RefusedError:
-            if is_upgrade:
-                raise
             return Entry(NOTHING)
 
     def _log_in_or_out(self, request: Request) -> Response | None:

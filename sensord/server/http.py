@@ -29,6 +29,8 @@ __all__ = ["PIECE_BYTES", "Answer", "Pages"]
 
 JSON = "application/json"
 
+PAGES = {"/": "index.html", "/login": "login.html"}
+
 PIECE_BYTES = 16 * 1024
 """A piece of a body has so many bytes or a little more; making it takes a millisecond."""
 
@@ -178,9 +180,9 @@ class Pages:
 
 def _file_of(path: str) -> str:
     """Return the name of the page's file that stands under a path."""
-    return (
-        "index.html" if path == "/" else path.removeprefix("/web/") if path[:5] == "/web/" else ""
-    )
+    if path in PAGES:
+        return PAGES[path]
+    return path.removeprefix("/web/") if path.startswith("/web/") else ""
 
 
 def _indented(reading: dict[str, object]) -> str:

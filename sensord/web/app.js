@@ -20,7 +20,10 @@ const client = new Sensord(`${scheme}://${location.host}/v1`, {
   key: sessionStorage.getItem("sensord-key") ?? undefined,
 });
 client.addEventListener("up", () => sessionStorage.setItem("sensord-key", client.welcome.client.key));
-client.addEventListener("refused", ({ error }) => (find("#link").textContent = error.message));
+client.addEventListener("refused", ({ error }) => {
+  find("#link").textContent = error.message;
+  if (error.code === "unauthorized") location.replace("/login");
+});
 
 const tell = () => {
   find("#link").textContent = text.link[client.state];

@@ -122,6 +122,17 @@ class Page:
             "if (found) resolve(found); else setTimeout(look, 20); }; look(); })"
         )
 
+    def until_there(self, condition: str) -> None:
+        """Wait until an expression is true, on whichever page the browser is led to."""
+        while True:
+            try:
+                self.until(condition)
+            except AssertionError as exc:
+                if "navigated" not in str(exc) and "context was destroyed" not in str(exc):
+                    raise
+            else:
+                return
+
     def reload(self) -> None:
         """Load it again, as somebody at it does."""
         self._has_loaded = False

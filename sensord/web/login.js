@@ -1,0 +1,27 @@
+// Trade a token for a cookie that no script can read, or give the cookie back.
+
+const find = (selector) => document.querySelector(selector);
+
+const post = async (path, headers) => {
+  try {
+    const answer = await fetch(path, { method: "POST", headers });
+    return answer.ok ? "" : await answer.text();
+  } catch {
+    return "The gateway does not answer.";
+  }
+};
+
+find("#login").addEventListener("submit", async (event) => {
+  event.preventDefault();
+  const token = find("#token").value.trim();
+  // A header has no other characters; the server would refuse them too.
+  const told = /^[!-~]+$/.test(token)
+    ? await post("/login", { Authorization: `Bearer ${token}` })
+    : "This is not a token.";
+  find("#told").textContent = told;
+  if (!told) location.replace("/");
+});
+
+find("#logout").addEventListener("click", async () => {
+  find("#told").textContent = (await post("/logout", {})) || "You are logged out.";
+});
