@@ -88,6 +88,15 @@ def parse(
     return dataclasses.replace(config, warnings=tuple(placed(faults.doubts)))
 
 
+_UNIT_KEYS = """
+unit registers table type numbering word_order byte_order max_gap max_span readable interval timeout
+writable actions description
+"""
+
+UNIT_KEYS = frozenset(_UNIT_KEYS.split())
+"""The keys of a profile that are a unit's; the others are its connection's."""
+
+
 def with_profiles(
     raw: dict[str, Any], folder: Path, faults: Faults
 ) -> tuple[dict[str, Any], dict[str, tuple[str, Collection[str]]]]:
@@ -100,23 +109,56 @@ def with_profiles(
     if not isinstance(devices, dict):
         return raw, taken
     for name, table in devices.items():
-        if not isinstance(table, dict) or "profile" not in table:
+        if not isinstance(table, dict):
             continue
-        wanted = table["profile"]
+        _put_units(table, ("devices", name), folder, own, faults)
+        if "profile" not in table:
+            continue
         rest = {key: value for key, value in table.items() if key != "profile"}
         devices[name] = rest
-        if not isinstance(wanted, str):
-            faults.add(("devices", name, "profile"), "expected the name of a profile, or a path")
-            continue
-        try:
-            path = folder / wanted if wanted.endswith(".toml") else wanted
-            profile = profiles.find(str(path), folder / own if own else None)
-        except profiles.ProfileError as exc:
-            faults.add(("devices", name, "profile"), str(exc))
-            continue
-        devices[name] = profiles.merged(profile.device, rest)
-        taken[name] = (profile.name, rest.keys())
+        profile = _found(table["profile"], ("devices", name, "profile"), folder, own, faults)
+        if profile is not None:
+            devices[name] = profiles.merged(profile.device, rest)
+            taken[name] = (profile.name, rest.keys())
     return raw, taken
+
+
+def _put_units(table: dict[str, Any], at: KeyPath, folder: Path, own: str, faults: Faults) -> None:
+    """Put the profiles in that units behind a connection name; the connection is the user's."""
+    units = table.get("units")
+    if not isinstance(units, dict):
+        return
+    for name, unit in units.items():
+        if not isinstance(unit, dict) or "profile" not in unit:
+            continue
+        here = (*at, "units", name, "profile")
+        profile = _found(unit.pop("profile"), here, folder, own, faults)
+        if profile is None:
+            continue
+        if profile.device.get("reader") != table.get("reader"):
+            wanted = profile.device.get("reader")
+            faults.add(here, f"{profile.name} is for the reader {wanted}")
+            continue
+        known = {key: value for key, value in profile.device.items() if key in UNIT_KEYS}
+        units[name] = profiles.merged(known, unit)
+        channels = table.setdefault("channels", {})
+        for field, rules in profile.device.get("channels", {}).items():
+            if isinstance(channels, dict):
+                channels.setdefault(f"{name}/{field}", rules)
+
+
+def _found(
+    wanted: object, at: KeyPath, folder: Path, own: str, faults: Faults
+) -> profiles.Profile | None:
+    if not isinstance(wanted, str):
+        faults.add(at, "expected the name of a profile, or a path")
+        return None
+    try:
+        path = folder / wanted if wanted.endswith(".toml") else wanted
+        return profiles.find(str(path), folder / own if own else None)
+    except profiles.ProfileError as exc:
+        faults.add(at, str(exc))
+        return None
 
 
 def _origin(at: KeyPath, taken: Mapping[str, tuple[str, Collection[str]]]) -> str:

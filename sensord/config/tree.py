@@ -456,6 +456,7 @@ def _device(
     elif "/" in name or name.startswith("$"):
         faults.add(path, "a device's name may not contain / nor begin with $")
     before = len(faults.found)
+    table = _with_units(name, table, path, faults, readers)
     common = {key: value for key, value in table.items() if key in _COMMON}
     own = {key: v for key, v in table.items() if key not in _COMMON and key not in _SEPARATE}
     shared = structure(_Common, common, path, faults)
@@ -510,6 +511,26 @@ def _device(
         channels=channels,
         commands=found,
     )
+
+
+def _with_units(
+    name: str, table: dict[str, Any], path: Path, faults: Faults, readers: Registry
+) -> dict[str, Any]:
+    """Return a device's table in which a single unit stands as one of several would."""
+    reader = table.get("reader")
+    found = readers.find(reader) if isinstance(reader, str) else None
+    keys: frozenset[str] = getattr(found.config, "UNIT_KEYS", frozenset()) if found else frozenset()
+    if not keys:
+        return table
+    own = {key: value for key, value in table.items() if key in keys | {"writable", "actions"}}
+    if "units" in table:
+        for key in own:
+            text = f"is a unit's; write it in a table [devices.{name}.units.<unit>]"
+            faults.add((*path, key), text)
+    elif own:
+        rest = {key: value for key, value in table.items() if key not in own}
+        return {**rest, "units": {name: own}}
+    return {key: value for key, value in table.items() if key not in own}
 
 
 def _unit_commands(

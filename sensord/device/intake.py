@@ -155,6 +155,7 @@ class Intake:
         on_passed_over: Callable[[str], None] | None = None,
     ) -> None:
         self.totals = Totals()
+        self._name = device.name
         self.due_us: int | None = None
         """When `tick` may have something to do, or None; it may be early, never late."""
         self.listener: Listener | None = None
@@ -193,6 +194,8 @@ class Intake:
 
     def expect(self, device: str, depends_on: str, wall_us: int) -> None:
         """Know of a device that has not been heard yet, and of what will report it."""
+        if device == self._name:
+            return
         child = self.children.find(device, wall_us)
         if child is not None and not child.witnesses:
             child.is_away = True
@@ -303,7 +306,8 @@ class Intake:
         self._bounds_us = 0, LATEST_US
         self._is_time_refused = False
         way = self._way
-        child = self.children.find(route.device, wall_us) if route.device else None
+        is_behind = route.device not in {"", self._name}
+        child = self.children.find(route.device, wall_us) if is_behind else None
         before = self.totals.readings
         if route.is_retained:
             self._recall(way, route, samples, now_us, wall_us)

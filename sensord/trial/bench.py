@@ -24,6 +24,8 @@ from sensord.profiles import Profile, merged
 from sensord.readers import registry as readers
 from sensord.readers.file import Config as Files
 from sensord.readers.file import captures_of
+from sensord.readers.modbus import Config as Modbus
+from sensord.readers.modbus.exchanges import samples_in
 from sensord.readers.mqtt_options import Config as Mqtt
 from sensord.readers.mqtt_routes import Router
 
@@ -39,6 +41,7 @@ START_US = 1_796_083_200_000_000
 
 MISSING_KEYS: Mapping[str, Mapping[str, Any]] = {
     "serial": {"port": "/dev/null"},
+    "modbus": {"port": "/dev/null"},
     "mqtt": {"host": "127.0.0.1"},
 }
 """What a user adds to a profile."""
@@ -110,8 +113,16 @@ class Bench:
         self._router = Router(options) if isinstance(options, Mqtt) else None
 
     def stream(self, data: bytes) -> None:
-        """Feed a piece of a serial stream."""
-        self._intake.data(data, 0, START_US)
+        """Feed a piece of a serial stream; of Modbus, requests with their answers."""
+        options = self._device.reader_config
+        if not isinstance(options, Modbus):
+            self._intake.data(data, 0, START_US)
+            return
+        for name, unit in options.plans().items():
+            for field, metadata in unit.metadata.items():
+                self._intake.describe(field, metadata, name)
+            for samples in samples_in(unit, data):
+                self._intake.samples(Route(name, device=name), samples, 0, START_US)
 
     def message(self, topic: str, payload: bytes) -> None:
         """Feed a message of a broker.

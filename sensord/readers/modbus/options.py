@@ -92,6 +92,9 @@ class Register:
             yield "scale", f"is for numbers, and type is {self.type}"
 
 
+_UNIT_KEYS = "unit registers table type numbering word_order byte_order max_gap max_span readable"
+
+
 @dataclass(frozen=True, slots=True)
 class Unit:
     """One unit on the bus, which is a device."""
@@ -250,6 +253,8 @@ class Config:
     """Options of the reader ``modbus``: a line or a host, and the units there."""
 
     needs_decoder: ClassVar[bool] = False
+    UNIT_KEYS: ClassVar[frozenset[str]] = frozenset(_UNIT_KEYS.split())
+    """Keys that stand in the device's own table if it is the only unit."""
 
     units: dict[str, Unit]
     port: Scalar = ""

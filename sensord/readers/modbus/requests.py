@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 __all__ = [
     "EXCEPTIONS",
+    "FUNCTIONS",
     "MOST_BITS",
     "MOST_WORDS",
     "Reply",
@@ -46,6 +47,9 @@ class Table(enum.StrEnum):
 
 
 _READ = {Table.COIL: 1, Table.DISCRETE: 2, Table.HOLDING: 3, Table.INPUT: 4}
+FUNCTIONS = {function: table for table, function in _READ.items()}
+"""The tables by the function that reads them."""
+
 _WRITE_COIL, _WRITE_WORD, _WRITE_WORDS = 5, 6, 16
 
 EXCEPTIONS = {

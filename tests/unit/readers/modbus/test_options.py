@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import tomllib
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from sensord.config.load import with_profiles
 from sensord.config.schema import Faults, structure
 from sensord.config.tree import build
 from sensord.decode import registry as decoders
@@ -209,3 +211,59 @@ def test_what_cannot_be_written_is_refused(more: str, path: tuple[str, ...], wor
         at == ("devices", "bus", "units", "pump", *path) and words in message
         for at, message in faults
     ), faults
+
+
+def test_a_single_unit_may_stand_in_the_table_of_its_device() -> None:
+    """Its readings and commands have the device's own name."""
+    text = """
+        [devices.pump]
+        reader = "modbus"
+        port = "/dev/ttyUSB0"
+        unit = 3
+        registers.speed = { address = 4, unit = "%" }
+        writable.speed = { range = [0, 100] }
+    """
+    faults = Faults()
+    tree = build(tomllib.loads(text), faults, readers, decoders)
+    assert faults.found == []
+    assert tree is not None
+    config_ = tree.devices[0].reader_config
+    assert isinstance(config_, Config)
+    assert config_.plans()["pump"].number == 3
+    assert tree.devices[0].commands[0].name == "pump/speed"
+
+
+def test_what_is_a_units_is_refused_beside_several() -> None:
+    """It would be unclear whose it is."""
+    text = DEVICE.replace('port = "/dev/ttyUSB0"', 'port = "/dev/ttyUSB0"\nwritable.speed = {}')
+    faults = Faults()
+    build(tomllib.loads(text), faults, readers, decoders)
+    assert [at for at, _ in faults.found] == [("devices", "bus", "writable")]
+    assert "units.<unit>" in faults.found[0][1]
+
+
+def test_a_unit_takes_its_registers_from_a_profile() -> None:
+    """The connection stays the user's, and each unit has the profile's rules of channels."""
+    text = """
+        [devices.bus]
+        reader = "modbus"
+        port = "/dev/ttyUSB0"
+        baud = 9600
+        [devices.bus.units]
+        attic = { profile = "sdm120", unit = 4 }
+        air = { profile = "senseair_s8", unit = 5, registers.co2.interval = "1m" }
+        wrong = { profile = "mhz19" }
+    """
+    faults = Faults()
+    raw, _ = with_profiles(tomllib.loads(text), Path(), faults)
+    assert [at for at, _ in faults.found] == [("devices", "bus", "units", "wrong", "profile")]
+    del raw["devices"]["bus"]["units"]["wrong"]
+    tree = build(raw, Faults(), readers, decoders)
+    assert tree is not None
+    config_ = tree.devices[0].reader_config
+    assert isinstance(config_, Config)
+    assert config_.baud == 9600
+    plans = config_.plans()
+    assert (plans["attic"].number, plans["attic"].items["energy_total"].address) == (4, 342)
+    assert (plans["air"].number, plans["air"].items["co2"].interval) == (5, 60)
+    assert tree.devices[0].rules("co2", "air").range == (0, 32000)
