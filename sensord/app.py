@@ -258,6 +258,7 @@ class App:
             outbox_bytes=server.outbox,
             lag_timeout_s=server.lag_timeout,
             hello_timeout_s=server.hello_timeout,
+            sessions_of_address=server.max_sessions_per_address,
             unannounced=server.max_unannounced,
             spare_descriptors=SPARE_DESCRIPTORS + PER_DEVICE * len(self.config.devices),
         )

@@ -135,6 +135,7 @@ class Server:
     outbox: Annotated[Size, Within(1024, 2**30)] = 128 * 1024
     lag_timeout: Annotated[Duration, Within(0.05, _DAY_S)] = 30.0
     max_sessions: Annotated[int, Within(1, 100_000)] = 10_000
+    max_sessions_per_address: Annotated[int, Within(1, 100_000)] = 1_000
     max_unannounced: Annotated[int, Within(1, 100_000)] = 1_000
     hello_timeout: Annotated[Duration, Within(0.1, 3600)] = 10.0
 

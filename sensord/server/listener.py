@@ -12,6 +12,7 @@ import contextlib
 import heapq
 import logging
 import socket
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -95,6 +96,8 @@ class Server:
         )
         self.shared.gate.refresh()
         self._guesses = Guesses()
+        self._machines: Counter[str] = Counter()
+        """Sessions of each other machine."""
         self.certificates: Certificates | None = None
         """Those of the listeners that encrypt."""
         self._local = ("", "")
@@ -311,6 +314,9 @@ class Server:
         if len(self._sessions) >= self.shared.limits.sessions:
             log.warning("too many sessions", extra={"address": connection.address})
             return None
+        if not self._has_room_from(connection):
+            log.warning("too many sessions of one machine", extra={"address": connection.address})
+            return None
         # Slots are used again: each one stands for a topic under $sys/sessions, and topics stay.
         slot = heapq.heappop(self._slots) if self._slots else len(self._sessions) + 1
         self._sessions_total += 1
@@ -319,8 +325,23 @@ class Server:
         self._sessions[session] = connection
         return session
 
+    def _has_room_from(self, connection: Connection) -> bool:
+        """Count a session by the machine that it comes from; one proxy here may serve all users."""
+        if connection.origin is not Origin.NETWORK:
+            return True
+        machine = connection.address.rpartition(":")[0]
+        if self._machines[machine] >= self.shared.limits.sessions_of_address:
+            return False
+        self._machines[machine] += 1
+        return True
+
     def ended(self, session: Session) -> None:
         """End a session."""
+        machine = session.address.rpartition(":")[0]
+        if machine in self._machines:
+            self._machines[machine] -= 1
+            if not self._machines[machine]:
+                del self._machines[machine]
         session.ended()
         self._lost_total += session.lost.total()
         del self._sessions[session]

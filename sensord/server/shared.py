@@ -27,6 +27,8 @@ class Limits:
     """Open at a time, subscriptions among them."""
     filters: int = MAX_FILTERS
     sessions: int = 10_000
+    sessions_of_address: int = 1_000
+    """Of one other machine."""
     outbox_bytes: int = 128 * 1024
     lag_timeout_s: float = 30.0
     hello_timeout_s: float = 10.0

@@ -17,6 +17,7 @@ from sensord.access.rights import EVERYTHING, NOTHING, Rights
 from sensord.access.token_file import TokenFile
 from sensord.access.tokens import Token, make_token
 from sensord.client import Client, ClientError
+from sensord.server.shared import Limits
 from tests.integration.test_http import exchange, read
 from tests.kit.daemon import REPOSITORY, SENSORD, Daemon
 from tests.kit.loops import on_each_loop
@@ -216,6 +217,22 @@ async def test_a_refused_token_serves_no_request_that_follows(tmp_path: Path) ->
         with pytest.raises(Closed):
             await client.until(lambda: 2 in client.answers)
         assert client.answers[1]["code"] == "unauthorized"
+
+
+@on_each_loop
+async def test_one_machine_cannot_have_all_sessions(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One too many is sent away, until another of them has ended."""
+    monkeypatch.setattr("sensord.server.listener.is_loopback", lambda _: False)
+    async with Station(replace(Limits(), sessions_of_address=2)) as station:
+        async with (
+            monitor(station.url),
+            monitor(station.url),
+            monitor(station.url, says_hello=False) as third,
+        ):
+            assert (await third.closed()).code == 4101
+        # The end of each has been noticed when its close was answered.
+        async with monitor(station.url) as again, monitor(station.url):
+            assert (await again.ask("ping"))["op"] == "result"
 
 
 CONFIG = """
