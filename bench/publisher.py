@@ -96,7 +96,7 @@ class Outlet:
     def when_kept(self, act: Callable[[], None]) -> None:
         """Not called: nothing is acknowledged."""
 
-    def fault(self, reason: str, detail: str) -> None:
+    def fault(self, reason: str, detail: str, *, device: str = "") -> None:
         """Not called: nothing fails."""
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
@@ -20,10 +21,18 @@ class Child:
     last_us: int | None = None
     messages: int = 0
     readings: int = 0
+    faults: Counter[str] = field(default_factory=Counter)
+    """Those of its connection's that are its own."""
+    last_fault: str = ""
     witnesses: set[str] = field(default_factory=set)
     """The availability topics that report it."""
     is_news: bool = True
     """Whether its state has changed since it was last reported."""
+
+    @property
+    def absence(self) -> str:
+        """Why it is away, for people."""
+        return self.last_fault or ("reported offline" if self.last_us else "not heard yet")
 
 
 class Children:

@@ -208,9 +208,14 @@ class Device:
         """Call ``act`` once what was published so far is in the journal."""
         self._bus.log.when_kept(act)
 
-    def fault(self, reason: str, detail: str) -> None:
+    def fault(self, reason: str, detail: str, *, device: str = "") -> None:
         """Count and report something wrong that does not end the connection."""
         self._intake.totals.faults[reason] += 1
+        if device and device != self.name:
+            child = self._intake.children.find(device, self._clock.wall_us())
+            if child is not None:
+                child.faults[reason] += 1
+                child.last_fault = f"{reason}: {detail}"
         self._tell_fault("device fault", reason, {"detail": detail})
 
     # -- the supervisor's watch --------------------------------------------------------------------
@@ -346,7 +351,7 @@ class Device:
             log.info("device behind a connection", extra=found)
         child.is_news = False
         is_up = self._state is State.UP and not child.is_away
-        detail = "reported offline" if child.is_away else f"behind {self.name}"
+        detail = child.absence if child.is_away else f"behind {self.name}"
         value: Value = {
             "state": (State.UP if is_up else State.DOWN).value,
             "detail": detail if self._state is State.UP else f"{self.name} is {self._state.value}",
@@ -355,6 +360,7 @@ class Device:
             "last_reading_us": child.last_us,
             "messages": child.messages,
             "readings": child.readings,
+            "faults": {**child.faults},
         }
         channel = self._child_channel(child.name)
         self._bus.publish(channel, Reading(self._clock.wall_us(), value))

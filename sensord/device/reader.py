@@ -73,10 +73,11 @@ class Link(Protocol):
         """
         ...
 
-    def fault(self, reason: str, detail: str) -> None:
+    def fault(self, reason: str, detail: str, *, device: str = "") -> None:
         """Count and report something wrong that does not end the connection.
 
-        ``reason`` is one of a few constant texts, such as ``no answer``.
+        ``reason`` is one of a few constant texts, such as ``no answer``; ``device`` names the
+        device behind the connection that it is of.
         """
         ...
 

@@ -101,9 +101,9 @@ class RecordedLink(Link):
         """Call ``act`` at once: nothing is kept here."""
         act()
 
-    def fault(self, reason: str, detail: str) -> None:
+    def fault(self, reason: str, detail: str, *, device: str = "") -> None:
         """Keep the reason."""
-        del detail
+        del detail, device
         self.faults.append(reason)
         self._changed.set()
 

@@ -74,7 +74,8 @@ class RecordingLink(_Recording):
         self.waiting.append(act)
         self._changed.set()
 
-    def fault(self, reason: str, detail: str) -> None:
+    def fault(self, reason: str, detail: str, *, device: str = "") -> None:
+        del device
         self.faults.append((reason, detail))
         self._changed.set()
 

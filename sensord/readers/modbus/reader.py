@@ -168,7 +168,7 @@ class _Session:
         now = time.monotonic()
         late_s = unit.timeout if self._config.is_rtu else 0.0
         detail = f"{unit.name} (unit {unit.number}, {job.block}): {failure.detail}"
-        self._link.fault(failure.reason, detail)
+        self._link.fault(failure.reason, detail, device=unit.name)
         if self._turns.unanswered(job, now, failure.cost_s, late_s=late_s):
             self._link.availability(unit.name, is_there=False)
         if self._turns.are_all_silent:
@@ -183,7 +183,8 @@ class _Session:
             own = self._blocks[unit.name]
             own[:] = [block for block in own if block != job.block] + smaller
             self._turns.replace(job, smaller, time.monotonic())
-        self._link.fault(name, f"{unit.name} (unit {unit.number}, {job.block}): {hint}")
+        detail = f"{unit.name} (unit {unit.number}, {job.block}): {hint}"
+        self._link.fault(name, detail, device=unit.name)
 
     async def write(self, order: Order) -> None:
         """Carry out a command, and show what the register holds then."""
@@ -250,7 +251,8 @@ class _RtuWire:
         if self._late is not None and self._late[1].feed(data) is not None:
             name = self._late[0]
             self._late, self._was_late = None, True
-            self._link.fault("late answer", f"{name}: came after its timeout; raise timeout")
+            detail = f"{name}: came after its timeout; raise timeout"
+            self._link.fault("late answer", detail, device=name)
         pending = self._pending
         if pending is None or pending.replied.done():
             return
@@ -288,7 +290,8 @@ class _RtuWire:
             self._echoes = answer.was_echoed
         if answer.stray and not self._was_late:
             detail = f"{unit.name}: {len(answer.stray)} before its answer: {_hex(answer.stray)}"
-            self._link.fault("stray bytes", f"{detail}; check termination and biasing")
+            detail += "; check termination and biasing"
+            self._link.fault("stray bytes", detail, device=unit.name)
         return _of_unit(reply, cost_s)
 
 

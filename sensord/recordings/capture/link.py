@@ -74,8 +74,9 @@ class Capturing:
         """Call ``act``: a capture is another client than the daemon, and takes nothing from it."""
         act()
 
-    def fault(self, reason: str, detail: str) -> None:
+    def fault(self, reason: str, detail: str, *, device: str = "") -> None:
         """Note something wrong that does not end the connection."""
+        del device  # the detail names it
         self._add(Event("fault", reason, detail))
 
     # -- the supervisor's watch --------------------------------------------------------------------

@@ -13,11 +13,13 @@ from pymodbus import FramerType
 from pymodbus.server import ModbusSerialServer, ModbusTcpServer
 from pymodbus.simulator import DataType, SimData, SimDevice
 
+from sensord.client import Client, Update
 from sensord.config.schema import Faults, structure
 from sensord.device.backoff import Limits
 from sensord.errors import DeviceError
 from sensord.readers.modbus import Config, Reader
 from tests.kit.fakeport import FakePort
+from tests.kit.floor import Floor
 from tests.kit.link import RecordingLink
 from tests.kit.loops import on_each_loop
 from tests.kit.modbus import Cable, ModbusLine, ModbusServer, Slave
@@ -267,3 +269,35 @@ def test_retries_are_as_for_other_ports() -> None:
 def test_a_float_of_pymodbus_is_laid_out_as_ours() -> None:
     """So that the tests above compare what they seem to."""
     assert struct.pack(">f", 230.5) == bytes.fromhex("43 66 80 00")
+
+
+@on_each_loop
+async def test_each_unit_has_its_state_under_sys(tmp_path: Path) -> None:
+    """A dead one is down with its reason and its faults, beside one that is up."""
+    path = tmp_path / "tty"
+    slaves = {1: Slave({0: 7}), 2: Slave({0: 8}, is_dead=True)}
+    table = f"""
+        [devices.bus]
+        reader = "modbus"
+        port = "{path}"
+        interval = "20ms"
+        timeout = "50ms"
+        units.attic = {{ unit = 1, timeout = "5s", registers.power = {{ address = 0 }} }}
+        units.cellar = {{ unit = 2, registers.power = {{ address = 0 }} }}
+    """
+    with ModbusLine(path, slaves):
+        async with Floor(table) as floor, Client(floor.url) as client:
+            found: dict[str, Any] = {}
+            cellar: dict[str, Any] = {}
+            async for item in client.subscribe("$sys/devices/+", "attic/power"):
+                if isinstance(item, Update):
+                    found[item.topic] = item.reading.value
+                cellar = found.get("$sys/devices/cellar", {})
+                if cellar.get("faults", {}).get("no answer", 0) >= 3 and "attic/power" in found:
+                    break
+    assert found["attic/power"] == 7
+    assert cellar["state"] == "down"
+    assert cellar["connection"] == "bus"
+    assert cellar["detail"].startswith("no answer: cellar (unit 2, holding 0)")
+    assert found["$sys/devices/attic"]["state"] == "up"
+    assert found["$sys/devices/attic"]["faults"] == {}
