@@ -30,6 +30,7 @@ from sensord.bus import Bus
 from sensord.config.tree import Config
 from sensord.config.tree import Device as DeviceConfig
 from sensord.control import Control
+from sensord.control.alarms import Alarms
 from sensord.decode import registry as decoders
 from sensord.decode.framing import framer_of
 from sensord.device.command_runner import ReaderWithCommands
@@ -81,6 +82,7 @@ class _Running:
     tasks: Sequence[asyncio.Task[None]]
     devices: Sequence[Device]
     control: Control
+    alarms: Alarms
     server: Server
     archive: Archive | None
     recorder: Recorder | None
@@ -149,6 +151,8 @@ class App:
         links = uplinks.build(self.config.uplinks, bus, archive, store, control)
         uplinks.offer(links, control)
         server.certificates = certificates
+        alarms = Alarms(self.config.alarms, bus, store, sharing.audit, loop, self._clock)
+        alarms.begin(control.services)
         await server.serve(addresses)
         if self.config.server.socket:
             await server.serve_locally(self.config.server.socket, self.config.server.group)
@@ -169,7 +173,7 @@ class App:
             if on_ready is not None:
                 on_ready(server.addresses)
             await self._stop.wait()
-            running = _Running(tasks, devices, control, server, archive, recorder, bus_log)
+            running = _Running(tasks, devices, control, alarms, server, archive, recorder, bus_log)
             await self._stop_in_order(running)
         log.info("stopped", extra={"offset": bus_log.tail})
         if self._failure is not None:
@@ -185,6 +189,7 @@ class App:
             _, stuck = await asyncio.wait(running.tasks, timeout=READERS_STOP_S)
             for device in running.devices:
                 order.step(f"device {device.name}", device.close)
+            order.step("alarms", running.alarms.close)
             order.step("commands", running.control.close)  # outcomes are in the journal too
             # What is served to the last is recorded too: no offset that was seen is given again.
             server, recorder = running.server, running.recorder

@@ -17,6 +17,8 @@ from sensord.access.origins import host_name_fault, origin_fault
 from sensord.access.rights import Rights
 from sensord.config.across import Checked, check_devices, check_openings
 from sensord.config.addresses import is_loopback, listen_faults
+from sensord.config.alarms import Alarm
+from sensord.config.alarms import name_fault as alarm_name_fault
 from sensord.config.channels import ChannelRules, rules_of
 from sensord.config.command_options import Command
 from sensord.config.command_tables import commands
@@ -331,6 +333,7 @@ class Config:
     log: Memory = Memory()
     journal: Journal = Journal()
     logging: Logging = Logging()
+    alarms: Mapping[str, Alarm] = field(default_factory=dict)
     devices: tuple[Device, ...] = ()
     uplinks: tuple[Uplink, ...] = ()
     warnings: tuple[ConfigFault, ...] = ()
@@ -345,6 +348,13 @@ class _Root:
     log: Memory = Memory()
     journal: Journal = Journal()
     logging: Logging = Logging()
+    alarms: dict[str, Alarm] = field(default_factory=dict)
+
+    def faults(self) -> Iterator[tuple[Path, str]]:
+        """Yield names of alarms that cannot be."""
+        for name in self.alarms:
+            if message := alarm_name_fault(name):
+                yield ("alarms", name), message
 
 
 @dataclass(frozen=True, slots=True)
@@ -419,7 +429,15 @@ def build(
     if root is None or len(faults.found) > before:
         return None
     return Config(
-        root.server, root.clients, root.control, root.log, root.journal, root.logging, whole, sent
+        root.server,
+        root.clients,
+        root.control,
+        root.log,
+        root.journal,
+        root.logging,
+        root.alarms,
+        whole,
+        sent,
     )
 
 
