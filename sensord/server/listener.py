@@ -19,7 +19,7 @@ from typing import Any
 
 import sensord
 from sensord.access.gate import Gate, Origin
-from sensord.access.guesses import Guesses
+from sensord.access.guesses import LONGEST_S, Guesses
 from sensord.access.origins import Origins
 from sensord.access.rights import Rights
 from sensord.bus import Bus
@@ -378,8 +378,10 @@ class Server:
 
     def denied(self, address: str) -> float:
         """Count a wrong token; return how long its answer waits."""
-        log.warning("not let in", extra={"address": address})
-        return self._guesses.failed(address.rpartition(":")[0], self.shared.loop.time())
+        wait_s = self._guesses.failed(address.rpartition(":")[0], self.shared.loop.time())
+        if wait_s < LONGEST_S:  # so a program with an old token fills no log
+            log.warning("not let in", extra={"address": address, "wait_s": wait_s})
+        return wait_s
 
     def let_in(self, address: str) -> None:
         """Forget the wrong tokens from an address."""
