@@ -91,6 +91,15 @@ class Registry(Protocol):
 
 
 @runtime_checkable
+class HasAnswers(Protocol):
+    """A reader's options with requests, whose answers end as the device's messages do."""
+
+    def with_framing(self, table: Mapping[str, object], /) -> object:
+        """Return the same with the device's framing where a request says nothing else."""
+        ...
+
+
+@runtime_checkable
 class HasUnits(Protocol):
     """A reader's options with several devices behind the connection, each with its commands."""
 
@@ -485,6 +494,8 @@ def _device(
     is_needed = is_needed and not (scopes and all(one.decoder for one in scopes))
     decoder, decoder_config = _decoder(table, path, faults, decoders, is_needed=is_needed)
     framing = _framing(table.get("framing", {}), (*path, "framing"), faults)
+    if framing is not None and isinstance(reader_config, HasAnswers):
+        reader_config = reader_config.with_framing(table.get("framing", {}))
     base = common.get("publish", {})
     channels = _channels(
         table.get("channels", {}),

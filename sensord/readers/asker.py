@@ -200,7 +200,7 @@ class Asker:
 
 def _unanswered(answer: Answer, step: Step) -> _UnansweredError:
     waited = f"waited {step.timeout:g} s"
-    if answer.faults:
+    if answer.faults and answer.is_held:
         reason, quoted, _ = answer.faults[-1]
         return _UnansweredError(reason, f"{waited}; {quoted.hex(' ')}")
     if answer.strange:

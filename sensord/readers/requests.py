@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
-from typing import Annotated
+from dataclasses import dataclass, field, replace
+from typing import Annotated, TypeVar
 
 from sensord.config.placeholders import fill, text_fault
 from sensord.config.schema import (
@@ -24,9 +24,21 @@ from sensord.decode.regex import Pattern, pattern_fault
 from sensord.model.durations import SECONDS
 from sensord.readers.answers import Answer
 
-__all__ = ["Poll", "Request", "Step", "baud_of", "message_of", "pause_of", "unhex"]
+__all__ = [
+    "Poll",
+    "Request",
+    "Step",
+    "baud_of",
+    "message_of",
+    "pause_of",
+    "unhex",
+    "with_framing",
+]
 
 HIGHEST_BYTE = 0xFF
+
+LINE_END = "\n"
+"""What an answer ends with where nothing else is said."""
 
 LONGEST_PAUSE_S = 3600.0
 
@@ -74,19 +86,19 @@ class Step:
     )
     timeout: Annotated[Duration, Within(0.001, 3600)] = 0.5
     answer: str = ""
-    answer_end: str = "\n"
+    answer_end: str | None = None
     answer_bytes: Annotated[int, Within(0, 65_536)] = 0
     framing: dict[str, object] = field(default_factory=dict)
 
     @property
     def is_answered(self) -> bool:
         """Whether an answer is expected."""
-        return bool(self.answer_end or self.answer_bytes or self.framing)
+        return self.answer_end != "" or bool(self.answer_bytes or self.framing)
 
     def waited_for(self, *, is_stream: bool) -> Answer:
         """Return the answer to wait for; what comes in a stream is the device's framing's."""
         pattern = Pattern(self.answer) if self.answer else None
-        end = self.answer_end.encode("latin-1")
+        end = (LINE_END if self.answer_end is None else self.answer_end).encode("latin-1")
         framer = None
         if self.framing:
             framing = _framing(self.framing, Faults())
@@ -143,8 +155,9 @@ class Poll:
     command_hex: str = ""
     interval: Annotated[Duration, Within(0.001, 30 * 86_400.0)] = 1.0
     timeout: Annotated[Duration, Within(0.001, 3600)] = 0.5
-    answer_end: str = "\n"
+    answer_end: str | None = None
     answer_bytes: Annotated[int, Within(0, 65_536)] = 0
+    framing: dict[str, object] = field(default_factory=dict)
     retries_before_reopen: Annotated[int, Within(0, 1_000_000)] = 5
 
     def faults(self) -> Iterator[tuple[str, str]]:
@@ -153,10 +166,11 @@ class Poll:
             yield "", "needs either command or command_hex"
         if not self.command.isascii():
             yield "command", "holds characters that are not ASCII; write it as command_hex"
-        yield from _backslashes({"command": self.command, "answer_end": self.answer_end})
+        end = LINE_END if self.answer_end is None else self.answer_end
+        yield from _backslashes({"command": self.command, "answer_end": end})
         if self.command_hex and unhex(self.command_hex) is None:
             yield "command_hex", _HEX
-        if not self.answer_end.isascii() or not (self.answer_end or self.answer_bytes):
+        if not end.isascii() or not (end or self.answer_bytes):
             yield "answer_end", "expected ASCII characters, such as a line's end"
         if self.timeout > self.interval:
             yield "timeout", "must be at most the interval: one poll at a time"
@@ -170,8 +184,20 @@ class Poll:
             timeout=self.timeout,
             answer_end=self.answer_end,
             answer_bytes=self.answer_bytes,
+            framing=self.framing,
             retries_before_reopen=self.retries_before_reopen,
         )
+
+
+Asked = TypeVar("Asked", Request, Step, Poll)
+
+
+def with_framing(asked: Asked, table: Mapping[str, object]) -> Asked:
+    """Return what is asked with the device's framing, unless its answers end in a way of theirs."""
+    if not table or asked.answer_end is not None or asked.answer_bytes or asked.framing:
+        return asked
+    # Each answer is looked at by a framer of its own, and none begins in the middle of a line.
+    return replace(asked, framing={k: v for k, v in table.items() if k != "discard_first"})
 
 
 def message_of(step: Step, groups: Mapping[str, str]) -> bytes:
@@ -237,7 +263,7 @@ def _step_faults(step: Step) -> Iterator[tuple[str | Path, str]]:
         yield "send_hex", "give either send or send_hex"
     if step.send_hex and unhex(step.send_hex) is None:
         yield "send_hex", _HEX
-    texts = {"send": step.send, "until": step.until, "answer_end": step.answer_end}
+    texts = {"send": step.send, "until": step.until, "answer_end": step.answer_end or ""}
     yield from _backslashes(texts)
     for key, text in texts.items():
         if any(ord(character) > HIGHEST_BYTE for character in text):

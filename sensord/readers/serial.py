@@ -24,7 +24,7 @@ from sensord.model.readings import Value
 from sensord.readers.asker import Asker
 from sensord.readers.blocking import Ending, in_thread
 from sensord.readers.line import SCHEMES, Line, Parity, Settings, is_remote, open_line
-from sensord.readers.requests import HIGHEST_BYTE, Poll, Request, unhex
+from sensord.readers.requests import HIGHEST_BYTE, Poll, Request, unhex, with_framing
 from sensord.readers.rhythm import SHORTEST_S, Rhythm
 
 __all__ = ["Config", "Poll", "Reader", "Request", "Write"]
@@ -103,6 +103,17 @@ class Config:
                 if step.baud is not None and self.port.startswith("socket://"):
                     text = "socket:// passes bytes alone; the terminal server sets the rate"
                     yield ("requests", number), text
+
+    def with_framing(self, table: Mapping[str, object]) -> Config:
+        """Return the same whose answers end as the device's framing says, where nothing else is."""
+        poll = None if self.poll is None else with_framing(self.poll, table)
+        requests = tuple(
+            replace(
+                with_framing(one, table), then=tuple(with_framing(step, table) for step in one.then)
+            )
+            for one in self.requests
+        )
+        return replace(self, poll=poll, requests=requests)
 
     def asked(self) -> tuple[Request, ...]:
         """Return what is asked of the device."""

@@ -29,6 +29,7 @@ from sensord.readers.line import Settings
 from sensord.readers.requests import Step
 from sensord.readers.serial import Config, Poll, Reader, Request
 from tests.kit.broker import free_port, needed
+from tests.kit.capture import device_of
 from tests.kit.fakeport import FakePort
 from tests.kit.link import RecordingLink
 from tests.kit.loops import on_each_loop
@@ -418,6 +419,28 @@ async def test_a_binary_answer_is_complete_with_its_bytes(port: FakePort) -> Non
             assert await asyncio.to_thread(port.read, 2) == b"\x01\x03"
             port.feed(b"\x01\n\x00")
             await link.until(lambda link, n=count: len(link.stream) == 3 * n)  # type: ignore[misc]  # bound now
+    assert link.faults == []
+
+
+@on_each_loop
+async def test_an_answer_ends_as_the_framing_says(port: FakePort) -> None:
+    """A poll of frames without a line's end was never answered, and the port opened again."""
+    frame = bytes.fromhex("FF 86 02 60 47 00 00 00 D1")
+    table = {
+        "reader": "serial",
+        "port": str(port.path),
+        "decoder": {"type": "binary", "fields": {"co2": {"at": 2, "type": "u16"}}},
+        "framing": {"type": "binary", "start": "FF", "length": 9},
+        "poll": {"command_hex": "ff 01", "interval": 2, "timeout": 2},
+    }
+    config = device_of(table).reader_config
+    assert isinstance(config, Config)
+    async with running(Reader(config)) as link:
+        for count in range(1, 3):
+            assert await asyncio.to_thread(port.read, 2) == b"\xff\x01"
+            port.feed(frame, chunk=4)
+            await link.until(lambda link, n=count: len(link.stream) == 9 * n)  # type: ignore[misc]  # bound now
+    assert link.stream == frame * 2
     assert link.faults == []
 
 
