@@ -37,6 +37,11 @@ class Promise(OpenRequest):
         """Send what was held back, before requests that come now are served."""
         self._advance()
 
+    def close(self) -> None:
+        """Send nothing more."""
+        super().close()
+        self._answer = None  # it refers to this promise: a cycle would keep what was put
+
     def cancel(self) -> bool:
         """Leave out what would follow the answer; return whether anything would."""
         self._is_cancelled = self._is_followed
