@@ -282,7 +282,8 @@ class App:
         server = self.config.server
         tokens = Path(server.tokens) if server.tokens else None
         # Without a file of tokens, nobody has any: the loopback works as it always did.
-        local = server.local or (NOTHING if tokens else EVERYTHING)
+        is_locked = tokens is not None and not server.insecure
+        local = server.local or (NOTHING if is_locked else EVERYTHING)
         return Gate(tokens, local, EVERYTHING if server.insecure else server.anonymous)
 
     def _origins(self) -> Origins:

@@ -18,7 +18,8 @@ __all__ = ["bound", "is_owner", "unlinked"]
 _PEERGROUPS = 59
 """SO_PEERGROUPS of socket(7), which Python does not name."""
 
-_MOST_GROUPS = 1024
+_MOST_GROUPS = 256
+"""Python reads at most 1,024 bytes of an option; whoever is in more groups is not recognised."""
 
 OPEN_TO_ALL = 0o666
 """Everybody may connect: what each may do is decided by its user and groups."""
