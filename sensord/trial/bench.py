@@ -118,9 +118,9 @@ class Bench:
         if not isinstance(options, Modbus):
             self._intake.data(data, 0, START_US)
             return
+        for name, field, metadata in options.described():
+            self._intake.describe(field, metadata, name)
         for name, unit in options.plans().items():
-            for field, metadata in unit.metadata.items():
-                self._intake.describe(field, metadata, name)
             for samples in samples_in(unit, data):
                 self._intake.samples(Route(name, device=name), samples, 0, START_US)
 

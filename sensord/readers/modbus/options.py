@@ -369,6 +369,12 @@ class Config:
         timeout = unit.timeout or self.timeout
         return UnitPlan(name, unit.unit, timeout, tuple(blocks), items, forms, metadata)
 
+    def described(self) -> Iterator[tuple[str, str, Metadata]]:
+        """Yield what is known of each field: its device, its name, its metadata."""
+        for unit in self.plans().values():
+            for name, metadata in unit.metadata.items():
+                yield unit.name, name, metadata
+
     # -- commands ----------------------------------------------------------------------------------
 
     def command_tables(self) -> Iterator[tuple[str, Path, Mapping[str, Any]]]:

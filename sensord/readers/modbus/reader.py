@@ -124,9 +124,8 @@ class _Session:
         self.is_over = False
 
     async def run(self) -> None:
-        for unit in self._units.values():
-            for name, metadata in unit.metadata.items():
-                self._link.describe(name, metadata, device=unit.name)
+        for device, name, metadata in self._config.described():
+            self._link.describe(name, metadata, device=device)
         self._line.start(self._wire.data, self._ending.fail)
         while True:
             job = self._turns.next(time.monotonic())

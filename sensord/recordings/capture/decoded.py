@@ -206,6 +206,9 @@ class _Run:
             assert found is not None, "checked with the configuration"
             decoder = found.create(device.decoder_config)
         self._intake = Intake(device, framer_of(device.framing), decoder, bus, self._fault)
+        described = getattr(device.reader_config, "described", None)
+        for behind, field, metadata in described() if described else ():
+            self._intake.describe(field, metadata, behind)
         self._records: list[Record] = []
 
     def readings(self, file: CaptureFile | LogFile) -> Iterator[Record | Hole]:

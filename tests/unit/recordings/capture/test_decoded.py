@@ -14,14 +14,15 @@ from hypothesis import strategies as st
 
 from sensord.bus import Bus
 from sensord.decode import registry as decoders
+from sensord.decode.base import Sample
 from sensord.decode.framing import framer_of
 from sensord.device.device import Device
 from sensord.device.intake import Route
 from sensord.log import Log
 from sensord.log.journal import Hole
-from sensord.model.readings import Quality
+from sensord.model.readings import Quality, ValueType
 from sensord.recordings import EVERYTHING, RecordingError, Selection
-from sensord.recordings.capture import Arrival, Capture, CaptureOutput, Event, Piece
+from sensord.recordings.capture import Arrival, Capture, CaptureOutput, Event, Piece, Values
 from sensord.recordings.capture.link import Capturing
 from tests.kit.capture import device_of, readings_of, table_of, write_capture
 from tests.kit.journal import Row, rows
@@ -266,3 +267,19 @@ def test_faults_of_the_reader_are_counted(tmp_path: Path) -> None:
     assert capture.notes() == ["1 times no answer"]
     last = {row.topic: row.quality for row in readings_of(capture)}
     assert set(last.values()) == {Quality(2, "disconnected")}  # type: ignore[arg-type]  # a level
+
+
+def test_units_behind_a_connection_are_decoded_with_their_metadata(tmp_path: Path) -> None:
+    """The configuration names what a register is; the capture has its values alone."""
+    table = table_of("""
+    reader = "modbus"
+    port = "/dev/ttyUSB0"
+    units.attic = { unit = 1, registers.power = { address = 0, unit = "W" } }
+    """)
+    route = Route("attic", depends_on=("attic",), device="attic")
+    arrivals = [Arrival(START_US, START_US, Values((Sample("power", 230),), route))]
+    capture = Capture(write_capture(tmp_path / "c.mcap", table, arrivals, "bus"))
+    (found,) = readings_of(capture)
+    assert (found.topic, found.value) == ("attic/power", "230")
+    assert (found.metadata.device, found.metadata.unit) == ("attic", "W")
+    assert found.metadata.type is ValueType.INT
