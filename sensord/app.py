@@ -33,7 +33,9 @@ from sensord.control import Control
 from sensord.control.alarms import Alarms
 from sensord.decode import registry as decoders
 from sensord.decode.framing import framer_of
+from sensord.device import derivations
 from sensord.device.command_runner import ReaderWithCommands
+from sensord.device.derivations import Derivations
 from sensord.device.device import Device
 from sensord.device.supervisor import supervise
 from sensord.errors import JournalBusyError, StartError
@@ -42,7 +44,7 @@ from sensord.log import Archive, Log
 from sensord.log.journal import Recovery
 from sensord.log.recorder import Recorder
 from sensord.model.clocks import Clock, SystemClock
-from sensord.model.readings import Position
+from sensord.model.readings import Position, Value
 from sensord.readers import registry as readers
 from sensord.server.addresses import Addresses
 from sensord.server.certificates import Certificates
@@ -51,7 +53,7 @@ from sensord.server.shared import Limits, control_for
 from sensord.sharing.allowance import Bounds
 from sensord.sharing.publications import standing
 from sensord.sharing.sharing import Sharing
-from sensord.sharing.store import Store
+from sensord.sharing.store import Store, StoreError
 from sensord.status.clock import ClockStatus, Machine, watch_clock
 from sensord.status.journal import folder_of, open_archive, open_log, record, restore_last
 from sensord.stop_order import StopError, StopOrder, stuck_threads
@@ -83,6 +85,7 @@ class _Running:
     devices: Sequence[Device]
     control: Control
     alarms: Alarms
+    derived: Derivations
     server: Server
     archive: Archive | None
     recorder: Recorder | None
@@ -153,6 +156,7 @@ class App:
         server.certificates = certificates
         alarms = Alarms(self.config.alarms, bus, store, sharing.audit, loop, self._clock)
         alarms.begin(control.services)
+        derived = self._derived(bus, loop, store)
         await server.serve(addresses)
         if self.config.server.socket:
             await server.serve_locally(self.config.server.socket, self.config.server.group)
@@ -173,7 +177,9 @@ class App:
             if on_ready is not None:
                 on_ready(server.addresses)
             await self._stop.wait()
-            running = _Running(tasks, devices, control, alarms, server, archive, recorder, bus_log)
+            running = _Running(
+                tasks, devices, control, alarms, derived, server, archive, recorder, bus_log
+            )
             await self._stop_in_order(running)
         log.info("stopped", extra={"offset": bus_log.tail})
         if self._failure is not None:
@@ -189,6 +195,7 @@ class App:
             _, stuck = await asyncio.wait(running.tasks, timeout=READERS_STOP_S)
             for device in running.devices:
                 order.step(f"device {device.name}", device.close)
+            order.step("derived channels", running.derived.close)
             order.step("alarms", running.alarms.close)
             order.step("commands", running.control.close)  # outcomes are in the journal too
             # What is served to the last is recorded too: no offset that was seen is given again.
@@ -333,6 +340,20 @@ class App:
             most_commands=queue,
             clock_trust=clock_status,
         )
+
+    def _derived(self, bus: Bus, loop: asyncio.AbstractEventLoop, store: Store) -> Derivations:
+        """Build the derived channels, and begin them."""
+
+        def keep(topic: str, value: Value) -> None:
+            try:
+                store.put(derivations.KIND, topic, value)
+            except StoreError as exc:
+                log.error("a total is not kept", extra={"topic": topic, "reason": str(exc)})
+
+        kept = store.load(derivations.KIND)
+        derived = Derivations(self.config.derived, bus, loop, kept, keep)
+        derived.begin()
+        return derived
 
     async def _watch(self) -> None:
         """Tell the service manager that the loop still turns."""

@@ -22,6 +22,7 @@ from sensord.config.alarms import name_fault as alarm_name_fault
 from sensord.config.channels import ChannelRules, rules_of
 from sensord.config.command_options import Command
 from sensord.config.command_tables import commands
+from sensord.config.derived import Derived, derived_channels
 from sensord.config.schema import (
     LONGEST_S,
     Duration,
@@ -343,6 +344,7 @@ class Config:
     journal: Journal = Journal()
     logging: Logging = Logging()
     alarms: Mapping[str, Alarm] = field(default_factory=dict)
+    derived: Mapping[str, Derived] = field(default_factory=dict)
     devices: tuple[Device, ...] = ()
     uplinks: tuple[Uplink, ...] = ()
     warnings: tuple[ConfigFault, ...] = ()
@@ -395,6 +397,7 @@ class _Common:
                 yield "ignore", f'"{pattern}" leaves nothing; name fields, such as "debug/*"'
 
 
+_BUILT_APART = ("devices", "uplinks", "derived")
 _SEPARATE = {"reader", "decoder", "framing", "channels", "writable", "actions"}
 _COMMON = {f.name for f in dataclasses.fields(_Common)}
 
@@ -413,10 +416,10 @@ def build(
     """
     before = len(faults.found)
     devices = raw.get("devices", {})
-    plain = {key: value for key, value in raw.items() if key not in {"devices", "uplinks"}}
+    plain = {key: value for key, value in raw.items() if key not in _BUILT_APART}
     tables = [field.name for field in dataclasses.fields(_Root)]
     for key in [key for key in plain if key not in tables]:
-        faults.add((key,), unknown_key(key, [*tables, "devices", "uplinks"]))
+        faults.add((key,), unknown_key(key, [*tables, *_BUILT_APART]))
         del plain[key]
     root = structure(_Root, plain, (), faults)
     built: list[Device | None] = []
@@ -425,6 +428,7 @@ def build(
     else:
         both = (readers, decoders)
         built = [_device(name, table, faults, *both) for name, table in devices.items()]
+    derived = derived_channels(raw.get("derived", {}), faults)
     sent = _uplinks(raw.get("uplinks", {}), faults, uplinks)
     whole = tuple(device for device in built if device is not None)
     _one_owner_each(whole, faults)
@@ -445,6 +449,7 @@ def build(
         root.journal,
         root.logging,
         root.alarms,
+        derived,
         whole,
         sent,
     )

@@ -1,0 +1,179 @@
+"""Publish derived channels: listen to their sources on the bus, and keep totals.
+
+Theory of operation. What is pushed is only noted; the next turn of the loop works it out, because a
+sink must not publish while the bus does. A window changes though nothing comes, so it is published
+ten times a window, too. Of a total the store keeps what is added to the counter: it changes only
+when the counter wraps or is reset, so keeping it writes nothing for a plain reading.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Mapping
+
+from sensord.bus import Bus
+from sensord.config.derived import Derived
+from sensord.device.derived import NO_UNIT, Derivation, Result, derived_unit
+from sensord.model.readings import Channel, Level, Metadata, Reading, Record, Value
+
+__all__ = ["KIND", "Derivations"]
+
+log = logging.getLogger("sensord.derived")
+
+KIND = "derived"
+"""The kind of rows in the store."""
+
+TICKS, SHORTEST_TICK_S = 10, 1.0
+
+
+class _Input:
+    """One source of one derived channel, as a sink."""
+
+    def __init__(self, owner: _Derived, index: int) -> None:
+        self._owner = owner
+        self._index = index
+
+    def push(self, record: Record) -> None:
+        """Note a reading for the next turn."""
+        self._owner.noted.append((self._index, record))
+        self._owner.wake()
+
+    def selected(self, channel: Channel) -> None:
+        """Accept a new channel of the topic."""
+
+
+class _Derived:
+    def __init__(self, topic: str, rules: Derived, wake: Callable[[], None]) -> None:
+        self.topic = topic
+        self.rules = rules
+        self.wake = wake
+        self.derivation = Derivation(rules)
+        self.noted: list[tuple[int, Record]] = []
+        self.metadata: list[Metadata | None] = [None, None]
+        self.last: Reading | None = None
+        self.inputs = [_Input(self, index) for index in range(len(rules.sources))]
+        self.timer: asyncio.TimerHandle | None = None
+
+
+class Derivations:
+    """All derived channels of a configuration."""
+
+    def __init__(
+        self,
+        rules: Mapping[str, Derived],
+        bus: Bus,
+        loop: asyncio.AbstractEventLoop,
+        kept: Mapping[str, Value],
+        keep: Callable[[str, Value], None],
+    ) -> None:
+        """``kept`` are the rows of before the start; ``keep`` writes one."""
+        self._bus = bus
+        self._loop = loop
+        self._kept = kept
+        self._keep = keep
+        self._all = [_Derived(topic, one, self._wake) for topic, one in rules.items()]
+        self._turn: asyncio.Handle | None = None
+
+    def begin(self) -> None:
+        """Listen to the sources, with what is known of them."""
+        for one in self._all:
+            if not self._bus.claim(one.topic):
+                log.error("a derived channel's topic is taken", extra={"topic": one.topic})
+                continue
+            kept_us = _restore(one, self._kept.get(one.topic))
+            for index, topic in enumerate(one.rules.sources):
+                self._bus.attach([topic], one.inputs[index])
+                channel = self._bus.find(topic)
+                last = None if channel is None else self._bus.last(channel)
+                # A kill may have lost readings that the total has counted.
+                if last is not None and last.reading.time_us >= kept_us:
+                    one.inputs[index].push(last)
+
+    def close(self) -> None:
+        """Stop all timers."""
+        if self._turn is not None:
+            self._turn.cancel()
+        for one in self._all:
+            if one.timer is not None:
+                one.timer.cancel()
+
+    def _wake(self) -> None:
+        if self._turn is None:
+            self._turn = self._loop.call_soon(self._work)
+
+    def _work(self) -> None:
+        self._turn = None
+        for one in self._all:
+            noted, one.noted = one.noted, []
+            for index, record in noted:
+                self._follow(one, index, record)
+            if noted:
+                self._plan(one)
+
+    def _follow(self, one: _Derived, index: int, record: Record) -> None:
+        one.metadata[index] = record.channel.metadata
+        reading, before = record.reading, one.derivation.offset
+        at_us = record.log_us if reading.restates else reading.time_us
+        is_first = one.derivation.count is None
+        at_us = one.derivation.push(index, reading, at_us)
+        count = one.derivation.count
+        if count is not None and (is_first or one.derivation.offset != before):
+            row: Value = {"offset": one.derivation.offset, "count": count, "at_us": at_us}
+            self._keep(one.topic, row)
+        self._publish(one, at_us)
+
+    def _plan(self, one: _Derived) -> None:
+        if one.rules.window_s is not None and one.timer is None:
+            delay_s = max(one.rules.window_s / TICKS, SHORTEST_TICK_S)
+            one.timer = self._loop.call_later(delay_s, self._tick, one)
+
+    def _tick(self, one: _Derived) -> None:
+        one.timer = None
+        self._publish(one, self._bus.now_us(), is_tick=True)
+        self._plan(one)
+
+    def _publish(self, one: _Derived, at_us: int, *, is_tick: bool = False) -> None:
+        result = one.derivation.result(at_us)
+        if result is None:
+            return
+        metadata = _metadata(one)
+        if metadata is None:
+            result = Result(None, NO_UNIT)
+            metadata = Metadata(description=one.rules.description)
+        channel = self._bus.channel(one.topic, metadata)
+        reading = Reading(at_us, result.value, result.quality)
+        last = one.last
+        if result.quality.level is Level.BAD and last is not None:
+            reading = Reading(last.time_us, last.value, result.quality, restates=True)
+        is_same = last is not None and reading[1:3] == last[1:3]
+        if is_tick and is_same:
+            return
+        one.last = reading
+        self._bus.publish(channel, reading)
+
+
+def _restore(one: _Derived, kept: Value) -> int:
+    """Restore a total; return the time of the reading that it has counted last."""
+    match kept:
+        case {
+            "offset": int() | float() as offset,
+            "count": int() | float() as count,
+            "at_us": int(at_us),
+        } if one.rules.total:
+            one.derivation.offset, one.derivation.count = float(offset), float(count)
+            return at_us
+    return 0
+
+
+def _metadata(one: _Derived) -> Metadata | None:
+    """Return a derived channel's metadata; None if the units of a difference differ."""
+    found = [metadata for metadata in one.metadata if metadata is not None]
+    if len({metadata.unit for metadata in found}) > 1:
+        return None
+    decimals = one.rules.decimals
+    if decimals is None and one.rules.kind not in {"mean", "rate"}:
+        given = [metadata.decimals for metadata in found if metadata.decimals is not None]
+        decimals = max(given) if len(given) == len(found) else None
+    unit = derived_unit(one.rules.kind, found[0].unit)
+    return Metadata(unit=unit, decimals=decimals, description=one.rules.description)

@@ -1,0 +1,176 @@
+"""Work values out of other channels' readings: over a window, a rate, a total, a difference.
+
+Pure: times are arguments, in microseconds of the wall clock.
+
+Theory of operation. A source's value holds until its next reading: a channel that is published on
+change says nothing while nothing changes. So a window is a sequence of stretches, each with the
+value that held, or none where the source was bad or unknown: a hole. A result is never better than
+its source: with a hole in the window it is ``uncertain: incomplete``, while the source is bad it is
+bad for the same reason.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+import statistics
+from collections import deque
+from typing import NamedTuple
+
+from sensord.config.derived import Derived
+from sensord.model.readings import GOOD, Level, Quality, Reading, Reason, Value
+
+__all__ = ["INCOMPLETE", "NO_UNIT", "Derivation", "Result", "derived_unit"]
+
+INCOMPLETE = Quality(Level.UNCERTAIN, "incomplete")
+_RESET = Quality(Level.UNCERTAIN, "counter_reset")
+_NO_NUMBER = Quality(Level.BAD, Reason.WRONG_TYPE)
+NO_UNIT = Quality(Level.BAD, Reason.WRONG_UNIT)
+
+_DIFFERENCES = {"Cel": "K", "[degF]": "[degR]"}
+"""Units whose zero is arbitrary, and those of their differences."""
+
+MOST_STRETCHES = 20_000
+"""Of one window; the oldest become a hole, which the result shows."""
+
+
+class Result(NamedTuple):
+    """A value that was worked out."""
+
+    value: float | None
+    quality: Quality
+
+
+class _Stretch(NamedTuple):
+    start_us: int
+    value: float | None
+    quality: Quality
+
+
+def derived_unit(kind: str, unit: str) -> str:
+    """Return the unit of what is derived from a channel."""
+    if kind in {"rate", "minus"}:
+        unit = _DIFFERENCES.get(unit, unit)
+    return f"{unit}/s" if kind == "rate" else unit
+
+
+class Derivation:
+    """One derived channel's memory of its sources."""
+
+    def __init__(self, rules: Derived) -> None:
+        self._rules = rules
+        self._kind = rules.kind
+        self._window_us = round((rules.window_s or 0.0) * 1e6)
+        self._stretches: deque[_Stretch] = deque()
+        self._latest: list[_Stretch | None] = [None, None]
+        self._few: deque[_Stretch] = deque(maxlen=rules.median or 1)
+        self.offset = 0.0
+        """Of a total: what is added to the counter."""
+        self.count: float | None = None
+        """Of a total: the counter as it was last seen."""
+        self._was_reset = False
+
+    def push(self, index: int, reading: Reading, at_us: int) -> int:
+        """Accept a source's reading that holds from ``at_us``; return when it really does."""
+        number = _number(reading.value)
+        quality = reading.quality
+        if number is None and quality.level is not Level.BAD:
+            quality = _NO_NUMBER
+        is_bad = quality.level is Level.BAD
+        before = self._latest[index]
+        at_us = at_us if before is None else max(at_us, before.start_us)
+        stretch = _Stretch(at_us, None if is_bad else number, quality)
+        self._latest[index] = stretch
+        if self._window_us:
+            self._stretches.append(stretch)
+            if len(self._stretches) > MOST_STRETCHES:
+                self._stretches.popleft()
+        if not is_bad and not reading.restates:
+            self._few.append(stretch)
+        if self._kind == "total" and stretch.value is not None:
+            self._count(stretch.value)
+        return at_us
+
+    def result(self, now_us: int) -> Result | None:
+        """Return the value at a time; None before every source has spoken."""
+        latest = [one for one in self._latest[: len(self._rules.sources)] if one is not None]
+        if len(latest) < len(self._rules.sources):
+            return None
+        worst = max((one.quality for one in latest), key=lambda one: one.level)
+        if worst.level is Level.BAD:
+            return Result(None, worst)
+        value, quality = self._value(now_us)
+        if value is None or not math.isfinite(value):
+            return Result(None, Quality(Level.BAD, Reason.NOT_FINITE))
+        return Result(value, worst if worst.level > quality.level else quality)
+
+    def _value(self, now_us: int) -> tuple[float | None, Quality]:
+        first, second = self._latest
+        assert first is not None
+        if self._kind == "minus":
+            assert second is not None
+            assert first.value is not None
+            assert second.value is not None
+            return first.value - second.value, GOOD
+        if self._kind == "total":
+            assert self.count is not None
+            return self.count + self.offset, _RESET if self._was_reset else GOOD
+        if self._kind == "median":
+            values = [one.value for one in self._few if one.value is not None]
+            is_full = len(values) == self._few.maxlen
+            return statistics.median(values or [math.nan]), GOOD if is_full else INCOMPLETE
+        return self._over_window(now_us)
+
+    def _over_window(self, now_us: int) -> tuple[float | None, Quality]:
+        now_us = max(now_us, self._stretches[-1].start_us)
+        begin_us = now_us - self._window_us
+        while len(self._stretches) > 1 and self._stretches[1].start_us <= begin_us:
+            self._stretches.popleft()
+        ends = [one.start_us for one in itertools.islice(self._stretches, 1, None)] + [now_us]
+        parts: list[tuple[float, int]] = []
+        quality, whole_us = GOOD, 0
+        for one, end_us in zip(self._stretches, ends, strict=True):
+            length_us = end_us - max(one.start_us, begin_us)
+            if one.value is not None:
+                parts.append((one.value, length_us))
+                whole_us += length_us
+                if one.quality.level > quality.level:
+                    quality = one.quality
+        if whole_us < self._window_us and quality is GOOD:
+            quality = INCOMPLETE
+        values = [value for value, _ in parts]
+        match self._kind:
+            case "min":
+                return min(values), quality
+            case "max":
+                return max(values), quality
+            case "mean":
+                if not whole_us:
+                    return values[-1], quality
+                mean = math.fsum(value * (length / whole_us) for value, length in parts)
+                return min(max(mean, min(values)), max(values)), quality
+        first = next(one for one in self._stretches if one.value is not None)
+        passed_us = now_us - max(first.start_us, begin_us)
+        return ((values[-1] - values[0]) / passed_us * 1e6 if passed_us else 0.0), quality
+
+    def _count(self, value: float) -> None:
+        """Follow a counter across its wraps and resets."""
+        before, self.count = self.count, value
+        self._was_reset = False
+        if before is None or value >= before:
+            return
+        wrap = self._rules.wrap
+        if wrap is not None and before - value > wrap / 2:
+            self.offset += wrap
+        else:  # it began at 0 again; what it counted just before is lost
+            self.offset += before
+            self._was_reset = True
+
+
+def _number(value: Value) -> float | None:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    try:
+        return float(value)
+    except OverflowError:
+        return None
