@@ -33,6 +33,8 @@ def samples_in(unit: UnitPlan, data: bytes) -> Iterator[list[Sample]]:
         if reply is None or reply.exception:
             continue
         at = end
+        if request.unit != unit.number:
+            continue
         items = tuple(
             item
             for item in unit.items.values()

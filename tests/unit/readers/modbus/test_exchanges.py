@@ -27,3 +27,9 @@ def test_a_damaged_exchange_gives_nothing(bit: int) -> None:
     damaged = bytearray(GOOD)
     damaged[bit // 8] ^= 1 << bit % 8
     assert list(samples_in(PLAN, bytes(damaged))) == []
+
+
+def test_the_exchange_of_another_unit_gives_nothing() -> None:
+    """Its registers are others, whatever their addresses are."""
+    other = PLAN._replace(number=2)
+    assert list(samples_in(other, GOOD)) == []
