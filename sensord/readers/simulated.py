@@ -20,12 +20,13 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Annotated, Any, ClassVar, Literal, NoReturn, assert_never, cast
 
-from sensord.config.schema import Duration, Within
+from sensord.config.schema import Duration, Path, Within
 from sensord.decode.base import Sample
 from sensord.device.backoff import LOCAL, Limits
 from sensord.device.reader import Link, Order
 from sensord.errors import DeviceError
 from sensord.model.readings import GOOD, Value
+from sensord.readers.simulated_faults import Disturbance, Fault
 from sensord.readers.ticks import next_tick
 
 __all__ = ["Config", "Reader", "Signal", "Write", "wave"]
@@ -75,11 +76,17 @@ class Config:
     signals: dict[str, Signal] = field(default_factory=lambda: {"value": Signal()})
     interval: Annotated[Duration, Within(0.001, 30 * 86_400.0)] = 1.0
     copies: Annotated[int, Within(1, 100_000)] = 1
+    fault: tuple[Fault, ...] = ()
+    """What goes wrong, to order."""
 
-    def faults(self) -> Iterator[tuple[str, str]]:
+    def faults(self) -> Iterator[tuple[str | Path, str]]:
         """Yield what would make no readings, or too many."""
         if not self.signals:
             yield "signals", "at least one is needed"
+        for index, one in enumerate(self.fault):
+            for name in one.signals:
+                if self.copies == 1 and name not in self.signals:
+                    yield ("fault", index, "signals"), f"there is no signal {name}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,6 +206,9 @@ class Reader:
         self._held: dict[str, float] = {}
         """By their names, the signals that were set."""
         self._link: Link | None = None
+        self._disturbance = Disturbance(config.fault)
+        self._began_s: float | None = None
+        """When the first run began: faults continue through the runs that they end."""
 
     async def write(self, order: Order) -> None:
         """Set signals, and say at once that they are.
@@ -231,9 +241,13 @@ class Reader:
         names = [name for source in sources for name in source.names]
         places = {name: place for place, name in enumerate(names)}
         good, none = [GOOD] * len(names), [None] * len(names)
+        due, tick = time.monotonic(), 0
+        if config.fault:
+            self._began_s = due if self._began_s is None else self._began_s
+            tick = int((due - self._began_s) / config.interval)
+            self._check_alive(tick)
         self._link = link
         link.opened(f"{len(names)} simulated signals every {config.interval:g} s")
-        due, tick = time.monotonic(), 0
         while True:
             values: list[float] = []
             for source in sources:
@@ -241,9 +255,28 @@ class Reader:
             for name, value in self._held.items():
                 if name in places:
                     values[places[name]] = value
-            link.samples(
-                list(map(_sample, zip(names, values, good, none, none, none, strict=True)))
-            )
+            samples = list(map(_sample, zip(names, values, good, none, none, none, strict=True)))
+            if config.fault:
+                samples = await self._disturbed(samples, tick)
+            link.samples(samples)
             due, missed = next_tick(due, config.interval, time.monotonic())
             tick += 1 + missed
             await asyncio.sleep(due - time.monotonic())
+
+    def _check_alive(self, tick: int) -> None:
+        """Check that the device is not dead.
+
+        Raises:
+            DeviceError: It is, to order.
+        """
+        if self._disturbance.is_dead(tick * self._config.interval):
+            raise DeviceError("dead to order", "a fault of the simulated device")
+
+    async def _disturbed(self, samples: list[Sample], tick: int) -> list[Sample]:
+        """Return what a device with faults sends, when it has answered."""
+        self._check_alive(tick)
+        at_s = tick * self._config.interval
+        if delay_s := self._disturbance.delay_s(at_s):
+            await asyncio.sleep(delay_s)
+        wall_us = time.time_ns() // 1000
+        return self._disturbance.disturbed(samples, tick, at_s, wall_us)
