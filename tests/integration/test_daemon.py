@@ -374,9 +374,9 @@ def test_check_tells_six_faults_in_one_go(tmp_path: Path) -> None:
         f"config.toml:{text}\n"
         for text in (
             (
-                "2 server.listen: 0.0.0.0 is reachable from other machines and there is no"
-                " authentication yet; listen on 127.0.0.1, or set insecure = true if everybody"
-                " there may read everything and act: set, call, publish"
+                "2 server.listen: 0.0.0.0 is reachable from other machines; set tokens to a file"
+                " of tokens, listen on 127.0.0.1, or set insecure = true if everybody there may"
+                " read everything and act: set, call, publish"
             ),
             '7 devices.boiler.baud: expected an integer, got "9600"',
             '8 devices.boiler.decoder: there is no decoder "jsn"; did you mean json?',
