@@ -590,9 +590,9 @@ class Connection(asyncio.Protocol):
         transport = self._transport
         assert transport is not None
         # Of a client that has gone already, asyncio learns here, uvloop by connection_lost.
-        with contextlib.suppress(OSError):
-            if transport.can_write_eof():  # TLS cannot
-                transport.write_eof()
+        # TLS has no half-closed connection.
+        with contextlib.suppress(OSError, NotImplementedError):
+            transport.write_eof()
         self._is_refused = True
         self._unread.clear()
         self._cut = self._host.shared.loop.call_later(LINGER_S, transport.abort)

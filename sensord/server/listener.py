@@ -370,7 +370,7 @@ class Server:
     def origin_of(self, transport: asyncio.Transport) -> Origin:
         """Return where a connection comes from."""
         found = transport.get_extra_info("socket")
-        if found.family == socket.AF_UNIX:
+        if found is not None and found.family == socket.AF_UNIX:
             is_owner = local_socket.is_owner(found.fileno(), self._local[1])
             return Origin.OWNER if is_owner else Origin.LOOPBACK
         peer = transport.get_extra_info("peername")

@@ -117,6 +117,12 @@ async def test_plain_text_to_tls_and_tls_to_plain_disturb_nobody(tmp_path: Path)
             for first in (b"GET / HTTP/1.1\r\n\r\n", b"\x16\x03\x01", b"\0" * 100, b""):
                 with socket.create_connection(("127.0.0.1", daemon.port)) as stranger:
                     stranger.sendall(first)
+            reader, writer = await asyncio.open_connection(
+                "127.0.0.1", daemon.port, ssl=Trust(fingerprint).context()
+            )
+            writer.write(b"nonsense\r\n\r\n")
+            assert (await reader.read()).startswith(b"HTTP/1.1 400 ")
+            writer.close()
             old = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
             old.check_hostname, old.verify_mode = False, ssl.CERT_NONE
             with pytest.warns(DeprecationWarning, match="TLSv1_1"):
