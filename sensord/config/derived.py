@@ -13,7 +13,11 @@ __all__ = ["KINDS", "Derived", "derived_channels"]
 
 _WINDOW = Within(1, 366 * 86_400.0)
 
-KINDS = ("mean", "min", "max", "rate", "total", "minus", "median")
+KINDS = ("mean", "min", "max", "rate", "total", "minus", "median", "fallback")
+
+
+TICKS, SHORTEST_TICK_S = 10, 1.0
+"""In each window or time-out; in seconds, of a window."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +33,10 @@ class Derived:
     total: bool | None = None
     minus: str | None = None
     median: Annotated[int, Within(3, 101)] | None = None
+    fallback: tuple[str, ...] | None = None
+    """Further sources, the best first, for when those before are bad or silent."""
+    timeout: Annotated[Duration, Within(0.1, 366 * 86_400.0)] | None = None
+    """How long a source with a ``fallback`` may be silent; None for ever."""
     wrap: float | None = None
     """Where the counter of a ``total`` begins at 0 again."""
     decimals: Annotated[int, Within(0, 15)] | None = None
@@ -47,7 +55,16 @@ class Derived:
     @property
     def sources(self) -> tuple[str, ...]:
         """The topics that it is made of."""
+        if self.fallback is not None:
+            return (self.source, *self.fallback)
         return (self.source,) if self.minus is None else (self.source, self.minus)
+
+    @property
+    def tick_s(self) -> float | None:
+        """How often it is worked out though nothing comes."""
+        if self.timeout is not None:
+            return max(self.timeout / TICKS, 0.02)
+        return None if self.window_s is None else max(self.window_s / TICKS, SHORTEST_TICK_S)
 
     def faults(self) -> Iterator[tuple[str, str]]:
         """Yield what the fields cannot know of each other."""
@@ -58,7 +75,12 @@ class Derived:
             yield "total", "expected true; leave it out for another kind"
         if self.wrap is not None and (self.total is None or self.wrap <= 0):
             yield "wrap", "is for total, and more than 0"
-        for key, topic in (("source", self.source), ("minus", self.minus)):
+        if self.timeout is not None and self.fallback is None:
+            yield "timeout", "is for fallback"
+        if self.fallback is not None and len({*self.sources}) < max(len(self.sources), 2):
+            yield "fallback", "expected one further topic or more, each once"
+        further = [("fallback", topic) for topic in self.fallback or ()]
+        for key, topic in (("source", self.source), ("minus", self.minus), *further):
             if topic is not None and (message := topic_fault(topic)):
                 yield key, f"{message}; a derived channel has one topic as its source"
 

@@ -15,7 +15,16 @@ from collections.abc import Callable, Mapping
 from sensord.bus import Bus
 from sensord.config.derived import Derived
 from sensord.device.derived import NO_UNIT, Derivation, Result, derived_unit
-from sensord.model.readings import Channel, Level, Metadata, Reading, Record, Value
+from sensord.model.readings import (
+    Channel,
+    Kind,
+    Level,
+    Metadata,
+    Reading,
+    Record,
+    Value,
+    ValueType,
+)
 
 __all__ = ["KIND", "Derivations"]
 
@@ -24,7 +33,8 @@ log = logging.getLogger("sensord.derived")
 KIND = "derived"
 """The kind of rows in the store."""
 
-TICKS, SHORTEST_TICK_S = 10, 1.0
+SWITCHES = "$sys/sources/"
+"""Where a change of the source is an event."""
 
 
 class _Input:
@@ -54,6 +64,7 @@ class _Derived:
         self.last: Reading | None = None
         self.inputs = [_Input(self, index) for index in range(len(rules.sources))]
         self.timer: asyncio.TimerHandle | None = None
+        self.chosen: int | None = None
 
 
 class Derivations:
@@ -116,25 +127,54 @@ class Derivations:
         reading, before = record.reading, one.derivation.offset
         at_us = record.log_us if reading.restates else reading.time_us
         is_first = one.derivation.count is None
-        at_us = one.derivation.push(index, reading, at_us)
+        at_us = one.derivation.push(index, reading, at_us, record.log_us)
         count = one.derivation.count
         if count is not None and (is_first or one.derivation.offset != before):
             row: Value = {"offset": one.derivation.offset, "count": count, "at_us": at_us}
             self._keep(one.topic, row)
-        self._publish(one, at_us)
+        if one.rules.fallback is None:
+            self._publish(one, at_us, one.derivation.result(at_us))
+        else:
+            self._choose(one, record.log_us, index)
+
+    def _choose(self, one: _Derived, now_us: int, index: int | None = None) -> None:
+        """Publish what the best source says, if it has just spoken or is another one now."""
+        choice, before = one.derivation.choice(now_us), one.chosen
+        if choice == before and (choice is None or index != choice):
+            return
+        at_us, result = one.derivation.chosen(choice)
+        self._publish(one, at_us or now_us, result)
+        if choice != before:
+            one.chosen = choice
+            self._switched(one, before, choice)
+
+    def _switched(self, one: _Derived, before: int | None, choice: int | None) -> None:
+        sources = one.rules.sources
+        value: dict[str, Value] = {
+            "from": None if before is None else sources[before],
+            "to": None if choice is None else sources[choice],
+        }
+        log.info("source switched", extra={"topic": one.topic, **value})
+        metadata = Metadata(ValueType.JSON, kind=Kind.EVENT, description="a switch of the source")
+        channel = self._bus.channel(SWITCHES + one.topic, metadata)
+        self._bus.publish(channel, Reading(self._bus.now_us(), value))
 
     def _plan(self, one: _Derived) -> None:
-        if one.rules.window_s is not None and one.timer is None:
-            delay_s = max(one.rules.window_s / TICKS, SHORTEST_TICK_S)
-            one.timer = self._loop.call_later(delay_s, self._tick, one)
+        if one.rules.tick_s is not None and one.timer is None:
+            one.timer = self._loop.call_later(one.rules.tick_s, self._tick, one)
 
     def _tick(self, one: _Derived) -> None:
         one.timer = None
-        self._publish(one, self._bus.now_us(), is_tick=True)
+        now_us = self._bus.now_us()
+        if one.rules.fallback is None:
+            self._publish(one, now_us, one.derivation.result(now_us), is_tick=True)
+        else:
+            self._choose(one, now_us)
         self._plan(one)
 
-    def _publish(self, one: _Derived, at_us: int, *, is_tick: bool = False) -> None:
-        result = one.derivation.result(at_us)
+    def _publish(
+        self, one: _Derived, at_us: int, result: Result | None, *, is_tick: bool = False
+    ) -> None:
         if result is None:
             return
         metadata = _metadata(one)

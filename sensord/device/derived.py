@@ -24,6 +24,7 @@ __all__ = ["INCOMPLETE", "NO_UNIT", "Derivation", "Result", "derived_unit"]
 
 INCOMPLETE = Quality(Level.UNCERTAIN, "incomplete")
 _RESET = Quality(Level.UNCERTAIN, "counter_reset")
+_NONE_LEFT = Quality(Level.BAD, "no_source")
 _NO_NUMBER = Quality(Level.BAD, Reason.WRONG_TYPE)
 NO_UNIT = Quality(Level.BAD, Reason.WRONG_UNIT)
 
@@ -62,7 +63,9 @@ class Derivation:
         self._kind = rules.kind
         self._window_us = round((rules.window_s or 0.0) * 1e6)
         self._stretches: deque[_Stretch] = deque()
-        self._latest: list[_Stretch | None] = [None, None]
+        count = max(len(rules.sources), 2)
+        self._latest: list[_Stretch | None] = [None] * count
+        self._heard_us = [0] * count
         self._few: deque[_Stretch] = deque(maxlen=rules.median or 1)
         self.offset = 0.0
         """Of a total: what is added to the counter."""
@@ -70,13 +73,18 @@ class Derivation:
         """Of a total: the counter as it was last seen."""
         self._was_reset = False
 
-    def push(self, index: int, reading: Reading, at_us: int) -> int:
-        """Accept a source's reading that holds from ``at_us``; return when it really does."""
+    def push(self, index: int, reading: Reading, at_us: int, log_us: int = 0) -> int:
+        """Accept a source's reading that holds from ``at_us`` on; return when it really does.
+
+        ``log_us`` is when it arrived, from which silence counts.
+        """
         number = _number(reading.value)
         quality = reading.quality
         if number is None and quality.level is not Level.BAD:
             quality = _NO_NUMBER
         is_bad = quality.level is Level.BAD
+        if quality.level is Level.GOOD or not (is_bad or reading.restates):
+            self._heard_us[index] = log_us
         before = self._latest[index]
         at_us = at_us if before is None else max(at_us, before.start_us)
         stretch = _Stretch(at_us, None if is_bad else number, quality)
@@ -90,6 +98,26 @@ class Derivation:
         if self._kind == "total" and stretch.value is not None:
             self._count(stretch.value)
         return at_us
+
+    def choice(self, now_us: int) -> int | None:
+        """Return the best source that is neither bad nor silent; None if all are.
+
+        Of two, a good one comes before an uncertain one of higher rank.
+        """
+        timeout = self._rules.timeout
+        usable = []
+        for index, one in enumerate(self._latest[: len(self._rules.sources)]):
+            if one is None or one.value is None:
+                continue
+            is_silent = timeout is not None and now_us - self._heard_us[index] >= timeout * 1e6
+            if not is_silent:
+                usable.append((one.quality.level, index))
+        return min(usable)[1] if usable else None
+
+    def chosen(self, index: int | None) -> tuple[int, Result]:
+        """Return the reading of a source that was chosen: its time, and what it says."""
+        one = None if index is None else self._latest[index]
+        return (0, Result(None, _NONE_LEFT)) if one is None else (one.start_us, Result(*one[1:]))
 
     def result(self, now_us: int) -> Result | None:
         """Return the value at a time; None before every source has spoken."""
@@ -105,7 +133,7 @@ class Derivation:
         return Result(value, worst if worst.level > quality.level else quality)
 
     def _value(self, now_us: int) -> tuple[float | None, Quality]:
-        first, second = self._latest
+        first, second = self._latest[:2]
         assert first is not None
         if self._kind == "minus":
             assert second is not None

@@ -5,9 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 
 from sensord.client import Client
-from sensord.model.readings import Level
+from sensord.model.readings import Level, Value
 from tests.kit.daemon import Daemon, in_thread, on_uvloop
 from tests.kit.follower import Follower
+
+
+def _ends(value: Value) -> tuple[Value, Value]:
+    assert isinstance(value, dict)
+    return value["from"], value["to"]
 
 
 @on_uvloop()
@@ -50,3 +55,32 @@ rate = "10s"
             await totals.update(
                 lambda u: u.reading.value == 117.0 and u.reading.quality.level is Level.GOOD
             )
+
+
+@on_uvloop()
+async def test_a_silent_source_is_replaced_and_comes_back(tmp_path: Path) -> None:
+    """A silent source is bad, the next one takes over, and each switch is an event."""
+    config = """
+[clients.topics."lab/+"]
+retain = true
+
+[derived."best/level"]
+from = "lab/first"
+fallback = ["lab/second"]
+timeout = "1s"
+"""
+    with Daemon(tmp_path, config) as daemon:
+        async with Client(daemon.url) as client:
+            best = Follower(client.subscribe("best/level"))
+            switches = Follower(client.subscribe("$sys/sources/best/level"))
+            await client.publish("lab/first", 1.0)
+            await best.update(lambda u: u.reading.value == 1.0)
+            gone = await best.update(lambda u: u.reading.quality.level is Level.BAD)
+            assert gone.reading.quality.reason == "no_source"
+            await client.publish("lab/second", 2.0)
+            await best.update(lambda u: u.reading.value == 2.0)
+            await client.publish("lab/first", 3.0)
+            back = await best.update(lambda u: u.reading.value == 3.0)
+            assert back.reading.quality.level is Level.GOOD
+            await switches.update(lambda u: _ends(u.reading.value) == (None, "lab/second"))
+            await switches.update(lambda u: _ends(u.reading.value)[1] == "lab/first")

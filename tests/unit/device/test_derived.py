@@ -131,6 +131,23 @@ def test_a_median_passes_no_spike() -> None:
     assert after(rules, *steps, at_s=2) == Result(2.0, GOOD)
 
 
+def test_the_best_source_is_chosen() -> None:
+    """By quality, then by rank; one that is silent is none."""
+    derivation = Derivation(Derived("a", fallback=("b", "c"), timeout=10.0))
+    assert derivation.choice(0) is None
+    assert derivation.chosen(None) == (0, Result(None, Quality(Level.BAD, "no_source")))
+    derivation.push(1, Reading(0, 2.0), 0, 1 * S)
+    assert derivation.choice(1 * S) == 1
+    derivation.push(0, Reading(5, 1.0, UNSURE), 5, 2 * S)
+    assert derivation.choice(2 * S) == 1
+    derivation.push(0, Reading(6, 1.0), 6, 3 * S)
+    assert derivation.choice(3 * S) == 0
+    assert derivation.chosen(0) == (6, Result(1.0, GOOD))
+    derivation.push(0, Reading(6, 1.0, BAD, restates=True), 7, 4 * S)
+    assert derivation.choice(4 * S) == 1
+    assert derivation.choice(11 * S) is None
+
+
 @given(
     st.sampled_from(["mean", "min", "max"]),
     st.lists(
@@ -182,6 +199,10 @@ def test_derived_units_are_codes(unit: str) -> None:
         ({"a": {"from": "b", "mean": 10, "max": 10}}, ["derived.a"]),
         ({"a": {"from": "+", "mean": 10}}, ["derived.a.from"]),
         ({"a": {"mean": 10}}, ["derived.a.from"]),
+        ({"a": {"from": "b", "fallback": ["c"], "timeout": "1s"}}, []),
+        ({"a": {"from": "b", "fallback": []}}, ["derived.a.fallback"]),
+        ({"a": {"from": "b", "fallback": ["b"]}}, ["derived.a.fallback"]),
+        ({"a": {"from": "b", "mean": 10, "timeout": 1}}, ["derived.a.timeout"]),
         ({"a": {"from": "b", "total": False}}, ["derived.a.total"]),
         ({"a": {"from": "b", "mean": 10, "wrap": 5}}, ["derived.a.wrap"]),
         ({"$a": {"from": "b", "mean": 10}}, ["derived.$a"]),
