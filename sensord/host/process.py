@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import resource
+import time
 from pathlib import Path
 from typing import NamedTuple
 
@@ -53,11 +54,7 @@ def _started_s(proc: Path) -> float | None:
     try:
         # The command in parentheses may hold blanks; the start is the 22nd field, in ticks.
         fields = (proc / "self/stat").read_text().rpartition(")")[2].split()
-        booted = next(
-            int(line.split()[1])
-            for line in (proc / "stat").read_text().splitlines()
-            if line.startswith("btime ")
-        )
-        return booted + int(fields[19]) / os.sysconf("SC_CLK_TCK")
-    except (OSError, ValueError, IndexError, StopIteration):
+        since_boot_s = int(fields[19]) / os.sysconf("SC_CLK_TCK")
+    except (OSError, ValueError, IndexError):
         return None
+    return time.time() - time.clock_gettime(time.CLOCK_BOOTTIME) + since_boot_s

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import configparser
+import re
 import shutil
 import subprocess
 import sys
@@ -44,8 +45,8 @@ def unit_on_this_machine() -> str:
 
 
 def settings() -> configparser.ConfigParser:
-    """Read the unit, keys as they are written; no key may stand twice."""
-    parser = configparser.ConfigParser(interpolation=None)
+    """Read the unit, keys as they are written; of a list that goes on, the last line."""
+    parser = configparser.ConfigParser(interpolation=None, strict=False)
     parser.optionxform = str  # type: ignore[assignment,method-assign]  # the documented way
     parser.read_string(UNIT.read_text())
     return parser
@@ -77,6 +78,23 @@ def test_the_unit_never_gives_up() -> None:
     assert unit.getint("Unit", "StartLimitIntervalSec") == 0  # no limit
     assert unit["Service"]["Restart"] == "on-failure"
     assert unit.getint("Service", "WatchdogSec") > 0
+
+
+def exposure(file: Path) -> float:
+    """Return the score of `systemd-analyze security`: 0 is none, 10 is all."""
+    command = [tool("systemd-analyze"), "security", "--offline=true", "--no-pager", str(file)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
+    found = re.search(r"Overall exposure level for \S+: ([0-9.]+)", done.stdout)
+    assert found is not None, done.stdout + done.stderr
+    return float(found[1])
+
+
+def test_the_unit_exposes_little(tmp_path: Path) -> None:
+    """What is left is the network, the serial ports and the group that may open them."""
+    assert exposure(UNIT) <= 1.3
+    bare = tmp_path / UNIT.name
+    bare.write_text("[Service]\nExecStart=/bin/true\n")
+    assert exposure(bare) > 9, "the measure bites"
 
 
 def test_the_unit_waits_for_ready_from_the_daemon_itself() -> None:

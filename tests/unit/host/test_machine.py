@@ -45,8 +45,19 @@ def test_a_boot_has_one_id() -> None:
     assert len(boot_id()) == 32
 
 
-def test_without_the_kernel_each_process_is_a_boot(tmp_path: Path) -> None:
+def test_where_the_kernel_is_hidden_the_unit_names_the_boot(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Systemd writes it without hyphens, too."""
+    monkeypatch.setenv("SENSORD_BOOT_ID", boot_id())
+    assert boot_id(tmp_path / "none") == boot_id()
+
+
+def test_without_the_kernel_each_process_is_a_boot(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Then nothing is taken for the same clock."""
+    monkeypatch.delenv("SENSORD_BOOT_ID", raising=False)
     assert boot_id(tmp_path / "none") != boot_id(tmp_path / "none")
 
 
