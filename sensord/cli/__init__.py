@@ -54,6 +54,7 @@ COMMANDS = {
     "record": "record the readings of a running daemon into a file",
     "capture": "store what a device sends, byte for byte",
     "replay": "serve recordings to monitors as a running daemon would",
+    "doctor": "look at each configured device, from the port to the values",
     "ports": "list serial ports with their stable paths",
 }
 
