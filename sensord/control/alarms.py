@@ -50,7 +50,12 @@ class _Watch:
     """One alarm, as a sink of its topic."""
 
     def __init__(
-        self, name: str, rules: Alarm, condition: Condition, life: Life, wake: Callable[[], None]
+        self,
+        name: str,
+        rules: Alarm,
+        condition: Condition,
+        life: Life,
+        wake: Callable[[_Watch], None],
     ) -> None:
         self.name = name
         self.rules = rules
@@ -64,7 +69,7 @@ class _Watch:
     def push(self, record: Record) -> None:
         """Note a reading for the next turn."""
         self.noted.append(record.reading)
-        self._wake()
+        self._wake(self)
 
     def selected(self, channel: Channel) -> None:
         """Accept a new channel of the topic."""
@@ -89,6 +94,7 @@ class Alarms:
         self._loop = loop
         self._clock = clock
         self._watches: dict[str, _Watch] = {}
+        self._touched: dict[_Watch, None] = {}
         self._turn: asyncio.Handle | None = None
 
     def begin(self, services: Services) -> None:
@@ -109,10 +115,10 @@ class Alarms:
             if last is not None:
                 watch.noted.append(last.reading)
             self._publish(watch, restates=name in kept)
+            self._wake(watch)
         if self._watches:
             text = "acknowledge, shelve or unshelve an alarm: act, alarm, text, and for_s to shelve"
             services.offer(Offer(SERVICE, _OURSELVES, text, 10.0, self._ask, lambda: None))
-            self._wake()
 
     def close(self) -> None:
         """Stop all timers."""
@@ -125,14 +131,16 @@ class Alarms:
 
     # -- watching ----------------------------------------------------------------------------------
 
-    def _wake(self) -> None:
+    def _wake(self, watch: _Watch) -> None:
+        self._touched[watch] = None
         if self._turn is None:
             self._turn = self._loop.call_soon(self._judge)
 
     def _judge(self) -> None:
         self._turn = None
         now_us = self._clock.monotonic_us()
-        for watch in self._watches.values():
+        touched, self._touched = self._touched, {}
+        for watch in touched:
             noted, watch.noted = watch.noted, []
             for reading in noted:
                 if watch.condition.tick(now_us):
@@ -249,7 +257,7 @@ class Alarms:
         except StoreError as exc:
             call.failed("unavailable", str(exc), may_have_acted=False)
             return
-        self._wake()
+        self._wake(watch)
 
     def _changed(self, watch: _Watch, act: Value, call: Call, text: str) -> Life | str:
         """Return the alarm as a call wants it, or why that cannot be."""
