@@ -47,6 +47,7 @@ def verdict(system: Mapping[str, Value]) -> list[Finding]:
             findings += judge(value)
     findings += _devices(_below(system, DEVICES))
     findings += _sessions(_below(system, "$sys/sessions/"))
+    findings += _alarms(_below(system, "$sys/alarms/"))
     return sorted(findings, key=lambda one: (-one.severity, one.subject))
 
 
@@ -58,6 +59,15 @@ def is_ready(findings: list[Finding]) -> bool:
 def _below(system: Mapping[str, Value], prefix: str) -> dict[str, Fields]:
     found = {t.removeprefix(prefix): v for t, v in system.items() if t.startswith(prefix)}
     return {name: value for name, value in sorted(found.items()) if isinstance(value, dict)}
+
+
+def _alarms(alarms: Mapping[str, Fields]) -> Iterator[Finding]:
+    """Yield the alarms that wait for somebody; the daemon itself works all the same."""
+    for name, one in alarms.items():
+        if one.get("state") in {"raised", "cleared"} and not one.get("shelved"):
+            text = str(one.get("text") or one.get("cause") or "")
+            detail = f"{one.get('state')}, {one.get('priority')}: {text}"
+            yield Finding(Severity.WARNING, f"alarm {name}", detail, f"sensord ack {name}")
 
 
 def _devices(devices: Mapping[str, Fields]) -> Iterator[Finding]:

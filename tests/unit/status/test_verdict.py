@@ -30,6 +30,20 @@ def test_all_is_well() -> None:
     assert is_ready(found())
 
 
+def test_alarms_that_wait_are_warned_of() -> None:
+    """Raised or cleared, until acknowledged or shelved; the daemon is ready all the same."""
+    alarm: dict[str, Value] = {
+        "state": "raised",
+        "priority": "high",
+        "text": "open",
+        "shelved": None,
+    }
+    assert wrong(alarms__hot=alarm) == [(Severity.WARNING, "alarm hot", "raised, high: open")]
+    assert is_ready(found(alarms__hot=alarm))
+    assert wrong(alarms__hot={**alarm, "shelved": {"until_us": 1}}) == []
+    assert wrong(alarms__hot={**alarm, "state": "acknowledged"}) == []
+
+
 def test_a_daemon_without_anything_is_ready() -> None:
     """Nothing is configured, so nothing is missing."""
     assert verdict({}) == []
