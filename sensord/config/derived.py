@@ -13,7 +13,7 @@ __all__ = ["KINDS", "Derived", "derived_channels"]
 
 _WINDOW = Within(1, 366 * 86_400.0)
 
-KINDS = ("mean", "min", "max", "rate", "total", "minus", "median", "fallback")
+KINDS = ("mean", "min", "max", "rate", "total", "minus", "median", "hampel", "fallback")
 
 
 TICKS, SHORTEST_TICK_S = 10, 1.0
@@ -33,6 +33,7 @@ class Derived:
     total: bool | None = None
     minus: str | None = None
     median: Annotated[int, Within(3, 101)] | None = None
+    hampel: Annotated[int, Within(3, 101)] | None = None
     fallback: tuple[str, ...] | None = None
     """Further sources, the best first, for when those before are bad or silent."""
     timeout: Annotated[Duration, Within(0.1, 366 * 86_400.0)] | None = None

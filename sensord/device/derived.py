@@ -24,6 +24,9 @@ __all__ = ["INCOMPLETE", "NO_UNIT", "Derivation", "Result", "derived_unit"]
 
 INCOMPLETE = Quality(Level.UNCERTAIN, "incomplete")
 _RESET = Quality(Level.UNCERTAIN, "counter_reset")
+_SPIKE = Quality(Level.UNCERTAIN, "spike")
+SPIKE = 3 * 1.4826
+"""Median deviations from the median: three standard deviations of normal noise (Hampel 1974)."""
 _NONE_LEFT = Quality(Level.BAD, "no_source")
 _NO_NUMBER = Quality(Level.BAD, Reason.WRONG_TYPE)
 NO_UNIT = Quality(Level.BAD, Reason.WRONG_UNIT)
@@ -66,7 +69,7 @@ class Derivation:
         count = max(len(rules.sources), 2)
         self._latest: list[_Stretch | None] = [None] * count
         self._heard_us = [0] * count
-        self._few: deque[_Stretch] = deque(maxlen=rules.median or 1)
+        self._few: deque[_Stretch] = deque(maxlen=rules.median or rules.hampel or 1)
         self.offset = 0.0
         """Of a total: what is added to the counter."""
         self.count: float | None = None
@@ -143,11 +146,20 @@ class Derivation:
         if self._kind == "total":
             assert self.count is not None
             return self.count + self.offset, _RESET if self._was_reset else GOOD
-        if self._kind == "median":
-            values = [one.value for one in self._few if one.value is not None]
-            is_full = len(values) == self._few.maxlen
-            return statistics.median(values or [math.nan]), GOOD if is_full else INCOMPLETE
+        if self._kind in {"median", "hampel"}:
+            return self._filtered(first)
         return self._over_window(now_us)
+
+    def _filtered(self, latest: _Stretch) -> tuple[float | None, Quality]:
+        values = [one.value for one in self._few if one.value is not None]
+        quality = GOOD if len(values) == self._few.maxlen else INCOMPLETE
+        middle = statistics.median(values or [math.nan])
+        if self._kind == "median" or latest.value is None:
+            return middle, quality
+        spread = statistics.median([abs(value - middle) for value in values or [math.nan]])
+        if abs(latest.value - middle) > SPIKE * spread:
+            return middle, _SPIKE
+        return latest.value, quality
 
     def _over_window(self, now_us: int) -> tuple[float | None, Quality]:
         now_us = max(now_us, self._stretches[-1].start_us)

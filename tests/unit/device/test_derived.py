@@ -131,6 +131,16 @@ def test_a_median_passes_no_spike() -> None:
     assert after(rules, *steps, at_s=2) == Result(2.0, GOOD)
 
 
+def test_hampel_replaces_a_spike_and_says_so() -> None:
+    """What lies within the spread passes as it is."""
+    rules = Derived("t", hampel=5)
+    steps = [(at, value, GOOD) for at, value in enumerate([1.0, 1.1, 0.9, 1.0, 1.2])]
+    assert after(rules, *steps, at_s=4) == Result(1.2, GOOD)
+    assert after(rules, *steps[:2], at_s=1) == Result(1.1, INCOMPLETE)
+    spike = (5, 99.0, GOOD)
+    assert after(rules, *steps, spike, at_s=5) == Result(1.1, Quality(Level.UNCERTAIN, "spike"))
+
+
 def test_the_best_source_is_chosen() -> None:
     """By quality, then by rank; one that is silent is none."""
     derivation = Derivation(Derived("a", fallback=("b", "c"), timeout=10.0))
