@@ -2,6 +2,7 @@
 // the number sign.
 
 import { act } from "./act.js";
+import { Alarms, alarms } from "./alarms.js";
 import { Sensord } from "./client.js";
 import { devices } from "./devices.js";
 import { el } from "./format.js";
@@ -11,7 +12,7 @@ import { Store } from "./store.js";
 import { text } from "./text.js";
 import { topic } from "./topic.js";
 
-const VIEWS = { now, devices, act, people, topic };
+const VIEWS = { now, devices, alarms, act, people, topic };
 const find = (selector) => document.querySelector(selector);
 const scheme = location.protocol === "https:" ? "wss" : "ws";
 
@@ -38,9 +39,16 @@ export const toast = (words) => {
   setTimeout(() => shown.remove(), 8000);
 };
 
-const context = { client, store: new Store(client), toast };
+const context = { client, store: new Store(client), alarms: new Alarms(client), toast };
 for (const [name, label] of Object.entries(text.views))
   find("#views").append(el("a", { href: `#${name}` }, label));
+
+context.alarms.addEventListener("change", () => {
+  const link = find('#views [href="#alarms"]');
+  const { waiting } = context.alarms;
+  link.textContent = waiting ? `${text.views.alarms} ${waiting}` : text.views.alarms;
+  link.classList.toggle("waiting", waiting > 0);
+});
 
 let leave = () => {};
 const show = () => {

@@ -1,7 +1,7 @@
 // All texts of the page, in one place; another language is another file of this form.
 
 export const text = {
-  views: { now: "Now", devices: "Devices", act: "Act", people: "People" },
+  views: { now: "Now", devices: "Devices", alarms: "Alarms", act: "Act", people: "People" },
   link: {
     connecting: "connecting …",
     up: "live",
@@ -32,6 +32,13 @@ export const text = {
   devices: ["Device", "State", "Since", "Last value", "Readings", "Faults", "Detail"],
   noDevices: "No device is configured.",
   behind: (connection) => `behind ${connection}`,
+  noAlarms: "No alarm is configured.",
+  alarmStates: { normal: "normal", raised: "raised", acknowledged: "acknowledged", cleared: "cleared, not acknowledged" },
+  causes: { above: "too high", below: "too low", equals: "is", quality: "bad quality", stale: "silent" },
+  alarmNote: "Note", acknowledge: "Acknowledge", unshelve: "Unshelve",
+  shelves: [["Shelve 1 h", 3600], ["8 h", 28800], ["1 day", 86400]],
+  since: "since", raised: (count) => (count === 1 ? "raised once" : `raised ${count} times`),
+  acknowledgedBy: "acknowledged by", shelvedUntil: "shelved until",
   set: "Set", call: "Call",
   doing: "sent, waiting for its confirmation …",
   done: (value) => (value === null || value === undefined ? "done" : `done: ${value}`),

@@ -69,7 +69,19 @@ def test_files_of_the_page_are_kept_until_they_change(daemon: Daemon) -> None:
 
 def test_all_that_a_visit_loads_is_small(daemon: Daemon) -> None:
     """120 KB, without compression."""
-    names = ["app", "client", "store", "now", "topic", "devices", "act", "people", "format", "text"]
+    names = [
+        "app",
+        "client",
+        "store",
+        "now",
+        "topic",
+        "devices",
+        "alarms",
+        "act",
+        "people",
+        "format",
+        "text",
+    ]
     paths = ["/", "/web/style.css", "/web/vendor/uPlot.min.css", "/web/vendor/uPlot.iife.min.js"]
     paths += [f"/web/{name}.js" for name in names]
     assert sum(len(fetched(address(daemon) + path)[2]) for path in paths) <= 120_000
@@ -101,6 +113,43 @@ def test_an_operator_sees_values_finds_one_and_sets_one(daemon: Daemon, tmp_path
         page.until("document.querySelector('.state.up')")
         page.eval("location.hash = '#people'")
         page.until("document.querySelector('tbody tr')")
+        assert page.errors == []
+
+
+ALARM = """
+[alarms.high]
+topic = "plant/setpoint"
+above = 60
+priority = "high"
+text = "open the bypass"
+"""
+
+
+@pytest.mark.slow
+def test_an_alarm_is_seen_acknowledged_and_shelved(tmp_path: Path) -> None:
+    """Its number stands beside the view's name, and a note goes with what somebody does."""
+    with (
+        Daemon(tmp_path, PLANT.format(folder=tmp_path) + ALARM) as daemon,
+        Browser(tmp_path / "browser") as browser,
+        browser.open(address(daemon) + "/#alarms") as page,
+    ):
+        link = "document.querySelector('#views [href=\"#alarms\"]').textContent"
+        card = "document.querySelector('.card[aria-label=high]')"
+        page.until(f"{card}?.dataset.state === 'normal'")
+        assert page.eval(link) == "Alarms"
+        assert sensord("set", "plant/setpoint", "70", "--url", daemon.url).returncode == 0
+        page.until(f"{card}.dataset.state === 'raised'")
+        page.until(f"{link} === 'Alarms 1'")
+        assert "too high: 70" in page.eval(f"{card}.textContent")
+        page.eval(f"{card}.querySelector('input').value = 'on my way'")
+        page.eval(f"{card}.querySelector('button.primary').click()")
+        page.until(f"{card}.dataset.state === 'acknowledged'")
+        page.until(f"{card}.textContent.includes('on my way')")
+        assert page.eval(link) == "Alarms"
+        page.eval(f"{card}.querySelector('button:not(.primary)').click()")
+        page.until(f"{card}.textContent.includes('shelved until')")
+        page.eval(f"{card}.querySelector('button:last-of-type').click()")
+        page.until(f"!{card}.textContent.includes('shelved until')")
         assert page.errors == []
 
 
