@@ -6,6 +6,7 @@ type. What is here holds for every reader: which values are allowed, and what co
 
 from __future__ import annotations
 
+import dataclasses
 import math
 import re
 from collections.abc import Iterator, Mapping
@@ -219,18 +220,38 @@ class Command:
     decimals: int | None = None
     scale: float = 1.0
     offset: float = 0.0
+    values: Mapping[str, Scalar] = dataclasses.field(default_factory=dict)
+    """The device's words for what is set, where its channel has such."""
     timeout_s: float = 5.0
     description: str = ""
 
     def raw(self, values: Mapping[str, Value]) -> dict[str, Value]:
-        """Return the values as the device has them: before its channel's scale and offset."""
+        """Return the values as the device has them: its words, or before scale and offset.
+
+        Raises:
+            ValueError: The device has no word for the value.
+        """
         value = values.get("value")
+        if self.is_set and self.values and value is not None:
+            return {"value": self._word(value)}
         is_plain = self.scale == 1.0 and self.offset == 0.0
         if not self.is_set or is_plain or isinstance(value, bool | str) or value is None:
             return dict(values)
         assert isinstance(value, int | float)
         # Rounded, for 21.5 / 0.1 is 215.00000000000003.
         return {"value": float(f"{(value - self.offset) / self.scale:.12g}")}
+
+    def _word(self, value: Value) -> str:
+        for word, meant in self.values.items():
+            if meant == value and isinstance(meant, bool) is isinstance(value, bool):
+                return word
+        known = ", ".join(dict.fromkeys(map(str, self.values.values())))
+        raise ValueError(f"the device has no word for {value}; send one of {known}")
+
+    def told(self, text: str) -> Value:
+        """Return what a word of the device stands for, or None."""
+        plain = text.strip().casefold()
+        return next((one for word, one in self.values.items() if word.casefold() == plain), None)
 
     def has_reached(self, value: Value, wanted: Value) -> bool:
         """Tell whether the state's value is the one that was asked for."""

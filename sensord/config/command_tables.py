@@ -95,11 +95,12 @@ def _writable(
     said, how = _split(Writable, table, write, path, faults)
     if said is None or how is None:
         return None
+    texts = [one for one in rules.values.values() if isinstance(one, str)]
     argument = Argument(
-        type=said.type or rules.type or ValueType.FLOAT,
+        type=said.type or (ValueType.STRING if texts else rules.declared_type) or ValueType.FLOAT,
         unit=rules.unit or "",
         range=said.range or (() if said.choices else rules.range),
-        choices=said.choices,
+        choices=said.choices or tuple(dict.fromkeys(texts)),
         description=said.description or rules.description or "",
     )
     for key, message in argument.faults():
@@ -122,6 +123,7 @@ def _writable(
         decimals=rules.decimals,
         scale=rules.scale,
         offset=rules.offset,
+        values=rules.values,
         timeout_s=said.timeout,
         description=argument.description,
     )
@@ -204,6 +206,8 @@ def _check_texts(command: Command, path: Path, faults: Faults) -> None:
         for name, argument in command.arguments.items()
     }
     if command.is_set:
+        if command.values:
+            samples = {"value": next(iter(command.values.values()))}
         samples = command.raw(samples)
     for key, text in command.how.texts():
         if message := text_fault(text, samples):

@@ -64,6 +64,8 @@ def _written(name: str, form: str, values: Mapping[str, Value]) -> str:
         value = int(value)
     if not form:
         return _plain(value)
+    if isinstance(value, str) and "|" in form:
+        raise ValueError(f"write {{{name}}}: the channel's values give the word to send")
     if any(int(digits) > WIDEST for digits in re.findall(r"[0-9]+", form)):
         raise ValueError(f"{{{name}:{form}}}: at most {WIDEST} characters wide")
     if isinstance(value, float) and form[-1] in WHOLE:

@@ -131,6 +131,8 @@ class _UnderWay:
 
 def _told(command: Command, text: str, asked: Value) -> Value:
     """Return the value in an answer, as the topic has it; of an action, a number if it is one."""
+    if command.is_set and command.values:
+        return asked if (meant := command.told(text)) is None else meant
     try:
         number: float | None = float(text)
     except ValueError:

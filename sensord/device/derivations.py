@@ -97,6 +97,7 @@ class Derivations:
                 self._bus.attach([topic], one.inputs[index])
                 channel = self._bus.find(topic)
                 last = None if channel is None else self._bus.last(channel)
+                one.derivation.is_resumed = kept_us > 0 and last is None
                 # A kill may have lost readings that the total has counted.
                 if last is not None and last.reading.time_us >= kept_us:
                     one.inputs[index].push(last)

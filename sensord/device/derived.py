@@ -74,7 +74,9 @@ class Derivation:
         """Of a total: what is added to the counter."""
         self.count: float | None = None
         """Of a total: the counter as it was last seen."""
-        self._was_reset = False
+        self.is_resumed = False
+        """Of a total: whether ``count`` is from before a restart, and may not be the last one."""
+        self._doubt = GOOD
 
     def push(self, index: int, reading: Reading, at_us: int, log_us: int = 0) -> int:
         """Accept a source's reading that holds from ``at_us`` on; return when it really does.
@@ -145,7 +147,7 @@ class Derivation:
             return first.value - second.value, GOOD
         if self._kind == "total":
             assert self.count is not None
-            return self.count + self.offset, _RESET if self._was_reset else GOOD
+            return self.count + self.offset, self._doubt
         if self._kind in {"median", "hampel"}:
             return self._filtered(first)
         return self._over_window(now_us)
@@ -196,7 +198,8 @@ class Derivation:
     def _count(self, value: float) -> None:
         """Follow a counter across its wraps and resets."""
         before, self.count = self.count, value
-        self._was_reset = False
+        # What it did between the kept count and this one, a wrap perhaps, nobody saw.
+        self._doubt, self.is_resumed = INCOMPLETE if self.is_resumed else GOOD, False
         if before is None or value >= before:
             return
         wrap = self._rules.wrap
@@ -204,7 +207,7 @@ class Derivation:
             self.offset += wrap
         else:  # it began at 0 again; what it counted just before is lost
             self.offset += before
-            self._was_reset = True
+            self._doubt = _RESET
 
 
 def _number(value: Value) -> float | None:

@@ -438,19 +438,46 @@ def pump(path: Path) -> str:
         speed = {{ address = 4, scale = 0.1, unit = "%", decimals = 1 }}
         on = {{ address = 0, table = "coil" }}
         ratio = {{ address = 10, type = "f32" }}
+        mode = {{ address = 12 }}
+        [devices.bus.channels.mode]
+        values = {{ "0" = "idle", "3" = "boost" }}
         [devices.bus.units.pump.writable]
         speed = {{ range = [0, 100] }}
         on = {{}}
         ratio = {{}}
+        mode = {{}}
         [devices.bus.units.pump.actions]
         stop = {{ register = "speed", value = 0 }}
     """
 
 
 @on_each_loop
+async def test_true_is_sent_as_the_lamps_own_word(broker: Broker) -> None:
+    """And its word, when it says it, confirms."""
+    lamp_there = Lamp(broker)
+    text = lamp(broker, "").replace(
+        '{ type = "string" }', "{ values = { ON = true, OFF = false } }"
+    )
+    try:
+        async with (
+            Floor(text.replace('choices = ["ON", "OFF"]', "")) as floor,
+            Client(floor.url) as client,
+        ):
+            await floor.up("lamp")
+            control = Control(client)
+            for state in (True, False, True):
+                assert await control.set("house/lamp/state", state) is state
+            with pytest.raises(ProtocolError, match="send true or false"):
+                await control.set("house/lamp/state", "ON")
+    finally:
+        lamp_there.close()
+    assert [json.loads(payload)["state"] for _, payload in lamp_there.got] == ["ON", "OFF", "ON"]
+
+
+@on_each_loop
 async def test_a_register_is_written_and_read_back(tmp_path: Path) -> None:
     """The value that a client gets is the one that the unit holds then."""
-    slave = Slave({4: 100, 10: 0, 11: 0}, {0: False})
+    slave = Slave({4: 100, 10: 0, 11: 0, 12: 0}, {0: False})
     path = tmp_path / "ttyUSB0"
     with ModbusLine(path, {7: slave}):
         async with Floor(pump(path)) as floor, Client(floor.url) as client:
@@ -463,6 +490,8 @@ async def test_a_register_is_written_and_read_back(tmp_path: Path) -> None:
             assert await control.set("pump/ratio", 21.3) == 21.3
             assert await control.call("pump/stop", {}) is None
             assert slave.words[4] == 0
+            assert await control.set("pump/mode", "boost") == "boost"
+            assert slave.words[12] == 3
             with pytest.raises(ProtocolError, match="from 0 to 100"):
                 await control.set("pump/speed", 101)
 
@@ -470,7 +499,7 @@ async def test_a_register_is_written_and_read_back(tmp_path: Path) -> None:
 @on_each_loop
 async def test_a_unit_that_refuses_a_write_is_believed(tmp_path: Path) -> None:
     """Its exception has a name."""
-    slave = Slave({4: 100, 10: 0, 11: 0}, {0: False})
+    slave = Slave({4: 100, 10: 0, 11: 0, 12: 0}, {0: False})
     path = tmp_path / "ttyUSB0"
     with ModbusLine(path, {7: slave}):
         async with Floor(pump(path)) as floor, Client(floor.url) as client:

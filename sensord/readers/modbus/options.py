@@ -224,6 +224,13 @@ class Write:
         return self.value if self.value is not None else values.get("value")
 
 
+def _number(word: str) -> int | float:
+    try:
+        return int(word)
+    except ValueError:
+        return float(word)
+
+
 @dataclass(frozen=True, slots=True)
 class _Bound:
     """A command's ``Write`` with the register that it is about."""
@@ -237,6 +244,8 @@ class _Bound:
 
     def message(self, values: Mapping[str, Value]) -> Setting:
         value = self.write.message(values)
+        if isinstance(value, str):
+            value = _number(value)  # the channel's word for it, as registers have it
         item, form = self.unit.items[self.field], self.unit.forms[self.field]
         number, at = self.unit.number, item.address
         if item.table is Table.COIL:

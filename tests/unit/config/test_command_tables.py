@@ -198,6 +198,49 @@ def test_the_value_that_is_sent_comes_back_as_it_was(
     assert one.has_reached(raw * scale + offset, wanted)
 
 
+def test_the_devices_own_word_is_sent() -> None:
+    """The first of two for one value; one that has none is refused, with those that have."""
+    faults = Faults()
+    raw = tomllib.loads(
+        """
+        [devices.plug]
+        reader = "serial"
+        port = "/dev/ttyUSB0"
+        decoder = "key_value"
+        channels.power = { values = { ON = true, OFF = false, overload = false } }
+        channels.mode = { values = { "0" = "idle", "3" = "boost" } }
+        writable.power = { send = "P={value}" }
+        writable.mode = { send = "M={value}" }
+        """
+    )
+    config = build(raw, faults, readers, decoders)
+    assert faults.found == []
+    assert config is not None
+    power, mode = config.devices[0].commands
+    assert [power.raw({"value": one}) for one in (True, False)] == [
+        {"value": "ON"},
+        {"value": "OFF"},
+    ]
+    assert power.arguments["value"].type is ValueType.BOOL
+    assert mode.arguments["value"].choices == ("idle", "boost")
+    assert mode.how.message(mode.raw({"value": "boost"})) == b"M=3"
+    assert (power.told(" on "), mode.told("0"), mode.told("7")) == (True, "idle", None)
+    with pytest.raises(ValueError, match="no word for 1; send one of True, False"):
+        power.raw({"value": 1})
+
+
+def test_words_twice_are_a_fault() -> None:
+    """Those of the channel are enough."""
+    faults = Faults()
+    raw = tomllib.loads(
+        "devices.a = { reader = 'serial', port = '/dev/p', decoder = 'key_value',"
+        " channels.b = { values = { ON = true } }, writable.b = { send = '{value:ON|OFF}' } }"
+    )
+    build(raw, faults, readers, decoders)
+    text = "write {value}: the channel's values give the word to send"
+    assert faults.found == [(("devices", "a", "writable", "b", "send"), text)]
+
+
 @pytest.mark.parametrize(
     ("value", "wanted", "is_reached"),
     [
