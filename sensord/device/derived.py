@@ -20,7 +20,7 @@ from typing import NamedTuple
 from sensord.config.derived import Derived
 from sensord.model.readings import GOOD, Level, Quality, Reading, Reason, Value
 
-__all__ = ["INCOMPLETE", "NO_UNIT", "Derivation", "Result", "derived_unit"]
+__all__ = ["INCOMPLETE", "NO_UNIT", "REASONS", "Derivation", "Result", "derived_unit"]
 
 INCOMPLETE = Quality(Level.UNCERTAIN, "incomplete")
 _RESET = Quality(Level.UNCERTAIN, "counter_reset")
@@ -30,6 +30,8 @@ SPIKE = 3 * 1.4826
 _NONE_LEFT = Quality(Level.BAD, "no_source")
 _NO_NUMBER = Quality(Level.BAD, Reason.WRONG_TYPE)
 NO_UNIT = Quality(Level.BAD, Reason.WRONG_UNIT)
+REASONS = frozenset(one.reason for one in (INCOMPLETE, _RESET, _SPIKE, _NONE_LEFT))
+"""Those that only derived channels have."""
 
 _DIFFERENCES = {"Cel": "K", "[degF]": "[degR]"}
 """Units whose zero is arbitrary, and those of their differences."""

@@ -25,3 +25,6 @@ find("#login").addEventListener("submit", async (event) => {
 find("#logout").addEventListener("click", async () => {
   find("#told").textContent = (await post("/logout", {})) || "You are logged out.";
 });
+
+// Before this, a submission would be the browser's own.
+find("#login").dataset.ready = "";

@@ -25,7 +25,7 @@ def test_a_person_logs_in_sees_what_the_token_allows_and_logs_out(tmp_path: Path
     ):
 
         def enter(text: str) -> None:
-            page.until_there("document.querySelector('#token')")
+            page.until_there("document.querySelector('#login[data-ready]')")
             page.eval(f"document.querySelector('#token').value = {json.dumps(text)}")
             page.eval("document.querySelector('#login').requestSubmit()")
 
@@ -40,7 +40,7 @@ def test_a_person_logs_in_sees_what_the_token_allows_and_logs_out(tmp_path: Path
         stored = page.eval("JSON.stringify([{...localStorage}, {...sessionStorage}])")
         assert token not in stored
         page.eval("location.assign('/login')")
-        page.until_there("document.querySelector('#logout')")
+        page.until_there("document.querySelector('#login[data-ready]')")
         page.eval("document.querySelector('#logout').click()")
         page.until_there("document.querySelector('#told').textContent === 'You are logged out.'")
         page.eval("location.assign('/')")
