@@ -13,7 +13,7 @@ from sensord.device.reader import Reader
 from sensord.device.supervisor import supervise
 from tests.kit.link import RecordingLink, RecordingWatch
 
-__all__ = ["IMPATIENT", "open_descriptors", "running", "supervised"]
+__all__ = ["IMPATIENT", "open_descriptors", "released", "running", "supervised"]
 
 IMPATIENT = Limits(first_s=0.02, cap_s=0.02)
 """So that tests of reconnecting need not wait."""
@@ -23,6 +23,13 @@ def open_descriptors() -> int:
     """Count this process's open descriptors, without those only garbage holds: paho's are."""
     gc.collect()
     return len(list(Path("/proc/self/fd").iterdir()))
+
+
+async def released(before: int) -> None:
+    """Wait until no more descriptors are open than before: a thread that connects closes later."""
+    async with asyncio.timeout(20):
+        while open_descriptors() > before:  # noqa: ASYNC110  # a thread gives no event
+            await asyncio.sleep(0.02)
 
 
 @asynccontextmanager

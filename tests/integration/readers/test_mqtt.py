@@ -20,7 +20,7 @@ from tests.kit.broker import Broker, Certificates, Publisher, free_port, needed
 from tests.kit.fakebroker import CONNACK, CONNECT, SUBSCRIBE, fake_broker, publish_packet, suback
 from tests.kit.link import RecordingLink
 from tests.kit.loops import on_each_loop
-from tests.kit.running import open_descriptors, running, supervised
+from tests.kit.running import open_descriptors, released, running, supervised
 from tests.kit.server import serving
 
 Protocol = Literal["5", "3.1.1"]
@@ -385,7 +385,7 @@ async def test_a_cancelled_reader_leaves_nothing_open(broker: Broker) -> None:
         await asyncio.wait((task,))
     async with running(reader) as link:
         assert link.details
-    assert open_descriptors() <= before
+    await released(before)
 
 
 def on_3_1_1(port: int) -> Config:
