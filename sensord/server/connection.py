@@ -146,6 +146,29 @@ class Host(Protocol):
         ...
 
 
+class _WebSocket(ServerProtocol):
+    """The WebSocket protocol with our subprotocols.
+
+    A function that is passed to the library becomes a bound method of each protocol: a cycle.
+    """
+
+    def select_subprotocol(self, subprotocols: Sequence[Subprotocol]) -> Subprotocol:
+        """Return the first of the client's subprotocols that is ours."""
+        for name in subprotocols:
+            if name in CODECS:
+                return name
+        raise NegotiationError(f"offer one of the subprotocols {' and '.join(CODECS)}")
+
+    def let_go(self) -> None:
+        """Break the reference cycles, so that it is freed now: the collector looks too seldom.
+
+        The parser is a suspended generator that refers to the protocol, as do the tracebacks of
+        errors. Nothing can be received afterwards.
+        """
+        self.parser.close()
+        self.parser_exc = self.handshake_exc = None
+
+
 class Connection(asyncio.Protocol):
     """One client's socket."""
 
@@ -168,9 +191,8 @@ class Connection(asyncio.Protocol):
         """What the token of its first request allows; None without one."""
         self.origin = Origin.NETWORK
         self._host = host
-        self._ws = ServerProtocol(
+        self._ws = _WebSocket(
             subprotocols=[Subprotocol(name) for name in CODECS],
-            select_subprotocol=_select_subprotocol,
             max_size=host.shared.limits.message_bytes,
             logger=quiet,
         )
@@ -263,6 +285,7 @@ class Connection(asyncio.Protocol):
         self._host.serving.leave(self)
         self._end_session()
         self._host.disconnected(self)
+        self._ws.let_go()
 
     def pause_writing(self) -> None:
         """Learn that the unsent bytes are above the mark."""
@@ -646,10 +669,3 @@ def _text(status: int, text: str) -> Response:
 
 def _unconnected(_data: bytes, /) -> None:
     raise AssertionError("written to before it was connected")
-
-
-def _select_subprotocol(_protocol: ServerProtocol, offered: Sequence[Subprotocol]) -> Subprotocol:
-    for name in offered:
-        if name in CODECS:
-            return name
-    raise NegotiationError(f"offer one of the subprotocols {' and '.join(CODECS)}")
