@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from sensord.server.turns import AT_ONCE_S, Turns
+import math
+
+from sensord.server.turns import Turns
 from tests.unit.manual import manual_loop
 
 
@@ -69,7 +71,7 @@ def test_who_comes_first_in_a_turn_of_the_loop_need_not_wait() -> None:
     class Slow(One):
         def take_turn(self) -> None:
             super().take_turn()
-            turns._spent_s = AT_ONCE_S
+            turns._spent_s = math.inf
 
     turns.start(One("a", turns, told, 1))
     turns.start(Slow("b", turns, told, 1))
