@@ -120,7 +120,7 @@ def test_a_total_survives_a_restart(steps: list[int], cut: int, *, is_known: boo
         result = derivation.result(at)
         assert result is not None
         if at >= cut > 0 and not is_known:
-            assert at > cut or result.quality == INCOMPLETE
+            assert at > cut or result.quality.level is Level.UNCERTAIN
         else:
             assert result == Result(count, GOOD)
 
