@@ -125,6 +125,9 @@ class Recorder:
         self._reason = ""
         for finding in recovery.findings:
             log.info("journal", extra={"finding": finding})
+        self.ledger.strays = recovery.strays
+        for stray in recovery.strays:
+            log.warning("not part of the journal, left alone", extra=stray._asdict())
         for damage in recovery.damage:
             if self.ledger.add(damage):
                 warn(damage)
@@ -137,7 +140,11 @@ class Recorder:
         """Tell how the journal is."""
         damaged, lost, unforeseen = self.ledger.losses()
         statistics = replace(
-            self._writer.statistics(), damaged=damaged, lost=lost, unforeseen=unforeseen
+            self._writer.statistics(),
+            damaged=damaged,
+            lost=lost,
+            unforeseen=unforeseen,
+            strays=tuple(stray.file for stray in self.ledger.strays),
         )
         if self.is_open:
             return statistics

@@ -259,7 +259,8 @@ class Server:
             damaged, lost, _ = archive.ledger.losses()
             if damaged:
                 health["status"] = "damaged"
-            health["journal"] = {"damaged": damaged, "lost": lost}
+            strays = len(archive.ledger.strays)
+            health["journal"] = {"damaged": damaged, "lost": lost, "strays": strays}
         return health
 
     def _metrics(self) -> list[Metric]:

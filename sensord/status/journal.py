@@ -49,6 +49,8 @@ RESTORE_S = 0.2
 
 Chunks that hold none of the readings looked for cost nothing: millions of readings are passed."""
 
+STRAYS_NAMED = 16
+
 STATUS_US = 60 * 1_000_000
 """The status is itself recorded, so it is told seldom, unless something changes."""
 
@@ -231,6 +233,8 @@ class JournalStatus:
                 "damaged": statistics.damaged,
                 "lost": statistics.lost,
             }
+            if statistics.strays:
+                value["strays"] = list[Value](statistics.strays[:STRAYS_NAMED])
             if self._options is not None:
                 value["max_bytes"] = self._options.max_bytes
                 value["max_age_s"] = int(self._options.max_age)

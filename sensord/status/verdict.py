@@ -103,6 +103,10 @@ def _journal(fields: Fields) -> Iterator[Finding]:
     if damaged := _number(fields, "damaged"):
         text = f"damaged in {damaged:,} places; {_number(fields, 'lost'):,} offsets cannot be read"
         yield Finding(Severity.WARNING, "journal", text, "the log names each place")
+    strays = fields.get("strays")
+    if isinstance(strays, list) and strays:
+        text = f"not part of it, left alone: {', '.join(map(str, strays[:5]))}"
+        yield Finding(Severity.WARNING, "journal", text, "move them out of its folder")
     if state == "ok":
         used, most = _number(fields, "used_bytes"), _number(fields, "max_bytes")
         share = f", {used / most:.0%} of its {most / 2**20:,.0f} MiB" if most else ""

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from sensord.log.journal.strays import Stray
 from sensord.mcap.channels import Described
 from sensord.mcap.segment import Located
 
@@ -123,6 +124,8 @@ class Ledger:
         self._lock = threading.Lock()
         self._known: set[tuple[str, int | None, int, int]] = set()
         self._losses = Losses(0, 0, 0)
+        self.strays: tuple[Stray, ...] = ()
+        """What stands in the folder and is not part of the journal, as the start found it."""
 
     def add(self, damage: Damage, *, is_unforeseen: bool = False) -> bool:
         """Enter damage; return whether it is to be reported, which it is once."""

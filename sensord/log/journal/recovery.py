@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from sensord.log.journal.damage import Damage
 from sensord.log.journal.registry import Hole
+from sensord.log.journal.strays import Stray
 from sensord.log.journal.survey import Survey
 from sensord.log.journal.timeline import Timeline
 from sensord.mcap.channels import Described
@@ -36,6 +37,8 @@ class Recovery(NamedTuple):
     """What was found missing now."""
     damage: tuple[Damage, ...]
     """What was found damaged now; of holes, those that damage made."""
+    strays: tuple[Stray, ...]
+    """What stands in the folder and is not part of it."""
     findings: tuple[str, ...]
     """All of this as sentences."""
     channels: tuple[Described, ...]
@@ -76,6 +79,7 @@ def recovery_of(found: Survey, epochs: Sequence[str]) -> Recovery:
         cut,
         tuple(found.missing),
         tuple(found.damage),
+        tuple(found.strays),
         tuple(_sentences(found, recovered, unreadable, cut)),
         tuple(found.facts.channels.values()),
         Timeline.of(found.facts.clocks),

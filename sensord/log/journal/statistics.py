@@ -67,6 +67,8 @@ class Statistics:
     """Offsets that cannot be read because of them."""
     unforeseen: int = 0
     """Reads that failed in a way that nobody foresaw."""
+    strays: tuple[str, ...] = ()
+    """Names in the folder that are not part of the journal."""
 
     @property
     def written_per_day(self) -> float:

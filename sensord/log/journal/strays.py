@@ -9,8 +9,9 @@ import os
 import re
 from collections.abc import Collection, Container, Iterator, Mapping
 from pathlib import Path
+from typing import NamedTuple
 
-__all__ = ["HIGHEST", "Listing", "list_segments", "parts", "stray_reason"]
+__all__ = ["HIGHEST", "Listing", "Stray", "list_segments", "parts", "stray_reason"]
 
 HIGHEST = 2**53
 """No journal has an offset from here on: clients count exactly only so far."""
@@ -20,6 +21,16 @@ _ALIKE = re.compile(r".*\.mcap(\.open)?|.*\.part")
 
 Listing = dict[str, bool]
 """The names that look like a journal's, and whether each is a regular file."""
+
+
+class Stray(NamedTuple):
+    """An entry of the folder that looks like the journal's and is not part of it."""
+
+    file: str
+    reason: str
+
+    def __str__(self) -> str:
+        return f"{self.file} {self.reason}; it is left alone"
 
 
 def _names(folder: Path) -> Listing:
@@ -34,8 +45,10 @@ def _is_regular(entry: os.DirEntry[str]) -> bool:
         return False
 
 
-def list_segments(folder: Path, listed: Container[int]) -> tuple[list[tuple[int, bool]], list[str]]:
-    """List the segments, first offset and whether it is unsealed, and say what is none.
+def list_segments(
+    folder: Path, listed: Container[int]
+) -> tuple[list[tuple[int, bool]], list[Stray]]:
+    """List the segments, first offset and whether it is unsealed, and the strays.
 
     What stands in the place of one that the registry lists is listed, whatever it is: its readings
     are missing.
@@ -48,9 +61,9 @@ def list_segments(folder: Path, listed: Container[int]) -> tuple[list[tuple[int,
     for name, is_regular in sorted(seen.items()):
         match = _SEGMENT.fullmatch(name)
         if not is_regular and not (match and not match[2] and int(match[1]) in listed):
-            strays.append(f"{name} is not a regular file; it is left alone")
+            strays.append(Stray(name, "is not a regular file"))
         elif match and int(match[1]) >= HIGHEST:
-            strays.append(f"{name} is numbered beyond any journal; it is left alone")
+            strays.append(Stray(name, "is numbered beyond any journal"))
         elif match:
             segments.append((int(match[1]), match[2] is not None))
     return sorted(segments), strays

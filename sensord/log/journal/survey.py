@@ -38,7 +38,7 @@ from sensord.log.journal.registry import (
     unexplained,
 )
 from sensord.log.journal.ring import SLOT_BYTES, Flag, Frame, decode_body, read_ring
-from sensord.log.journal.strays import list_segments, stray_reason
+from sensord.log.journal.strays import Stray, list_segments, stray_reason
 from sensord.mcap.block import Block
 from sensord.mcap.channels import Described, described
 from sensord.mcap.chunk import ChunkCodec
@@ -91,6 +91,7 @@ class Survey:
     """What was found missing now; what was known before is in the facts."""
     damage: list[Damage] = field(default_factory=list)
     """What was found damaged now, with and without a loss."""
+    strays: list[Stray] = field(default_factory=list)
     findings: list[str] = field(default_factory=list)
     end: int = 0
     """The offset behind the last reading."""
@@ -136,8 +137,7 @@ def survey(folder: Path) -> Survey:
     for at in found.facts.damaged:
         found.damage.append(Damage(registry.NAME, "a damaged line", at))
     codec, tables = ChunkCodec(), dict[int, Table]()
-    segments, strays = list_segments(folder, found.facts.sealed)
-    found.findings += strays
+    segments, found.strays = list_segments(folder, found.facts.sealed)
     for first, is_open in segments:
         table = _look_at_segment(folder, first, found, codec, is_open=is_open)
         if table is not None:
@@ -225,7 +225,7 @@ def _look_at_segment(
         return _look_at_segment(folder, first, found, codec, is_open=False) if is_open else None
     reason = file.stray_reason(first, found.sure_epochs)
     if reason is not None:
-        found.findings.append(f"{path.name} {reason}; it is left alone")
+        found.strays.append(Stray(path.name, reason))
         return None
     is_indexed = file.table is not None and file.table.is_indexed
     is_clean = file.walk is not None and file.walk.is_clean

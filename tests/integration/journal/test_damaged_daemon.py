@@ -12,7 +12,7 @@ from typing import Any, NamedTuple, Self
 
 import pytest
 
-from tests.kit.daemon import Daemon, in_thread, on_uvloop
+from tests.kit.daemon import Daemon, in_thread, on_uvloop, sensord
 from tests.kit.journal import Killed, killed_journal
 from tests.kit.journal_damage import CORRUPTIONS, damage
 from tests.kit.monitor import Story, monitor
@@ -87,6 +87,25 @@ def health(daemon: Daemon) -> dict[str, Any]:
 
 def warnings(daemon: Daemon) -> list[str]:
     return [line for line in daemon.log if "damage in the journal" in line]
+
+
+@on_uvloop()
+async def test_a_stray_is_warned_of_and_stands_in_health_and_status(damaged: Damaged) -> None:
+    """It was an info line of the log that nobody reads."""
+    (damaged.folder / "x.mcap").mkdir()
+    await in_thread(damaged.daemon.start)
+    line = damaged.daemon.wait_for_log("not part of the journal")
+    assert "warning" in line
+    assert 'file=x.mcap reason="is not a regular file"' in line
+    told = await in_thread(health, damaged.daemon)
+    assert told["journal"]["strays"] == 1
+    async with monitor(damaged.daemon.url) as client:
+        story = await client.subscribe("$sys/journal")
+        await client.until(lambda: bool(story.readings))
+    assert story.readings[0].value["strays"] == ["x.mcap"]
+    done = await in_thread(sensord, "status", "--url", damaged.daemon.url)
+    assert "not part of it, left alone: x.mcap" in done.stdout
+    assert done.returncode == 1
 
 
 @pytest.mark.parametrize("name", [name for name in CORRUPTIONS if name.startswith("registry")])

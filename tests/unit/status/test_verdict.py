@@ -71,6 +71,14 @@ def test_losses_of_the_journal_are_warned_of() -> None:
     ]
 
 
+def test_strays_in_the_journals_folder_are_warned_of() -> None:
+    """Its readings are all there; some of them are named."""
+    names: list[Value] = [f"{number}.mcap" for number in range(9)]
+    assert wrong(journal={"state": "ok", "strays": names}) == [
+        (1, "journal", "not part of it, left alone: 0.mcap, 1.mcap, 2.mcap, 3.mcap, 4.mcap")
+    ]
+
+
 def test_a_device_that_is_down_is_a_warning_and_all_of_them_are_critical() -> None:
     """The detail says why."""
     down: Value = {"state": "down", "detail": "no such port"}
