@@ -115,6 +115,20 @@ class Survey:
             return set()
         return {*facts.epochs, *(frame.head.epoch for frame in self.frames)}
 
+    def epochs_at(self, first: int) -> set[str]:
+        """All the epochs that a segment from an offset on can have, or none if that is not sure.
+
+        Former epochs lie before the present one. So behind its oldest frame it does not matter if
+        the registry has lost a former one.
+        """
+        if sure := self.sure_epochs:
+            return sure
+        present = self.frames[-1].head.epoch if self.frames else ""
+        firsts = [frame.head.first for frame in self.frames if frame.head.epoch == present]
+        if not firsts or first < min(firsts):
+            return set()
+        return {*self.facts.epochs, *(frame.head.epoch for frame in self.frames)}
+
     @property
     def is_empty(self) -> bool:
         """Whether there is no journal here."""
@@ -223,7 +237,7 @@ def _look_at_segment(
         file.look(first, codec, is_open=is_open)
     except FileNotFoundError:
         return _look_at_segment(folder, first, found, codec, is_open=False) if is_open else None
-    reason = file.stray_reason(first, found.sure_epochs)
+    reason = file.stray_reason(first, found.epochs_at(first))
     if reason is not None:
         found.strays.append(Stray(path.name, reason))
         return None

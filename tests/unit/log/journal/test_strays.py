@@ -14,16 +14,17 @@ from sensord.log.journal.survey import survey
 from sensord.mcap.segment import open_path, sealed_path
 from sensord.recordings import RecordingError, open_recording
 from tests.kit.journal import START_US, found_in, mixed_readings
+from tests.kit.journal_damage import damage
 
 COUNT = 500
 BEYOND = 10_000_000
 
 
-def journal(folder: Path, *, sealed: bool = False) -> Path:
+def journal(folder: Path, *, first: int = 0, sealed: bool = False) -> Path:
     """Write a journal whose newest readings stand in the ring only; or in a sealed segment."""
     writer = Writer(Options(folder=str(folder)))
     writer.open(START_US, 0)
-    writer.commit(mixed_readings(COUNT), START_US, 0)
+    writer.commit(mixed_readings(COUNT, first=first), START_US, 0)
     if sealed:
         writer.close(START_US, 1)
     else:
@@ -107,6 +108,29 @@ def test_a_segment_under_another_number_is_left_alone(tmp_path: Path) -> None:
     found = survey(folder)
     assert found.end == COUNT
     assert [stray.reason for stray in found.strays] == ["was given another name"]
+
+
+def later_segment_of_another(folder: Path) -> Path:
+    """Return a segment of another journal whose offsets are higher, and stand in its name."""
+    other = journal(folder.parent / "other", sealed=True)
+    (other / "ring").unlink()  # it continues well beyond all that it knows
+    first = survey(other).next_offset
+    journal(other, first=first, sealed=True)
+    return sealed_path(other, first)
+
+
+@pytest.mark.parametrize("corruption", ["registry: bit in the epoch", "registry: deleted"])
+def test_a_foreign_segment_hides_nothing_though_the_registry_is_damaged(
+    tmp_path: Path, corruption: str
+) -> None:
+    """It was adopted, and the committed readings that only the ring had were gone."""
+    folder = journal(tmp_path / "journal")
+    foreign = later_segment_of_another(folder)
+    shutil.copy(foreign, folder)
+    damage(folder, corruption, 1)
+    found, _ = found_in(Reader(folder).scan(0))
+    assert [row.offset for row in found] == list(range(COUNT))
+    assert [stray.file for stray in survey(folder).strays] == [foreign.name]
 
 
 @pytest.mark.parametrize("name", ["ring", "registry"])
