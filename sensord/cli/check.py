@@ -14,10 +14,11 @@ from sensord.decode import registry as decoders
 from sensord.errors import SensordError
 from sensord.log.journal import Options, forecast_bytes_per_day, forecast_days_kept
 from sensord.readers import registry as readers
+from sensord.sharing.allowance import Bounds
 from sensord.status.journal import folder_of
 from sensord.uplinks import registry as uplinks
 
-__all__ = ["configure", "device_of", "journal_line", "read", "run"]
+__all__ = ["configure", "device_of", "journal_line", "read", "run", "share_line"]
 
 SERVICE_FOLDER = Path("/var/lib/sensord/journal")
 """What `StateDirectory=` of `systemd/sensord.service` makes of an empty `journal.folder`."""
@@ -62,6 +63,17 @@ def journal_line(options: Options, environment: Mapping[str, str], *, is_root: b
     )
 
 
+def share_line(options: Options, percent: int) -> str:
+    """Describe how much clients may write into the journal."""
+    bounds = Bounds.of_share(percent, options.max_bytes, options.max_age)
+    acts = " / ".join(f"{bounds.acts_per_s(rate):.2g}" for rate in (1, 10, 100, 1000))
+    return (
+        f"clients may write {bounds.burst_bytes / 2**20:.3g} MiB at once, then"
+        f" {bounds.rate:,.0f} bytes/s and {bounds.per_reading:.3g} for each reading of a device\n"
+        f"    keyed sets/s of one client beside 1 / 10 / 100 / 1000 readings/s: {acts}"
+    )
+
+
 def _days(held: float, allowed: float) -> str:
     """Write for how many days readings are kept, by max_bytes or max_age."""
     return f"{min(held, allowed):.3g}"
@@ -77,6 +89,8 @@ def run(options: argparse.Namespace) -> int:
         print(f"warning: {warning}", file=sys.stderr, flush=True)
     print(f"listens on {', '.join(config.server.listen)}")
     print(journal_line(config.journal, os.environ, is_root=os.geteuid() == 0))
+    if config.journal.enabled:
+        print(share_line(config.journal, config.clients.journal_share))
     for device in config.devices:
         decoder = f" as {device.decoder}" if device.decoder else ""
         mapped = [m.topic for m in getattr(device.reader_config, "topics", ()) if m.topic]

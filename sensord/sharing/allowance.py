@@ -28,7 +28,7 @@ from sensord.bus import Bus
 from sensord.errors import ProtocolError
 from sensord.model.readings import Channel, Reading, Record, Value
 
-__all__ = ["UNLIMITED", "Allowance", "Bounds", "Rank"]
+__all__ = ["ACT_BYTES", "UNLIMITED", "Allowance", "Bounds", "Rank"]
 
 MIB = 1 << 20
 
@@ -43,6 +43,9 @@ OVERHEAD_BYTES = 20
 
 PLAIN_BYTES = 34
 """The size of the largest record with a number in a segment."""
+
+ACT_BYTES = 110
+"""The size of a keyed `set` of a number: the two entries of the audit, with the key."""
 
 STORE_BURST, STORE_RATE = 16 * MIB, 64 * 1024
 """For bodies of messages, which are not readings but are written to the disk, too."""
@@ -80,6 +83,10 @@ class Bounds:
             (share - burst) / max(max_age_s, 1.0),
             READING_BYTES * percent / (100 - percent),
         )
+
+    def acts_per_s(self, readings_per_s: float) -> float:
+        """Estimate the acts a second of one client, beside readings of devices."""
+        return (self.rate + self.per_reading * readings_per_s) / 2 / ACT_BYTES
 
 
 UNLIMITED = Bounds(math.inf, 0.0, 0.0)

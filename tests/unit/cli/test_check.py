@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from sensord.cli.check import journal_line
+from sensord.cli.check import journal_line, share_line
 from sensord.log.journal import Options
 
 HOME = {"HOME": "/home/pi"}
@@ -38,3 +38,12 @@ def test_whoever_checks_learns_for_how_long_readings_are_kept() -> None:
     """By bytes or by age, whatever ends it at that rate."""
     line = journal_line(Options(max_bytes=2_937_600_000), HOME, is_root=False)
     assert "days kept at 1 / 10 / 100 / 1000 readings/s of numbers: 30 / 30 / 10 / 1\n" in line
+
+
+def test_whoever_checks_learns_how_much_clients_may_write() -> None:
+    """A control loop that is refused hours later, after its burst, is planned here."""
+    first, second = share_line(Options(), 25).splitlines()
+    assert first == (
+        "clients may write 16 MiB at once, then 201 bytes/s and 10 for each reading of a device"
+    )
+    assert second.endswith("beside 1 / 10 / 100 / 1000 readings/s: 0.96 / 1.4 / 5.5 / 46")

@@ -13,7 +13,7 @@ from sensord.bus import Bus
 from sensord.errors import ProtocolError
 from sensord.log import Log
 from sensord.model.readings import Kind, Metadata, Reading, Value, ValueType
-from sensord.sharing.allowance import STORE_BURST, Allowance, Bounds, Rank
+from sensord.sharing.allowance import ACT_BYTES, STORE_BURST, Allowance, Bounds, Rank
 from sensord.sharing.audit import Audit, digested
 from sensord.sharing.identity import Identity
 from tests.unit.manual import ManualClock
@@ -158,3 +158,16 @@ def test_refusals_are_counted_when_clients_write_too_much() -> None:
     assert entries.last("set")["unrecorded"] == 2000 - recorded
     entries.audit.note("set", entries.who, "v/x", "done")
     assert "unrecorded" not in entries.last("set")
+
+
+def test_what_an_act_takes_is_what_check_counts_with() -> None:
+    """Two entries of the audit, with a key that nothing compresses and the values that change."""
+    writers = Writers()
+    audit, loop = Audit(writers.bus, writers.allowance), Identity("a1b2c3", "loop", "10.0.0.7:5123")
+    rng, before = random.Random(1), writers.allowance._history._left
+    for number in range(1000):
+        key = rng.randbytes(8).hex()
+        for result in ("pending", "done"):
+            audit.note("set", loop, "plant/valve", result, after=number * 0.37, key=key)
+    each = (before - writers.allowance._history._left) / 1000
+    assert each == pytest.approx(ACT_BYTES, rel=0.25)
