@@ -15,6 +15,7 @@ import sensord.server.listener
 from sensord.log.memory import BLOCK
 from sensord.model.readings import ValueType
 from sensord.server.connection import Connection
+from sensord.server.live import budget
 from sensord.server.packets import FRAME_BYTES
 from sensord.server.shared import Limits
 from tests.kit.loops import on_each_loop
@@ -339,3 +340,26 @@ async def test_a_stopped_monitor_costs_a_bounded_amount_of_memory() -> None:
         assert running.is_lagging
         assert running.unsent_bytes < SMALL.outbox_bytes + FRAME_BYTES
         assert now - begun < 500_000
+
+
+@on_each_loop
+async def test_a_subscription_to_too_many_channels_is_refused(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """With the reason; one that would change to it continues as it was, and ids stay free."""
+    monkeypatch.setattr(budget, "MOST_LIST_BYTES", 40 * budget.CHANNEL_BYTES)
+    async with Station() as station, monitor(station.url) as client:
+        for number in range(30):
+            station.publish(f"wide/{number}", number)
+        narrow = await client.subscribe("wide/1")
+        refused = await client.ask("subscribe", id=77, topics=["wide/#"])
+        assert (refused["op"], refused["code"]) == ("error", "too_many")
+        assert "select less" in refused["message"]
+        number = client.number(narrow)
+        refused = await client.ask("subscribe", change=number, topics=["wide/#"])
+        assert (refused["op"], refused["code"]) == ("error", "too_many")
+        assert len(station.server.shared.groups) == 1
+        await client.live(narrow)
+        station.publish("wide/1", 99.0)
+        await client.until(lambda: narrow.readings[-1].value == 99.0)
+        assert (await client.ask("subscribe", id=77, topics=["wide/2"]))["op"] == "result"

@@ -12,9 +12,15 @@ from collections import deque
 from collections.abc import Container, Iterable, Iterator, Sequence
 from typing import Generic, NamedTuple, TypeVar
 
-__all__ = ["LIVE_SHARE", "Budget", "Charge", "level", "to_hold"]
+__all__ = ["CHANNEL_BYTES", "LIVE_SHARE", "Budget", "Charge", "is_too_wide", "level", "to_hold"]
 
 M = TypeVar("M")
+
+CHANNEL_BYTES = 150
+"""What a channel takes in a group: in its list and numbers, in the bus, in its announcements."""
+
+MOST_LIST_BYTES = 64 * 1024 * 1024
+"""For the channels of all groups; a client that shares none of them gets half."""
 
 LIVE_SHARE = 0.5
 """Of the loop's time: more than this is too much for live groups, if the loop is late."""
@@ -53,6 +59,11 @@ class _Held(NamedTuple):
     share: float
     since_s: float
     strikes: int
+
+
+def is_too_wide(all_bytes: int, own_bytes: int) -> bool:
+    """Return whether the channels of all groups, or those of one client, take too much memory."""
+    return all_bytes > MOST_LIST_BYTES or own_bytes > MOST_LIST_BYTES // 2
 
 
 def level(totals: Iterable[float], most: float) -> float:

@@ -20,8 +20,17 @@ from collections.abc import Callable, Collection, Sequence
 from typing import NamedTuple, Protocol
 
 from sensord.bus import Bus
+from sensord.errors import ProtocolError
 from sensord.model.readings import Channel, Record
-from sensord.server.live.budget import LIVE_SHARE, ROOM_SHARE, Budget, Charge, to_hold
+from sensord.server.live.budget import (
+    CHANNEL_BYTES,
+    LIVE_SHARE,
+    ROOM_SHARE,
+    Budget,
+    Charge,
+    is_too_wide,
+    to_hold,
+)
 from sensord.server.live.thinning import Thinning, newest
 from sensord.server.packets import FRAME_READINGS, Write, announcements, frames
 from sensord.server.past.frames import PastFrames
@@ -162,6 +171,11 @@ class Group:
         """Stop receiving from the bus."""
         self._bus.detach(self.key.topics, self)
         self._cancel_timer()
+
+    @property
+    def list_bytes(self) -> int:
+        """The memory that its channels take."""
+        return CHANNEL_BYTES * len(self.channels)
 
     @property
     def members(self) -> Collection[Member]:
@@ -355,15 +369,33 @@ class Groups:
         self._streams += 1
         return self._streams
 
-    def enter(self, key: Key) -> Group:
-        """Return the group of this key for one more user; makes it."""
+    def enter(self, key: Key, held_bytes: int = 0) -> Group:
+        """Return the group of this key for one more user; makes it.
+
+        ``held_bytes`` is what the channels of the user's other groups take.
+
+        Raises:
+            ProtocolError: It would be a new one, and the channels of all take too much memory.
+        """
         group = self._groups.get(key)
         if group is None:
-            group = self._groups[key] = Group(
-                key, self.next_stream(), self._bus, self._loop, self._busy
-            )
-            group.open()
+            group = self._groups[key] = self._made(key, held_bytes)
         group.users += 1
+        return group
+
+    def _made(self, key: Key, held_bytes: int) -> Group:
+        group = Group(key, self.next_stream(), self._bus, self._loop, self._busy)
+        group.open()
+        own = group.list_bytes
+        if is_too_wide(
+            sum(one.list_bytes for one in self._groups.values()) + own, held_bytes + own
+        ):
+            group.close()
+            text = (
+                f"different subscriptions select too many channels; this one {len(group.channels)}:"
+                " use the same filters and options as others, or select less"
+            )
+            raise ProtocolError("too_many", text)
         return group
 
     def release(self, group: Group) -> None:

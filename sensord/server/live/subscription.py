@@ -20,7 +20,7 @@ from collections.abc import Iterator, Sequence
 from sensord.bus import Bus
 from sensord.log import Archive, Cursor, Missed, Piece
 from sensord.model.readings import Channel, Position, Record
-from sensord.server.live.group import Group, Groups, Key
+from sensord.server.live.group import Group, Groups
 from sensord.server.live.thinning import Thinning, conflate
 from sensord.server.open.request import Client, LogRequest
 from sensord.server.packets import FRAME_BYTES, Write, frames, packet
@@ -76,14 +76,17 @@ class Subscription(LogRequest):
 
     # -- beginning and ending ----------------------------------------------------------------------
 
-    def open(self, key: Key) -> int:
-        """Enter the group; return the number of the first stream. `begin` comes next."""
-        self._enter(key)
+    def open(self, group: Group) -> int:
+        """Use a group that was entered; return the number of the first stream.
+
+        `begin` comes next.
+        """
+        self._use(group)
         return self.stream
 
-    def _enter(self, key: Key) -> None:
-        self._group = self._groups.enter(key)
-        self._cursor = self._cursor.selecting(key.topics, self._group.numbers)
+    def _use(self, group: Group) -> None:
+        self._group, key = group, group.key
+        self._cursor = self._cursor.selecting(key.topics, group.numbers)
         self._thinning = Thinning.of(key.options)
         self.stream = self._groups.next_stream()
 
@@ -112,12 +115,15 @@ class Subscription(LogRequest):
         self._report_gap(None, None, reason, None)
         self._snapshot(self.group.channels)
 
-    def change(self, key: Key) -> None:
-        """Continue under another key from the present cursor; nothing is lost or doubled."""
+    def change(self, group: Group) -> None:
+        """Continue in another group, which was entered, from the present cursor.
+
+        Nothing is lost or doubled.
+        """
         before = set(self.group.numbers)
         self._leave()
         old = self.group
-        self._enter(key)
+        self._use(group)
         self._groups.release(old)
         self._sent_phase = None  # even a change to the same phase is sent
         self._is_at_start = False

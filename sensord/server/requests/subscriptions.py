@@ -21,9 +21,7 @@ def subscribe(caller: Caller, request: Subscribe) -> None:
     if request.change is not None:
         subscription = _find(caller, request.change)
         key = _key(caller, request.topics, request.options, subscription)
-        caller.send(Result(request.id))
-        subscription.change(key)
-        caller.subscriptions_changed()
+        _change(caller, request.id, subscription, key)
         return
     open_subscription(caller, request.id, request.topics, request.options, request.start)
 
@@ -34,8 +32,10 @@ def open_subscription(
     """Open a subscription for a request of any kind."""
     shared = caller.shared
     subscription = Subscription(number, caller, shared.bus, shared.archive, shared.groups)
+    caller.check_room()
+    key = _key(caller, topics, options, subscription)
+    stream = subscription.open(shared.groups.enter(key, _held_bytes(caller, subscription)))
     caller.keep(number, subscription)
-    stream = subscription.open(_key(caller, topics, options, subscription))
     caller.send(Opened(number, stream))
     subscription.begin(start)
     caller.subscriptions_changed()
@@ -53,13 +53,25 @@ def unsubscribe(caller: Caller, request: Unsubscribe) -> None:
         left = tuple(topic for topic in key.topics if topic not in request.topics)
         if left:
             key = _key(caller, left, key.options, subscription)
-            caller.send(Result(request.id))
-            subscription.change(key)
-            caller.subscriptions_changed()
+            _change(caller, request.id, subscription, key)
             return
     caller.send(Result(request.id))
     caller.end(request.subscription)
     caller.subscriptions_changed()
+
+
+def _change(caller: Caller, number: int, subscription: Subscription, key: Key) -> None:
+    # Before the answer, for it may be refused; then the subscription continues as it was.
+    group = caller.shared.groups.enter(key, _held_bytes(caller, subscription))
+    caller.send(Result(number))
+    subscription.change(group)
+    caller.subscriptions_changed()
+
+
+def _held_bytes(caller: Caller, mine: Subscription) -> int:
+    """Return what the channels of the caller's other subscriptions take, by its part in each."""
+    others = (o for o in caller.ongoing.values() if isinstance(o, Subscription) and o is not mine)
+    return sum(other.group.list_bytes // other.group.users for other in others)
 
 
 def _key(caller: Caller, topics: tuple[str, ...], options: Options, mine: Subscription) -> Key:

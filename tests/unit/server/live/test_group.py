@@ -9,9 +9,11 @@ from dataclasses import dataclass, field
 import pytest
 
 from sensord.bus import Bus
+from sensord.errors import ProtocolError
 from sensord.log import Log
 from sensord.model.readings import Kind, Metadata, Reading, Record, ValueType
 from sensord.server import packets
+from sensord.server.live import budget
 from sensord.server.live import group as group_module
 from sensord.server.live.group import Group, Groups, Key
 from sensord.server.packets import Write
@@ -429,3 +431,50 @@ def test_a_closed_group_does_not_flush(scene: Scene) -> None:
     group.close()
     scene.loop.drain()
     assert not member.frames
+
+
+def wide(scene: Scene, count: int) -> None:
+    for number in range(count):
+        scene.bus.channel(f"wide/{number}", STATE)
+
+
+def different(number: int) -> Options:
+    return Options(max_latency_s=LATENCY_S + number / 1000)
+
+
+def test_the_channel_lists_of_different_groups_are_bounded(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A thousand with an option each, to ten thousand topics, took a gigabyte."""
+    monkeypatch.setattr(budget, "MOST_LIST_BYTES", 3 * 100 * budget.CHANNEL_BYTES)
+    scene = Scene()
+    wide(scene, 100)
+    made = [scene.group("wide/#", options=different(number)) for number in range(3)]
+    with pytest.raises(ProtocolError, match="too many channels"):
+        scene.group("wide/#", options=different(3))
+    assert len(scene.groups) == 3
+    assert scene.group("wide/#", options=different(2)) is made[2], "what is shared costs nothing"
+    scene.groups.release(made[0])
+    scene.group("wide/#", options=different(3))
+
+
+def test_a_refused_group_receives_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is out of the bus again."""
+    monkeypatch.setattr(budget, "MOST_LIST_BYTES", 50 * budget.CHANNEL_BYTES)
+    scene = Scene()
+    wide(scene, 51)
+    with pytest.raises(ProtocolError):
+        scene.group("wide/#")
+    assert not any(scene.bus._sinks)
+
+
+def test_one_client_gets_half_of_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What it holds already counts."""
+    monkeypatch.setattr(budget, "MOST_LIST_BYTES", 4 * 100 * budget.CHANNEL_BYTES)
+    scene = Scene()
+    wide(scene, 100)
+    key = Key(JSON, ("wide/#",), different(0))
+    held = 150 * budget.CHANNEL_BYTES
+    with pytest.raises(ProtocolError, match="too many channels"):
+        scene.groups.enter(key, held)
+    scene.groups.enter(key, 100 * budget.CHANNEL_BYTES)
