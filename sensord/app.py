@@ -39,6 +39,7 @@ from sensord.device.derivations import Derivations
 from sensord.device.device import Device
 from sensord.device.supervisor import supervise
 from sensord.errors import JournalBusyError, StartError
+from sensord.host.memory import return_large_blocks
 from sensord.host.systemd import Notifier
 from sensord.log import Archive, Log
 from sensord.log.journal import Recovery
@@ -408,6 +409,7 @@ def tune() -> None:
     faulthandler.enable()
     # Threads encode for the journal and decode from it: the loop must not wait 5 ms for its turn.
     sys.setswitchinterval(0.0005)
+    return_large_blocks()
     _raise_descriptor_limit()
 
 
