@@ -344,7 +344,8 @@ class _Recent:
             records += record + self.CHECK.pack(zlib.crc32(record))
         try:
             if self._file is None:
-                flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
+                # A fifo without a reader is an error, not a reason to wait for one.
+                flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC | os.O_NONBLOCK
                 self._file = os.open(self._path, flags, OWNER_ONLY)
             os.write(self._file, records)
             return os.fstat(self._file).st_size

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import random
 import shutil
 import signal
@@ -348,6 +349,17 @@ async def test_a_hanging_disk_does_not_hold_up_the_end_for_ever(
 
 
 # -- a file that cannot be written -----------------------------------------------------------------
+
+
+@on_each_loop
+async def test_a_fifo_in_the_place_of_the_recent_changes_holds_up_no_write(tmp_path: Path) -> None:
+    """The writing thread waited for a reader of it for ever, and no change was answered."""
+    os.mkfifo(tmp_path / "clients.recent")
+    store = opened(tmp_path)
+    async with asyncio.timeout(10):
+        await put(store, "a", 1)
+    store.close()
+    assert kept(tmp_path) == {"a": 1}
 
 
 def in_the_way(folder: Path) -> Path:
