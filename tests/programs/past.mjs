@@ -1,0 +1,10 @@
+const client = connect("analyst", { longestPause: 200 });
+const all = [];
+for await (const item of client.history(["plant/temperature"], { from: "-1h" })) all.push(item);
+told(all.map(({ value }) => value));
+const some = [];
+for await (const item of client.history(["plant/temperature"], { from: "-1h", limit: 12_345 })) some.push(item);
+told(some.length);
+const sums = [];
+for await (const row of client.history(["plant/temperature"], { from: "-1h", interval: 0.1 })) sums.push(row);
+told(sums.map(({ op, topic, count, time_us }) => [op, topic, count, time_us]));
