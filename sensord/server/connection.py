@@ -19,6 +19,7 @@ import logging
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Protocol, cast
 
 from websockets.datastructures import Headers
@@ -38,6 +39,7 @@ from sensord.server.page import MARK_BYTES, Page, Places
 from sensord.server.session import Session
 from sensord.server.shared import Shared
 from sensord.server.turns import Turns
+from sensord.web import packed
 from sensord.wire.frames import CODECS, Codec
 
 __all__ = ["Connection", "Host"]
@@ -550,9 +552,8 @@ class Connection(asyncio.Protocol):
             entry = self.entry or self._host.shared.gate.anonymous(self.origin)
             answer = self._host.http(request.path, entry.rights)
         if answer.tag:
-            sharing |= {"ETag": answer.tag, "Cache-Control": "no-cache"}
-            if request.headers.get("If-None-Match") == answer.tag:
-                answer = Answer(304, answer.content_type, b"")
+            answer, caching = _cached(answer, request)
+            sharing |= caching
         if isinstance(answer.body, bytes):
             self._answer(_response(answer, answer.body, sharing))
         elif self._host.places.enter(self, self._host.shared.loop.time()):
@@ -650,6 +651,30 @@ def _response(
     for name, value in (SAFE_HEADERS | dict(more or {})).items():
         headers[name] = value
     return Response(answer.status, PHRASES.get(answer.status, "Error"), headers, body or b"")
+
+
+def _cached(answer: Answer, request: Request) -> tuple[Answer, dict[str, str]]:
+    """Return an answer that a browser may keep, compressed if it accepts that, and its headers."""
+    tag, body = answer.tag, answer.body
+    caching = {"Cache-Control": "no-cache", "Vary": "Accept-Encoding, Origin"}
+    if isinstance(body, bytes) and _accepts_gzip(request):
+        tag, body = f'{tag[:-1]}-gzip"', packed(body)
+        caching["Content-Encoding"] = "gzip"
+    caching["ETag"] = tag
+    if request.headers.get("If-None-Match") == tag:
+        caching.pop("Content-Encoding", None)
+        return Answer(304, answer.content_type, b""), caching
+    return replace(answer, body=body), caching
+
+
+def _accepts_gzip(request: Request) -> bool:
+    """Return whether the client reads gzip: it names it, and not with a weight of zero."""
+    for header in request.headers.get_all("Accept-Encoding"):
+        for part in header.split(","):
+            coding, _, weight = part.replace(" ", "").lower().partition(";q=")
+            if coding == "gzip":
+                return weight.strip("0.") != "" or weight == ""
+    return False
 
 
 def _cookie_in(request: Request) -> str | None:

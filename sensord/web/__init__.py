@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import gzip
 import hashlib
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-__all__ = ["Asset", "asset"]
+__all__ = ["Asset", "asset", "packed"]
 
 FOLDER = Path(__file__).parent
 
@@ -41,6 +42,12 @@ def _assets() -> dict[str, Asset]:
             tag = f'"{hashlib.sha256(body).hexdigest()[:20]}"'
             found[file.relative_to(FOLDER).as_posix()] = Asset(kind, body, tag)
     return found
+
+
+@cache
+def packed(body: bytes) -> bytes:
+    """Return a file's body compressed: once for each file, when it is first loaded."""
+    return gzip.compress(body, mtime=0)
 
 
 def asset(name: str) -> Asset | None:
