@@ -29,6 +29,7 @@ BENCHES = (
     "together",
     "floods",
     "modbus",
+    "page",
 )
 
 LONGEST_S = 1800.0

@@ -80,6 +80,10 @@ def run(*arguments: str, path: str | None = None) -> list[dict[str, Any]]:
             ["beside 5 monitors that catch up", "caught up with", "lost or doubled"],
         ),
         (
+            "page --seconds 0.3 --many 300",
+            ["first value", "transferred", "renderer, 200 topics", "heap, 300 topics"],
+        ),
+        (
             "floods --rate 1000 --monitors 5 --seconds 0.2 --flood pages",
             ["live p99", "slowest /healthz", "growth", "lost or doubled"],
         ),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import itertools
 import json
 import shutil
@@ -132,6 +133,32 @@ class Page:
                     raise
             else:
                 return
+
+    def navigate(self, url: str) -> None:
+        """Open another address in it."""
+        self._ask("Page.navigate", url=url)
+
+    def heap_bytes(self) -> int:
+        """Return the size of its heap after a collection."""
+        self._ask("HeapProfiler.collectGarbage")
+        return int(self._ask("Runtime.getHeapUsage")["usedSize"])
+
+    def size(self, width: int, height: int, *, is_dark: bool = False) -> None:
+        """Give it a window of this size, on a screen that is light or dark."""
+        scheme = {"name": "prefers-color-scheme", "value": "dark" if is_dark else "light"}
+        self._ask("Emulation.setEmulatedMedia", features=[scheme])
+        self._ask(
+            "Emulation.setDeviceMetricsOverride",
+            width=width,
+            height=height,
+            deviceScaleFactor=1,
+            mobile=False,
+        )
+
+    def screenshot(self, file: Path) -> None:
+        """Write what it shows to a PNG file."""
+        shot = self._ask("Page.captureScreenshot", format="png")
+        file.write_bytes(base64.b64decode(shot["data"]))
 
     def reload(self) -> None:
         """Load it again, as somebody at it does."""
