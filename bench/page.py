@@ -105,7 +105,7 @@ def first_load(folder: Path) -> tuple[float, float]:
 
 
 def steady(topics: int, interval_s: float, seconds: float, folder: Path) -> tuple[float, ...]:
-    """Return ms to the first value, CPU of renderer and others in %, heap in MB before and after."""
+    """Return ms to the first value, CPU of renderer and others in %, heap in MB: first, last."""
     with daemon_of(topics, interval_s, folder) as daemon:
         profile = Path(tempfile.mkdtemp(dir=folder))
         with Browser(profile) as browser, browser.open("about:blank") as page:

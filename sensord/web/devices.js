@@ -9,7 +9,7 @@ export function devices(main, { client }) {
   const body = el("tbody");
   const note = el("p", { class: "note" }, text.noDevices);
   main.append(el("h2", { class: "sr" }, text.views.devices),
-    el("div", { class: "panel scroll" }, el("table", {},
+    el("div", { class: "panel scroll", tabindex: 0, role: "region", "aria-label": text.views.devices }, el("table", {},
       el("thead", {}, el("tr", {}, ...text.devices.map((head) => el("th", { scope: "col" }, head)))), body), note));
   const known = new Map();
   let isOver = false;

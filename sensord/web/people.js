@@ -17,7 +17,7 @@ export function people(main, { client, toast }) {
     } catch (error) { toast(error.message); }
   } }, to, words, el("button", { class: "primary" }, text.send));
   main.append(el("h2", { class: "sr" }, text.views.people), form,
-    el("div", { class: "panel scroll" }, el("table", {},
+    el("div", { class: "panel scroll", tabindex: 0, role: "region", "aria-label": text.views.people }, el("table", {},
       el("thead", {}, el("tr", {}, ...text.people.map((head) => el("th", { scope: "col" }, head)))), body)));
   const known = new Map();
   let isOver = false;

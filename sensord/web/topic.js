@@ -49,7 +49,7 @@ export function topic(main, { client, store, argument }) {
   const holder = el("div", { class: "panel chart" }, el("p", { class: "note" }, text.loading));
   const missing = el("div", { class: "soft" });
   const body = el("tbody");
-  const table = el("details", {}, el("summary", {}, text.table), el("div", { class: "scroll" }, el("table", {}, body)));
+  const table = el("details", {}, el("summary", {}, text.table), el("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": text.table }, el("table", {}, body)));
   table.addEventListener("toggle", () => fill());
   main.append(el("h2", {}, topics.join("  ·  ")), value, about, ranges,
     el("div", { class: "bar" }, other, list, csv, png), holder, missing, table);
@@ -108,7 +108,7 @@ export function topic(main, { client, store, argument }) {
     const digits = (i) => (_, number) => (number === null || number === undefined ? "—" : shown(number, metadata(i)));
     const lines = [{}];
     topics.forEach((name, i) => {
-      lines.push({ label: name, stroke: colors[i % 2], width: 1.5, scale: `y${i}`, value: digits(i), spanGaps: false, points: { show: isRaw && data[0].length < 200 } });
+      lines.push({ label: name, stroke: colors[i % 2], width: 1.5, scale: `y${i}`, value: digits(i), spanGaps: false });
       if (!isRaw && i === 0) lines.push(
         { label: text.low, scale: "y0", value: digits(0), stroke: "transparent", points: { show: false } },
         { label: text.high, scale: "y0", value: digits(0), stroke: "transparent", points: { show: false } });

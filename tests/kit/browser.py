@@ -143,6 +143,21 @@ class Page:
         self._ask("HeapProfiler.collectGarbage")
         return int(self._ask("Runtime.getHeapUsage")["usedSize"])
 
+    def press(self, key: str) -> None:
+        """Press a key as somebody does: `Tab` or `Enter`."""
+        code = {"Tab": 9, "Enter": 13}[key]
+        text = {"text": "\r"} if key == "Enter" else {}
+        for kind in ("keyDown", "keyUp"):
+            fields = text if kind == "keyDown" else {}
+            self._ask(
+                "Input.dispatchKeyEvent",
+                type=kind,
+                key=key,
+                code=key,
+                windowsVirtualKeyCode=code,
+                **fields,
+            )
+
     def size(self, width: int, height: int, *, is_dark: bool = False) -> None:
         """Give it a window of this size, on a screen that is light or dark."""
         scheme = {"name": "prefers-color-scheme", "value": "dark" if is_dark else "light"}
