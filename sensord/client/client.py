@@ -62,6 +62,9 @@ OUTBOX = 1024
 STEADY_S = 10.0
 """A connection that lasted this long resets the pause."""
 
+REPEAT_S = 30.0
+"""An act whose connection was lost is repeated for this long: nobody wants it an hour later."""
+
 BUSY = range(4100, 4200)
 DO_NOT = frozenset({1002, 1003, 1007, 1008, 1009, *range(4200, 4300)})
 """Close codes after which reconnecting is pointless: `docs/protocol.md`, section 9."""
@@ -111,6 +114,8 @@ class Client(Lookup):
         """Called with the reason when the connection is lost; may not raise."""
         self.on_back: Callable[[], None] | None = None
         """Called when it is back; may not raise."""
+        self.repeat_s = REPEAT_S
+        """How long an act waits for a lost connection to come back."""
         self._url = url
         self._hello = Hello(
             1,
@@ -131,9 +136,11 @@ class Client(Lookup):
         self._socket: ClientConnection | None = None
         self._task: asyncio.Task[None] | None = None
         self._ended: ClientError | None = None
+        self._up = asyncio.Event()  # while connected
 
     async def __aenter__(self) -> Self:
         conversation = await self._connect()
+        self._up.set()
         self._task = asyncio.create_task(self._keep(conversation), name="sensord-client")
         return self
 
@@ -166,6 +173,16 @@ class Client(Lookup):
         if self._welcome is None:
             raise ClientError("not connected yet; enter the client first")
         return self._welcome
+
+    async def connected(self) -> None:
+        """Wait until there is a connection.
+
+        Raises:
+            ClientError: The client has ended.
+        """
+        await self._up.wait()
+        if self._ended is not None:
+            raise self._ended
 
     # -- requests ----------------------------------------------------------------------------------
 
@@ -388,6 +405,8 @@ class Client(Lookup):
         while True:
             began = loop.time()
             reason, code = await self._serve(conversation)
+            self._up.clear()
+            too_late = loop.call_later(self.repeat_s, self._give_up_acts)
             self._forget_answers(reason)
             log.info("disconnected", extra={"url": self._url, "reason": reason})
             if self.on_lost is not None:
@@ -396,6 +415,7 @@ class Client(Lookup):
                 pause_s = FIRST_PAUSE_S
             while True:
                 if code in DO_NOT:
+                    too_late.cancel()
                     error = ClientError(f"{self._url} will not have this client: {reason}", code)
                     self._end(error, error)
                     return
@@ -410,9 +430,17 @@ class Client(Lookup):
                 else:
                     break
             log.info("connected again", extra={"url": self._url})
+            too_late.cancel()
+            self._up.set()
             if self.on_back is not None:
                 self.on_back()
             self._ask_again()
+
+    def _give_up_acts(self) -> None:
+        for number, inflow in tuple(self._inflows.items()):
+            inflow.too_late()
+            if inflow.is_over:
+                del self._inflows[number]
 
     def _ask_again(self) -> None:
         """Resume the subscriptions, and send the requests that waited for the connection."""
@@ -516,6 +544,7 @@ class Client(Lookup):
     def _end(self, error: ClientError, for_readers: ClientError | None) -> None:
         """Refuse waiting and later requests, and end all iterations."""
         self._ended = error
+        self._up.set()
         for request in tuple(self._answers):
             self._settle(request, None, error)
         for inflow in self._inflows.values():

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import secrets
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
@@ -80,6 +81,10 @@ class Calling(Query[Part]):
             return None
         return replace(self._asked, id=self.request)
 
+    def too_late(self) -> None:
+        """End it; its outcome is unknown."""
+        self.end(_unknown())
+
     def settled(self, outcome: Outcome) -> None:
         """Store its outcome."""
         self._outcome = outcome
@@ -94,7 +99,8 @@ class Control:
     """The control of devices and services through a client.
 
     Every method raises `ProtocolError` if the server refuses, and `ClientError` if the client has
-    ended. Methods wait for a lost connection to come back; use `asyncio.timeout` to bound that.
+    ended. Methods wait for a lost connection to come back, acts for `Client.repeat_s`:
+    then `LostError` if the command was not sent, `CommandError` with ``unknown`` if it was.
     """
 
     def __init__(self, client: Client) -> None:
@@ -156,14 +162,20 @@ class Control:
         await self._client.ask(GiveBack(self._client.number(), subject))
 
     async def _act(self, asked: Callable[[int], Set | Call]) -> Value:
-        me = self._client.id
+        client, me = self._client, self._client.id
+        was_sent = False
         while True:
             try:
-                return _value(await self._client.act(asked(self._client.number()), only_as=me))
+                async with asyncio.timeout(client.repeat_s):
+                    await client.connected()
+            except TimeoutError:
+                raise (_unknown() if was_sent else _unsent(client.repeat_s)) from None
+            try:
+                return _value(await client.act(asked(client.number()), only_as=me))
             except StrangerError as exc:
                 raise _forgotten(exc) from exc
             except LostError:
-                continue  # repeating it is safe: the key makes it the same act
+                was_sent = True  # repeating it is safe: the key makes it the same act
 
     async def _hold(self, asked: Take | Renew) -> Lease:
         held = await self._client.ask(asked)
@@ -180,6 +192,15 @@ def _value(outcome: Outcome) -> Value:
     if not outcome.reason:
         return outcome.value
     raise CommandError(outcome.reason, outcome.message, may_have_acted=outcome.may_have_acted)
+
+
+def _unknown() -> CommandError:
+    text = "the connection was lost for long; find out if it was done before you try again"
+    return CommandError("unknown", text, may_have_acted=True)
+
+
+def _unsent(waited_s: float) -> LostError:
+    return LostError(f"no connection for {waited_s:g} s; the command was not sent")
 
 
 def _forgotten(error: StrangerError) -> CommandError:

@@ -58,6 +58,9 @@ class Inflow(ABC, Generic[T]):
     def lost(self) -> None:  # by default, do nothing
         """Prepare for `opening` to be sent again, after a lost connection."""
 
+    def too_late(self) -> None:  # the same
+        """Give up what must not be repeated any more: the connection has been lost for long."""
+
     def answered(self, result: Result) -> None:  # the same
         """Process the result of its request."""
 

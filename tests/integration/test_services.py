@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from sensord.client import Asked, Client, CommandError, Control, RejectedError, Update
+from sensord.client import Asked, Client, ClientError, CommandError, Control, RejectedError, Update
 from sensord.config.tree import Clients
 from sensord.control.services import MOST_OPEN
 from sensord.errors import ProtocolError
@@ -116,6 +116,48 @@ async def test_a_caller_is_told_when_the_service_goes_away() -> None:
                 await service.wait()
             with pytest.raises(ProtocolError, match="not_found"):
                 await Control(caller).call("wait")
+
+
+@on_each_loop
+async def test_an_act_is_not_repeated_long_after_its_connection_was_lost() -> None:
+    """It fails meanwhile, as does one that was never sent, and the service is called once."""
+    began: list[Value] = []
+    has_begun = asyncio.Event()
+
+    async def wait(asked: Asked) -> Value:
+        began.append(asked.args["n"])
+        has_begun.set()
+        await asyncio.Event().wait()
+        return None
+
+    async with (
+        Station() as station,
+        Cutter(lambda: station.address) as cutter,
+        Client(cutter.url) as caller,
+        Client(station.url) as offering,
+        offering.serve("wait", wait),
+    ):
+        caller.repeat_s = 0.1
+        acts = asyncio.gather(
+            Control(caller).call("wait", {"n": 1}),
+            Control(caller).calling("wait", {"n": 2}).arrived(),
+            return_exceptions=True,
+        )
+        while len(began) < 2:
+            has_begun.clear()
+            await has_begun.wait()
+        cutter.is_refusing = True
+        cutter.cut("reset")
+        for fault in await acts:
+            assert isinstance(fault, CommandError)
+            assert fault.reason == "unknown"
+            assert fault.may_have_acted
+        with pytest.raises(ClientError, match=r"no connection for 0.1 s; the command was not"):
+            await Control(caller).call("wait", {"n": 3})
+        cutter.is_refusing = False
+        await caller.connected()
+        await caller.ping()
+    assert sorted(began, key=str) == [1, 2]
 
 
 @on_each_loop
