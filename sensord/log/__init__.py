@@ -1,7 +1,8 @@
 """The log: one order of all readings; everybody who receives readings is a cursor on it."""
 
 from sensord.log.archive import Archive
-from sensord.log.cursor import Cursor, Missed, Piece
-from sensord.log.memory import Log, Lost
+from sensord.log.cursor import Cursor, Piece
+from sensord.log.gap import Gap
+from sensord.log.memory import Log
 
-__all__ = ["Archive", "Cursor", "Log", "Lost", "Missed", "Piece"]
+__all__ = ["Archive", "Cursor", "Gap", "Log", "Piece"]

@@ -1,51 +1,28 @@
 """A cursor: reads the log piece by piece, from the journal and from memory alike.
 
 Everybody who receives readings from the past is one of these: a monitor that was away or lags, a
-history, a replay. What is no longer held comes as `Missed`, so that a reader knows of each offset
+history, a replay. What is no longer held comes as a `Gap`, so that a reader knows of each offset
 whether it was given, not asked for, or lost. What was fetched from the disk is held by few cursors
 at a time, whoever reads: see `sensord.log.seats`.
 """
 
 from __future__ import annotations
 
-from collections import Counter, deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
 from collections.abc import Set as AbstractSet
 from typing import NamedTuple
 
 from sensord.log.archive import Archive, Fetched, Wanted
+from sensord.log.gap import EXPIRED, Gap
 from sensord.log.journal.window import Bound, Window, correct_records
 from sensord.log.memory import Log
-from sensord.model.readings import Channel, Record
+from sensord.model.readings import Record
 
-__all__ = ["Cursor", "Missed", "Piece"]
+__all__ = ["Cursor", "Piece"]
 
 PIECE_READINGS = 1024
 """Records given in one turn of the loop: a millisecond or two with what is made of them."""
-
-EXPIRED = "expired"
-
-
-class Missed(NamedTuple):
-    """Readings that cannot be had: from ``start`` up to, not including, ``stop``.
-
-    ``counts`` is by channel number, or None where it is not known.
-    """
-
-    start: int
-    stop: int
-    reason: str
-    detail: str
-    counts: Counter[int] | None
-
-    def lost(self, channels: Iterable[Channel]) -> Counter[str] | None:
-        """Return how many readings of some channels are among them, by topic, or None."""
-        if self.counts is None:
-            return None
-        lost: Counter[str] = Counter()
-        for channel in channels:
-            lost[channel.topic] += self.counts[channel.number]
-        return +lost
 
 
 class Piece(NamedTuple):
@@ -54,18 +31,18 @@ class Piece(NamedTuple):
     start: int
     stop: int
     records: list[Record]
-    missed: list[Missed]
+    gaps: list[Gap]
 
-    def in_order(self) -> Iterator[tuple[list[Record], int] | Missed]:
-        """Yield runs of records, each with the offset behind it, and between them what is missed.
+    def in_order(self) -> Iterator[tuple[list[Record], int] | Gap]:
+        """Yield runs of records, each with the offset behind it, and between them the gaps.
 
         So that a client that resumes from a gap has received everything before it.
         """
         records = self.records
-        for missed in self.missed:
-            yield [record for record in records if record.offset < missed.start], missed.start
-            records = [record for record in records if record.offset >= missed.start]
-            yield missed
+        for gap in self.gaps:
+            yield [record for record in records if record.offset < gap.start], gap.start
+            records = [record for record in records if record.offset >= gap.start]
+            yield gap
         yield records, self.stop
 
 
@@ -257,26 +234,26 @@ class Cursor:
         """Cut what was fetched: a chunk of the journal is more than one piece."""
         start, end = wanted.start, wanted.stop
         stop = max(start, got.next_offset)
-        missed = [Missed(h.first, h.end, *_reason(h.reason), None) for h in got.holes]
+        gaps = [Gap(h.first, h.end, *_reason(h.reason)) for h in got.holes]
         if stop == start:
             # The journal ends before the memory begins: it could not be written for a while.
-            missed += self._lost(start, end)
+            gaps += self._gap(start, end)
             stop = end
         for at in range(PIECE_READINGS, len(got.records), PIECE_READINGS):
             next_start = got.records[at].offset
-            before = [one for one in missed if one.start < next_start]
-            missed = missed[len(before) :]
+            before = [one for one in gaps if one.start < next_start]
+            gaps = gaps[len(before) :]
             part = got.records[at - PIECE_READINGS : at]
             yield Piece(start, next_start, part, before)
             start = next_start
         rest = max(0, len(got.records) - 1) // PIECE_READINGS * PIECE_READINGS
-        yield Piece(start, stop, got.records[rest:], missed)
+        yield Piece(start, stop, got.records[rest:], gaps)
 
     def _from_memory(self, stop: int) -> Piece:
         start = self.offset
         # All of it, even beyond ``stop``: the cursor can only go on where the memory begins.
         begin = max(start, self._log.first)
-        missed = self._lost(start, begin)
+        gaps = self._gap(start, begin)
         self.offset = max(begin, min(stop, begin + PIECE_READINGS))
         numbers = self._numbers
         records = [
@@ -289,16 +266,16 @@ class Cursor:
             holds = Window(until=self._until).holds
             records = [record for record in records if holds(record.offset, record.log_us)]
         records = correct_records(records, self._log.timeline.corrections)
-        return Piece(start, self.offset, records, missed)
+        return Piece(start, self.offset, records, gaps)
 
-    def _lost(self, start: int, stop: int) -> list[Missed]:
-        lost = self._log.lost(start)
-        if lost is None:
+    def _gap(self, start: int, stop: int) -> list[Gap]:
+        gap = self._log.gap(start)
+        if gap is None:
             return []
-        end = min(lost.stop, stop)
+        end = min(gap.stop, stop)
         # The counts are of all the records; how many of them are of some time is not known.
-        known = end == lost.stop and self._since is None and self._until is None
-        return [Missed(lost.start, end, EXPIRED, "", lost.counts if known else None)]
+        known = end == gap.stop and self._since is None and self._until is None
+        return [gap._replace(stop=end, counts=gap.counts if known else None)]
 
 
 def _reason(text: str) -> tuple[str, str]:

@@ -13,13 +13,13 @@ from array import array
 from bisect import bisect_left, bisect_right
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import NamedTuple
 
+from sensord.log.gap import EXPIRED, Gap
 from sensord.log.journal.timeline import NO_SHIFTS, ClockRecord, Shifts, Timeline
 from sensord.model.readings import Position, Record
 from sensord.model.weight import weight_of
 
-__all__ = ["BLOCK", "Log", "Lost"]
+__all__ = ["BLOCK", "Log"]
 
 BLOCK = 1024
 """Records in a block, at most: appending amortises to nothing, dropping frees 200 KiB at a time."""
@@ -34,21 +34,10 @@ REMEMBERED = 16
 """Channel numbers are remembered for this many times as many records as the ring holds."""
 
 
-class Lost(NamedTuple):
-    """Records that the ring no longer holds: from ``start`` up to, not including, ``stop``.
-
-    ``counts`` is by channel number, or None where it is no longer known.
-    """
-
-    start: int
-    stop: int
-    counts: Counter[int] | None
-
-
 class Log:
     """The tail of the log, in memory.
 
-    Overflow policy: the oldest block is dropped; whoever still needed it learns of it as `Lost`.
+    Overflow policy: the oldest block is dropped; whoever still needed it gets a `Gap`.
     """
 
     def __init__(
@@ -202,19 +191,19 @@ class Log:
             yield piece
             start = max(start + len(piece), self.first)
 
-    def lost(self, start: int) -> Lost | None:
-        """Say what a cursor at ``start`` can no longer read, or None if nothing."""
+    def gap(self, start: int) -> Gap | None:
+        """Return what a cursor at ``start`` can no longer read, or None if nothing."""
         if start >= self.first:
             return None
         if start < self._dropped_first:
-            return Lost(start, self.first, None)
+            return Gap(start, self.first, EXPIRED)
         counts: Counter[int] = Counter()
         offset = self._dropped_first
         for numbers in self._dropped:
             if offset + len(numbers) > start:
                 counts.update(numbers[max(0, start - offset) :])
             offset += len(numbers)
-        return Lost(start, self.first, counts)
+        return Gap(start, self.first, EXPIRED, counts=counts)
 
     def offset_at(self, log_us: int, shifts: Shifts = NO_SHIFTS) -> int:
         """Return the offset of the first record logged at or after ``log_us``.

@@ -25,7 +25,7 @@ from typing import Literal
 
 from sensord.bus import Bus
 from sensord.device.backoff import REMOTE, Backoff
-from sensord.log import Archive, Cursor, Missed, Piece
+from sensord.log import Archive, Cursor, Gap, Piece
 from sensord.model.readings import (
     GOOD,
     Channel,
@@ -242,7 +242,7 @@ class Uplink:
             sent += await self._send([self._gap_record(piece.start, piece.start, self._gap, None)])
             self._gap = ""
         for part in piece.in_order():
-            if isinstance(part, Missed):
+            if isinstance(part, Gap):
                 counts = None if part.counts is None else part.counts.total()
                 gap = self._gap_record(part.start, part.stop, part.reason, counts)
                 sent += await self._send([gap])

@@ -18,7 +18,7 @@ import sys
 from collections.abc import Iterator, Sequence
 
 from sensord.bus import Bus
-from sensord.log import Archive, Cursor, Missed, Piece
+from sensord.log import Archive, Cursor, Gap, Piece
 from sensord.model.readings import Channel, Position, Record
 from sensord.server.live.group import Group, Groups
 from sensord.server.live.thinning import Thinning, conflate
@@ -246,7 +246,7 @@ class Subscription(LogRequest):
     def _got(self, piece: Piece) -> None:
         """Send a piece of the log, and come back."""
         for part in piece.in_order():
-            if isinstance(part, Missed):
+            if isinstance(part, Gap):
                 self._skip(part)
             else:
                 self._send_past(*part)
@@ -282,24 +282,24 @@ class Subscription(LogRequest):
         else:
             yield from (data for _, data in frames(codec, self.stream, stop, records))
 
-    def _skip(self, missed: Missed) -> None:
+    def _skip(self, gap: Gap) -> None:
         """Name readings that cannot be had, and send the last values among them."""
         last = [
             record
             for channel in self.group.channels
             if (record := self._bus.last(channel)) is not None
-            and missed.start <= record.offset < missed.stop
+            and gap.start <= record.offset < gap.stop
             and self._cursor.is_since(record)
         ]
         last.sort(key=lambda record: record.offset)
-        lost = missed.lost(self.group.channels)
+        lost = gap.lost(self.group.channels)
         if lost is not None:
             lost.subtract(record.channel.topic for record in last)
             lost = +lost
         if lost is None or lost:
-            self._report_gap(missed.start, missed.stop, missed.reason, lost, missed.detail)
+            self._report_gap(gap.start, gap.stop, gap.reason, lost, gap.detail)
         if last:
-            self._send_records(last, missed.stop)
+            self._send_records(last, gap.stop)
             # These were not thinned; what follows is compared with what is sent from here on.
             self._thinning = Thinning.of(self.group.key.options)
 

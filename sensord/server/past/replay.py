@@ -12,7 +12,7 @@ import asyncio
 import sys
 from collections import deque
 
-from sensord.log import Cursor, Missed, Piece
+from sensord.log import Cursor, Gap, Piece
 from sensord.model.readings import Position, Record
 from sensord.playback.pace import LONGEST_WAIT_S, Pace
 from sensord.server.open.caller import Caller
@@ -53,7 +53,7 @@ class Replay(LogRequest):
         self._bus = shared.bus
         self._loop = shared.loop
         self._stop = log.tail
-        self._ahead: deque[Record | Missed] = deque()
+        self._ahead: deque[Record | Gap] = deque()
         self._pace = self._new_pace()
         self._is_found = False  # the place where it begins, though nothing is read ahead
         self._steps = 0  # readings that are due whatever the clock shows
@@ -181,7 +181,7 @@ class Replay(LogRequest):
             return
         if self._ahead:
             head = self._ahead[0]
-            if isinstance(head, Missed) or sent == AT_ONCE or self._steps:
+            if isinstance(head, Gap) or sent == AT_ONCE or self._steps:
                 self._come_back()
             elif not self._is_paused:
                 self._come_later(max(self._wait_s(head), WINDOW_S if sent else 0.0))
@@ -223,7 +223,7 @@ class Replay(LogRequest):
 
     def _got(self, piece: Piece) -> None:
         for part in piece.in_order():
-            if isinstance(part, Missed):
+            if isinstance(part, Gap):
                 self._ahead.append(part)
             else:
                 self._ahead += part[0]
@@ -232,15 +232,15 @@ class Replay(LogRequest):
 
     def _send_due(self) -> int:
         """Send a gap, or the readings before the next one that are due; return how many."""
-        if self._ahead and isinstance(self._ahead[0], Missed):
-            missed = self._ahead[0]
+        if self._ahead and isinstance(self._ahead[0], Gap):
+            gap = self._ahead[0]
             self._ahead.popleft()  # first: what is sent may congest the client
-            self._skip(missed)
+            self._skip(gap)
         records: list[Record] = []
         now_us = self._now_us
         while self._ahead and len(records) < AT_ONCE:
             head = self._ahead[0]
-            if isinstance(head, Missed) or not self._is_due(head, now_us):
+            if isinstance(head, Gap) or not self._is_due(head, now_us):
                 break
             records.append(head)
             self._ahead.popleft()
@@ -258,10 +258,10 @@ class Replay(LogRequest):
         for _, data in frames(codec, self.stream, records[-1].offset + 1, records):
             write(data)
 
-    def _skip(self, missed: Missed) -> None:
-        lost = missed.lost(self._channels.values())
+    def _skip(self, gap: Gap) -> None:
+        lost = gap.lost(self._channels.values())
         if lost is None or lost:
-            self._report_gap(missed.start, missed.stop, missed.reason, lost, missed.detail)
+            self._report_gap(gap.start, gap.stop, gap.reason, lost, gap.detail)
 
     def _send_phase(self) -> None:
         phase = Phase.PAUSED if self._is_paused else Phase.REPLAYING
@@ -275,4 +275,4 @@ class Replay(LogRequest):
         if not self._ahead:
             return self._cursor.offset
         head = self._ahead[0]
-        return head.start if isinstance(head, Missed) else head.offset
+        return head.start if isinstance(head, Gap) else head.offset

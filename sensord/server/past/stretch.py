@@ -11,7 +11,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Sequence
 
-from sensord.log import Cursor, Missed, Piece
+from sensord.log import Cursor, Gap, Piece
 from sensord.model.readings import Channel, Position, Record
 from sensord.server.open.caller import Caller
 from sensord.server.open.request import LogRequest
@@ -112,7 +112,7 @@ class Past(LogRequest):
         for part in piece.in_order():
             if self._end is not None:
                 break
-            if isinstance(part, Missed):
+            if isinstance(part, Gap):
                 self._skip(part)
             elif part[0]:
                 self._take(part[0], self._within(part[1]))
@@ -120,13 +120,13 @@ class Past(LogRequest):
             self._outgoing.squeeze()  # the piece was on its way when the client congested
         self._come_back()
 
-    def _skip(self, missed: Missed) -> None:
+    def _skip(self, gap: Gap) -> None:
         """Name readings that cannot be had."""
-        stop = self._within(missed.stop)
+        stop = self._within(gap.stop)
         # The counts are of all of it, which may be more than was asked for.
-        lost = None if stop < missed.stop else missed.lost(self._channels.values())
+        lost = None if stop < gap.stop else gap.lost(self._channels.values())
         if lost is None or lost:
-            self._report_gap(missed.start, stop, missed.reason, lost, missed.detail)
+            self._report_gap(gap.start, stop, gap.reason, lost, gap.detail)
 
     @property
     def _place(self) -> int:

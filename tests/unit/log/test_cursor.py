@@ -78,10 +78,10 @@ def test_what_the_disk_gives_comes_in_pieces(at: int) -> None:
     offsets = [record.offset for piece in pieces for record in piece.records]
     assert offsets == [*range(at), *range(at + 10, end)]
     assert max(len(piece.records) for piece in pieces) <= PIECE_READINGS
-    told = [(piece, missed) for piece in pieces for missed in piece.missed]
-    ((piece, missed),) = told
-    assert (missed.start, missed.stop) == (at, at + 10)
-    assert piece.start <= missed.start < missed.stop <= piece.stop
+    told = [(piece, gap) for piece in pieces for gap in piece.gaps]
+    ((piece, gap),) = told
+    assert (gap.start, gap.stop) == (at, at + 10)
+    assert piece.start <= gap.start < gap.stop <= piece.stop
 
 
 def test_a_cursor_that_is_moved_forgets_what_was_fetched() -> None:

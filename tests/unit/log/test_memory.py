@@ -126,7 +126,7 @@ def test_what_was_lost_is_counted_by_channel_as_long_as_it_is_remembered(
     both = filled(told, records, is_steady=False)
     log = both.log
     start = data.draw(st.integers(both.first - 2, log.tail + 2))
-    lost = log.lost(start)
+    lost = log.gap(start)
     if start >= log.first:
         assert lost is None
         return
@@ -198,7 +198,7 @@ def test_several_at_once_are_the_same_as_one_after_the_other(
     for log in (one_by_one.log, at_once.log):
         assert log.tail == one_by_one.first + len(one_by_one.all)
     assert list(at_once.log.read(0, 10**9)) == list(one_by_one.log.read(0, 10**9))
-    assert at_once.log.lost(told[1]) == one_by_one.log.lost(told[1])
+    assert at_once.log.gap(told[1]) == one_by_one.log.gap(told[1])
 
 
 def test_another_epoch_leaves_the_offsets_as_they_are() -> None:
@@ -240,7 +240,7 @@ def test_heavy_values_make_the_ring_shorter_and_lose_nothing_unnamed(
     start = data.draw(st.integers(0, log.tail))
     read = [r for piece in log.read(start, log.tail) for r in piece]
     assert read == everything[max(start, log.first) :]
-    lost = log.lost(start)
+    lost = log.gap(start)
     assert (lost is None) is (start >= log.first)
     if lost is not None and lost.counts is not None:
         assert lost.counts.total() == log.first - start
