@@ -1,8 +1,8 @@
-"""Takes each `set` and `call` from the client to its target, and the outcome back.
+"""Brings each `set` and `call` from the client to its target, and the outcome back.
 
-Refuses what cannot be; asks the leases; remembers the key on the disk before anything is sent;
-keeps the deadline; writes the audit; tells everybody who asked with that key. A command is made at
-most once for each key, and what is told is what stands in the audit.
+It refuses what cannot be, asks the leases, has the key on the disk before anything is sent, keeps
+the one deadline, writes the audit, and sends the outcome to everybody who asked with that key. A
+command is made at most once for each key, and its outcome is the one in the audit.
 """
 
 from __future__ import annotations
@@ -10,16 +10,14 @@ from __future__ import annotations
 import asyncio
 import difflib
 import secrets
-from collections import deque
-from collections.abc import Callable, Hashable, Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
 from itertools import islice
 from typing import NamedTuple
 
 from sensord.bus import Bus
-from sensord.control.keys import Act, Keys, What, digest
+from sensord.control.keys import Keys, digest
 from sensord.control.leases import Leases
-from sensord.device.calls import Call, Calls, Outcome, Target
+from sensord.device.calls import Call, Calls, Target, What
 from sensord.errors import ProtocolError
 from sensord.model.readings import Position, Value
 from sensord.sharing.allowance import Rank
@@ -28,8 +26,6 @@ from sensord.sharing.identity import Identity
 from sensord.sharing.store import StoreError
 
 __all__ = ["Accepted", "Dispatch"]
-
-UNCONFIRMED = "it was sent, but not confirmed in time; find out if it was done before you try again"
 
 MOST_COMPARED = 20
 """Names that one which is not there may be a slip for."""
@@ -41,18 +37,8 @@ STOPPED_AFTER = "the server stops; find out if it was done before you try again"
 class Accepted(NamedTuple):
     """An act that goes on. ``is_repeated`` says that it was asked for before."""
 
-    act: Act
-    is_repeated: bool
-
-
-@dataclass(slots=True)
-class _Waiting:
-    """An act that was accepted and not started."""
-
     call: Call
-    target: Target
-    is_ready: bool = False
-    """Whether its key is on the disk, if it has one."""
+    is_repeated: bool
 
 
 class Dispatch:
@@ -74,11 +60,9 @@ class Dispatch:
         self._audit = audit
         self._bus = bus
         self._loop = loop
-        self._lines: dict[Hashable, deque[_Waiting]] = {}
-        """Acts that were accepted and not started, by the lines of their targets."""
-        self._live: dict[tuple[str, str], Act] = {}
-        self._deadlines: dict[tuple[str, str], asyncio.Handle] = {}
-        self._before: dict[tuple[str, str], Value] = {}
+        self._live: dict[Call, asyncio.Handle] = {}
+        """Acts whose outcome has not been sent, and the timers of their deadlines."""
+        self._before: dict[Call, Value] = {}
         self._is_closing = False
 
     def begin(self, committed: Position | None) -> None:
@@ -90,9 +74,8 @@ class Dispatch:
         now, at = self._loop.time(), self._bus.log.position
         interrupted = self._keys.restore(now, self._bus.now_us(), at)
         unsaid = [] if committed is None else self._keys.over_since(committed)
-        for act in unsaid + [act for act in interrupted if act not in unsaid]:
-            assert act.call.outcome is not None
-            self._note(act, act.call.outcome)
+        for call in unsaid + [call for call in interrupted if call not in unsaid]:
+            self._note(call)
 
     def ask(
         self,
@@ -119,34 +102,28 @@ class Dispatch:
         limit_s = target.timeout_s
         if timeout_s is not None:
             limit_s = min(limit_s, timeout_s)
-        made_up = key or secrets.token_hex(8)
-        call = Call(name, checked, who, made_up, self._loop.time() + limit_s)
-        act = Act(what, asked, call, is_kept=bool(key))
-        self._accept(act, target)
-        return Accepted(act, is_repeated=False)
-
-    def attend(self, act: Act, tell: Callable[[Outcome], None]) -> None:
-        """Call ``tell`` with the outcome, once it is settled; at once if it is."""
-        if act.is_settled:
-            assert act.call.outcome is not None
-            tell(act.call.outcome)
-        else:
-            act.waiting.append(tell)
-
-    def leave(self, act: Act, tell: Callable[[Outcome], None]) -> None:
-        """Take back an `attend`: nobody is there to be told."""
-        if tell in act.waiting:
-            act.waiting.remove(tell)
+        call = Call(
+            name,
+            checked,
+            who,
+            key or secrets.token_hex(8),
+            self._loop.time() + limit_s,
+            what=what,
+            digest=asked,
+            is_kept=bool(key),
+        )
+        self._accept(call, target)
+        return Accepted(call, is_repeated=False)
 
     def close(self) -> None:
         """End what is under way: nobody is left to confirm it."""
         self._is_closing = True
-        for act in tuple(self._live.values()):
-            if act.call.is_acting:
-                act.call.failed("unknown", STOPPED_AFTER)
+        for call in tuple(self._live):
+            if call.is_acting:
+                call.failed("unknown", STOPPED_AFTER)
             else:
-                act.call.failed("unavailable", STOPPED)
-            self._settle(act)
+                call.failed("unavailable", STOPPED)
+            self._settle(call)
 
     # -- inside ------------------------------------------------------------------------------------
 
@@ -183,89 +160,60 @@ class Dispatch:
         last = None if channel is None else self._bus.last(channel)
         return None if last is None else last.reading.value
 
-    def _accept(self, act: Act, target: Target) -> None:
-        call = act.call
-
-        waiting = _Waiting(call, target)
-
+    def _accept(self, call: Call, target: Target) -> None:
         def kept(error: Exception | None) -> None:
             if error is not None:
                 call.failed("unavailable", f"it was not sent: {error}")
-            waiting.is_ready = True
-            self._start(target.line)
+            target.queue.ready(call)
 
-        if act.is_kept:
+        if call.is_kept:
             try:
-                self._keys.begin(act, kept)
+                self._keys.begin(call, kept)
             except StoreError as exc:
                 raise ProtocolError("too_many", str(exc)) from exc
-        self._lines.setdefault(target.line, deque()).append(waiting)
-        self._live[act.id] = act
-        self._before[act.id] = self._last(act.what, call.name)
-        after = call.args.get("value") if act.what == "set" else dict(call.args)
+        self._live[call] = self._loop.call_at(call.deadline, call.expire)
+        self._before[call] = self._last(call.what, call.name)
         self._audit.note(
-            act.what,
+            call.what,
             call.who,
             call.name,
             "pending",
-            before=self._before.get(act.id),
-            after=after,
+            before=self._before[call],
+            after=call.args.get("value") if call.what == "set" else dict(call.args),
             key=call.key,
         )
-        call.when_over(lambda _: self._over(act))
-        self._deadlines[act.id] = self._loop.call_at(call.deadline, self._expire, call)
-        # One that ends by itself holds up nobody behind it.
-        call.when_over(lambda _: self._start(target.line))
-        if not act.is_kept:
-            kept(None)
+        call.when_over(lambda _: self._over(call))
+        target.queue.add(call)
+        if not call.is_kept:
+            target.queue.ready(call)
 
-    def _start(self, line: Hashable) -> None:
-        """Start what is ready, up to one whose key is not on the disk yet: no act overtakes it."""
-        waiting = self._lines.get(line)
-        while waiting and (waiting[0].is_ready or waiting[0].call.outcome is not None):
-            first = waiting.popleft()
-            if first.call.outcome is None:
-                first.target.start(first.call)
-        if not waiting:
-            self._lines.pop(line, None)
-
-    def _expire(self, call: Call) -> None:
-        if call.is_acting:
-            call.failed("unconfirmed", UNCONFIRMED)
-        else:
-            call.failed("expired", "its time was over before it was sent; nothing was done")
-
-    def _over(self, act: Act) -> None:
-        self._deadlines.pop(act.id).cancel()
-        if act.is_kept:
+    def _over(self, call: Call) -> None:
+        self._live[call].cancel()
+        if call.is_kept:
             now = self._loop.time()
             at = self._bus.log.position
-            self._keys.end(act, now, self._bus.now_us(), at, lambda _: self._settle(act))
-        if self._is_closing or not act.is_kept:
+            self._keys.end(call, now, self._bus.now_us(), at, lambda _: self._settle(call))
+        if self._is_closing or not call.is_kept:
             # Whoever stops cannot wait for the disk; it is written before the process ends.
-            self._settle(act)
+            self._settle(call)
 
-    def _settle(self, act: Act) -> None:
-        if act.is_settled:
+    def _settle(self, call: Call) -> None:
+        if call.is_settled:
             return
-        outcome = act.call.outcome
-        assert outcome is not None
-        act.is_settled = True
-        del self._live[act.id]
-        self._note(act, outcome)
-        waiting, act.waiting = act.waiting, []
-        for tell in waiting:
-            tell(outcome)
+        del self._live[call]
+        self._note(call)
+        call.settle()
 
-    def _note(self, act: Act, outcome: Outcome) -> None:
-        call = act.call
+    def _note(self, call: Call) -> None:
+        outcome = call.outcome
+        assert outcome is not None
         self._audit.note(
-            act.what,
+            call.what,
             call.who,
             call.name,
             "done" if outcome.is_done else "failed",
             detail=outcome.reason,
-            before=self._before.pop(act.id, None),
+            before=self._before.pop(call, None),
             after=outcome.value,
             key=call.key,
         )

@@ -1,8 +1,8 @@
 """The memory of acts: which keys were used, for what, and how each ended.
 
-An act under way is never forgotten. One that is over is kept for a time, the last ones of each
-client and of all, with a bound on their bytes; what is kept is in the store too, so that a retry
-after a restart is no second act. An act that a restart finds under way has an unknown outcome.
+An act under way is never forgotten. One that is over is kept for a time, within bounds; what is
+kept is in the store too, so that a retry after a restart is no second act. An act that a restart
+finds under way has an unknown outcome.
 """
 
 from __future__ import annotations
@@ -10,17 +10,15 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-from collections import OrderedDict, deque
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from typing import Literal
+from collections.abc import Mapping
 
-from sensord.device.calls import Call, Outcome
+from sensord.device.calls import Call, Outcome, What
 from sensord.model.readings import Position, Value
 from sensord.sharing.identity import Identity
+from sensord.sharing.memory import Memory
 from sensord.sharing.store import Done, Store, StoreError
 
-__all__ = ["UNKNOWN", "Act", "Keys", "What", "digest"]
+__all__ = ["UNKNOWN", "Keys", "digest"]
 
 log = logging.getLogger("sensord.control")
 
@@ -34,33 +32,6 @@ MAX_BYTES = 16 * 1024 * 1024
 
 RESTARTED = "the server was restarted in the middle; find out if it was done before you try again"
 UNKNOWN = Outcome(None, "unknown", RESTARTED, may_have_acted=True)
-
-What = Literal["set", "call"]
-
-
-@dataclass(slots=True)
-class Act:
-    """One `set` or `call` that was accepted."""
-
-    what: What
-    digest: str
-    """Of what was asked, so that a key cannot be used for something else."""
-    call: Call
-    is_kept: bool
-    """Whether it is in the store before it is made: the client gave a key."""
-    is_settled: bool = False
-    """Whether its outcome has been told, and can be told to others."""
-    waiting: list[Callable[[Outcome], None]] = field(default_factory=list)
-    told_at: Position | None = None
-    """Where the log stood when it ended: its event in the audit comes later."""
-    over_at: float = 0.0
-    """By the loop's clock: a wall clock that is set must not age it."""
-    size: int = 0
-
-    @property
-    def id(self) -> tuple[str, str]:
-        """The client and its key."""
-        return self.call.who.id, self.call.key
 
 
 def digest(what: What, name: str, args: Mapping[str, Value]) -> str:
@@ -77,119 +48,92 @@ class Keys:
 
     def __init__(self, store: Store, remember_s: float) -> None:
         self._store = store
-        self._remember_s = remember_s
-        self._acts: dict[tuple[str, str], Act] = {}
-        self._over: OrderedDict[tuple[str, str], Act] = OrderedDict()  # the oldest first
-        self._of_client: dict[str, deque[Act]] = {}  # the same, of each client
-        self._bytes = 0
+        self._memory = Memory[Call](
+            of_client=MAX_OF_CLIENT, of_all=MAX_OF_ALL, weight=MAX_BYTES, keep_s=remember_s
+        )
 
     def __len__(self) -> int:
-        return len(self._acts)
+        return len(self._memory)
 
-    def find(self, client: str, key: str, now: float) -> Act | None:
+    def find(self, client: str, key: str, now: float) -> Call | None:
         """Return the act of that key, if it is remembered."""
-        self._forget_old(now)
-        return self._acts.get((client, key))
+        self._forgotten(self._memory.expire(now))
+        return self._memory.find(client, key)
 
-    def begin(self, act: Act, done: Done) -> None:
+    def begin(self, call: Call, done: Done) -> None:
         """Remember an act before it is made; ``done`` is called when it is on the disk.
 
         Raises:
             StoreError: Too much waits for the disk.
         """
-        self._put(act, None, 0, done)
-        self._acts[act.id] = act
+        self._put(call, None, 0, done)
+        self._memory.add(call.who.id, call.key, call)
 
-    def end(self, act: Act, now: float, wall_us: int, at: Position, done: Done) -> None:
+    def end(self, call: Call, now: float, wall_us: int, at: Position, done: Done) -> None:
         """Remember how it ended; ``done`` is called when that is on the disk, or cannot be.
 
         ``at`` is where the log stands.
         """
-        assert act.call.outcome is not None
-        act.told_at = at
-        outcome = act.call.outcome
+        assert call.outcome is not None
+        call.ended_at = at
+        outcome = call.outcome
 
         def put(error: Exception | None) -> None:
             if error is not None:
                 # Those who wait are told all the same; it is written when the disk takes it.
-                self._keep(act, outcome, wall_us, None)
+                self._keep(call, outcome, wall_us, None)
             # Only now: one that is not settled must be found by whoever asks again.
-            self._note_over(act, now)
             done(error)
-            self._forget_old(now)
+            self._note_over(call, now)
 
-        if not self._keep(act, outcome, wall_us, put):
+        if not self._keep(call, outcome, wall_us, put):
             put(None)
 
-    def restore(self, now: float, wall_us: int, at: Position) -> list[Act]:
+    def restore(self, now: float, wall_us: int, at: Position) -> list[Call]:
         """Load what was remembered; return the acts that were under way, now unknown.
 
         ``at`` is where the log stands.
         """
-        interrupted: list[Act] = []
-        over: list[tuple[int, Act]] = []
+        interrupted: list[Call] = []
+        over: list[tuple[int, Call]] = []
         for name, told in self._store.load(KIND).items():
-            act, over_us = _read(told)
-            if act is None:
+            call, over_us = _read(told)
+            if call is None:
                 self._delete(name)
-            elif act.call.outcome is None:
-                interrupted.append(act)
+            elif call.outcome is None:
+                interrupted.append(call)
             else:
-                over.append((over_us, act))
-        for over_us, act in sorted(over, key=lambda pair: pair[0]):
-            self._acts[act.id] = act
-            self._note_over(act, now - max(0, wall_us - over_us) / 1e6)
-        for act in interrupted:
-            self._acts[act.id] = act
-            act.is_settled = True
-            act.call.failed(UNKNOWN.reason, UNKNOWN.message, may_have_acted=True)
-            self.end(act, now, wall_us, at, _ignore)
-        self._forget_old(now)
+                over.append((over_us, call))
+        for over_us, call in sorted(over, key=lambda pair: pair[0]):
+            self._memory.add(call.who.id, call.key, call)
+            self._note_over(call, now - max(0, wall_us - over_us) / 1e6)
+        for call in interrupted:
+            self._memory.add(call.who.id, call.key, call)
+            call.failed(UNKNOWN.reason, UNKNOWN.message, may_have_acted=True)
+            call.settle()
+            self.end(call, now, wall_us, at, _ignore)
+        self._forgotten(self._memory.expire(now))
         return interrupted
 
-    def over_since(self, position: Position) -> list[Act]:
+    def over_since(self, position: Position) -> list[Call]:
         """Return the acts that ended in a log from an offset on, the oldest first."""
         return [
-            act
-            for act in self._over.values()
-            if act.told_at is not None
-            and act.told_at.epoch == position.epoch
-            and act.told_at.offset >= position.offset
+            call
+            for call in self._memory.ended()
+            if call.ended_at is not None
+            and call.ended_at.epoch == position.epoch
+            and call.ended_at.offset >= position.offset
         ]
 
     # -- inside ------------------------------------------------------------------------------------
 
-    def _note_over(self, act: Act, now: float) -> None:
-        outcome = act.call.outcome
-        act.over_at = now
-        act.size = len(json.dumps(outcome.value)) if outcome is not None else 0
-        self._over[act.id] = act
-        self._bytes += act.size
-        own = self._of_client.setdefault(act.call.who.id, deque())
-        own.append(act)
-        if len(own) > MAX_OF_CLIENT:
-            self._forget(own[0])
+    def _note_over(self, call: Call, now: float) -> None:
+        weight = len(json.dumps(call.outcome.value)) if call.outcome is not None else 0
+        self._forgotten(self._memory.end(call.who.id, call.key, now, weight=weight))
 
-    def _forget_old(self, now: float) -> None:
-        while self._over:
-            oldest = next(iter(self._over.values()))
-            if (
-                len(self._over) <= MAX_OF_ALL
-                and self._bytes <= MAX_BYTES
-                and now - oldest.over_at <= self._remember_s
-            ):
-                return
-            self._forget(oldest)
-
-    def _forget(self, act: Act) -> None:
-        del self._over[act.id], self._acts[act.id]
-        self._bytes -= act.size
-        own = self._of_client[act.call.who.id]
-        assert own[0] is act, "both orders are those of the outcomes"
-        own.popleft()
-        if not own:
-            del self._of_client[act.call.who.id]
-        self._delete(_name(act))
+    def _forgotten(self, calls: list[Call]) -> None:
+        for call in calls:
+            self._delete(_name(call))
 
     def _delete(self, name: str) -> None:
         try:
@@ -198,22 +142,21 @@ class Keys:
             # It is forgotten at the next start, by its age.
             log.warning("key not forgotten", extra={"reason": str(exc)})
 
-    def _keep(self, act: Act, outcome: Outcome, over_us: int, done: Done | None) -> bool:
+    def _keep(self, call: Call, outcome: Outcome, over_us: int, done: Done | None) -> bool:
         try:
-            self._put(act, outcome, over_us, done)
+            self._put(call, outcome, over_us, done)
         except StoreError as exc:
             # After a restart its outcome will be unknown.
-            log.warning("outcome not kept", extra={"target": act.call.name, "reason": str(exc)})
+            log.warning("outcome not kept", extra={"target": call.name, "reason": str(exc)})
             return False
         return True
 
-    def _put(self, act: Act, outcome: Outcome | None, over_us: int, done: Done | None) -> None:
-        call = act.call
+    def _put(self, call: Call, outcome: Outcome | None, over_us: int, done: Done | None) -> None:
         told: dict[str, Value] = {
-            "what": act.what,
+            "what": call.what,
             "name": call.name,
             "key": call.key,
-            "digest": act.digest,
+            "digest": call.digest,
             "who": [call.who.id, call.who.name, call.who.address],
         }
         if outcome is not None:
@@ -223,20 +166,20 @@ class Keys:
                 "reason": outcome.reason,
                 "message": outcome.message,
                 "may_have_acted": outcome.may_have_acted,
-                "at": None if act.told_at is None else list[Value](act.told_at),
+                "at": None if call.ended_at is None else list[Value](call.ended_at),
             }
-        self._store.put(KIND, _name(act), told, done)
+        self._store.put(KIND, _name(call), told, done)
 
 
-def _name(act: Act) -> str:
-    return "/".join(act.id)
+def _name(call: Call) -> str:
+    return f"{call.who.id}/{call.key}"
 
 
 def _ignore(_error: Exception | None) -> None:
     """Nobody waits."""
 
 
-def _read(told: Value) -> tuple[Act | None, int]:
+def _read(told: Value) -> tuple[Call | None, int]:
     match told:
         case {
             "what": ("set" | "call") as what,
@@ -245,8 +188,8 @@ def _read(told: Value) -> tuple[Act | None, int]:
             "digest": str(found),
             "who": [str(number), str(client), str(address)],
         }:
-            call = Call(name, {}, Identity(number, client, address), key, 0.0)
-            act = Act(what, found, call, is_kept=True)
+            who = Identity(number, client, address)
+            call = Call(name, {}, who, key, 0.0, what=what, digest=found, is_kept=True)
         case _:
             return None, 0
     match told:
@@ -260,8 +203,8 @@ def _read(told: Value) -> tuple[Act | None, int]:
         }:
             match more.get("at"):
                 case [str(epoch), int(offset)]:
-                    act.told_at = Position(epoch, offset)
+                    call.ended_at = Position(epoch, offset)
             call.outcome = Outcome(value, reason, message, unsure)
-            act.is_settled = True
-            return act, over_us
-    return act, 0
+            call.settle()
+            return call, over_us
+    return call, 0

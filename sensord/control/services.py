@@ -10,11 +10,12 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-from collections.abc import Callable, Hashable, Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 
 from sensord.bus import Bus
 from sensord.control.leases import Leases
-from sensord.device.calls import Call, Calls
+from sensord.device.calls import Call, Calls, Outcome, PromptQueue
 from sensord.errors import ProtocolError
 from sensord.model.readings import Metadata, Reading, Value, ValueType
 from sensord.sharing.allowance import Rank
@@ -36,7 +37,6 @@ TELL_S = 0.1
 
 GONE = "the service is gone; it was not asked"
 GONE_AFTER = "the service went away before it answered; find out before you try again"
-BUSY = "the service has as many calls under way as it may have; it was not asked"
 
 
 class Offer:
@@ -65,11 +65,7 @@ class Offer:
         self._ask = ask
         self._open: dict[int, Call] = {}
         self._is_over = False
-
-    @property
-    def line(self) -> Hashable:
-        """Itself: its calls come to the client in order."""
-        return self
+        self.queue = PromptQueue(self._start)
 
     def check(self, args: Mapping[str, Value]) -> Mapping[str, Value]:
         """Take the arguments as they are.
@@ -77,37 +73,34 @@ class Offer:
         Raises:
             ProtocolError: It has too much to do.
         """
-        if len(self._open) >= MOST_OPEN:
+        if len(self._open) + len(self.queue) >= MOST_OPEN:
             raise ProtocolError("too_many", f"{MOST_OPEN} calls of {self.name} are under way")
         return args
 
-    def start(self, call: Call) -> None:
-        """Ask the client."""
-        if self._is_over:  # while the key of the call was on its way to the disk
+    def _start(self, call: Call) -> None:
+        if self._is_over:
             call.failed("unavailable", GONE)
-            return
-        if len(self._open) >= MOST_OPEN:  # the same
-            call.failed("unavailable", BUSY)
             return
         number = next(self.numbers)
         self._open[number] = call
-        call.when_over(lambda _: self._forget(number))
+        call.when_over(partial(self._forget, number))
         self._ask(number, call)
+
+    def _forget(self, number: int, _outcome: Outcome) -> None:
+        del self._open[number]
 
     def find(self, number: int) -> Call | None:
         """Return a call that is under way, or None."""
         call = self._open.get(number)
         return call if call is not None and call.is_acting else None
 
-    def _forget(self, number: int) -> None:
-        del self._open[number]
-
     def close(self) -> None:
-        """Take no more calls."""
+        """Accept no more calls."""
         self._is_over = True
 
     def fail(self) -> None:
         """End the calls: nobody is there to answer."""
+        self.queue.fail("unavailable", GONE)
         for call in tuple(self._open.values()):
             if call.is_acting:
                 call.failed("unknown", GONE_AFTER)

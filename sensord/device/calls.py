@@ -1,24 +1,43 @@
 """What clients can have done: targets by their names, and each call of one until its outcome.
 
 A *target* acts: a device that takes commands, or a service that a client offers. A *call* is one
-`set` or `call` request on its way to a target. The target says `acting` when it can no longer be
-taken back, then, if it likes, parts of its answer, and at last its outcome: `done` or `failed`, of
-which the first counts.
+accepted `set` or `call` request. It waits in its target's queue until it is ready and all before it
+have left. The target marks it as `acting` when it can no longer be taken back, then, if it likes,
+sends parts of its answer, and at last its outcome: `done` or `failed`, of which the first counts.
 
 Names of actions of devices are ``<device>/<action>``; services have other names. Pure.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterator, Mapping
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Literal, Protocol
 
 from sensord.errors import ProtocolError
-from sensord.model.readings import Value
+from sensord.model.readings import Position, Value
 from sensord.sharing.identity import Identity
 
-__all__ = ["MOST_PARTS", "Call", "Calls", "Outcome", "Part", "Target"]
+__all__ = [
+    "LATE",
+    "MOST_PARTS",
+    "Call",
+    "CallQueue",
+    "Calls",
+    "Outcome",
+    "Part",
+    "PromptQueue",
+    "Target",
+    "What",
+]
+
+What = Literal["set", "call"]
+
+UNCONFIRMED = "it was sent, but not confirmed in time; find out if it was done before you try again"
+
+LATE = frozenset({"expired", "unconfirmed"})
+"""The reasons of calls that ended at their deadline."""
 
 MOST_PARTS = 8
 """Parts of one call that may be on their way to those who wait for it; more are refused."""
@@ -69,36 +88,64 @@ class Part:
 
 
 class Call:
-    """One act that a client asked for."""
+    """One act that a client asked for and that was accepted."""
 
     __slots__ = (
+        "_followers",
         "_hearers",
         "_parts",
         "_parts_under_way",
         "_told",
         "args",
         "deadline",
+        "digest",
+        "ended_at",
         "is_acting",
+        "is_kept",
+        "is_ready",
+        "is_settled",
         "key",
         "name",
         "outcome",
+        "what",
         "who",
     )
 
     def __init__(
-        self, name: str, args: Mapping[str, Value], who: Identity, key: str, deadline: float
+        self,
+        name: str,
+        args: Mapping[str, Value],
+        who: Identity,
+        key: str,
+        deadline: float,
+        *,
+        what: What = "call",
+        digest: str = "",
+        is_kept: bool = False,
     ) -> None:
+        self.what: What = what
         self.name = name
         """The action or service; for a `set` the topic."""
         self.args = args
         self.who = who
         self.key = key
         """Tells one act of a client from another; a second call with it is not made."""
+        self.digest = digest
+        """Of the request, so that a key cannot be used for something else."""
         self.deadline = deadline
         """By the loop's clock, when it fails if it has no outcome."""
+        self.is_kept = is_kept
+        """Whether it is in the store before it is made: the client gave a key."""
+        self.is_ready = False
+        """Whether it may be made: its key is on the disk, if it has one."""
         self.is_acting = False
         self.outcome: Outcome | None = None
+        self.ended_at: Position | None = None
+        """Where the log stood when it ended: its event in the audit comes later."""
+        self.is_settled = False
+        """Whether its outcome has been sent, and can be sent to others."""
         self._told: list[Callable[[Outcome], None]] = []
+        self._followers: list[Callable[[Outcome], None]] = []
         self._hearers: list[Callable[[Part], None]] = []
         self._parts = 0
         self._parts_under_way = 0
@@ -153,12 +200,40 @@ class Call:
         unsure = self.is_acting if may_have_acted is None else may_have_acted
         return self._end(Outcome(None, reason, message, unsure))
 
+    def expire(self) -> None:
+        """End it: its time is over."""
+        if self.is_acting:
+            self.failed("unconfirmed", UNCONFIRMED)
+        else:
+            self.failed("expired", "its time was over before it was sent; nothing was done")
+
     def when_over(self, tell: Callable[[Outcome], None]) -> None:
         """Call ``tell`` with the outcome; at once if there is one."""
         if self.outcome is not None:
             tell(self.outcome)
         else:
             self._told.append(tell)
+
+    def follow(self, follower: Callable[[Outcome], None]) -> None:
+        """Call ``follower`` with the outcome once it is settled; at once if it is."""
+        if self.is_settled:
+            assert self.outcome is not None
+            follower(self.outcome)
+        else:
+            self._followers.append(follower)
+
+    def unfollow(self, follower: Callable[[Outcome], None]) -> None:
+        """Undo a `follow`."""
+        if follower in self._followers:
+            self._followers.remove(follower)
+
+    def settle(self) -> None:
+        """Send its outcome to all who follow it: it is on the disk, or never will be."""
+        assert self.outcome is not None
+        self.is_settled = True
+        followers, self._followers = self._followers, []
+        for follower in followers:
+            follower(self.outcome)
 
     def _end(self, outcome: Outcome) -> bool:
         if self.outcome is not None:
@@ -179,11 +254,8 @@ class Target(Protocol):
         ...
 
     @property
-    def line(self) -> Hashable:
-        """What its calls wait for, one behind the other: its device, or the service itself.
-
-        Calls on one line are started in the order in which they were accepted.
-        """
+    def queue(self) -> CallQueue:
+        """Where its calls wait: that of its device, or of the service itself."""
         ...
 
     def check(self, args: Mapping[str, Value]) -> Mapping[str, Value]:
@@ -194,12 +266,58 @@ class Target(Protocol):
         """
         ...
 
-    def start(self, call: Call) -> None:
-        """Act, or begin to: soon the call is told its outcome.
 
-        If the call ends by itself before, its deadline being over, nothing more need be done.
-        """
-        ...
+class CallQueue:
+    """Calls that wait for one device or service, in the order in which they were accepted.
+
+    A call that is not ready holds up those behind it; one that ends leaves.
+    """
+
+    def __init__(self, woken: Callable[[], None]) -> None:
+        """``woken`` is called when `next` may have something."""
+        self._calls: deque[Call] = deque()
+        self._woken = woken
+
+    def __len__(self) -> int:
+        return len(self._calls)
+
+    def add(self, call: Call) -> None:
+        """Let a call wait for its turn."""
+        self._calls.append(call)
+        call.when_over(lambda _: self._leave(call))
+        if call.is_ready:
+            self._woken()
+
+    def ready(self, call: Call) -> None:
+        """Let a call be made."""
+        call.is_ready = True
+        self._woken()
+
+    def next(self) -> Call | None:
+        """Remove and return the first call; None if there is none, or it is not ready."""
+        return self._calls.popleft() if self._calls and self._calls[0].is_ready else None
+
+    def fail(self, reason: str, message: str) -> None:
+        """End all calls that wait."""
+        for call in tuple(self._calls):
+            call.failed(reason, message)
+
+    def _leave(self, call: Call) -> None:
+        if call in self._calls:
+            self._calls.remove(call)
+            self._woken()
+
+
+class PromptQueue(CallQueue):
+    """The queue of a target that can do several things at once: a call waits only to be ready."""
+
+    def __init__(self, start: Callable[[Call], None]) -> None:
+        super().__init__(self._start_all)
+        self._start = start
+
+    def _start_all(self) -> None:
+        while (call := self.next()) is not None:
+            self._start(call)
 
 
 class Calls:

@@ -1,22 +1,22 @@
 """The commands of one device: in order, one at a time, each confirmed as it is declared.
 
-Theory of operation. Calls wait in a bounded queue. `run` takes them one by one, has the reader
+Theory of operation. Calls wait in a bounded queue. `run` removes them one by one, has the reader
 send, and waits until what the device says next has confirmed it: a message with the declared
-answer, or a state that reaches the value. While a command is under way the intake shows here what
-it hears; at other times it costs nothing. When the device goes away, what waits fails, and of what
-was sent nobody knows.
+answer, or a state that reaches the value. Their deadlines are kept by whoever accepted them: a
+call that ends there leaves the queue, or interrupts the reader. While a command is under way the
+intake shows here what it receives; at other times it costs nothing. When the device goes away, the
+calls that wait fail, and the outcome of what was sent is unknown.
 """
 
 from __future__ import annotations
 
 import asyncio
 import math
-from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NoReturn, Protocol
 
 from sensord.config.command_options import Command
-from sensord.device.calls import Call, Target
+from sensord.device.calls import LATE, Call, CallQueue, Outcome, Target
 from sensord.errors import DeviceError, ProtocolError
 from sensord.model.readings import Quality, Value
 
@@ -167,8 +167,9 @@ class Commands:
         self.commands = commands
         self._listen = listen
         self._most_waiting = most_waiting
-        self._queue: deque[tuple[Command, Call]] = deque()
+        self._by_name = {(one.is_set, one.name): one for one in commands}
         self._woken = asyncio.Event()
+        self.queue = CallQueue(self._woken.set)
         self._current: _UnderWay | None = None
         self._is_up = False
         self._why_down = "it was not there yet"
@@ -189,9 +190,7 @@ class Commands:
         self._is_up, self._why_down = False, why
         if self._current is not None:
             self._break_off(self._current.call)
-        waiting, self._queue = self._queue, deque()
-        for _, call in waiting:
-            call.failed("unavailable", self.absence)
+        self.queue.fail("unavailable", self.absence)
 
     def heard(self, message: bytes) -> bool:
         """Look at a message of the device; tell whether it is an answer to a command."""
@@ -217,47 +216,37 @@ class Commands:
         """
         if not self._is_up:
             raise ProtocolError("unavailable", self.absence)
-        if len(self._queue) >= self._most_waiting:
+        if len(self.queue) >= self._most_waiting:
             text = f"{self._most_waiting} commands wait for {self.device}; wait for one of them"
             raise ProtocolError("too_many", text)
-
-    def take(self, command: Command, call: Call) -> None:
-        """Let a call wait for its turn."""
-        try:
-            self.check_room()
-        except ProtocolError as exc:
-            call.failed("unavailable", exc.message)
-            return
-        self._queue.append((command, call))
-        call.when_over(lambda _: self._leave(command, call))
-        self._woken.set()
-
-    def _leave(self, command: Command, call: Call) -> None:
-        """Take a call whose time is over from the queue: it must not fill it."""
-        if (command, call) in self._queue:
-            self._queue.remove((command, call))
 
     async def run(self, writer: Writer) -> NoReturn:
         """Make the commands one by one, for as long as the reader runs."""
         while True:
-            while not self._queue:
+            while (call := self.queue.next()) is None:
                 self._woken.clear()
                 await self._woken.wait()
-            command, call = self._queue.popleft()
-            await self._make(writer, command, call)
+            await self._make(writer, self._by_name[call.what == "set", call.name], call)
 
     async def _make(self, writer: Writer, command: Command, call: Call) -> None:
         over = asyncio.Event()
+        loop = asyncio.get_running_loop()
         order = Order(command, call, lambda: self._listen(True))  # noqa: FBT003  # as documented
         self._current = under_way = _UnderWay(command, call, order)
-        call.when_over(lambda _: over.set())
+
+        def ended(outcome: Outcome) -> None:
+            over.set()
+            if outcome.reason in LATE:
+                limit.reschedule(loop.time())  # a writer that hangs is interrupted
+
         try:
-            async with asyncio.timeout_at(call.deadline):
+            async with asyncio.timeout(None) as limit:
+                call.when_over(ended)
                 await writer.write(order)
                 under_way.look()
                 await over.wait()
         except TimeoutError:
-            pass  # the call has ended by its deadline, or will in the loop's next turn
+            pass
         except DeviceError as exc:
             self._why_down = str(exc)
             self._break_off(call)
@@ -285,8 +274,8 @@ class _Target:
         self._commands = commands
         self._command = command
         self.timeout_s = command.timeout_s
-        self.line = commands
-        """Its device: one thing at a time is asked of that."""
+        self.queue = commands.queue
+        """That of its device, of which one thing at a time is asked."""
 
     def check(self, args: Mapping[str, Value]) -> Mapping[str, Value]:
         """Return the arguments, typed and with defaults."""
@@ -313,7 +302,3 @@ class _Target:
             raise ProtocolError("bad_request", str(exc)) from exc
         self._commands.check_room()
         return checked
-
-    def start(self, call: Call) -> None:
-        """Let it wait for its turn."""
-        self._commands.take(self._command, call)

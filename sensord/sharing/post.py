@@ -26,9 +26,9 @@ from sensord.model.readings import Value
 from sensord.sharing.audit import Audit
 from sensord.sharing.identity import Identity
 from sensord.sharing.inbox import Inbox, Receiver
+from sensord.sharing.memory import Memory
 from sensord.sharing.messages import ClientMessage, Status, To, digest_of, read_message
 from sensord.sharing.presence import Presence
-from sensord.sharing.sent import SentMessages
 from sensord.sharing.store import Store, StoreError
 
 __all__ = ["Accepted", "Post", "PostOptions", "Sent"]
@@ -46,6 +46,9 @@ WOKEN_AT_ONCE = 50
 
 AUDITED = 64
 """Receivers that an audit entry names; it counts the others."""
+
+MAX_OF_CLIENT, MAX_OF_ALL, MAX_RECEIVERS = 100, 10_000, 100_000
+"""Bounds on the messages that have ended and are remembered by their keys."""
 
 Accepted = Callable[[Exception | None], None]
 """Called when a message is accepted or has failed."""
@@ -90,7 +93,12 @@ class Post:
         self._options = options
         self._inboxes: dict[str, Inbox] = {}
         self._open: dict[int, ClientMessage] = {}  # by number; the first one expires first
-        self._remembered = SentMessages()
+        self._remembered = Memory[ClientMessage](
+            of_client=MAX_OF_CLIENT,
+            of_all=MAX_OF_ALL,
+            weight=MAX_RECEIVERS,
+            keep_s=options.age_s,
+        )
         self._accepting: dict[int, list[Accepted]] = {}
         self._sleeping: deque[str] = deque()  # clients that have messages to read
         self._turn: asyncio.Handle | None = None
@@ -108,7 +116,7 @@ class Post:
             ProtocolError: Nothing was sent: too much is kept, or the key is another message's.
         """
         digest = digest_of(to, body) if key else ""
-        known = self._remembered.find(who.id, key)
+        known = self._remembered.find(who.id, key) if key else None
         if known is not None:
             if known.digest != digest:
                 raise ProtocolError("bad_request", "key: it was used for another message")
@@ -175,7 +183,7 @@ class Post:
         self._bytes += message.bytes_held
         self._open[message.number] = message
         self._accepting[message.number] = []
-        self._remembered.add(message)
+        self._add(message)
         for client in message.open_receivers:
             inbox = self._inboxes.setdefault(client, Inbox())
             inbox.waiting.append(message)
@@ -199,7 +207,8 @@ class Post:
         else:
             del self._open[message.number]
             self._bytes -= message.bytes_held
-            self._remembered.forget(message)
+            if message.key:
+                self._remembered.forget(message.sender.id, message.key)
             for client in receivers:
                 self._inboxes[client].remove(message)
                 self._done_with(client)
@@ -286,7 +295,6 @@ class Post:
                 self._done_with(client)
         self._note_over(message)
         if message.key:
-            message.ends_at = self._loop.time() + self._options.age_s
             self._change(LETTER, str(message.number), message.row())
             self._remember(message)
         else:
@@ -301,15 +309,23 @@ class Post:
         if not inbox.is_needed:
             del self._inboxes[client]
 
+    def _add(self, message: ClientMessage) -> None:
+        if message.key:
+            self._remembered.add(message.sender.id, message.key, message)
+
     def _remember(self, message: ClientMessage) -> None:
-        for forgotten in self._remembered.end(message):
-            self._change(LETTER, str(forgotten.number), None)
+        now, weight = self._loop.time(), len(message.statuses)
+        self._forgotten(self._remembered.end(message.sender.id, message.key, now, weight=weight))
         self._schedule()
+
+    def _forgotten(self, messages: list[ClientMessage]) -> None:
+        for message in messages:
+            self._change(LETTER, str(message.number), None)
 
     def _schedule(self) -> None:
         """Schedule `_expire` for the next message that is due."""
-        first = [next(iter(self._open.values()), None), self._remembered.oldest]
-        when = min((one.ends_at for one in first if one is not None), default=math.inf)
+        first = next((one.ends_at for one in self._open.values()), math.inf)
+        when = min(first, self._remembered.due)
         if self._timer is not None:
             if self._timer_due <= when < math.inf:
                 return
@@ -329,9 +345,7 @@ class Post:
                 self._inboxes[client].remove(message)
                 message.set(client, Status.EXPIRED)
             self._end(message)
-        while (oldest := self._remembered.oldest) is not None and oldest.ends_at <= now:
-            self._remembered.forget(oldest)
-            self._change(LETTER, str(oldest.number), None)
+        self._forgotten(self._remembered.expire(now))
         self._schedule()
 
     # -- keeping -----------------------------------------------------------------------------------
@@ -380,9 +394,8 @@ class Post:
         since_s = (self._bus.now_us() - message.time_us) / 1e6
         # The clock may have been set meanwhile: bound the time.
         message.ends_at = now + min(age_s, max(0.0, age_s - since_s))
-        self._remembered.add(message)
+        self._add(message)
         if message.is_over:
-            message.ends_at = now + age_s
             self._remember(message)
             return
         self._open[message.number] = message

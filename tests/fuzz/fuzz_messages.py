@@ -29,7 +29,7 @@ import msgpack
 import uvloop
 from websockets.frames import Opcode
 
-from sensord.device.calls import Call
+from sensord.device.calls import Call, PromptQueue
 from sensord.errors import ProtocolError
 from sensord.model.readings import Value, ValueType
 from sensord.server import listener
@@ -75,18 +75,18 @@ class Machine:
     """What the attackers set and call: it is done at once, or later, or never, or refuses."""
 
     timeout_s = 0.5
-    line = "machine"
 
     def __init__(self, station: Station, mutator: Mutator) -> None:
         self._loop = station.server.shared.loop
         self._chance = mutator.chance
+        self.queue = PromptQueue(self._start)
 
     def check(self, args: Mapping[str, Value]) -> Mapping[str, Value]:
         if self._chance.random() < 0.1:
             raise ProtocolError("unavailable", "the machine is down")
         return args
 
-    def start(self, call: Call) -> None:
+    def _start(self, call: Call) -> None:
         match self._chance.randrange(4):
             case 0:
                 call.done(call.args.get("value"))

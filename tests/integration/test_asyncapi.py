@@ -19,7 +19,7 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.typing import Subprotocol
 
 from sensord.bus import Bus
-from sensord.device.calls import Call
+from sensord.device.calls import Call, PromptQueue
 from sensord.device.derived import REASONS
 from sensord.errors import ProtocolError
 from sensord.log import Archive, Log
@@ -540,12 +540,14 @@ class Valve:
     """Something to call: it opens, unless it is told to fail."""
 
     timeout_s = 5.0
-    line = "machine"
+
+    def __init__(self) -> None:
+        self.queue = PromptQueue(self._open)
 
     def check(self, args: Mapping[str, Value]) -> Mapping[str, Value]:
         return args
 
-    def start(self, call: Call) -> None:
+    def _open(self, call: Call) -> None:
         if "fail" in call.args:
             call.failed("rejected", "open it by hand")
         else:

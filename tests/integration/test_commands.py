@@ -397,7 +397,7 @@ async def test_a_stop_in_the_middle_is_told_before_the_good_bye() -> None:
         await floor.up("tank")
         waiting = asyncio.ensure_future(Control(client).call("tank/wait"))
         control = floor.server.shared.control
-        while not any(act.call.is_acting for act in control.dispatch._live.values()):  # noqa: ASYNC110  # nothing tells of it
+        while not any(call.is_acting for call in control.dispatch._live):  # noqa: ASYNC110  # nothing tells of it
             await asyncio.sleep(0)
         control.close()
         with pytest.raises(CommandError) as caught:

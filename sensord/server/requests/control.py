@@ -7,10 +7,9 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
-from sensord.control.dispatch import Accepted
-from sensord.control.keys import What
 from sensord.control.leases import Lease
-from sensord.device.calls import Outcome, Part
+from sensord.device import calls
+from sensord.device.calls import Outcome, Part, What
 from sensord.model.readings import Value
 from sensord.server.open.caller import Caller
 from sensord.server.open.promise import Promise
@@ -25,24 +24,23 @@ __all__ = ["HANDLERS"]
 class _Act(OpenRequest):
     """An accepted act: its client gets the parts of its answer, and then its outcome."""
 
-    def __init__(self, number: int, caller: Caller, accepted: Accepted) -> None:
+    def __init__(self, number: int, caller: Caller, act: calls.Call) -> None:
         super().__init__(number, caller, caller.shared.groups.turns)
         self._caller = caller
-        self._accepted = accepted
+        self._act = act
         self._parts: deque[Part] = deque()  # at most as many as a call has under way
         self._outcome: Outcome | None = None
 
     def begin(self) -> None:
         """Send what there is, and what follows; the request has been answered."""
-        self._accepted.act.call.hear(self._part)
-        self._caller.shared.control.dispatch.attend(self._accepted.act, self._over)
+        self._act.hear(self._part)
+        self._act.follow(self._over)
 
     def close(self) -> None:
         """Send nothing more; the act continues."""
         super().close()
-        act = self._accepted.act
-        act.call.leave(self._part)
-        self._caller.shared.control.dispatch.leave(act, self._over)
+        self._act.leave(self._part)
+        self._act.unfollow(self._over)
         self._outcome = None
         while self._parts:
             # Later: the service that gets this may be the very session that is ending.
@@ -95,7 +93,7 @@ def _ask(
     accepted = caller.shared.control.dispatch.ask(
         what, caller.identity, name, args, request.key, request.timeout_s
     )
-    act = _Act(request.id, caller, accepted)
+    act = _Act(request.id, caller, accepted.call)
     caller.keep(request.id, act)
     caller.send(acting.Pending(request.id, accepted.is_repeated))
     act.begin()

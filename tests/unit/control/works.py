@@ -9,7 +9,7 @@ from typing import Any
 from sensord.bus import Bus
 from sensord.config.tree import Clients, OpenTopic
 from sensord.config.tree import Control as Options
-from sensord.device.calls import Call
+from sensord.device.calls import Call, PromptQueue
 from sensord.errors import ProtocolError
 from sensord.log import Log
 from sensord.model.readings import Position, Record, Value, ValueType
@@ -32,10 +32,10 @@ class Machine:
     """A target that keeps what it is to do until the test has it done; it survives crashes."""
 
     timeout_s = TIMEOUT_S
-    line = "machine"
 
     def __init__(self) -> None:
         self.waiting: list[Call] = []
+        self.queue = PromptQueue(self.waiting.append)
         self.acted: list[tuple[str, str]] = []
         """Client and key of everything that it has ever done."""
         self.refusal: ProtocolError | None = None
@@ -44,9 +44,6 @@ class Machine:
         if self.refusal is not None:
             raise self.refusal
         return args
-
-    def start(self, call: Call) -> None:
-        self.waiting.append(call)
 
     def act(self) -> Call | None:
         """Begin the next call whose time is not over."""
@@ -185,6 +182,7 @@ class Works:
             if client.is_there:
                 client.session = None
                 client.seen_at = self.now
+        self.machine.queue.fail("crashed", "")
         for call in self.machine.waiting:
             call.failed("crashed", "")  # nobody is left to be told
         self.machine.waiting.clear()

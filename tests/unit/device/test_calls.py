@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 import pytest
 
-from sensord.device.calls import Call, Calls, Outcome
+from sensord.device.calls import Call, CallQueue, Calls, Outcome, PromptQueue
 from sensord.errors import ProtocolError
 from sensord.model.readings import Value
 from sensord.sharing.identity import Identity
@@ -18,12 +18,14 @@ class Valve:
     """A target that is done at once."""
 
     timeout_s = 5.0
-    line = "valve"
+
+    def __init__(self) -> None:
+        self.queue = PromptQueue(self._start)
 
     def check(self, args: Mapping[str, Value]) -> Mapping[str, Value]:
         return args
 
-    def start(self, call: Call) -> None:
+    def _start(self, call: Call) -> None:
         call.acting()
         call.done(call.args["to"])
 
@@ -48,7 +50,10 @@ def test_whoever_asks_after_the_outcome_is_told_at_once() -> None:
     """As a client that came back is."""
     told: list[Outcome] = []
     one = call()
-    Valve().start(one)
+    valve = Valve()
+    valve.queue.add(one)
+    assert one.outcome is None
+    valve.queue.ready(one)
     one.when_over(told.append)
     assert told == [Outcome(1)]
     assert told[0].is_done
@@ -77,3 +82,42 @@ def test_names_are_taken_once_and_given_back() -> None:
     assert calls.find("valve/open") is valve
     calls.unregister("valve/open")
     assert calls.find("valve/open") is None
+
+
+def test_a_call_that_is_not_ready_holds_up_those_behind_it() -> None:
+    """Until it is, or has ended."""
+    woken: list[None] = []
+    queue = CallQueue(lambda: woken.append(None))
+    first, second, third = call(), call(), call()
+    for one in (first, second, third):
+        queue.add(one)
+    queue.ready(second)
+    queue.ready(third)
+    assert queue.next() is None
+    first.expire()
+    assert first.outcome == Outcome(
+        None, "expired", "its time was over before it was sent; nothing was done"
+    )
+    assert len(woken) == 3
+    assert queue.next() is second
+    queue.fail("unavailable", "gone")
+    assert third.outcome == Outcome(None, "unavailable", "gone")
+    assert (len(queue), queue.next()) == (0, None)
+    assert second.outcome is None
+
+
+def test_an_outcome_is_sent_to_followers_when_it_is_settled() -> None:
+    """Once, to those that still follow; at once to those that come later."""
+    told: list[Outcome] = []
+    one = call()
+    one.follow(told.append)
+    gone: list[Outcome] = []
+    one.follow(gone.append)
+    one.unfollow(gone.append)
+    one.unfollow(gone.append)
+    one.done(1)
+    assert told == []
+    one.settle()
+    one.follow(told.append)
+    assert told == [Outcome(1), Outcome(1)]
+    assert gone == []

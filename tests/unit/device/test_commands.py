@@ -9,7 +9,7 @@ import pytest
 
 from sensord.config.command_options import Argument, Command
 from sensord.decode.regex import Pattern
-from sensord.device.calls import Call, Outcome
+from sensord.device.calls import Call, Outcome, What
 from sensord.device.commands import Commands, Order
 from sensord.errors import DeviceError
 from sensord.model.readings import GOOD, Level, Quality, Value, ValueType
@@ -53,12 +53,15 @@ async def ended(value: Value, *said: bytes | tuple[str, Value, Quality], **more:
     commands = Commands("oven", (command,), listening.append, most_waiting=4)
     commands.up()
     ((_, target),) = commands.targets()
-    call = Call("t", target.check({"value": value}), Identity("a1"), "k", loop.time() + 0.05)
-    target.start(call)
+    what: What = "set" if is_set else "call"
+    args, deadline = target.check({"value": value}), loop.time() + 0.05
+    call = Call("t", args, Identity("a1"), "k", deadline, what=what)
+    target.queue.add(call)
+    target.queue.ready(call)
     running = asyncio.ensure_future(commands.run(Writer(commands, *said)))
     over: asyncio.Future[Outcome] = loop.create_future()
     call.when_over(over.set_result)
-    loop.call_at(call.deadline, call.failed, "unconfirmed", "")
+    loop.call_at(call.deadline, call.expire)
     outcome = await over
     running.cancel()
     await asyncio.wait([running])
@@ -146,8 +149,9 @@ async def test_a_writer_that_is_not_connected_sent_nothing() -> None:
         commands.up()
         ((_, target),) = commands.targets()
         deadline = asyncio.get_running_loop().time() + 10
-        call = Call("t", target.check({"value": 1}), Identity("a1"), "k", deadline)
-        target.start(call)
+        call = Call("t", target.check({"value": 1}), Identity("a1"), "k", deadline, what="set")
+        target.queue.add(call)
+        target.queue.ready(call)
         over = asyncio.Event()
         call.when_over(lambda _: over.set())  # noqa: B023  # awaited in this turn
         running = asyncio.ensure_future(commands.run(Broken()))
@@ -156,3 +160,44 @@ async def test_a_writer_that_is_not_connected_sent_nothing() -> None:
         assert call.outcome is not None
         assert call.outcome.reason == reason
         assert call.outcome.may_have_acted is begins
+
+
+@on_each_loop
+async def test_a_writer_that_hangs_is_interrupted_at_the_deadline() -> None:
+    """The next command is made, though the device never took the first."""
+    begun, interrupted = asyncio.Event(), asyncio.Event()
+
+    class Hanging:
+        calls = 0
+
+        async def write(self, order: Order) -> None:
+            self.calls += 1
+            order.sending()
+            if self.calls == 1:
+                try:
+                    begun.set()
+                    await asyncio.Event().wait()
+                finally:
+                    interrupted.set()
+
+    command = Command("t", "f", True, {"value": Argument()}, How())
+    commands = Commands("oven", (command,), lambda _: None, most_waiting=4)
+    commands.up()
+    ((_, target),) = commands.targets()
+    first, second = (
+        Call("t", target.check({"value": n}), Identity("a1"), str(n), 0.0, what="set")
+        for n in range(2)
+    )
+    running = asyncio.ensure_future(commands.run(Hanging()))
+    for call in (first, second):
+        target.queue.add(call)
+        target.queue.ready(call)
+    await begun.wait()
+    first.expire()
+    await interrupted.wait()
+    over: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
+    second.when_over(over.set_result)
+    assert await over == Outcome(1)
+    running.cancel()
+    assert first.outcome is not None
+    assert (first.outcome.reason, first.outcome.may_have_acted) == ("unconfirmed", True)

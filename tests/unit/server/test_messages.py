@@ -8,7 +8,7 @@ from sensord.config.tree import Clients
 from sensord.server.requests.messages import MESSAGES_AT_ONCE, RECEIPTS_AT_ONCE
 from sensord.server.shared import Limits
 from sensord.sharing import post
-from sensord.sharing import sent as remembered
+from sensord.sharing import post as bounds
 from sensord.wire.frames import JSON, MSGPACK, Codec
 from tests.unit.server.talkers import Office, Talker
 
@@ -431,7 +431,7 @@ def test_keys_are_forgotten_after_a_time_and_beyond_a_number(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """So memory is bounded; the newest of each client are remembered."""
-    monkeypatch.setattr(remembered, "MAX_OF_CLIENT", 3)
+    monkeypatch.setattr(bounds, "MAX_OF_CLIENT", 3)
     office = Office()
     anna, ben = people(office, "Anna", "Ben")
     for n in range(5):
@@ -445,23 +445,22 @@ def test_keys_are_forgotten_after_a_time_and_beyond_a_number(
     assert ben.had == [0, 1, 2, 3, 4, 0]
     office.pass_time(QUIET.inbox_age + 1)
     assert office.disk.kind("message") == {}
-    assert not office.sharing.post._remembered._by_key
+    assert len(office.sharing.post._remembered) == 0
 
 
-def test_all_keys_together_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(("bound", "most"), [("MAX_OF_ALL", 5), ("MAX_RECEIVERS", 2)])
+def test_all_keys_together_are_bounded(
+    monkeypatch: pytest.MonkeyPatch, bound: str, most: int
+) -> None:
     """By their number, and by the receivers that are remembered with them."""
-    monkeypatch.setattr(remembered, "MAX_OF_ALL", 5)
+    monkeypatch.setattr(bounds, bound, most)
     office = Office()
     anna, ben = people(office, "Anna", "Ben")
     for n in range(10):
         sender, receiver = (anna, ben) if n % 2 else (ben, anna)
         sender.send({"client": receiver.id}, n, key=str(n))
         settle(office)
-    assert len(office.sharing.post._remembered._over) == 5
-    monkeypatch.setattr(remembered, "MAX_RECEIVERS", 2)
-    anna.send({"client": ben.id}, 10, key="10")
-    settle(office)
-    assert len(office.sharing.post._remembered._over) == 2
+    assert len(office.sharing.post._remembered) == most
 
 
 # -- bounds ----------------------------------------------------------------------------------------

@@ -219,7 +219,7 @@ class Scene:
         office.restart()
         office.pass_time(2 * AGE_S + 1)
         assert office.disk.kind("message") == {}, "nothing is kept for ever"
-        assert not office.sharing.post._remembered._by_key
+        assert len(office.sharing.post._remembered) == 0
 
     def _settle_all(self) -> None:
         self.office.loop.settle()
