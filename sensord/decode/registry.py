@@ -23,6 +23,7 @@ _MODULES = {
     "number": "sensord.decode.number",
     "obis": "sensord.decode.obis",
     "regex": "sensord.decode.regex",
+    "sml": "sensord.decode.sml",
 }
 
 ENTRY_POINTS = "sensord.decoders"

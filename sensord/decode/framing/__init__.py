@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 from sensord.decode.base import Framer
-from sensord.decode.framing import blocks, frames, lines, packed
+from sensord.decode.framing import blocks, frames, lines, packed, sml_transport
 
 __all__ = ["KINDS", "Config", "framer_of"]
 
-Config = lines.Config | blocks.Config | frames.Config | packed.Config
+Config = lines.Config | blocks.Config | frames.Config | packed.Config | sml_transport.Config
 
 KINDS: dict[str, type[Any]] = {
     "line": lines.Config,
@@ -17,6 +17,7 @@ KINDS: dict[str, type[Any]] = {
     "binary": frames.Config,
     "slip": packed.Config,
     "cobs": packed.Config,
+    "sml": sml_transport.Config,
 }
 """The options of each kind, by the ``type`` of the table ``framing``."""
 
@@ -32,3 +33,5 @@ def framer_of(config: Config) -> Framer:
             return frames.FrameFramer(config)
         case packed.Config():
             return packed.PacketFramer(config)
+        case sml_transport.Config():
+            return sml_transport.SmlFramer(config)

@@ -20,9 +20,10 @@ from sensord.decode import (
     obis,
     regex,
     registry,
+    sml,
     text,
 )
-from sensord.decode.framing import blocks, frames, lines, packed
+from sensord.decode.framing import blocks, frames, lines, packed, sml_transport
 from sensord.decode.nmea0183 import decoder as nmea0183
 from sensord.decode.nmea0183.quantities import FIELDS
 from sensord.decode.nmea0183.sentences import SENTENCES
@@ -47,12 +48,14 @@ MODULES = {
     "number": number,
     "obis": obis,
     "regex": regex,
+    "sml": sml,
     "Lines": lines,
     "Blocks": blocks,
     "Frames": frames,
     "Packets": packed,
+    "SML files": sml_transport,
 }
-FRAMINGS = {"Lines", "Blocks", "Frames", "Packets"}
+FRAMINGS = {"Lines", "Blocks", "Frames", "Packets", "SML files"}
 
 
 def rows(section: str) -> dict[str, str]:

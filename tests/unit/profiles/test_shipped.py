@@ -25,7 +25,7 @@ def checked_names() -> list[str]:
         framing = device_of(profiles.find(name)).framing
         check = getattr(framing, "checksum", None)
         # Linky's covers six bits of each byte; the line has parity beside it.
-        if check is not None and check.type != "sum6_linky":
+        if framing.type == "sml" or (check is not None and check.type != "sum6_linky"):
             found.append(name)
     return found
 
