@@ -93,6 +93,12 @@ class Outlet:
     def describe(self, field: str, metadata: Metadata, *, device: str = "") -> None:
         """Not called: simulated fields have no metadata."""
 
+    def received(self, data: bytes, source: str = "") -> None:
+        """Not called: nobody looks."""
+
+    def sent(self, data: bytes, source: str = "") -> None:
+        """Not called: nobody looks."""
+
     def when_kept(self, act: Callable[[], None]) -> None:
         """Not called: nothing is acknowledged."""
 

@@ -37,6 +37,7 @@ from sensord.device import derivations
 from sensord.device.command_runner import ReaderWithCommands
 from sensord.device.derivations import Derivations
 from sensord.device.device import Device
+from sensord.device.lens import ReaderSeen
 from sensord.device.supervisor import supervise
 from sensord.errors import JournalBusyError, StartError
 from sensord.host.memory import return_large_blocks
@@ -151,6 +152,8 @@ class App:
         origins, gate = self._origins(), self._gate()
         server = Server(bus, loop, self._limits(), archive, sharing, control, origins, gate)
         devices = self._devices(control, bus, loop, clock_status)
+        for device in devices:
+            server.shared.lenses.add(device.lens)
         control.begin(None if recovery is None else Position(recovery.epoch, recovery.end))
         links = uplinks.build(self.config.uplinks, bus, archive, store, control)
         uplinks.offer(links, control)
@@ -369,7 +372,7 @@ class App:
         reader = found.create(config.reader_config)
         if config.commands:
             reader = ReaderWithCommands(reader, device.commands)
-        await supervise(config.name, reader, device, device)
+        await supervise(config.name, ReaderSeen(reader, device.lens), device, device)
 
     def _cut_off(self, names: list[str]) -> None:
         """End the process although something hangs: the rest is done, nobody should wait."""

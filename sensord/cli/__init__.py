@@ -29,6 +29,7 @@ COMMANDS = {
     "get": "show the last values of topics",
     "topics": "list topics with their units and kinds",
     "devices": "list devices and their states",
+    "sniff": "show what a device's connection carries, raw and decoded, while it runs",
     "clients": "list connected clients and what they watch",
     "uplinks": "list deliveries to other systems; pause, resume or rewind one",
     "controls": "list what can be set and called",

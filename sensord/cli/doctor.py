@@ -100,6 +100,13 @@ class _Ear(Link):
     def describe(self, field: str, metadata: Metadata, *, device: str = "") -> None:
         self._device.describe(field, metadata, device=device)
 
+    def received(self, data: bytes, source: str = "") -> None:
+        del source
+        self._hear(data)
+
+    def sent(self, data: bytes, source: str = "") -> None:
+        """Do nothing: what the device says is what counts."""
+
     def when_kept(self, act: Callable[[], None]) -> None:
         act()
 

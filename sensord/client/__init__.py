@@ -38,11 +38,13 @@ from sensord.client.messages import Inbox, Sending
 from sensord.client.queries import History, Listing, Summaries
 from sensord.client.replay import Replay
 from sensord.client.services import Asked, FailedError, RejectedError, Service
+from sensord.client.sniff import Sniffing
 from sensord.client.state import Entry, SharedState
 from sensord.client.subscription import Subscription
 from sensord.client.trust import Trust
 from sensord.errors import ProtocolError
 from sensord.model.readings import Position, Value
+from sensord.model.sights import Sight, What
 
 __all__ = [
     "Again",
@@ -75,10 +77,13 @@ __all__ = [
     "Sending",
     "Service",
     "SharedState",
+    "Sight",
+    "Sniffing",
     "Subscription",
     "Summaries",
     "Summary",
     "Trust",
     "Update",
     "Value",
+    "What",
 ]

@@ -12,9 +12,10 @@ from typing import Any, NamedTuple
 
 from sensord.errors import ProtocolError
 from sensord.model.readings import Channel, Position, Reading, Value
+from sensord.model.sights import Sight
 from sensord.wire import ops
 from sensord.wire.frames import Codec
-from sensord.wire.ops import acting, messages, queries, services, session, subscriptions
+from sensord.wire.ops import acting, messages, queries, services, session, sniff, subscriptions
 from sensord.wire.ops.messages import Receipt
 
 __all__ = [
@@ -185,7 +186,7 @@ class Items:
     """Items of one request. ``resume`` is where it continues after them, if known."""
 
     request: int
-    items: Sequence[Item | Summary | Row | Complete | Called | Part | Message | Receipt]
+    items: Sequence[Item | Summary | Row | Complete | Called | Part | Message | Receipt | Sight]
     resume: Position | None
 
 
@@ -307,6 +308,8 @@ class Conversation:
             case messages.Delivery(_, message, sender, to, time_us, body):
                 sent = Message(message, sender.id, sender.name, dict(to), time_us, body)
                 return Items(number, [sent], None)
+            case sniff.Sights(_, sights):
+                return Items(number, sights, None)
             case messages.Receipts(_, receipts):
                 return Items(number, receipts, None)
         return None

@@ -10,10 +10,12 @@ from sensord.client.inflow import Line, Opened, place_of
 from sensord.client.messages import Inbox, Sending
 from sensord.client.queries import History, Listing, Summaries
 from sensord.client.services import Handler, Service
+from sensord.client.sniff import Sniffing
 from sensord.model.readings import Position, Value
 from sensord.wire.ops import queries
 from sensord.wire.ops.messages import Send
 from sensord.wire.ops.services import Serve
+from sensord.wire.ops.sniff import Sniff
 
 __all__ = ["Lookup"]
 
@@ -74,6 +76,13 @@ class Lookup(Line):
     def clients(self, *, follow: bool = False) -> Listing:
         """List clients, as `topics` does."""
         return self.opened(Listing(queries.Clients(self.number(), follow), self))
+
+    def sniff(self, device: str) -> Sniffing:
+        """Look at what a device's connection carries: iterate over sights, from now on.
+
+        It needs the right ``admin``.
+        """
+        return self.opened(Sniffing(Sniff(self.number(), device), self))
 
     def serve(
         self, name: str, handler: Handler, *, description: str = "", timeout_s: float = 30.0

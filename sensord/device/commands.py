@@ -201,6 +201,9 @@ class Commands:
         if self._current is not None:
             self._current.saw(topic, value, quality)
 
+    def recalled(self, topic: str, value: Value, quality: Quality) -> None:
+        """Do nothing: what a broker kept confirms nothing."""
+
     # -- calls -------------------------------------------------------------------------------------
 
     @property

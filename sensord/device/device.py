@@ -18,7 +18,8 @@ from sensord.config.tree import Device as DeviceConfig
 from sensord.decode.base import Decoder, Fault, Framer, Sample
 from sensord.device.children import Child
 from sensord.device.commands import Commands
-from sensord.device.intake import DEVICE, Intake, Route
+from sensord.device.intake import DEVICE, Intake, Listener, Route
+from sensord.device.lens import Lens
 from sensord.device.supervisor import Repeats
 from sensord.model.clocks import Clock
 from sensord.model.readings import (
@@ -85,6 +86,25 @@ class ClockTrust(Protocol):
         ...
 
 
+class _Listeners:
+    """Several listeners as one."""
+
+    def __init__(self, *listeners: Listener) -> None:
+        self._listeners = listeners
+
+    def heard(self, message: bytes) -> bool:
+        heard = [one.heard(message) for one in self._listeners]
+        return any(heard)
+
+    def saw(self, topic: str, value: Value, quality: Quality) -> None:
+        for one in self._listeners:
+            one.saw(topic, value, quality)
+
+    def recalled(self, topic: str, value: Value, quality: Quality) -> None:
+        for one in self._listeners:
+            one.recalled(topic, value, quality)
+
+
 class Device:
     """One configured device at work."""
 
@@ -110,6 +130,9 @@ class Device:
             config.name, config.commands, self._listen, most_waiting=most_commands
         )
         """What clients may have it do."""
+        self.lens = Lens(config.name, bus, self._listen_again, self._behind)
+        """What its connection carries, for who looks."""
+        self._is_awaited = False  # a command waits for what the device says
         self._repeats = Repeats()
         self._state = State.CONNECTING
         self._detail = ""
@@ -204,6 +227,12 @@ class Device:
         if device:
             self._intake.expect(device, device, self._clock.wall_us())
 
+    def received(self, data: bytes, source: str = "") -> None:
+        """Do nothing: nobody looks."""
+
+    def sent(self, data: bytes, source: str = "") -> None:
+        """Do nothing: nobody looks."""
+
     def when_kept(self, act: Callable[[], None]) -> None:
         """Call ``act`` once what was published so far is in the journal."""
         self._bus.log.when_kept(act)
@@ -216,6 +245,8 @@ class Device:
             if child is not None:
                 child.faults[reason] += 1
                 child.last_fault = f"{reason}: {detail}"
+        if self.lens.is_used:
+            self.lens.fault(reason, detail)
         self._tell_fault("device fault", reason, {"detail": detail})
 
     # -- the supervisor's watch --------------------------------------------------------------------
@@ -230,6 +261,8 @@ class Device:
         self._connects += 1
         self._early = [*EARLY_STATUS_S]
         self.commands.up()
+        if self.lens.is_used:
+            self.lens.up(detail)
         self._become(State.UP, detail)
 
     def down(self, reason: str, detail: str, retry_in_s: float) -> None:
@@ -238,6 +271,8 @@ class Device:
         self._intake.spoil(self._clock.monotonic_us(), _DISCONNECTED)
         text = f"{reason}: {detail}" if detail else reason
         self.commands.down(text)
+        if self.lens.is_used:
+            self.lens.down(text)
         if was_up or text != self._detail:
             self._become(State.DOWN, text)
         del retry_in_s
@@ -245,7 +280,21 @@ class Device:
     # -- inside ------------------------------------------------------------------------------------
 
     def _listen(self, is_on: bool) -> None:  # noqa: FBT001  # what a command says
-        self._intake.listener = self.commands if is_on else None
+        self._is_awaited = is_on
+        self._listen_again()
+
+    def _listen_again(self) -> None:
+        """Have the intake show what comes to the command under way, and to who looks."""
+        listeners: list[Listener] = [self.commands] if self._is_awaited else []
+        if self.lens.is_used:
+            listeners.append(self.lens)
+        if len(listeners) > 1:
+            self._intake.listener = _Listeners(*listeners)
+        else:
+            self._intake.listener = listeners[0] if listeners else None
+
+    def _behind(self) -> list[str]:
+        return [child.name for child in self._intake.children]
 
     def _now(self) -> tuple[int, int]:
         """Return both clocks; the intake knows from here on whether the second can be trusted."""
@@ -286,6 +335,9 @@ class Device:
 
     def _on_fault(self, fault: Fault) -> None:
         text = fault.excerpt.decode("ascii", "backslashreplace")
+        if self.lens.is_used:
+            shown = f"{text}; {fault.detail}" if fault.detail else text
+            self.lens.fault(fault.reason, shown)
         more = {"detail": fault.detail} if fault.detail else {}
         self._tell_fault("bad data", fault.reason, {"bytes": text, **more})
 

@@ -99,6 +99,10 @@ class Listener(Protocol):
         """Look at a value of a topic, whether it is published or not."""
         ...
 
+    def recalled(self, topic: str, value: Value, quality: Quality) -> None:
+        """Look at a value that a broker kept: it confirms nothing."""
+        ...
+
 
 class _Way:
     """How the messages of one filter are read; those of most connections have one."""
@@ -419,6 +423,8 @@ class Intake:
             if time_us is not None:
                 time_us = self._source_us(route, time_us, wall_us, None)
             quality = quality if quality.level is Level.BAD else at_best
+            if self.listener is not None:
+                self.listener.recalled(tap.channel.topic, value, quality)
             known = tap.publisher.last or self._before_the_start(tap.channel)
             reading = Reading(wall_us if time_us is None else time_us, value, quality)
             if known is not None and _is_same(known, value, time_us):

@@ -66,6 +66,17 @@ class Link(Protocol):
         """
         ...
 
+    def received(self, data: bytes, source: str = "") -> None:
+        """Report bytes that came and are not handed on by `data` or `message`, for who looks.
+
+        Nothing is decoded or counted by it.
+        """
+        ...
+
+    def sent(self, data: bytes, source: str = "") -> None:
+        """Report bytes that were sent, for who looks; ``source`` is where to, such as a topic."""
+        ...
+
     def when_kept(self, act: Callable[[], None]) -> None:
         """Call ``act`` once the readings of all that was handed on are safe from a crash.
 

@@ -106,7 +106,9 @@ class _NotedLink:
         "describe",
         "fault",
         "message",
+        "received",
         "samples",
+        "sent",
         "when_kept",
     )
 
@@ -118,7 +120,9 @@ class _NotedLink:
         self.fault = link.fault
         self.message = link.message
         self.availability = link.availability
+        self.received = link.received
         self.samples = link.samples
+        self.sent = link.sent
         self.when_kept = link.when_kept
 
     def opened(self, detail: str) -> None:

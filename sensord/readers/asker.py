@@ -66,8 +66,11 @@ class Asker:
             return
         is_complete = answer.feed(data)
         own = len(data) - (len(answer.rest) if is_complete else 0)
-        if own and not answer.is_held:
-            self._link.data(data[:own])
+        if own:
+            if answer.is_held:
+                self._link.received(data[:own])
+            else:
+                self._link.data(data[:own])
         if is_complete:
             assert self._answered is not None
             self._answer = None
@@ -183,6 +186,7 @@ class Asker:
         try:
             async with asyncio.timeout(timeout_s):
                 await self._line.write(message)
+            self._link.sent(message)
         except TimeoutError:
             raise _UnansweredError("cannot send", f"waited {timeout_s:g} s") from None
         if baud is not None:

@@ -97,6 +97,12 @@ class RecordedLink(Link):
     def describe(self, field: str, metadata: Metadata, *, device: str = "") -> None:
         """Accept it: no reader must have any."""
 
+    def received(self, data: bytes, source: str = "") -> None:
+        """Do nothing: it is for who looks."""
+
+    def sent(self, data: bytes, source: str = "") -> None:
+        """Do nothing: the same."""
+
     def when_kept(self, act: Callable[[], None]) -> None:
         """Call ``act`` at once: nothing is kept here."""
         act()

@@ -306,7 +306,7 @@ class _Session:
     def _hand_on(self) -> OnMessage:
         """Return the callback for messages: the hot path, with all it needs at hand."""
         routes, rare, link = self._router.routes, self._on_rare_topic, self._link
-        hand_on, takes_retained = link.message, self._config.retained == "accept"
+        takes_retained = self._config.retained == "accept"
 
         def on_message(_client: PahoClient, _userdata: object, message: MQTTMessage) -> None:
             try:
@@ -318,9 +318,9 @@ class _Session:
             if route is None:
                 return
             if not message.retain:
-                hand_on(route, bytes(message.payload))
+                link.message(route, bytes(message.payload))
             elif takes_retained:
-                hand_on(route._replace(is_retained=True), bytes(message.payload))
+                link.message(route._replace(is_retained=True), bytes(message.payload))
 
         return on_message
 
@@ -360,6 +360,7 @@ class _Session:
         order.sending()
         how: Write = order.how
         info = self._client.publish(how.send_to, order.message, how.qos, how.retain)
+        self._link.sent(order.message, how.send_to)
         if info.rc == MQTTErrorCode.MQTT_ERR_QUEUE_SIZE:
             order.refused("the broker acknowledges nothing, so it was not sent")
             return
@@ -392,6 +393,7 @@ class _Session:
         due = time.monotonic()
         while True:
             info = self._client.publish(poll.topic, poll.payload, poll.qos)
+            self._link.sent(poll.payload.encode(), poll.topic)
             if info.rc == MQTTErrorCode.MQTT_ERR_QUEUE_SIZE:
                 self._link.fault("request not sent", "the broker acknowledges none")
             due, _ = next_tick(due, poll.interval, time.monotonic())

@@ -295,6 +295,7 @@ class _Session:
             try:
                 async with self._turn, asyncio.timeout(GREETING_S):
                     await self._line.write(greeting)
+                self._link.sent(greeting)
             except TimeoutError:
                 self._link.fault("cannot send", f"{config.port}: on_open")
 
@@ -344,6 +345,7 @@ class _Session:
             order.sending()
             try:
                 await self._line.write(order.message)
+                self._link.sent(order.message)
             except asyncio.CancelledError:
                 # Half a command may have gone out, and what is sent next would become its end.
                 detail = f"{self._config.port}: a command could not be sent to its end"

@@ -30,6 +30,8 @@ def permitted(rights: Rights, request: Request[Result]) -> Request[Result]:
     """
     if request.action is Action.NONE or rights.admin:
         return request
+    if request.action is Action.ADMIN:
+        raise ProtocolError("forbidden", f"{request.op} needs a token with admin")
     if isinstance(request, Subscribe | Get | History | Topics | Replay):
         return _narrowed(rights, request)
     for subject in request.subjects:

@@ -9,6 +9,7 @@ from sensord.access.gate import Gate
 from sensord.bus import Bus
 from sensord.config.tree import Control as ControlOptions
 from sensord.control import Control
+from sensord.device.lens import Lenses
 from sensord.log import Archive
 from sensord.server.live.group import Groups
 from sensord.sharing.sharing import Sharing
@@ -51,6 +52,8 @@ class Shared:
     sharing: Sharing
     control: Control
     gate: Gate = field(default_factory=Gate)
+    lenses: Lenses = field(default_factory=Lenses)
+    """What the connections of devices carry, for `sniff`."""
 
 
 def control_for(

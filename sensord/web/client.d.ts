@@ -202,6 +202,15 @@ export interface Replay extends Readings {
   seek(from: Place): Promise<void>;
 }
 
+/** What was seen of a device's connection; docs/protocol.md, section 3.12. */
+export type Sight = { time_us: number } & (
+  | { what: "received" | "sent" | "message"; hex: string; bytes?: number; source?: string; retained?: true }
+  | { what: "value"; topic: string; value: null | boolean | number | string; text?: string; unit?: string; level?: 1 | 2; reason?: string }
+  | { what: "fault"; reason: string; detail: string }
+  | { what: "up" | "down"; detail: string }
+  | { what: "dropped"; count: number }
+);
+
 /** One connection's side of the protocol, without a socket. */
 export class Conversation {
   readonly channels: Map<number, Channel>;
@@ -227,6 +236,8 @@ export class Sensord extends EventTarget {
   replay(topics: string[], options: { from: Place; to?: Place; speed?: number; paused?: boolean }): Replay;
   get(topics: string[]): Promise<Reading[]>;
   list(op: "topics" | "devices" | "clients", tell: (message: any) => void, fields?: { topics?: string[] }): Kept;
+  /** Look at what a device's connection carries; it needs the right `admin`. */
+  sniff(device: string, tell: (sight: Sight) => void): Kept;
   channel(number: number): Channel;
 
   set(topic: string, value: unknown, options?: { key?: string; timeout?: number }): Promise<Outcome>;

@@ -219,6 +219,13 @@ export class Sensord extends EventTarget {
     }, tell);
   }
 
+  /** Look at what a device's connection carries, from now on: `tell` gets each sight. It needs the right `admin`. */
+  sniff(device, tell) {
+    return this._keep(() => ({ op: "sniff", device }), (message) => {
+      for (const sight of message.sights ?? []) tell(sight);
+    });
+  }
+
   // -- acting -------------------------------------------------------------------------------------
 
   set(topic, value, fields = {}) { return this.act("set", { topic, value, ...fields }); }

@@ -21,6 +21,7 @@ from websockets.typing import Subprotocol
 from sensord.bus import Bus
 from sensord.device.calls import Call, PromptQueue
 from sensord.device.derived import REASONS
+from sensord.device.lens import Lens
 from sensord.errors import ProtocolError
 from sensord.log import Archive, Log
 from sensord.log.archive import Fetched, Wanted
@@ -446,6 +447,7 @@ VALUES: dict[str, list[object]] = {
     "limit": [None, 1, 2**53 - 1, 2**53, 0, 1.5, "1", True],
     "interval": [None, 0.1, 60, 31_622_400, 0.09, 31_622_401, "1", True],
     "follow": [False, True, None, 1],
+    "device": ["boiler", "plant/a", "", "#", 7, None],
     "unknown": ["ignored"],
 }
 """For each field of a request: good values and bad ones."""
@@ -454,7 +456,7 @@ REQUEST: dict[str, Any] = {"id": 1, "topics": ["plant/#"], "subscription": 7, "r
 REQUEST |= {"replay": 8, "from": "-1h"}
 REQUEST |= {"topic": "state/a", "value": 1, "name": "mean", "subject": "boiler"}
 REQUEST |= {"body": "text", "message": 7}
-REQUEST |= {"call": 3}
+REQUEST |= {"call": 3, "device": "boiler"}
 """Enough for any request."""
 
 OWN: dict[str, dict[str, Any]] = {"send": {"to": {"group": "operators"}}}
@@ -726,6 +728,18 @@ async def test_what_a_server_says_is_described(codec: Codec) -> None:
         for op in ("take", "renew", "give_back"):
             assert (await client.ask(op, subject="valve"))["op"] == "result"
         assert await client.refused("renew", subject="valve") == "not_found"
+
+        lens = Lens("boiler", there.bus, lambda: None)
+        there.server.shared.lenses.add(lens)
+        sniffing = await client.ask("sniff", device="boiler")
+        lens.received(b"T=21.5", "meter")
+        values: list[Value] = [21.5, {"a": 1}, "x" * 5000]
+        for value in values:
+            lens.saw("plant/temperature", value, Quality(Level.BAD, "missing"))
+        lens.fault("no number", "T=?")
+        lens.down("unplugged")
+        await client.until_told(op="sights")
+        await client.ask("cancel", request=sniffing["id"])
 
         await client.ask("groups", join=["operators"])
         receiving = await client.ask("receive")

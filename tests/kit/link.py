@@ -40,6 +40,8 @@ class RecordingLink(_Recording):
         self.waiting: list[Callable[[], None]] = []
         """What is to be called when all is kept; a test does it."""
         self.availabilities: list[tuple[str, bool]] = []
+        self.wire: list[tuple[str, bytes]] = []
+        """What was reported as received or sent, for who looks."""
 
     @property
     def payloads(self) -> list[bytes]:
@@ -69,6 +71,15 @@ class RecordingLink(_Recording):
 
     def describe(self, field: str, metadata: Metadata, *, device: str = "") -> None:
         self.described[f"{device}/{field}" if device else field] = metadata
+
+    def received(self, data: bytes, source: str = "") -> None:
+        del source
+        self.wire.append(("received", data))
+
+    def sent(self, data: bytes, source: str = "") -> None:
+        del source
+        self.wire.append(("sent", data))
+        self._changed.set()
 
     def when_kept(self, act: Callable[[], None]) -> None:
         self.waiting.append(act)

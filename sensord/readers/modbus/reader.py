@@ -247,6 +247,7 @@ class _RtuWire:
     def data(self, data: bytes) -> None:
         """Look for the answer in what came."""
         self._last_at = time.monotonic()
+        self._link.received(data)
         if self._late is not None and self._late[1].feed(data) is not None:
             name = self._late[0]
             self._late, self._was_late = None, True
@@ -278,6 +279,7 @@ class _RtuWire:
         self._was_late = False
         try:
             timeout_s = unit.timeout + characters * self._character_s
+            self._link.sent(message, unit.name)
             reply = await _exchanged(self._line, message, replied, self._ending, timeout_s)
         finally:
             self._pending = None
@@ -310,6 +312,7 @@ class _TcpWire:
 
     def data(self, data: bytes) -> None:
         """Look for the answer in what came."""
+        self._link.received(data)
         for number, unit, pdu in self._stream.feed(data):
             if self._answer is None or self._replied is None or self._replied.done():
                 continue
@@ -334,6 +337,7 @@ class _TcpWire:
         replied: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
         self._replied = replied
         message = tcp.frame(request, self._number)
+        self._link.sent(message, unit.name)
         reply = await _exchanged(self._line, message, replied, self._ending, unit.timeout)
         cost_s = time.monotonic() - began
         if reply is None:

@@ -70,6 +70,12 @@ class Capturing:
     def describe(self, field: str, metadata: Metadata, *, device: str = "") -> None:
         """Do nothing: a capture keeps what was sent."""
 
+    def received(self, data: bytes, source: str = "") -> None:
+        """Do nothing: what is decoded comes as data or messages."""
+
+    def sent(self, data: bytes, source: str = "") -> None:
+        """Do nothing: the same."""
+
     def when_kept(self, act: Callable[[], None]) -> None:
         """Call ``act``: a capture is another client than the daemon, and takes nothing from it."""
         act()

@@ -12,6 +12,7 @@ from sensord.server.requests import (
     queries,
     replay,
     services,
+    sniff,
     state,
     subscriptions,
 )
@@ -27,5 +28,6 @@ HANDLERS: Mapping[type[Request[Result]], Callable[[Caller, Any], None]] = {
     **control.HANDLERS,
     **messages.HANDLERS,
     **services.HANDLERS,
+    **sniff.HANDLERS,
 }
 """By the request's type. A handler answers the caller, or raises `ProtocolError`."""

@@ -19,6 +19,7 @@ from sensord.wire.ops import (
     replay,
     services,
     session,
+    sniff,
     state,
     subscriptions,
 )
@@ -40,14 +41,24 @@ __all__ = [
 
 REQUESTS: dict[str, type[Request[Result]]] = {
     request.op: request
-    for family in (session, subscriptions, queries, replay, state, acting, messages, services)
+    for family in (
+        session,
+        subscriptions,
+        queries,
+        replay,
+        state,
+        acting,
+        messages,
+        services,
+        sniff,
+    )
     for request in family.REQUESTS
 }
 """By ``op``, the type of each request."""
 
 ANSWERS: dict[str, type[Answer | Error | Channels]] = {
     answer.op: answer
-    for family in (session, subscriptions, queries, acting, messages, services)
+    for family in (session, subscriptions, queries, acting, messages, services, sniff)
     for answer in family.ANSWERS
 } | {Channels.op: Channels}
 """By ``op``, the type of each answer but ``result``, which the request reads."""

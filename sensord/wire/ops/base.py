@@ -42,6 +42,8 @@ class Action(enum.StrEnum):
     CALL = "call"
     SEND = "send"
     SERVE = "serve"
+    ADMIN = "admin"
+    """What only a holder of `admin` may do."""
 
 
 class Sendable(Protocol):

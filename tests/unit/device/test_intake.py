@@ -225,6 +225,9 @@ def test_what_answers_a_command_need_not_be_a_value() -> None:
         def heard(self, message: bytes) -> bool:
             return message == b"t=OK"
 
+        def recalled(self, *_: object) -> None:
+            raise AssertionError("nothing was kept")
+
         def saw(self, topic: str, value: Value, quality: Quality) -> None:
             pass
 
