@@ -10,6 +10,7 @@ const PRIORITIES = ["critical", "high", "medium", "low"];
 /** The state of every alarm, for the view and for the number beside its name. */
 export class Alarms extends EventTarget {
   known = new Map();
+  #sound = new Sound();
 
   constructor(client) {
     super();
@@ -17,11 +18,16 @@ export class Alarms extends EventTarget {
       if (item.op !== "reading") return;
       const name = item.topic.split("/").pop();
       // One that the configuration no longer has is gone when its device is.
+      const before = this.known.get(name);
       if (item.value === null || item.quality === "bad") this.known.delete(name);
       else this.known.set(name, item.value);
+      if (before && before.state !== "raised" && item.value?.state === "raised" && !item.value.shelved) this.#sound.play();
+      navigator.setAppBadge?.(this.waiting).catch(() => {});
       this.dispatchEvent(new Event("change"));
     });
   }
+
+  get sound() { return this.#sound; }
 
   /** How many wait for somebody to look after them. */
   get waiting() {
@@ -38,12 +44,46 @@ export class Alarms extends EventTarget {
   }
 }
 
+/** Two short tones when an alarm is raised, if wanted: browsers allow them after a click. */
+class Sound {
+  #audio = null;
+  isOn = localStorage.getItem("sensord-sound") === "on";
+  /** How often it was played. */
+  played = 0;
+
+  turn(isOn) {
+    this.isOn = isOn;
+    localStorage.setItem("sensord-sound", isOn ? "on" : "off");
+    if (isOn) this.play();
+  }
+
+  play() {
+    if (!this.isOn) return;
+    this.played++;
+    this.#audio ??= new AudioContext();
+    this.#audio.resume();
+    for (const [begin, pitch] of [[0, 660], [0.22, 880]]) {
+      const tone = this.#audio.createOscillator(), volume = this.#audio.createGain(), at = this.#audio.currentTime + begin;
+      tone.frequency.value = pitch;
+      volume.gain.setValueAtTime(0.15, at);
+      volume.gain.exponentialRampToValueAtTime(0.001, at + 0.2);
+      tone.connect(volume).connect(this.#audio.destination);
+      tone.start(at);
+      tone.stop(at + 0.2);
+    }
+  }
+}
+
 const isWaiting = (one) => !one.shelved && (one.state === "raised" || one.state === "cleared");
 
 export function alarms(main, { alarms: kept, client, toast, store }) {
   const cards = el("div", { class: "cards" });
   const note = el("p", { class: "note" }, text.noAlarms);
-  main.append(el("h2", { class: "sr" }, text.views.alarms), cards, note);
+  const sound = el("button", { type: "button", "aria-pressed": String(kept.sound.isOn), onclick: () => {
+    kept.sound.turn(!kept.sound.isOn);
+    sound.setAttribute("aria-pressed", String(kept.sound.isOn));
+  } }, text.sound);
+  main.append(el("h2", { class: "sr" }, text.views.alarms), el("div", { class: "bar" }, sound), cards, note);
   const made = new Map(); // a card stays: what is typed into it does, too
 
   const card = (name) => {

@@ -52,3 +52,18 @@ export function el(name, attributes = {}, ...children) {
   made.append(...children.filter((one) => one !== null && one !== undefined));
   return made;
 }
+
+/** Have the browser save a file. */
+export function download(name, content) {
+  const url = typeof content === "string" ? content : URL.createObjectURL(content);
+  el("a", { download: name, href: url }).click();
+  if (typeof content !== "string") setTimeout(() => URL.revokeObjectURL(url), 10_000);
+}
+
+/** Write a number of bytes. */
+export function size(bytes) {
+  const units = ["B", "kB", "MB", "GB", "TB"];
+  let i = 0;
+  for (; bytes >= 1000 && i < units.length - 1; i++) bytes /= 1000;
+  return `${i && bytes < 100 ? bytes.toFixed(1) : Math.round(bytes)} ${units[i]}`;
+}

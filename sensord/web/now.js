@@ -1,12 +1,19 @@
 // Every topic as a row: only those in sight are in the document.
 
 import { el, shown, span, unit } from "./format.js";
+import { sketch } from "./spark.js";
 import { text } from "./text.js";
 
 const ROW = 34;
 const FRESH_MS = 1500;
 const SPARK_EVERY_MS = 60_000;
 const QUALITIES = { bad: 0, uncertain: 1, good: 2 };
+
+// The ten minutes before the time that is shown.
+const recent = (store) => {
+  const until = Math.round(store.now() * 1000);
+  return store.player ? { from: { time_us: until - 600e6 }, to: { time_us: until } } : { from: "-10m" };
+};
 
 export function now(main, { client, store }) {
   const pinned = new Set(JSON.parse(localStorage.getItem("sensord-pinned") ?? "[]"));
@@ -120,14 +127,17 @@ export function now(main, { client, store }) {
     const old = span(store.now() - reading.time_us / 1000);
     if (age.textContent !== old) age.textContent = old;
     row.classList.toggle("fresh", entry.changedAt > 0 && performance.now() - entry.changedAt < FRESH_MS);
-    if (entry.spark) sketch(canvas, entry.spark);
+    if (entry.spark && entry.spark.drawn !== canvas && entry.spark.points.length) {
+      entry.spark.drawn = canvas;
+      sketch(canvas, entry.spark.points);
+    }
   };
 
   const sparks = async (entries) => {
     for (const entry of entries) entry.spark = { points: [], drawn: null };
     const byTopic = new Map(entries.map((entry) => [entry.topic, entry]));
     try {
-      const found = await client.collect("history", { topics: [...byTopic.keys()], from: "-10m", interval: 15 });
+      const found = await client.collect("history", { topics: [...byTopic.keys()], ...recent(store), interval: 15 });
       for (const message of found)
         if (message.op === "summary")
           for (const row of message.rows)
@@ -137,28 +147,6 @@ export function now(main, { client, store }) {
     } catch { /* it is asked for again with the next minute */ }
     setTimeout(() => { for (const entry of entries) entry.spark = null; }, SPARK_EVERY_MS);
     draw();
-  };
-
-  const sketch = (canvas, spark) => {
-    if (spark.drawn === canvas || !spark.points.length) return;
-    spark.drawn = canvas;
-    const ratio = devicePixelRatio || 1, width = 136, height = 24;
-    canvas.width = width * ratio;
-    canvas.height = height * ratio;
-    const values = spark.points.map(([, value]) => value);
-    const low = Math.min(...values), high = Math.max(...values), first = spark.points[0][0];
-    const wide = Math.max(1, spark.points.at(-1)[0] - first);
-    const pen = canvas.getContext("2d");
-    pen.scale(ratio, ratio);
-    pen.strokeStyle = getComputedStyle(document.documentElement).getPropertyValue("--spark");
-    pen.lineWidth = 1.25;
-    pen.beginPath();
-    spark.points.forEach(([time, value], i) => {
-      const x = 2 + (width - 4) * (time - first) / wide;
-      const y = high === low ? height / 2 : 3 + (height - 6) * (1 - (value - low) / (high - low));
-      if (i) pen.lineTo(x, y); else pen.moveTo(x, y);
-    });
-    pen.stroke();
   };
 
   const changed = ({ isNew }) => {

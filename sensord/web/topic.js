@@ -1,12 +1,23 @@
 // One topic, or two: its past and its present in one chart. What is missing is drawn as missing.
 
-import { clock, el, shown, span, unit } from "./format.js";
+import { clock, download, el, shown, span, unit } from "./format.js";
 import { text } from "./text.js";
 
 const SECONDS = { "10m": 600, "1h": 3600, "6h": 21600, "1d": 86400, "7d": 604800, "30d": 2592000, "365d": 31536000 };
 const RAW = 3600;
 const POINTS = 700;
 const MOST_RAW = 20_000;
+
+let library = null;
+/** Load the library of charts, once. */
+const charts = () => (library ??= new Promise((resolve, reject) => {
+  document.head.append(
+    el("link", { rel: "stylesheet", href: "/web/vendor/uPlot.min.css" }),
+    el("script", { src: "/web/vendor/uPlot.iife.min.js", onload: resolve, onerror: () => {
+      library = null;
+      reject(new Error(text.noCharts));
+    } }));
+}));
 
 export function topic(main, { client, store, argument }) {
   const [names, wanted = "10m"] = argument.split("~");
@@ -30,7 +41,6 @@ export function topic(main, { client, store, argument }) {
     onchange: () => { if (store.topics.has(other.value)) location.hash = address([topics[0], other.value], range); } });
   const list = el("datalist", { id: "other" });
   for (const name of store.topics.keys()) list.append(el("option", { value: name }));
-  const download = (name, url) => el("a", { download: name, href: url }).click();
   const stem = topics.join("+").replaceAll("/", "_");
   const csv = el("button", { type: "button", onclick: () => {
     const lines = ["time,topic,value"];
@@ -38,9 +48,7 @@ export function topic(main, { client, store, argument }) {
       if (series[i].values[j] !== null)
         lines.push(`${new Date(time * 1000).toISOString()},${name},${series[i].values[j]}`);
     }));
-    const url = URL.createObjectURL(new Blob([lines.join("\n") + "\n"], { type: "text/csv" }));
-    download(`${stem}.csv`, url);
-    setTimeout(() => URL.revokeObjectURL(url), 10_000);
+    download(`${stem}.csv`, new Blob([lines.join("\n"), "\n"], { type: "text/csv" }));
   } }, text.csv);
   const png = el("button", { type: "button", onclick: () => {
     const canvas = holder.querySelector("canvas");
@@ -66,6 +74,8 @@ export function topic(main, { client, store, argument }) {
     ].filter(Boolean).join(" · ");
   };
 
+  let isLoaded = false;
+  charts().then(() => { isLoaded = true; draw(); }, (error) => { missing.textContent = error.message; });
   const later = () => { frame ||= requestAnimationFrame(() => { frame = 0; draw(); }); };
 
   const aligned = () => {
@@ -85,6 +95,7 @@ export function topic(main, { client, store, argument }) {
   const draw = () => {
     if (isOver) return;
     tell();
+    if (!isLoaded) return;
     const data = aligned();
     if (!data[0].length) {
       holder.replaceChildren(el("p", { class: "note" }, text.noValues));
@@ -158,24 +169,45 @@ export function topic(main, { client, store, argument }) {
   };
   const numeric = (raw) => (typeof raw === "number" ? raw : typeof raw === "boolean" ? Number(raw) : null);
 
-  const follow = () => topics.forEach((name, i) => {
-    subscriptions.push(client.subscribe([name], (item) => {
-      if (item.op === "gap") {
-        missed(item);
-        if (series[i].times.length) push(series[i], series[i].times.at(-1) + 1e-6, null);
-      }
-      if (item.op !== "reading") return;
-      const number = item.quality === "bad" ? null : numeric(item.value);
-      const at = item.time_us / 1e6;
-      push(series[i], item.age === null ? at : at + item.age / 1e6, number);
-      later();
-    }, { from: `-${SECONDS[range]}s` }));
+  const arrived = (i) => (item) => {
+    if (item.op === "gap") {
+      missed(item);
+      if (series[i].times.length) push(series[i], series[i].times.at(-1) + 1e-6, null);
+    }
+    if (item.op !== "reading") return;
+    const number = item.quality === "bad" ? null : numeric(item.value);
+    const at = item.time_us / 1e6;
+    push(series[i], item.age === null ? at : at + item.age / 1e6, number);
+    later();
+  };
+  const follow = () => topics.forEach((name, i) =>
+    subscriptions.push(client.subscribe([name], arrived(i), { from: `-${SECONDS[range]}s` })));
+
+  // A replay begins with what was before the time that it shows.
+  const followReplay = () => topics.forEach(async (name, i) => {
+    const early = [];
+    const state = { cancel: store.watch(name, (item) => early.push(item)) };
+    subscriptions.push(state);
+    const until = Math.round(store.now() * 1000), from = until - SECONDS[range] * 1e6;
+    try {
+      const before = client.history([name], { from: { time_us: from }, to: { time_us: until }, limit: MOST_RAW });
+      for await (const item of before) arrived(i)(item);
+    } catch (error) { missing.textContent = error.message; }
+    state.cancel();
+    for (const item of early) arrived(i)(item);
+    if (!isOver) state.cancel = store.watch(name, arrived(i));
   });
 
+  const stretch = () => {
+    const until = Math.round(store.now() * 1000);
+    return store.player
+      ? { from: { time_us: until - SECONDS[range] * 1e6 }, to: { time_us: until } }
+      : { from: `-${SECONDS[range]}s` };
+  };
   const fetchAll = async () => {
     const byTopic = new Map(topics.map((name, i) => [name, i]));
     const fresh = topics.map(() => ({ times: [], values: [], low: [], high: [] }));
-    const found = await client.collect("history", { topics, from: `-${SECONDS[range]}s`, interval });
+    const found = await client.collect("history", { topics, ...stretch(), interval });
     gaps.length = 0;
     for (const message of found) {
       if (message.op === "gap") missed(message);
@@ -202,7 +234,10 @@ export function topic(main, { client, store, argument }) {
     if (!isOver) poll = setTimeout(summaries, Math.max(5, interval) * 1000);
   };
 
-  if (isRaw) { follow(); later(); } else summaries();
+  if (!isRaw) summaries();
+  else if (store.player) followReplay();
+  else follow();
+  later();
   const tick = setInterval(later, 1000);
   const resized = () => chart?.setSize({ width: holder.clientWidth - 20, height: chart.height });
   addEventListener("resize", resized);

@@ -101,9 +101,11 @@ def test_all_that_a_visit_loads_is_small(daemon: Daemon) -> None:
         assert status == 200, path
         seen[path] = len(body)
         text = gzip.decompress(body).decode()
-        waiting += re.findall(r'(?:src|href)="(/web/[^"]+)"', text)
-        waiting += [f"/web/{name}" for name in re.findall(r'from "\./([^"]+)"', text)]
-    assert len(seen) > 12
+        waiting += re.findall(r'(?:src|href)(?:=|: )"(/web/[^"]+)"', text)
+        named = re.findall(r'(?:from |import\()"\./([^"]+)"', text)
+        waiting += [f"/web/{name}" for name in named]
+    assert "/web/vendor/uPlot.iife.min.js" in seen
+    assert len(seen) > 15
     assert sum(seen.values()) <= 120_000, seen
 
 

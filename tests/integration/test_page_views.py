@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from tests.kit.browser import Browser, Page
-from tests.kit.daemon import REPOSITORY, Daemon
+from tests.kit.daemon import REPOSITORY, Daemon, sensord
 
 pytestmark = pytest.mark.slow
 
@@ -69,6 +69,9 @@ READY = {
     "alarms": "document.querySelector('.card[data-state=raised]')",
     "act": "document.querySelector('.card form')",
     "people": "document.querySelector('tbody tr')",
+    "views": "document.querySelector('.plain a')",
+    "view/plant": "document.querySelectorAll('.card canvas:not([hidden])').length >= 3",
+    "recordings": "document.querySelector('.facts dd')",
 }
 
 SCREENS = [(360, 740), (1280, 800), (3840, 2160)]
@@ -77,6 +80,8 @@ SCREENS = [(360, 740), (1280, 800), (3840, 2160)]
 @pytest.fixture
 def daemon(tmp_path: Path) -> Iterator[Daemon]:
     with Daemon(tmp_path, CONFIG.format(folder=tmp_path)) as daemon:
+        view = '{"topics": ["plant/#", "weather/+"], "range": "10m", "layout": "curves"}'
+        sensord("put", "state/views/plant", view, "--url", f"ws://{daemon.address}")
         yield daemon
 
 
@@ -115,6 +120,30 @@ def test_a_view_fits_every_screen_and_is_accessible(
             widest = page.eval("document.documentElement.scrollWidth")
             assert widest <= width, f"{widest} pixels wide on {width}"
             assert violations(page) == []
+        assert page.errors == []
+
+
+@pytest.mark.parametrize("is_dark", [False, True], ids=["light", "dark"])
+def test_the_controls_of_a_replay_fit_every_screen(
+    daemon: Daemon, browser: Browser, is_dark: bool
+) -> None:
+    """The form, and then the controls."""
+    with browser.open("about:blank") as page:
+        page.size(*SCREENS[0], is_dark=is_dark)
+        page.navigate(f"http://{daemon.address}/#now")
+        page.until(READY["now"])
+        page.eval("document.querySelector('nav button').click()")
+        page.until("document.querySelector('#replay form')")
+        for is_playing in (False, True):
+            if is_playing:
+                page.eval("document.querySelector('#replay form').requestSubmit()")
+                page.until("document.querySelector('#replay time')")
+                page.until(READY["now"])
+            for width, height in SCREENS:
+                page.size(width, height, is_dark=is_dark)
+                page.until(f"innerWidth === {width}")
+                assert page.eval("document.documentElement.scrollWidth") <= width
+                assert violations(page) == []
         assert page.errors == []
 
 
