@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import asdict, replace
 from typing import Protocol
 
 import sensord
@@ -306,5 +306,6 @@ class Session:
                 "filters": limits.filters,
                 "outbox_bytes": limits.outbox_bytes,
             },
+            rights=asdict(self.entry.rights),
         )
         self.send(welcome)

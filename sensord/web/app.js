@@ -13,13 +13,14 @@ const VIEWS = {
   view: () => import("./views.js").then(({ view }) => view),
   topic: () => import("./topic.js").then(({ topic }) => topic),
   devices: () => import("./devices.js").then(({ devices }) => devices),
+  device: () => import("./devices.js").then(({ device }) => device),
   alarms: () => import("./alarms.js").then(({ alarms }) => alarms),
   act: () => import("./act.js").then(({ act }) => act),
   recordings: () => import("./recordings.js").then(({ recordings }) => recordings),
   people: () => import("./people.js").then(({ people }) => people),
 };
 /** The entry of the menu that a view belongs to, where that is another. */
-const MENU = { topic: "now", view: "views" };
+const MENU = { topic: "now", view: "views", device: "devices" };
 const find = (selector) => document.querySelector(selector);
 const scheme = location.protocol === "https:" ? "wss" : "ws";
 

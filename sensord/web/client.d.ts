@@ -150,6 +150,8 @@ export interface Welcome {
   offset: number;
   time_us: number;
   limits: Record<string, number>;
+  /** What this session may do: filters by action. With `admin` everything is allowed. */
+  rights: Record<"read" | "write" | "call" | "send" | "serve", string[]> & { admin: boolean };
 }
 
 export class SensordError extends Error {

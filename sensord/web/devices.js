@@ -1,6 +1,8 @@
-// The devices: their states in the words of `sensord devices`, and what to do.
+// The devices: their states in the words of `sensord devices`, what to do, and for who may what a
+// device's connection carries.
 
-import { clock, el } from "./format.js";
+import { clock, el, shown, unit } from "./format.js";
+import { mayAll } from "./rights.js";
 import { text } from "./text.js";
 
 const ORDER = { down: 0, connecting: 1, up: 2 };
@@ -22,7 +24,7 @@ export function devices(main, { client }) {
       const faults = Object.entries(one.faults ?? {});
       const told = faults.map(([reason, count]) => `${count} × ${reason}`).join(", ");
       return el("tr", {},
-        el("th", { scope: "row" }, one.device),
+        el("th", { scope: "row" }, el("a", { href: `#device/${encodeURIComponent(one.device)}` }, one.device)),
         el("td", {}, el("span", { class: `state ${one.state}` }, one.state)),
         el("td", {}, clock(one.since_us)), el("td", {}, clock(one.last_reading_us)),
         el("td", { class: "num" }, (one.readings ?? 0).toLocaleString()),
@@ -42,4 +44,66 @@ export function devices(main, { client }) {
   if (client.state === "up") ask();
   draw();
   return () => { isOver = true; client.removeEventListener("up", ask); };
+}
+
+const MOST_LINES = 500;
+const BYTES = { received: "←", sent: "→", message: "←" };
+
+/** The bytes of a sight as text, with dots for what has no form. */
+const printable = (hex) => (hex.match(/../g) ?? []).map((two) => parseInt(two, 16))
+  .map((code) => (code >= 32 && code < 127 ? String.fromCharCode(code) : "·")).join("");
+
+const described = (sight) => {
+  const { what, hex, bytes, source, retained, topic, value, text: long, unit: code, level, reason, detail, count } = sight;
+  if (what in BYTES) {
+    const spaced = hex.replaceAll(/../g, "$& ").trim();
+    const length = bytes ? ` … ${text.bytes(bytes)}` : "";
+    return [`${BYTES[what]} ${source ?? ""}${retained ? ` (${text.retained})` : ""}`, `${printable(hex)}${length}`, `${spaced}${length}`];
+  }
+  if (what === "value") return [topic, `${long ?? shown(value)} ${unit(code)}`, level ? reason : ""];
+  if (what === "dropped") return [text.dropped(count), "", ""];
+  return [what, [reason, detail].filter(Boolean).join(": "), ""];
+};
+
+/** One device: its state, and the bytes of its connection beside the values that they became. */
+export function device(main, { client, argument }) {
+  const name = decodeURIComponent(argument);
+  const facts = el("dl", { class: "facts" }), body = el("tbody"), note = el("p", { class: "soft", role: "status" });
+  const look = el("button", { type: "button", class: "primary", onclick: () => (kept ? stop() : start()) }, text.look);
+  main.append(el("h2", {}, name), el("section", { class: "card", "aria-label": name }, facts),
+    el("div", { class: "bar", hidden: !mayAll(client) }, look, note),
+    el("div", { class: "panel scroll sights", tabindex: 0, role: "region", "aria-label": text.look, hidden: !mayAll(client) }, el("table", {},
+      el("thead", {}, el("tr", {}, ...text.sights.map((head) => el("th", { scope: "col" }, head)))), body)));
+  let kept = null, waiting = [], frame = 0;
+
+  const draw = () => {
+    frame = 0;
+    const rows = waiting.slice(-MOST_LINES).reverse().map((sight) => el("tr", { class: sight.what },
+      el("td", {}, new Date(sight.time_us / 1000).toISOString().slice(11, 23)),
+      ...described(sight).map((one) => el("td", {}, one))));
+    waiting = [];
+    body.prepend(...rows);
+    while (body.children.length > MOST_LINES) body.lastChild.remove();
+  };
+  const stop = (error = null) => {
+    kept?.cancel();
+    kept = null;
+    look.textContent = text.look;
+    note.textContent = error?.message ?? "";
+  };
+  const start = () => {
+    look.textContent = text.pause;
+    note.textContent = "";
+    const mine = (kept = client.sniff(name, (sight) => {
+      waiting.push(sight);
+      frame ||= requestAnimationFrame(draw);
+    }));
+    mine.ended.then((error) => { if (kept === mine) stop(error); });
+  };
+  const subscription = client.subscribe([`$sys/devices/${name}`], (item) => {
+    if (item.op !== "reading") return;
+    facts.replaceChildren(...Object.entries(item.value ?? {}).flatMap(([key, value]) =>
+      [el("dt", {}, key.replace(/_us$/, "").replaceAll("_", " ")), el("dd", {}, key.endsWith("_us") ? clock(value) : shown(value))]));
+  });
+  return () => { stop(); subscription.cancel(); };
 }

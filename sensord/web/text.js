@@ -72,6 +72,10 @@ export const text = {
   fetched: (count) => (count === 1 ? "1 reading" : `${count} readings`),
   tooLong: (time) => `more would not fit: it ends at ${time}; use sensord export or sensord record`,
   sound: "Sound",
+  look: "Look at its connection", sights: ["Time", "What", "Text or value", "Bytes or reason"],
+  bytes: (count) => `${count} bytes in all`, retained: "retained", dropped: (count) => `${count} more were not sent: this page is too slow`,
+  acts: "The last day's acts", actHeads: ["Time", "Who", "Act", "Subject", "Value", "Result"],
+  heldBy: (name, until) => `held by ${name} until ${until}`, me: "you", take: "Take for ten minutes", giveBack: "Give back",
   ago: { now: "now", s: "s", m: "min", h: "h", d: "d" },
   unnamed: "unnamed",
 };

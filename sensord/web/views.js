@@ -1,6 +1,7 @@
 // Named views: some topics in cards, shared with everybody through state/views/…, opened by a link.
 
 import { clock, el, shown, span, unit } from "./format.js";
+import { may, selects } from "./rights.js";
 import { sketch } from "./spark.js";
 import { text } from "./text.js";
 
@@ -9,16 +10,6 @@ const SECONDS = { "10m": 600, "1h": 3600, "6h": 21600, "1d": 86400, "7d": 604800
 const POINTS = 120;
 const CURVE_EVERY_MS = 15_000;
 const NAME = /^[\p{L}\p{N}_-][\p{L}\p{N}_ .-]{0,40}$/u;
-
-/** Whether a filter selects a topic. */
-export function selects(filter, topic) {
-  const wanted = filter.split("/"), levels = topic.split("/");
-  for (let i = 0; i < wanted.length; i++) {
-    if (wanted[i] === "#") return true;
-    if (i >= levels.length || (wanted[i] !== "+" && wanted[i] !== levels[i])) return false;
-  }
-  return wanted.length === levels.length;
-}
 
 const read = (value) => {
   const { topics, range, layout } = value ?? {};
@@ -46,17 +37,18 @@ export function views(main, { client, store, toast }) {
   main.append(el("h2", { class: "sr" }, text.views.views), form, el("div", { class: "panel" }, list));
   const known = new Map();
   const draw = () => {
+    form.hidden = !may(client, "write", `${PREFIX}x`);
     const rows = [...known].sort(([a], [b]) => a.localeCompare(b)).map(([key, { version, view }]) => el("li", {},
       el("a", { href: `#view/${encodeURIComponent(key)}` }, key), el("span", { class: "soft" }, view.topics.join(", ")),
       el("a", { href: `?wall#view/${encodeURIComponent(key)}`, "aria-label": `${key}: ${text.wall}` }, text.wall),
-      el("button", { type: "button", "aria-label": `${text.change} ${key}`, onclick: () => {
+      el("button", { type: "button", hidden: form.hidden, "aria-label": `${text.change} ${key}`, onclick: () => {
         name.value = key;
         topics.value = view.topics.join(", ");
         range.value = view.range;
         layout.value = view.layout;
         topics.focus();
       } }, text.change),
-      el("button", { type: "button", "aria-label": `${text.remove} ${key}`, onclick: () =>
+      el("button", { type: "button", hidden: form.hidden, "aria-label": `${text.remove} ${key}`, onclick: () =>
         client.delete(PREFIX + key, version).catch((error) => toast(error.message)) }, text.remove)));
     list.replaceChildren(...(rows.length ? rows : [el("li", { class: "note" }, text.noViews)]));
   };

@@ -71,6 +71,7 @@ READY = {
     "people": "document.querySelector('tbody tr')",
     "views": "document.querySelector('.plain a')",
     "view/plant": "document.querySelectorAll('.card canvas:not([hidden])').length >= 3",
+    "device/boiler": "document.querySelector('.facts dd')",
     "recordings": "document.querySelector('.facts dd')",
 }
 

@@ -34,7 +34,8 @@ class Welcome(Result):
     """The result of ``hello``.
 
     ``client`` is the id by which others know this client, and ``key`` its secret; both are empty on
-    a server without presence. ``limits`` are those of section 8 by their names.
+    a server without presence. ``limits`` are those of section 8 by their names. ``rights`` are the
+    filters of what the session may do, by action, and ``admin``.
     """
 
     server: str
@@ -45,6 +46,7 @@ class Welcome(Result):
     offset: int
     time_us: int
     limits: Mapping[str, int]
+    rights: Mapping[str, object] = field(default_factory=dict)
 
     def _fields(self) -> Message:
         return {
@@ -55,6 +57,7 @@ class Welcome(Result):
             "offset": self.offset,
             "time_us": self.time_us,
             "limits": dict(self.limits),
+            "rights": dict(self.rights),
         }
 
     @classmethod
@@ -71,6 +74,7 @@ class Welcome(Result):
             message["offset"],
             message["time_us"],
             message.get("limits", {}),
+            message.get("rights", {}),
         )
 
 

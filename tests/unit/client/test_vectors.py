@@ -26,7 +26,17 @@ from sensord.client.conversation import (
     Update,
 )
 from sensord.errors import ProtocolError
-from sensord.model.readings import GOOD, Channel, Metadata, Position, Reading, Record
+from sensord.model.readings import (
+    GOOD,
+    Channel,
+    Level,
+    Metadata,
+    Position,
+    Quality,
+    Reading,
+    Record,
+)
+from sensord.model.sights import Sight, What
 from sensord.wire.frames import Codec
 from sensord.wire.frames import Message as WireMessage
 from sensord.wire.ops import Result
@@ -146,8 +156,33 @@ def check_of_clients(event: Event | None, message: WireMessage) -> None:
                 for one in message["receipts"]
             ]
             assert event == Items(message["id"], told, None)
+        case "sights":
+            seen = [sight_of(one) for one in message["sights"]]
+            assert event == Items(message["id"], seen, None)
         case other:
             raise AssertionError(other)
+
+
+def sight_of(told: dict[str, Any]) -> Sight:
+    """Return what a map in ``sights`` means."""
+    data = bytes.fromhex(told.get("hex", ""))
+    is_value, what = told["what"] == "value", What(told["what"])
+    quality = Quality(Level(told.get("level", 0)), told.get("reason", "")) if is_value else GOOD
+    return Sight(
+        told["time_us"],
+        what,
+        data,
+        told.get("bytes", len(data)),
+        told.get("source", ""),
+        told.get("retained", False),
+        told.get("topic", ""),
+        told.get("unit", ""),
+        told.get("value"),
+        quality,
+        "" if is_value else told.get("reason", ""),
+        told.get("detail", ""),
+        told.get("count", 0),
+    )
 
 
 def summary_of(row: dict[str, Any]) -> Summary:
