@@ -161,6 +161,7 @@ class App:
         alarms = Alarms(self.config.alarms, bus, store, sharing.audit, loop, self._clock)
         alarms.begin(control.services)
         derived = self._derived(bus, loop, store)
+        control.forgetting.feeders += [*devices, derived]
         await server.serve(addresses)
         if self.config.server.socket:
             await server.serve_locally(self.config.server.socket, self.config.server.group)

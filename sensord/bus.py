@@ -10,7 +10,7 @@ of `sensord.model.topics`; publishing walks a ready list.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from operator import attrgetter
 from typing import Protocol
 
@@ -59,6 +59,9 @@ class Bus:
         self._watchers: FilterTree[Watcher] = FilterTree()
         self._described: dict[tuple[str, Metadata], Channel] = {}
         self._claimed: set[str] = set()
+        self._forgotten: set[str] = set()
+        self.on_return: Callable[[str], None] | None = None
+        """Called with a forgotten topic that is published again; may not raise."""
 
     def channel(self, topic: str, metadata: Metadata) -> Channel:
         """Return the channel of a well-formed topic; makes one if topic or metadata are new.
@@ -71,6 +74,8 @@ class Bus:
             if known.metadata == metadata:
                 return known
             self._last[known.number] = None
+        elif topic in self._forgotten:
+            return self._return(topic, metadata)
         channel = self._by_topic[topic] = self._make(topic, metadata)
         return channel
 
@@ -79,7 +84,7 @@ class Bus:
 
         It does not take the place of one that has its topic now.
         """
-        if topic not in self._by_topic:
+        if topic not in self._by_topic and topic not in self._forgotten:
             self.channel(topic, metadata)
         elif (topic, metadata) not in self._described:
             self._make(topic, metadata)
@@ -112,6 +117,40 @@ class Bus:
             return False
         self._claimed.add(topic)
         return True
+
+    def release(self, topic: str) -> None:
+        """Take back a `claim`."""
+        self._claimed.discard(topic)
+
+    def forget(self, topic: str) -> None:
+        """Forget a topic that nobody writes: it has no last value, and `find` does not know it.
+
+        Its channels stay selectable, for old records in the log are theirs. It is back when
+        somebody asks for its channel again.
+        """
+        channel = self._by_topic.pop(topic)
+        self._last[channel.number] = None
+        self._forgotten.add(topic)
+        for watcher in dict.fromkeys(self._watchers.match(topic)):
+            watcher.selected(channel)
+
+    def is_forgotten(self, topic: str) -> bool:
+        """Return whether a topic was forgotten, and has not come back."""
+        return topic in self._forgotten
+
+    def _return(self, topic: str, metadata: Metadata) -> Channel:
+        """Know a forgotten topic again."""
+        self._forgotten.discard(topic)
+        channel = self._described.get((topic, metadata))
+        if channel is None:
+            channel = self._by_topic[topic] = self._make(topic, metadata)
+        else:
+            self._by_topic[topic] = channel
+            for watcher in dict.fromkeys(self._watchers.match(topic)):
+                watcher.selected(channel)
+        if self.on_return is not None:
+            self.on_return(topic)
+        return channel
 
     def publish(self, channel: Channel, reading: Reading) -> Record:
         """Write a reading into the log and hand its record to every sink of the channel."""

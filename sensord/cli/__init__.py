@@ -42,6 +42,7 @@ COMMANDS = {
     "publish": "publish readings of a topic that is open to clients",
     "put": "write shared state",
     "delete": "delete shared state",
+    "forget": "remove topics that will not come back from listings and snapshots",
     "cert": "make a certificate for TLS, and print its fingerprint",
     "alarms": "list alarms, the most urgent first",
     "ack": "acknowledge an alarm",

@@ -45,6 +45,7 @@ from sensord.model.readings import Position, Value
 from sensord.wire.frames import CODECS, Codec
 from sensord.wire.ops import Request, Result, replay
 from sensord.wire.ops.acting import Call, Outcome, Set
+from sensord.wire.ops.forget import Forget
 from sensord.wire.ops.queries import Get
 from sensord.wire.ops.session import Bye, Cancel, Hello, Ping, Welcome
 from sensord.wire.ops.state import Publish
@@ -295,6 +296,17 @@ class Client(Lookup):
             ClientError: The connection is lost before the answer; it may have been published.
         """
         return (await self.ask(Publish(next(self._numbers), topic, value, time_us))).offset
+
+    async def forget(self, *topics: str) -> list[str]:
+        """Forget topics that will not come back, and return them; filters are allowed.
+
+        Their history stays. It needs the right ``admin``.
+
+        Raises:
+            ProtocolError: The server refuses; nothing was forgotten.
+            ClientError: The connection is lost before the answer; it may have been done.
+        """
+        return list((await self.ask(Forget(next(self._numbers), topics))).topics)
 
     def unsubscribe(self, subscription: Stream) -> None:
         """End a subscription or replay; its iteration stops after what has already arrived."""

@@ -12,6 +12,7 @@ from sensord.bus import Bus
 from sensord.config.command_options import Argument
 from sensord.config.tree import Control as Options
 from sensord.control.dispatch import Dispatch
+from sensord.control.forgetting import Forgetting
 from sensord.control.keys import Keys
 from sensord.control.leases import Leases
 from sensord.control.services import Services
@@ -36,6 +37,7 @@ class Control:
     leases: Leases
     dispatch: Dispatch
     services: Services
+    forgetting: Forgetting
 
     @classmethod
     def build(
@@ -63,7 +65,8 @@ class Control:
         keys = Keys(store, options.remember)
         dispatch = Dispatch(sets, calls, leases, keys, audit, bus, loop)
         services = Services(calls, leases, audit, bus, loop)
-        return cls(bus, sets, calls, leases, dispatch, services)
+        forgetting = Forgetting(bus, audit, store)
+        return cls(bus, sets, calls, leases, dispatch, services, forgetting)
 
     def add(self, commands: Commands) -> None:
         """Let clients have a device do what it declares, and tell them what that is."""
@@ -93,6 +96,7 @@ class Control:
 
         ``committed`` is where the log ended on the disk, if it goes on from there.
         """
+        self.forgetting.begin()
         self.leases.begin()
         self.dispatch.begin(committed)
         self.services.begin()

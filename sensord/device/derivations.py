@@ -102,6 +102,14 @@ class Derivations:
                 if last is not None and last.reading.time_us >= kept_us:
                     one.inputs[index].push(last)
 
+    def feeds(self, channel: Channel) -> str:
+        """Return how a derived channel feeds a topic, for people; empty if none does."""
+        is_derived = any(one.topic == channel.topic for one in self._all)
+        return "it is a derived channel of the configuration" if is_derived else ""
+
+    def release(self, channel: Channel) -> None:
+        """Do nothing: what none of them feeds, none of them holds."""
+
     def close(self) -> None:
         """Stop all timers."""
         if self._turn is not None:

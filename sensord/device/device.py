@@ -170,6 +170,24 @@ class Device:
             offline=self._intake.away()[:MOST_OFFLINE],
         )
 
+    def feeds(self, channel: Channel) -> str:
+        """Return how this device feeds a channel, for people; empty if it does not."""
+        topic = channel.topic
+        if topic in self._intake.topics():
+            return f"{self.name} feeds it"
+        if topic == self._status.topic:
+            return f"it is the state of {self.name}, which is configured"
+        for name, own in self._child_channels.items():
+            if own is channel:
+                return f"it is the state of {name}, which {self.name} has heard"
+        is_own = channel.metadata.device == self.name and not topic.startswith("$")
+        if is_own and self._last_reading_us is None:
+            return f"{self.name} has sent nothing since the start, and may feed it"
+        return ""
+
+    def release(self, channel: Channel) -> None:
+        """Do nothing: what it does not feed, it does not hold."""
+
     def close(self) -> None:
         """Stop the timers; the reader has ended."""
         for timer in (self._timer, self._status_timer):

@@ -449,6 +449,11 @@ class Intake:
             if tap is not None and not tap.channel.is_event:
                 self._publish(tap, tap.publisher.withdraw(now_us, gone))
 
+    def topics(self) -> set[str]:
+        """Return the topics of all channels that were opened."""
+        taps = [tap for own in self._taps.by_source.values() for tap in own.values()]
+        return {tap.channel.topic for tap in taps if tap is not None}
+
     def is_away(self, name: str) -> bool:
         """Tell whether ``name`` reported its sources as away."""
         return name in self._away

@@ -71,6 +71,7 @@ def control_for(
         is_there=lambda client: presence.find(client) is not None,
     )
     presence.on_gone.append(control.leases.gone)
+    control.forgetting.feeders.append(sharing.publishing)
     control.leases.declare_written(f"{STATE}#")
     for topics in sharing.publishing.filters:
         control.leases.declare_written(topics)

@@ -150,6 +150,25 @@ class Publishing:
         self._changed(topic, at_once=is_first)
         return record
 
+    def feeds(self, channel: Channel) -> str:
+        """Return which client publishes on a channel, for people; empty if none does."""
+        tap = self._taps.get(channel.topic)
+        if tap is None or tap.owner is None:
+            return ""
+        return f"{tap.owner.name or tap.owner.id} publishes it"
+
+    def release(self, channel: Channel) -> None:
+        """Drop a topic whose publisher is gone, and what was kept of it."""
+        if self._taps.pop(channel.topic, None) is None:
+            return
+        self._bus.release(channel.topic)
+        self._unsaved.discard(channel.topic)
+        try:
+            self._store.delete(KIND, channel.topic)
+        except StoreError as exc:
+            found = {"topic": channel.topic, "reason": str(exc)}
+            log.warning("publication not removed", extra=found)
+
     # -- what survives a restart -------------------------------------------------------------------
 
     def restore(self) -> None:

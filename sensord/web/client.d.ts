@@ -251,6 +251,8 @@ export class Sensord extends EventTarget {
 
   publish(topic: string, value: unknown, options?: { time_us?: number }): Promise<number>;
   put(topic: string, value: unknown, version?: number): Promise<number>;
+  /** Forget topics that will not come back; it needs the right `admin`. */
+  forget(topics: string[]): Promise<string[]>;
   delete(topic: string, version?: number): Promise<number>;
   shared(topic: string): Promise<Shared | null>;
   update(topic: string, change: (value: any) => unknown): Promise<{ value: any; version: number }>;

@@ -278,6 +278,9 @@ export class Sensord extends EventTarget {
     return (await this.ask("put", { topic, value, ...(version !== undefined && { version }) })).version;
   }
 
+  /** Forget topics that will not come back; returns them. Their history stays. It needs the right `admin`. */
+  async forget(topics) { return (await this.ask("forget", { topics })).topics; }
+
   async delete(topic, version) {
     return (await this.ask("delete", { topic, ...(version !== undefined && { version }) })).version;
   }

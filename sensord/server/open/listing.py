@@ -117,7 +117,8 @@ class Topics(Listing):
 
     def _gather(self) -> None:
         for channel in self._bus.select(self._filters):
-            self.selected(channel)
+            if self._bus.find(channel.topic) is not None:
+                self.selected(channel)
 
     def _attach(self) -> None:
         self._bus.watch(self._filters, self)
@@ -127,7 +128,10 @@ class Topics(Listing):
 
     def _row(self, topic: str) -> Message | None:
         channel = self._bus.find(topic)
-        return None if channel is None else write_metadata(channel)
+        if channel is not None:
+            return write_metadata(channel)
+        is_news = self._is_attached and self._bus.is_forgotten(topic)
+        return {"topic": topic, "forgotten": True} if is_news else None
 
 
 class _States(Listing):

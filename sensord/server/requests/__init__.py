@@ -8,6 +8,7 @@ from typing import Any
 from sensord.server.open.caller import Caller
 from sensord.server.requests import (
     control,
+    forget,
     messages,
     queries,
     replay,
@@ -29,5 +30,6 @@ HANDLERS: Mapping[type[Request[Result]], Callable[[Caller, Any], None]] = {
     **messages.HANDLERS,
     **services.HANDLERS,
     **sniff.HANDLERS,
+    **forget.HANDLERS,
 }
 """By the request's type. A handler answers the caller, or raises `ProtocolError`."""

@@ -14,6 +14,7 @@ from sensord.errors import ProtocolError
 from sensord.wire.frames import EXACT
 from sensord.wire.ops import (
     acting,
+    forget,
     messages,
     queries,
     replay,
@@ -48,6 +49,7 @@ REQUESTS: dict[str, type[Request[Result]]] = {
         replay,
         state,
         acting,
+        forget,
         messages,
         services,
         sniff,
