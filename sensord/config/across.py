@@ -15,8 +15,11 @@ from typing import NamedTuple
 
 from sensord.config.channels import ChannelRules, rules_of
 from sensord.config.device_ids import is_certain
+from sensord.config.event_fields import is_event
 from sensord.config.schema import Faults, Path
 from sensord.config.scopes import Scope
+from sensord.device.policy import Policy
+from sensord.model.readings import Kind
 from sensord.model.topics import fields_in
 
 __all__ = ["Place", "check_devices", "check_openings", "overlap"]
@@ -51,6 +54,8 @@ class Checked(NamedTuple):
     """The pattern that names the devices behind it."""
     scopes: Sequence[Scope] = ()
     """By the index of its filters; empty if none has rules of its own."""
+    is_every: bool = False
+    """Whether its channels publish every sample, unless they say otherwise."""
 
 
 class _Pattern(NamedTuple):
@@ -76,6 +81,7 @@ def check_devices(
         _check_shadows(device, faults)
         _check_ids(device, faults)
         _check_declared(device, faults)
+        _check_events(device, faults)
     _check_known_topics(devices, patterns, faults)
     for one, other in combinations(devices, 2):
         _check_overlap(one, other, patterns, faults)
@@ -209,6 +215,42 @@ def _check_declared(device: Checked, faults: Faults) -> None:
 def _is_declared(device: Checked, name: str) -> bool:
     rules = rules_of(device.channels, name)
     return rules is not None and (rules.type is not None or rules.is_number)
+
+
+def _check_events(device: Checked, faults: Faults) -> None:
+    """Warn of what looks like an event where only changes are published."""
+    path: Path = ("devices", device.name)
+    decoding = device.decoding
+    named: list[str] = [name for name in getattr(decoding, "fields", ()) if name]
+    if pattern := getattr(decoding, "pattern", ""):
+        named += re.compile(pattern).groupindex
+    found = [((*path, "channels", name), name) for name in device.channels if not _is_glob(name)]
+    found += [((*path, "decoder"), name) for name in named if name not in device.channels]
+    for at, name in found:
+        if is_event(name) and not _counts_each(device.channels, name, device):
+            faults.warn(at, _SWALLOWED.format(name=name))
+    for i, one in enumerate(getattr(device.config, "topics", ())):
+        last = getattr(one, "plain", "").rpartition("/")[2]
+        scope = device.scopes[i] if device.scopes else Scope()
+        channels = {**device.channels, **scope.channels}
+        names = [scope.field.rpartition("/")[2], last, "value"]
+        if is_event(last) and not any(_counts_each(channels, one, device) for one in names):
+            faults.warn((*path, "topics", i, "filter"), _SWALLOWED.format(name=last))
+
+
+_SWALLOWED = (
+    "{name} looks like an event, and the same value said twice is published once;"
+    ' if each one counts, give its channel kind = "event"'
+)
+
+
+def _counts_each(channels: Mapping[str, ChannelRules], name: str, device: Checked) -> bool:
+    rules = rules_of(channels, name)
+    if rules is None:
+        return device.is_every
+    is_own = rules.publish != Policy()
+    is_every = rules.publish.policy == "every" if is_own else device.is_every
+    return rules.kind is Kind.EVENT or is_every
 
 
 def _check_ids(device: Checked, faults: Faults) -> None:

@@ -433,7 +433,16 @@ def build(
     whole = tuple(device for device in built if device is not None)
     _one_owner_each(whole, faults)
     checked = [
-        Checked(d.name, d.topic, d.reader_config, d.channels, d.decoder_config, d.device, d.scopes)
+        Checked(
+            d.name,
+            d.topic,
+            d.reader_config,
+            d.channels,
+            d.decoder_config,
+            d.device,
+            d.scopes,
+            d.publish.policy == "every",
+        )
         for d in whole
     ]
     check_devices(checked, faults, resolve)

@@ -368,3 +368,52 @@ def test_a_notation_that_says_nothing_is_refused(declared: str, message: str) ->
     device = '[devices.w]\nreader = "serial"\nport = "/dev/x"\ndecoder = "key_value"\n'
     with pytest.raises(ConfigError, match=message):
         checked(f"{device}channels.t = {declared}\n")
+
+
+EVENTS = """
+[devices.door]
+reader = "serial"
+port = "/dev/a"
+decoder = {{ type = "key_value", fields = {{ {field} = "B" }} }}
+{more}
+"""
+
+
+@pytest.mark.parametrize("field", ["button", "Card-ID", "rfid", "action", "button_2"])
+def test_what_looks_like_an_event_is_warned_of(field: str) -> None:
+    """A press said twice would be published once."""
+    (warning,) = warnings_of(EVENTS.format(field=f'"{field}"', more=""))
+    assert f"devices.door.decoder: {field} looks like an event" in warning
+    assert 'kind = "event"' in warning
+
+
+@pytest.mark.parametrize(
+    ("field", "more"),
+    [
+        ("temperature", ""),
+        ("button", 'channels.button = { kind = "event" }'),
+        ("button", 'publish = { policy = "every" }'),
+        ("button", 'channels.button = { publish = { policy = "every" } }'),
+        ("button", 'channels."b*" = { kind = "event" }'),
+        ("reaction", ""),
+    ],
+)
+def test_what_counts_each_one_or_is_no_event_is_not_warned_of(field: str, more: str) -> None:
+    """A hint that is wrong would teach people to pass over all of them."""
+    assert not warnings_of(EVENTS.format(field=field, more=more))
+
+
+@pytest.mark.parametrize(("filter_", "count"), [("home/+/click", 1), ("home/+/light", 0)])
+def test_a_filter_for_events_is_warned_of(filter_: str, count: int) -> None:
+    """Where a bare value comes under a topic that names it."""
+    text = MQTT.format(name="home", filter=filter_, topic="home/{1}")
+    assert len(warnings_of(text)) == count
+    text += 'channels.value = { kind = "event" }\n'
+    assert not warnings_of(text)
+
+
+def test_an_event_channel_by_name_is_warned_of() -> None:
+    """Also where it is declared, but not as what it is."""
+    text = SERIAL.format(name="a", port="/dev/a") + 'channels.action = { type = "string" }\n'
+    (warning,) = warnings_of(text)
+    assert "devices.a.channels.action: action looks like an event" in warning
