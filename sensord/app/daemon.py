@@ -26,6 +26,7 @@ import uvloop
 from sensord.access.gate import Gate
 from sensord.access.origins import Origins
 from sensord.access.rights import EVERYTHING, NOTHING
+from sensord.app.stop_order import StopError, StopOrder, stuck_threads
 from sensord.bus import Bus
 from sensord.config.tree import Config
 from sensord.config.tree import Device as DeviceConfig
@@ -58,7 +59,6 @@ from sensord.sharing.sharing import Sharing
 from sensord.sharing.store import Store, StoreError
 from sensord.status.clock import ClockStatus, Machine, watch_clock
 from sensord.status.journal import folder_of, open_archive, open_log, record, restore_last
-from sensord.stop_order import StopError, StopOrder, stuck_threads
 from sensord.uplinks import uplinks
 
 __all__ = ["App", "run", "tune"]

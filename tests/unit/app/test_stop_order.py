@@ -10,8 +10,8 @@ import threading
 
 import pytest
 
+from sensord.app.stop_order import StopError, StopOrder, stuck_threads
 from sensord.errors import JournalError
-from sensord.stop_order import StopError, StopOrder, stuck_threads
 from tests.kit.loops import on_each_loop
 
 
@@ -52,7 +52,7 @@ async def test_each_step_runs_whatever_the_one_before_did(caplog: pytest.LogCapt
 
 def test_a_step_that_blocks_the_loop_ends_with_the_process() -> None:
     """Nobody has to kill it."""
-    text = "from sensord.stop_order import StopOrder; import time\n"
+    text = "from sensord.app.stop_order import StopOrder; import time\n"
     text += "with StopOrder(0.2) as order: order.step('hangs', lambda: time.sleep(600))"
     ended = subprocess.run([sys.executable, "-c", text], check=False, timeout=60)
     assert ended.returncode == 1
