@@ -6,6 +6,8 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
+from sensord.device.states import Event, State, behind
+
 __all__ = ["Child", "Children"]
 
 
@@ -16,8 +18,8 @@ class Child:
     name: str
     since_us: int
     """When it entered its state."""
-    is_away: bool = False
-    """Whether its availability topic reports it as offline."""
+    state: State = State.ABSENT
+    """Its own, while its connection is up."""
     last_us: int | None = None
     messages: int = 0
     readings: int = 0
@@ -28,6 +30,11 @@ class Child:
     """The availability topics that report it."""
     is_news: bool = True
     """Whether its state has changed since it was last reported."""
+
+    @property
+    def is_away(self) -> bool:
+        """Whether it has not been heard, or is reported as offline."""
+        return self.state is not State.UP
 
     @property
     def absence(self) -> str:
@@ -61,6 +68,8 @@ class Children:
 
     def heard(self, child: Child, depends_on: Iterable[str], readings: int, wall_us: int) -> None:
         """Count a message of a device, which may be back with it."""
+        if child.state is State.ABSENT and not child.witnesses:
+            child.state = behind(child.state, Event.HEARD)  # else what reports it decides
         child.messages += 1
         child.readings += readings
         child.last_us = wall_us
@@ -70,6 +79,6 @@ class Children:
         """Accept what an availability topic reports of its devices."""
         for child in self._children.values():
             if witness in child.witnesses and child.is_away is is_there:
-                child.is_away = not is_there
+                child.state = behind(child.state, Event.HEARD if is_there else Event.QUIET)
                 child.since_us = wall_us
                 child.is_news = True

@@ -7,7 +7,6 @@ the timer of the publish policies, publishes the device's death and tells how it
 from __future__ import annotations
 
 import asyncio
-import enum
 import logging
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -20,6 +19,7 @@ from sensord.device.children import Child
 from sensord.device.commands import Commands
 from sensord.device.intake import DEVICE, Intake, Listener, Route
 from sensord.device.lens import Lens
+from sensord.device.states import Event, State, after, event_of
 from sensord.device.supervisor import Repeats
 from sensord.model.clocks import Clock
 from sensord.model.readings import (
@@ -50,14 +50,6 @@ MOST_OFFLINE = 100
 """So many are named in the status, which is recorded."""
 
 _DISCONNECTED = Quality(Level.BAD, Reason.DISCONNECTED)
-
-
-class State(enum.StrEnum):
-    """How a device fares."""
-
-    CONNECTING = "connecting"
-    UP = "up"
-    DOWN = "down"
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,6 +128,7 @@ class Device:
         self._repeats = Repeats()
         self._state = State.CONNECTING
         self._detail = ""
+        self._where = ""  # how it was reached
         self._since_us = clock.wall_us()
         self._last_reading_us: int | None = None
         self._samples = 0  # counted when the last reading came
@@ -189,7 +182,9 @@ class Device:
         """Do nothing: what it does not feed, it does not hold."""
 
     def close(self) -> None:
-        """Stop the timers; the reader has ended."""
+        """Stop the timers and report that it is stopped; the reader has ended."""
+        if self._state is not State.STOPPED:
+            self._happened(Event.STOP, "")
         for timer in (self._timer, self._status_timer):
             if timer is not None:
                 timer.cancel()
@@ -271,8 +266,8 @@ class Device:
 
     def connecting(self) -> None:
         """Learn that the reader is started."""
-        if self._state is not State.DOWN:
-            self._become(State.CONNECTING, "")
+        if self._state is State.CONNECTING:
+            self._happened(Event.START, "")
 
     def up(self, detail: str) -> None:
         """Learn that the device is there."""
@@ -281,18 +276,19 @@ class Device:
         self.commands.up()
         if self.lens.is_used:
             self.lens.up(detail)
-        self._become(State.UP, detail)
+        self._where = detail
+        self._happened(Event.OPENED, self._detail if self._state is State.SILENT else detail)
 
     def down(self, reason: str, detail: str, retry_in_s: float) -> None:
         """Learn that it is not: its channels say so at once."""
-        was_up = self._state is State.UP
+        event = event_of(reason)
         self._intake.spoil(self._clock.monotonic_us(), _DISCONNECTED)
         text = f"{reason}: {detail}" if detail else reason
         self.commands.down(text)
         if self.lens.is_used:
             self.lens.down(text)
-        if was_up or text != self._detail:
-            self._become(State.DOWN, text)
+        if after(self._state, event) is not self._state or text != self._detail:
+            self._happened(event, text)
         del retry_in_s
 
     # -- inside ------------------------------------------------------------------------------------
@@ -327,6 +323,8 @@ class Device:
             # Noise is no reading: a device that sends nothing else must not look alive.
             self._samples = samples
             self._last_reading_us = wall_us
+            if self._state is State.SILENT:
+                self._happened(Event.HEARD, self._where)
         if self._intake.due_us is not None:
             self._schedule(self._intake.due_us)
         if self._status_timer is None:
@@ -371,9 +369,12 @@ class Device:
     def _tell_status_soon(self) -> None:
         self._tell_status_in(max(0.5, self._status_told_at + FAULT_STATUS_S - self._loop.time()))
 
-    def _become(self, state: State, detail: str) -> None:
+    def _happened(self, event: Event, detail: str) -> None:
+        """Enter the state that follows, and publish it."""
+        state = after(self._state, event)
+        if state is not self._state:
+            self._since_us = self._clock.wall_us()
         self._state, self._detail = state, detail
-        self._since_us = self._clock.wall_us()
         self._tell_status()
 
     def _tell_status_in(self, delay_s: float) -> None:
@@ -420,10 +421,10 @@ class Device:
             found = {"connection": self.name, "device": child.name, "state": state}
             log.info("device behind a connection", extra=found)
         child.is_news = False
-        is_up = self._state is State.UP and not child.is_away
+        state = child.state if self._state is State.UP else self._state
         detail = child.absence if child.is_away else f"behind {self.name}"
         value: Value = {
-            "state": (State.UP if is_up else State.DOWN).value,
+            "state": state.value,
             "detail": detail if self._state is State.UP else f"{self.name} is {self._state.value}",
             "connection": self.name,
             "since_us": child.since_us,

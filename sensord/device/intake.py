@@ -202,7 +202,6 @@ class Intake:
             return
         child = self.children.find(device, wall_us)
         if child is not None and not child.witnesses:
-            child.is_away = True
             child.witnesses.add(depends_on)
 
     def reset(self) -> None:

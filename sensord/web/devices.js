@@ -5,7 +5,7 @@ import { clock, el, shown, unit } from "./format.js";
 import { mayAll } from "./rights.js";
 import { text } from "./text.js";
 
-const ORDER = { down: 0, connecting: 1, up: 2 };
+const ORDER = { faulted: 0, absent: 1, silent: 2, connecting: 3, stopped: 4, up: 5 };
 
 export function devices(main, { client }) {
   const body = el("tbody");

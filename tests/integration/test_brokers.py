@@ -78,7 +78,7 @@ def test_as_many_readings_come_out_as_messages_go_in(
                 await in_thread(publish, broker, range(half), qos)
                 await readings.count(half)
                 await in_thread(broker.stop)
-                await status.update(lambda update: state(update) == "down")
+                await status.update(lambda update: state(update) == "absent")
                 await in_thread(broker.start)
                 await status.update(lambda update: state(update) == "up")
                 await in_thread(publish, broker, range(half, count), qos)

@@ -107,7 +107,7 @@ async def test_a_missing_device_is_no_reason_not_to_start(tmp_path: Path) -> Non
     with Daemon(tmp_path, boiler(port.path) + SIMULATED) as daemon:
         async with Client(daemon.url) as client:
             status = Follower(client.subscribe("$sys/devices/boiler"))
-            down = await status.update(lambda update: told(update)["state"] == "down")
+            down = await status.update(lambda update: told(update)["state"] == "absent")
             assert "no such port" in told(down)["detail"]
             assert str(port.path) in told(down)["detail"]
             weather = Follower(client.subscribe("weather/wind"))

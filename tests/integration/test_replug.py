@@ -51,7 +51,7 @@ publish = {{ policy = "every" }}
                 assert gone.reading.quality == Quality(Level.BAD, "disconnected")
                 assert gone.reading.value == i - 0.5
                 assert gone.reading.restates
-                await status.update(lambda update: state(update) == "down")
+                await status.update(lambda update: state(update) == "absent")
                 began_s, cpu_s = time.monotonic(), daemon.cpu_s()
                 port.plug()
                 assert port.device != before
@@ -87,7 +87,7 @@ publish = {{ policy = "every" }}
             status = Follower(client.subscribe("$sys/devices/boiler"))
             await status.update(lambda update: state(update) == "up")
             port.unplug()
-            await status.update(lambda update: state(update) == "down")
+            await status.update(lambda update: state(update) == "absent")
             ticks = Follower(client.subscribe("clock/#", start="now"))
             await ticks.count(1)
             cpu_s = daemon.cpu_s()

@@ -102,7 +102,7 @@ def play(lines: list[bytes], folder: Path, *, baud: int = 4800, paced: bool = Tr
             if each["topic"] == "gnss/xdr/LAST":
                 break
         port.unplug()
-        status = _status(told, "down")
+        status = _status(told, "absent")
         port.plug()
     return Played(readings[:-1], status["messages"] - 1, status["faults"], sent - len(LAST))
 

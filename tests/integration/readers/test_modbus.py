@@ -296,7 +296,7 @@ async def test_each_unit_has_its_state_under_sys(tmp_path: Path) -> None:
                 if cellar.get("faults", {}).get("no answer", 0) >= 3 and "attic/power" in found:
                     break
     assert found["attic/power"] == 7
-    assert cellar["state"] == "down"
+    assert cellar["state"] == "absent"
     assert cellar["connection"] == "bus"
     assert cellar["detail"].startswith("no answer: cellar (unit 2, holding 0)")
     assert found["$sys/devices/attic"]["state"] == "up"

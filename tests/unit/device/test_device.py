@@ -172,7 +172,7 @@ def test_a_device_that_goes_away_publishes_its_death(scene: Scene) -> None:
     gone = Quality(Level.BAD, Reason.DISCONNECTED)
     assert scene.records("boiler/t")[-1].reading == Reading(START_US, 1.0, gone, restates=True)
     assert (scene.told()[-1]["state"], scene.told()[-1]["detail"]) == (
-        "down",
+        "absent",
         "unplugged: /dev/ttyUSB0",
     )
 
@@ -188,7 +188,7 @@ def test_its_states_are_told_as_they_come(scene: Scene) -> None:
     device.up("at last")
     assert [(told["state"], told["detail"]) for told in scene.told()] == [
         ("connecting", ""),
-        ("down", "no such port"),
+        ("absent", "no such port"),
         ("up", "at last"),
     ]
 
