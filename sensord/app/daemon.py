@@ -75,8 +75,8 @@ DISK_STOP_S = 6.0
 """What is at the disk has a deadline of 5 s of its own; this one is for when that fails."""
 
 
-NO_STORE = "the journal was not there when the daemon started; restart it when it is"
-"""Why nothing of what clients share can be kept."""
+NO_STORE = "the journal, beside which it is kept, is not there yet"
+"""Why nothing that clients share can be kept."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,7 +171,7 @@ class App:
                 for config, device in zip(self.config.devices, devices, strict=True)
             ]
             tasks.append(self._begin(group, "watchdog", self._watch()))
-            recording = record(recorder, archive, bus, self._clock, server.renew)
+            recording = record(recorder, archive, bus, self._clock, server.renew, store.open_late)
             tasks.append(self._begin(group, "recorder", recording))
             tasks.append(self._begin(group, "clock", watch_clock(clock_status)))
             tasks.append(self._begin(group, "addresses", server.keep_listening()))
@@ -252,15 +252,13 @@ class App:
     def _store(self, loop: asyncio.AbstractEventLoop, recovery: Recovery | None) -> Store:
         """Open the store beside the journal.
 
-        If the journal is not open, its folder may be another one than it will be.
+        If the journal is not open, its folder may be another one than it will be: then the store
+        is opened when the journal is.
         """
-        if not self.config.journal.enabled:
-            store = Store(None, loop)
-        elif recovery is None:
-            store = Store(None, loop, refusal=NO_STORE)
-        else:
+        folder = None
+        if self.config.journal.enabled:
             folder = folder_of(self.config.journal, os.environ, is_root=os.geteuid() == 0)
-            store = Store(folder, loop)
+        store = Store(folder, loop, refusal=NO_STORE if folder and recovery is None else "")
         store.open(is_expected=recovery is not None and not recovery.is_new)
         return store
 

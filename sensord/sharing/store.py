@@ -8,11 +8,15 @@ Theory of operation. If the disk cannot take a change with a ``done``, the chang
 ``done`` is called with the error, so that the caller can report it. A change without one must reach
 the disk eventually: it is retried until it does. A file that cannot be written at the start is
 treated alike: its rows are read as far as possible, and each change tries to open it again.
+
+A folder that comes later, or a disk that answers later, is opened when it does. Rows found then
+were not restored, so nothing is written over them: changes are refused until a restart.
 """
 
 from __future__ import annotations
 
 import asyncio
+import functools
 import hashlib
 import json
 import logging
@@ -23,7 +27,7 @@ from pathlib import Path
 from typing import NamedTuple, NoReturn
 
 from sensord.model.readings import Value
-from sensord.sharing.store_file import FILE_NAME, StoreError, StoreFile, Write
+from sensord.sharing.store_file import FILE_NAME, Rows, StoreError, StoreFile, Write
 
 __all__ = ["FILE_NAME", "Done", "Store", "StoreError"]
 
@@ -38,6 +42,11 @@ CHANGE_BYTES = 200
 
 RETRY_S = 1.0
 """The pause before a retry after a failure; every new change retries, too."""
+
+OPEN_S = 10.0
+"""How long a hanging disk may delay the start."""
+
+HANGS = "the disk does not answer"
 
 CLOSE_S = 5.0
 """How long a hanging disk may delay the stop."""
@@ -67,7 +76,7 @@ class Store:
         """Keep values in a folder; without one, nothing outlives the process.
 
         ``refusal`` is the reason why a configured folder is missing: then every change with a
-        ``done`` is refused.
+        ``done`` is refused, and the others wait, until `open_late`.
         """
         self._loop = loop
         self._refusal = refusal
@@ -78,13 +87,18 @@ class Store:
         """By kind and key, the index in ``_waiting`` of the newest change."""
         self._wake = threading.Condition()
         self._is_closing = False
+        self._writing = 0  # changes that the thread is bringing to the disk
         self._written: list[tuple[list[Done], StoreError | None]] = []
         """Results of changes, for the loop to report."""
         self._is_failing = False
         self._failed = 0  # changes that are retried
+        self._reason = refusal  # of the last failure
         self._file = None if folder is None else StoreFile(folder)
-        self._found = ""
-        """The digest of a file that could not be opened for writing."""
+        self._found: list[tuple[str, str, str]] = []
+        """The rows for the start: kind, key and text."""
+        self._has_opened = False
+        self._known = _digest({})
+        """The digest of the rows that were restored."""
         self._refused: tuple[float, StoreError] | None = None
         """When opening failed last, and why."""
         self._thread: threading.Thread | None = None
@@ -100,23 +114,26 @@ class Store:
         With ``is_expected``, a missing file counts as damage. The log names what is damaged. It
         also names a file that cannot be written; changes are refused until it can be.
         """
-        if self._file is None:
+        if self._file is None or self._refusal:
             return
-        try:
-            self._file.open(is_expected=is_expected)
-        except StoreError as exc:
-            self._fail(exc)
-            self._found = _digest(self._file)
-        _name_damage(self._file)
-        for kind, key, text, *_ in self._file.rows.values():
+        self._begin(is_expected=is_expected)
+        with self._wake:
+            if not self._wake.wait_for(lambda: self._has_opened, OPEN_S):
+                self._refusal = self._reason = HANGS
+                log.error("clients' state is not kept", extra={"reason": HANGS})
+                return
+        for kind, key, text in self._found:
             try:
                 self._entries.setdefault(kind, {})[key] = json.loads(text)
             except ValueError as exc:
                 found = {"kind": kind, "key": key, "reason": str(exc)}
                 log.error("clients' state is damaged", extra=found)
-        self._file.rows = {}
-        self._thread = threading.Thread(target=self._write, name="store-write", daemon=True)
-        self._thread.start()
+        self._found = []
+
+    def open_late(self) -> None:
+        """Open the file in a folder that was missing at the start."""
+        if self._file is not None and self._thread is None and not self._is_closing:
+            self._begin(is_expected=False)
 
     def load(self, kind: str) -> dict[str, Value]:
         """Return the values of one kind from when the store was opened; call it once."""
@@ -140,34 +157,44 @@ class Store:
         self._change(_Change(kind, key, None, done))
 
     def close(self) -> None:
-        """Write what waits, report the results, and close the file."""
+        """Write what waits, report the results, and close the file.
+
+        Raises:
+            StoreError: Changes are not kept; the text has the reason.
+        """
         with self._wake:
             self._is_closing = True
-            self._wake.notify()
-        if self._thread is None:
-            return
-        self._thread.join(CLOSE_S)
-        if self._thread.is_alive():
-            log.error("the disk hangs, clients' last changes are not kept")
-            return
-        self._thread = None
-        assert self._file is not None
-        self._file.close()
+            self._wake.notify_all()
+        if self._thread is not None:
+            self._thread.join(CLOSE_S)
+            if self._thread.is_alive():
+                raise StoreError(f"the disk hangs, {self._unkept()}")
+            self._thread = None
+            assert self._file is not None
+            self._file.close()
         # At once, as the loop may not turn again: results must reach the audit and the journal.
         for told, error in self._take_written():
             for done in told:
                 done(error)
+        if self._waiting:
+            unkept, self._waiting = self._unkept(), []
+            raise StoreError(f"{unkept}: {self._reason}")
+
+    def _unkept(self) -> str:
+        kinds = sorted({change.kind for change in self._waiting})
+        count = len(self._waiting) + self._writing
+        return f"{count} changes of clients' state are not kept ({', '.join(kinds) or 'the last'})"
 
     def _change(self, change: _Change) -> None:
         change.key.encode()  # a key that cannot be encoded would stop the thread
-        if self._thread is None:
-            if change.done is not None:
-                error = StoreError(self._refusal) if self._refusal else None
-                self._loop.call_soon(change.done, error)
-            return
         with self._wake:
-            self._note(change)
-            self._wake.notify()
+            refusal = self._refusal
+            if self._file is not None and not (refusal and change.done is not None):
+                self._note(change)
+                self._wake.notify_all()
+                return
+        if change.done is not None:
+            self._loop.call_soon(change.done, StoreError(refusal) if refusal else None)
 
     def _note(self, change: _Change) -> None:
         place = self._newest.get(change[:2])
@@ -189,12 +216,49 @@ class Store:
 
     # -- the thread --------------------------------------------------------------------------------
 
-    def _write(self) -> None:
+    def _begin(self, *, is_expected: bool) -> None:
+        run = functools.partial(self._run, is_expected=is_expected)
+        self._thread = threading.Thread(target=run, name="store-write", daemon=True)
+        self._thread.start()
+
+    def _run(self, *, is_expected: bool) -> None:
         try:
+            self._open(is_expected=is_expected)
             while self._write_some():
                 pass
         except Exception as exc:  # noqa: BLE001  # carried to the loop, which ends the daemon
             self._on_loop(_raise, exc)
+        finally:
+            with self._wake:
+                self._has_opened = True
+                self._wake.notify_all()
+
+    def _open(self, *, is_expected: bool) -> None:
+        """Open the file; keep its rows for the start, if that still waits for them."""
+        file, error = self._file, None
+        assert file is not None
+        try:
+            file.open(is_expected=is_expected)
+        except StoreError as exc:
+            error = exc
+        _name_damage(file)
+        with self._wake:
+            if self._refusal and file.rows:
+                file.close()
+                error = error or self._another()
+            elif not self._refusal:
+                self._found = [(row.kind, row.key, row.text) for row in file.rows.values()]
+                self._known = _digest(file.rows)
+            if error is not None:
+                self._fail(error)
+            self._refusal = ""
+            self._has_opened = True
+            self._wake.notify_all()
+        file.rows = {}
+
+    def _another(self) -> StoreError:
+        assert self._file is not None
+        return StoreError(f"{self._file.path} has rows that the start did not read; restart")
 
     def _write_some(self) -> bool:
         """Write what waits; return whether to continue."""
@@ -205,6 +269,7 @@ class Store:
                 self._wake.wait()
             changes, self._waiting, self._waiting_bytes = self._waiting, [], 0
             self._newest.clear()
+            self._writing = len(changes)
             is_last = self._is_closing
         if not changes:
             return False
@@ -218,6 +283,7 @@ class Store:
                 self._failed = len(kept)
                 for change in kept + fresh:
                     self._wait(change)
+        self._writing = 0
         if told:
             with self._wake:
                 self._written.append((told, error))
@@ -249,9 +315,9 @@ class Store:
             raise self._refused[1]
         try:
             file.open()
-            if _digest(file) != self._found:
+            if _digest(file.rows) != self._known:
                 file.close()
-                raise StoreError(f"{file.path} is another one than at the start; restart")
+                raise self._another()
         except StoreError as exc:
             self._refused = now, exc
             raise
@@ -261,7 +327,7 @@ class Store:
     def _fail(self, exc: StoreError) -> None:
         if not self._is_failing:
             log.error("clients' state is not kept", extra={"reason": str(exc)})
-        self._is_failing = True
+        self._is_failing, self._reason = True, str(exc)
 
     def _tell(self) -> None:
         for told, error in self._take_written():
@@ -289,7 +355,6 @@ def _name_damage(file: StoreFile) -> None:
         log.error("clients' state is damaged", extra={"file": str(file.path), "finding": finding})
 
 
-def _digest(file: StoreFile) -> str:
-    """Return a digest of a file's rows."""
-    rows = sorted((row.kind, row.key, row.text) for row in file.rows.values())
-    return hashlib.sha256(repr(rows).encode()).hexdigest()
+def _digest(rows: Rows) -> str:
+    texts = sorted((row.kind, row.key, row.text) for row in rows.values())
+    return hashlib.sha256(repr(texts).encode()).hexdigest()

@@ -26,7 +26,7 @@ from typing import NamedTuple
 from sensord.errors import SensordError
 from sensord.sharing.store_pages import Row, checksum, rows_in
 
-__all__ = ["FILE_NAME", "StoreError", "StoreFile", "Write"]
+__all__ = ["FILE_NAME", "Rows", "StoreError", "StoreFile", "Write"]
 
 FILE_NAME = "clients.sqlite3"
 RECENT_NAME = "clients.recent"

@@ -168,10 +168,12 @@ async def record(
     bus: Bus,
     clock: Clock,
     on_renewal: Callable[[], None],
+    on_late: Callable[[], None],
 ) -> None:
     """Carry the log to the journal until cancelled, and tell how that fares.
 
-    ``on_renewal`` is told when the log goes on under another epoch.
+    ``on_renewal`` is called when the log continues under another epoch, ``on_late`` when a journal
+    that the start could not open has been opened.
     """
     status = JournalStatus(bus, clock, None if recorder is None else recorder.options)
     if recorder is None or archive is None:
@@ -189,6 +191,7 @@ async def record(
         log.info("recording", extra={"folder": recorder.options.folder, "epoch": bus.log.epoch})
         _restore_channels(bus, recovery)
         archive.open(recorder.writer)
+        on_late()
         if bus.log.epoch != epoch:
             on_renewal()
     await recorder.run(bus.log, tell, on_renewal)

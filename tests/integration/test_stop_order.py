@@ -102,6 +102,30 @@ def test_a_disk_that_hangs_at_the_start_holds_up_neither_start_nor_stop(tmp_path
         assert took_s < 15
 
 
+@on_uvloop()
+async def test_a_store_that_hangs_at_the_stop_ends_it_with_an_error(tmp_path: Path) -> None:
+    """The status was 0, although what clients share was not kept."""
+    with Victim(tmp_path, "sensord.sharing.store_file:StoreFile.write blocks") as victim:
+        async with monitor(victim.url, "json") as looker:
+            await looker.subscribe("boiler/#", start="now")  # it is away now, which is kept
+            status, took_s = await in_thread(victim.stop)
+        assert status == 1
+        assert took_s < 15
+        assert "clients' state are not kept" in victim.wait_for_log("a step of the stop failed")
+    assert journalled(tmp_path)
+
+
+def test_a_store_that_hangs_at_the_start_holds_up_neither_start_nor_stop(tmp_path: Path) -> None:
+    """The start gives it 10 s, so the test takes as long; then it records and streams."""
+    with Victim(tmp_path, "sensord.sharing.store_file:StoreFile.open blocks at-once") as victim:
+        assert 'reason="the disk does not answer"' in victim.wait_for_log("is not kept")
+        status, took_s = victim.stop()
+        assert status == 1
+        assert took_s < 15
+        assert "clients' state are not kept" in victim.wait_for_log("a step of the stop failed")
+    assert journalled(tmp_path)
+
+
 def test_a_fifo_in_the_journal_holds_up_neither_start_nor_stop(tmp_path: Path) -> None:
     """It is named, and everything else is recorded."""
     folder = tmp_path / "journal"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
@@ -102,3 +103,25 @@ async def test_a_file_that_is_removed_while_the_daemon_runs_loses_nothing(
                 entry = await SharedState(client).get(topic)
                 assert entry is not None
                 assert entry.value == value
+
+
+@on_uvloop()
+async def test_a_disk_that_comes_late_keeps_what_clients_share_from_then_on(tmp_path: Path) -> None:
+    """Refused meanwhile, with the reason; kept as soon as the journal is there."""
+    place = tmp_path / "card"
+    place.write_text("no folder")
+    with Daemon(tmp_path, config(place / "journal")) as daemon:
+        async with Client(daemon.url) as client:
+            found = await refusals(client)
+            assert set(found) == {"put", "set", "take", "send"}
+            assert all("is not there yet" in reason for reason in found.values()), found
+            place.unlink()
+            await in_thread(daemon.wait_for_log, "recording")
+            while "put" in await refusals(client):  # noqa: ASYNC110  # another process
+                await asyncio.sleep(0.1)  # the store is opened after the journal
+        await in_thread(daemon.kill)
+        await in_thread(daemon.start)
+        async with Client(daemon.url) as client:
+            assert await SharedState(client).get("state/a")
+        status, _ = await in_thread(daemon.stop)
+        assert status == 0

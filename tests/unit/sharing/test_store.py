@@ -307,7 +307,8 @@ async def test_a_disk_that_stays_full_does_not_hold_up_the_end(tmp_path: Path) -
     await put(store, "a", 1)
     fill_disk(store)
     store.put("k", "b", LARGE)
-    store.close()
+    with pytest.raises(StoreError, match=r"1 changes of clients' state are not kept .*full"):
+        store.close()
     assert kept(tmp_path) == {"a": 1}
 
 
@@ -330,9 +331,9 @@ async def test_more_than_the_disk_can_take_is_refused(
 
 @on_each_loop
 async def test_a_hanging_disk_does_not_hold_up_the_end_for_ever(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It is given up after a while, and said."""
+    """It is given up after a while, and the error has what is not kept."""
     monkeypatch.setattr(sensord.sharing.store, "CLOSE_S", 0.01)
     store = opened(tmp_path)
     hanging = threading.Event()
@@ -341,8 +342,8 @@ async def test_a_hanging_disk_does_not_hold_up_the_end_for_ever(
         "CREATE TEMP TRIGGER slow BEFORE INSERT ON main.entries BEGIN SELECT wait(); END"
     )
     store.put("k", "a", 1)
-    store.close()
-    assert "the disk hangs" in caplog.text
+    with pytest.raises(StoreError, match="the disk hangs, 1 changes of clients' state"):
+        store.close()
     hanging.set()
     monkeypatch.setattr(sensord.sharing.store, "CLOSE_S", 5.0)
     store.close()
@@ -416,21 +417,94 @@ async def test_a_file_that_comes_back_with_other_contents_is_not_written(
     store = opened(tmp_path)
     file.rmdir()
     (tmp_path / "moved").rename(file)
-    with pytest.raises(StoreError, match="another one than at the start; restart"):
+    with pytest.raises(StoreError, match="rows that the start did not read; restart"):
         await put(store, "b", 2)
     store.close()
     assert kept(tmp_path) == {"a": 1}
 
 
+def late(folder: Path) -> Store:
+    """Return a store whose folder was not there at the start."""
+    store = Store(folder, asyncio.get_running_loop(), refusal="the journal is not there")
+    store.open()
+    return store
+
+
+def begun(store: Store) -> None:
+    """Wait until the store has been opened after the start."""
+    with store._wake:
+        assert store._wake.wait_for(lambda: not store._refusal, 60)
+
+
 @on_each_loop
 async def test_a_store_that_should_have_a_folder_refuses(tmp_path: Path) -> None:
-    """As long as the journal's is not known to be the right one."""
-    store = Store(None, asyncio.get_running_loop(), refusal="the journal is not there")
-    store.open()
+    """As long as the journal's is not known to be the right one; and the end names the rest."""
+    store = late(tmp_path)
     with pytest.raises(StoreError, match="the journal is not there"):
         await put(store, "a", 1)
     store.put("k", "b", 2)  # nobody waits
+    with pytest.raises(StoreError, match=r"1 changes .* not kept \(k\): the journal is not there"):
+        store.close()
+    assert not any(tmp_path.glob("*"))  # noqa: ASYNC240
+
+
+@on_each_loop
+async def test_a_folder_that_comes_late_keeps_what_waited_for_it(tmp_path: Path) -> None:
+    """Everything was refused until a restart, although the disk was there."""
+    store = late(tmp_path)
+    store.put("k", "a", 1)
+    with pytest.raises(StoreError):
+        await put(store, "b", 2)
+    store.open_late()
+    begun(store)
+    await put(store, "c", 3)
     store.close()
+    assert kept(tmp_path) == {"a": 1, "c": 3}
+
+
+@on_each_loop
+async def test_rows_that_come_late_are_not_written_over(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """They were not restored; the reason of each refusal is that, and the log has it once."""
+    store = opened(tmp_path)
+    await put(store, "a", 1)
+    store.close()
+    store = late(tmp_path)
+    store.put("k", "a", 5)
+    store.open_late()
+    for _ in range(2):
+        with pytest.raises(StoreError, match=r"not there|did not read; restart"):
+            await put(store, "b", 2)
+    with pytest.raises(StoreError, match=r"not kept .*did not read; restart"):
+        store.close()
+    assert kept(tmp_path) == {"a": 1}
+    assert [one.message for one in caplog.records] == ["clients' state is not kept"]
+
+
+@on_each_loop
+async def test_a_disk_that_hangs_at_the_start_delays_it_for_a_while_only(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Meanwhile changes are refused with the reason; then they are kept."""
+    monkeypatch.setattr(sensord.sharing.store, "OPEN_S", 0.01)
+    answers = threading.Event()
+    whole = StoreFile.open
+
+    def slow(file: StoreFile, *, is_expected: bool = False) -> None:
+        answers.wait()
+        whole(file, is_expected=is_expected)
+
+    monkeypatch.setattr(StoreFile, "open", slow)
+    store = opened(tmp_path)
+    store.put("k", "a", 1)
+    with pytest.raises(StoreError, match="the disk does not answer"):
+        await put(store, "b", 2)
+    answers.set()
+    begun(store)
+    await put(store, "c", 3)
+    store.close()
+    assert kept(tmp_path) == {"a": 1, "c": 3}
 
 
 def remove_all(folder: Path) -> None:
@@ -676,16 +750,16 @@ def damage(folder: Path, rng: random.Random) -> str:
 
 
 @on_each_loop
-async def test_a_fault_of_ours_in_the_thread_reaches_the_loop(tmp_path: Path) -> None:
+async def test_a_fault_of_ours_in_the_thread_reaches_the_loop(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """It ends the daemon instead of leaving everybody waiting."""
     caught: asyncio.Future[BaseException] = asyncio.get_running_loop().create_future()
     asyncio.get_running_loop().set_exception_handler(
         lambda _, context: caught.set_result(context["exception"])
     )
     store = opened(tmp_path)
-    file = file_of(store)
-    store._file = None  # what only a fault of ours would do
+    monkeypatch.setattr(StoreFile, "write", lambda *_: 1 // 0)
     store.put("k", "a", 1)
-    assert isinstance(await caught, AssertionError)
-    store._thread = None
-    file.close()
+    assert isinstance(await caught, ZeroDivisionError)
+    file_of(store).close()
