@@ -41,6 +41,7 @@ from sensord.device.device import Device
 from sensord.device.lens import ReaderSeen
 from sensord.device.supervisor import supervise
 from sensord.errors import JournalBusyError, StartError
+from sensord.host.activation import passed_sockets
 from sensord.host.memory import return_large_blocks
 from sensord.host.systemd import Notifier
 from sensord.log import Archive, Log
@@ -127,6 +128,7 @@ class App:
             self.config.server.listen,
             self.config.server.outbox,
             () if self.config.server.tls is None else self.config.server.tls.listen,
+            passed_sockets(os.environ),
         )
         await addresses.reserve(is_each_needed=self._is_each_address_needed)
         try:

@@ -7,6 +7,9 @@ the reason. Only an address that another program has ends a start, and before an
 Theory of operation: a socket is bound and listens at once, so no other program can get its port;
 its connections wait in the backlog until the server accepts them. A name stands for all addresses
 that it has; it is looked up again at most every half a minute while one of them is missing.
+
+A socket that the service manager passed is used in place of one of our own. It stays open there
+while the daemon restarts, so connections wait in its backlog.
 """
 
 from __future__ import annotations
@@ -79,14 +82,23 @@ class Missing:
         """Whether another program has it."""
         return self.error == "EADDRINUSE"
 
+    @property
+    def is_name_unknown(self) -> bool:
+        """Whether it is a name that stands for no address now."""
+        return self.error == "ETIMEDOUT" or self.error in _NAME_ERRORS.values()
+
 
 class Addresses:
     """The addresses that are to be listened on."""
 
     def __init__(
-        self, wanted: Sequence[str], outbox_bytes: int, encrypted: Sequence[str] = ()
+        self,
+        wanted: Sequence[str],
+        outbox_bytes: int,
+        encrypted: Sequence[str] = (),
+        passed: Sequence[socket.socket] = (),
     ) -> None:
-        """``encrypted`` are those for TLS."""
+        """``encrypted`` are those for TLS, ``passed`` the service manager's sockets."""
         self._wanted = [*wanted, *encrypted]
         self._plain = len(wanted)
         self.encrypted: set[socket.socket] = set()
@@ -97,6 +109,8 @@ class Addresses:
         """What each name stood for, with the loop's time of the lookup."""
         self._bound: dict[tuple[int, _Place], str] = {}
         self._new: list[socket.socket] = []
+        self._passed = {(one.family, one.getsockname()): one for one in passed}
+        """Those of the service manager that no address has used yet."""
         self.missing: tuple[Missing, ...] = ()
         """Those that could not be bound at the last attempt."""
 
@@ -104,13 +118,32 @@ class Addresses:
         """Bind the addresses that exist, before anything else is done.
 
         Raises:
-            StartError: Another program has one; with ``is_each_needed`` also: one is missing.
+            StartError: Another program has one; the service manager passed one that is not
+                configured; with ``is_each_needed`` also: one is missing.
         """
         await self.bind()
+        self._refuse_unknown()
         for missing in self.missing:
             if is_each_needed or missing.is_in_use:
                 self.close()
                 raise StartError(f"cannot listen on {missing.address}: {missing.reason}")
+
+    def _refuse_unknown(self) -> None:
+        """Refuse a passed socket that the configuration does not list.
+
+        Its rights would not have been checked, and nobody would answer there. A name that is not
+        known yet may still come to stand for it.
+        """
+        are_names_missing = any(one.is_name_unknown for one in self.missing)
+        for passed in self._passed.values():
+            if are_names_missing and passed.family != socket.AF_UNIX:
+                continue
+            shown = _shown(passed)
+            self.close()
+            raise StartError(
+                f"systemd's socket unit listens on {shown}, and server.listen does not list it:"
+                " name the same addresses in both"
+            )
 
     async def bind(self) -> None:
         """Bind those of the missing addresses that exist now."""
@@ -160,16 +193,16 @@ class Addresses:
 
     def _listening(self, place: _Place) -> socket.socket:
         family, name = place
+        passed = self._passed.pop(place, None)
+        if passed is not None:
+            return self._prepared(passed)
         made = socket.socket(family, socket.SOCK_STREAM)
         try:
             made.settimeout(0)
             made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             if family == socket.AF_INET6:
                 made.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
-            # Inherited by each connection. Otherwise the kernel would hold megabytes for a client
-            # that does not read, on top of the bytes that we count.
-            made.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, self._outbox_bytes)
-            made.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, UNREAD_BYTES)
+            self._bound_memory(made)
             made.bind(name)
             # Bound alone is not enough: with SO_REUSEADDR, another program could bind it as well.
             made.listen(BACKLOG)
@@ -177,6 +210,32 @@ class Addresses:
             made.close()
             raise
         return made
+
+    def _bound_memory(self, made: socket.socket) -> None:
+        """Bound what the kernel holds for each connection, which inherits it.
+
+        Otherwise it would hold megabytes for a client that does not read, on top of the bytes that
+        we count.
+        """
+        made.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, self._outbox_bytes)
+        made.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, UNREAD_BYTES)
+
+    def _prepared(self, passed: socket.socket) -> socket.socket:
+        """Return a socket of the service manager with the options of our own.
+
+        Raises:
+            OSError: It listens on IPv4 too, or not at all.
+        """
+        try:
+            is_v6 = passed.family == socket.AF_INET6
+            if is_v6 and not passed.getsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY):
+                raise OSError(errno.EPROTO, "its socket unit needs BindIPv6Only=ipv6-only")
+            self._bound_memory(passed)
+            passed.listen(BACKLOG)
+        except OSError:
+            passed.close()
+            raise
+        return passed
 
     @property
     def listening(self) -> list[str]:
@@ -190,8 +249,9 @@ class Addresses:
 
     def close(self) -> None:
         """Close the sockets that nobody has taken."""
-        for bound in self.take_new():
+        for bound in [*self.take_new(), *self._passed.values()]:
             bound.close()
+        self._passed.clear()
 
 
 class AddressStatus:
@@ -248,6 +308,11 @@ def written(bound: socket.socket) -> str:
 
 def _written(name: str, port: int) -> str:
     return f"[{name}]:{port}" if ":" in name else f"{name}:{port}"
+
+
+def _shown(passed: socket.socket) -> str:
+    name = passed.getsockname()
+    return written(passed) if isinstance(name, tuple) else str(name)
 
 
 def _is_literal(host: str) -> bool:

@@ -11,8 +11,11 @@ from pathlib import Path
 
 import pytest
 
+from sensord.config.tree import Server
+
 SYSTEMD = Path(__file__).parents[2] / "systemd"
 UNIT = SYSTEMD / "sensord.service"
+SOCKET = SYSTEMD / "sensord.socket"
 SYSUSERS = SYSTEMD / "sensord.sysusers.conf"
 INSTALLED = "/opt/sensord/.venv/bin/sensord"
 
@@ -70,6 +73,20 @@ def test_the_check_notices_a_fault(good: str, bad: str, tmp_path: Path) -> None:
     text = unit_on_this_machine()
     assert good in text
     assert verify(text.replace(good, bad), tmp_path) != ""
+
+
+def test_systemd_finds_nothing_to_say_about_the_socket(tmp_path: Path) -> None:
+    """It is understood, and the check bites; it names the address of the first configuration."""
+    (tmp_path / UNIT.name).write_text(unit_on_this_machine())
+    file = tmp_path / SOCKET.name
+    command = [tool("systemd-analyze"), "verify", "--man=no", str(file)]
+    for text in (SOCKET.read_text(), SOCKET.read_text().replace("ListenStream=127", "Listen=127")):
+        file.write_text(text)
+        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
+        said = done.stdout + done.stderr
+        assert (said == "") is (text == SOCKET.read_text()), said
+    listed = re.findall(r"^ListenStream=(.*)$", SOCKET.read_text(), re.MULTILINE)
+    assert listed == [*Server().listen]
 
 
 def test_the_unit_never_gives_up() -> None:

@@ -54,8 +54,13 @@ class Daemon:
         under: Sequence[str] = (),
         command: Sequence[str] = (*SENSORD, "run"),
         listen: Sequence[str] = (),
+        passes: Sequence[int] = (),
     ) -> None:
-        """With ``listen``, it is ready before its addresses are: they may be missing."""
+        """With ``listen``, it is ready before its addresses are: they may be missing.
+
+        ``passes`` are descriptors that it inherits.
+        """
+        self._passes = passes
         self._command = command
         self._under = under  # a command that runs it, such as unshare
         self._listen = listen
@@ -114,6 +119,7 @@ class Daemon:
             stderr=subprocess.PIPE,
             text=True,
             cwd=REPOSITORY,
+            pass_fds=self._passes,
         )
         self._reader = threading.Thread(target=self._read, args=(self._process,), daemon=True)
         self._reader.start()

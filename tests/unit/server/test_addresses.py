@@ -142,3 +142,39 @@ def test_only_changes_are_reported() -> None:
         ["EADDRINUSE"],
         [],
     ]
+
+
+@on_each_loop
+async def test_a_passed_socket_is_used_for_its_address() -> None:
+    """It is not bound again, and holds as little for each connection as our own."""
+    with socket.create_server(("127.0.0.1", 0)) as held:
+        name, port = held.getsockname()
+        addresses = Addresses([f"{name}:{port}", "127.0.0.1:0"], OUTBOX, passed=[held.dup()])
+        await addresses.reserve()
+        assert addresses.listening[0] == f"{name}:{port}"
+        assert not addresses.missing
+        assert held.getsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF) >= OUTBOX
+        addresses.close()
+
+
+@pytest.mark.skipif(not socket.has_dualstack_ipv6(), reason="no IPv6 here")
+@on_each_loop
+async def test_a_passed_socket_for_both_families_is_refused() -> None:
+    """The configuration lists IPv6 alone; IPv4 would not have been checked."""
+    held = socket.create_server(("::", 0), family=socket.AF_INET6, dualstack_ipv6=True)
+    addresses = Addresses([f"[::]:{held.getsockname()[1]}"], OUTBOX, passed=[held])
+    await addresses.reserve()
+    assert [one.reason for one in addresses.missing] == [
+        "its socket unit needs BindIPv6Only=ipv6-only"
+    ]
+    addresses.close()
+
+
+@on_each_loop
+async def test_a_passed_socket_waits_for_a_name_that_is_not_known_yet() -> None:
+    """A gateway whose name server is unreachable at the boot starts all the same."""
+    with socket.create_server(("127.0.0.1", 0)) as held:
+        addresses = Addresses(["nowhere.invalid:8765"], OUTBOX, passed=[held.dup()])
+        await addresses.reserve()
+        assert len(addresses.missing) == 1
+        addresses.close()
