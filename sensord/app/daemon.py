@@ -18,6 +18,7 @@ import socket
 import sys
 from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -26,20 +27,15 @@ import uvloop
 from sensord.access.gate import Gate
 from sensord.access.origins import Origins
 from sensord.access.rights import EVERYTHING, NOTHING
+from sensord.app.fleet import Fleet
+from sensord.app.reload import Read, Reload
 from sensord.app.stop_order import StopError, StopOrder, stuck_threads
 from sensord.bus import Bus
 from sensord.config.tree import Config
-from sensord.config.tree import Device as DeviceConfig
 from sensord.control import Control
 from sensord.control.alarms import Alarms
-from sensord.decode import registry as decoders
-from sensord.decode.framing import framer_of
 from sensord.device import derivations
-from sensord.device.command_runner import ReaderWithCommands
 from sensord.device.derivations import Derivations
-from sensord.device.device import Device
-from sensord.device.lens import ReaderSeen
-from sensord.device.supervisor import supervise
 from sensord.errors import JournalBusyError, StartError
 from sensord.host.activation import passed_sockets
 from sensord.host.memory import return_large_blocks
@@ -49,7 +45,6 @@ from sensord.log.journal import Recovery
 from sensord.log.recorder import Recorder
 from sensord.model.clocks import Clock, SystemClock
 from sensord.model.readings import Position, Value
-from sensord.readers import registry as readers
 from sensord.server.addresses import Addresses
 from sensord.server.certificates import Certificates
 from sensord.server.listener import Server
@@ -60,7 +55,7 @@ from sensord.sharing.sharing import Sharing
 from sensord.sharing.store import Store, StoreError
 from sensord.status.clock import ClockStatus, Machine, watch_clock
 from sensord.status.journal import folder_of, open_archive, open_log, record, restore_last
-from sensord.uplinks import uplinks
+from sensord.uplinks.uplinks import Uplinks
 
 __all__ = ["App", "run", "tune"]
 
@@ -85,7 +80,8 @@ class _Running:
     """What has to be stopped."""
 
     tasks: Sequence[asyncio.Task[None]]
-    devices: Sequence[Device]
+    fleet: Fleet
+    links: Uplinks
     control: Control
     alarms: Alarms
     derived: Derivations
@@ -105,8 +101,13 @@ class App:
         *,
         clock: Clock | None = None,
         is_each_address_needed: bool = False,
+        read: Read | None = None,
     ) -> None:
-        """``is_each_address_needed`` ends the start if one is missing: somebody waits at it."""
+        """``is_each_address_needed`` ends the start if one is missing: somebody waits at it.
+
+        ``read`` reads the configuration again, for a reload.
+        """
+        self._read = read
         self.config = config
         self._is_each_address_needed = is_each_address_needed
         self._notifier = notifier
@@ -153,39 +154,64 @@ class App:
         control = control_for(bus, sharing, loop, self.config.control)
         origins, gate = self._origins(), self._gate()
         server = Server(bus, loop, self._limits(), archive, sharing, control, origins, gate)
-        devices = self._devices(control, bus, loop, clock_status)
-        for device in devices:
-            server.shared.lenses.add(device.lens)
+        fleet = Fleet(
+            bus,
+            control,
+            server.shared.lenses,
+            loop,
+            self._clock,
+            clock_status,
+            most_commands=self.config.control.queue,
+        )
+        for device in self.config.devices:
+            fleet.add(device)
+        derived = self._derived(bus, loop, store)
+        control.forgetting.feeders.append(derived)
         control.begin(None if recovery is None else Position(recovery.epoch, recovery.end))
-        links = uplinks.build(self.config.uplinks, bus, archive, store, control)
-        uplinks.offer(links, control)
+        links = Uplinks(bus, archive, store, control)
+        for uplink in self.config.uplinks:
+            links.add(uplink)
         server.certificates = certificates
         alarms = Alarms(self.config.alarms, bus, store, sharing.audit, loop, self._clock)
         alarms.begin(control.services)
-        derived = self._derived(bus, loop, store)
-        control.forgetting.feeders += [*devices, derived]
+        derived.begin()
         await server.serve(addresses)
         if self.config.server.socket:
             await server.serve_locally(self.config.server.socket, self.config.server.group)
         async with asyncio.TaskGroup() as group:
-            tasks: list[asyncio.Task[None]] = [
-                self._begin(group, f"reader:{config.name}", self._supervise(config, device))
-                for config, device in zip(self.config.devices, devices, strict=True)
-            ]
+            begin = partial(self._begin, group)
+            fleet.start([device.name for device in self.config.devices], begin)
+            tasks: list[asyncio.Task[None]] = []
             tasks.append(self._begin(group, "watchdog", self._watch()))
             recording = record(recorder, archive, bus, self._clock, server.renew, store.open_late)
             tasks.append(self._begin(group, "recorder", recording))
             tasks.append(self._begin(group, "clock", watch_clock(clock_status)))
             tasks.append(self._begin(group, "addresses", server.keep_listening()))
-            tasks += [self._begin(group, f"uplink:{one.name}", one.run()) for one in links]
+            links.start([uplink.name for uplink in self.config.uplinks], begin)
             _calm_collector()
             self._notifier.ready()
-            log.info("ready", extra={"devices": len(devices)})
+            if self._read is not None:
+                reload = Reload(
+                    self.config,
+                    self._read,
+                    bus,
+                    fleet,
+                    links,
+                    alarms,
+                    derived,
+                    control.services,
+                    certificates,
+                    self._notifier,
+                    begin,
+                )
+                reload.begin()
+                loop.add_signal_handler(signal.SIGHUP, reload.ask)
+            log.info("ready", extra={"devices": len(fleet)})
             if on_ready is not None:
                 on_ready(server.addresses)
             await self._stop.wait()
             running = _Running(
-                tasks, devices, control, alarms, derived, server, archive, recorder, bus_log
+                tasks, fleet, links, control, alarms, derived, server, archive, recorder, bus_log
             )
             await self._stop_in_order(running)
         log.info("stopped", extra={"offset": bus_log.tail})
@@ -197,10 +223,11 @@ class App:
         with StopOrder() as order:
             order.step("service manager", self._notifier.stopping)
             order.step("listeners", running.server.refuse)
-            for task in running.tasks:
+            tasks = [*running.tasks, *running.fleet.tasks(), *running.links.tasks()]
+            for task in tasks:
                 task.cancel()
-            _, stuck = await asyncio.wait(running.tasks, timeout=READERS_STOP_S)
-            for device in running.devices:
+            _, stuck = await asyncio.wait(tasks, timeout=READERS_STOP_S)
+            for device in running.fleet:
                 order.step(f"device {device.name}", device.close)
             order.step("derived channels", running.derived.close)
             order.step("alarms", running.alarms.close)
@@ -308,46 +335,8 @@ class App:
         percent = self.config.clients.journal_share
         return Bounds.of_share(percent, journal.max_bytes, journal.max_age)
 
-    def _devices(
-        self,
-        control: Control,
-        bus: Bus,
-        loop: asyncio.AbstractEventLoop,
-        clock_status: ClockStatus,
-    ) -> list[Device]:
-        """Build the devices and let clients act on them."""
-        devices = [self._device(config, bus, loop, clock_status) for config in self.config.devices]
-        for device in devices:
-            control.add(device.commands)
-        return devices
-
-    def _device(
-        self,
-        config: DeviceConfig,
-        bus: Bus,
-        loop: asyncio.AbstractEventLoop,
-        clock_status: ClockStatus,
-    ) -> Device:
-        framer = framer_of(config.framing)
-        decoder = None
-        if config.decoder:
-            found = decoders.find(config.decoder)
-            assert found is not None, "checked with the configuration"
-            decoder = found.create(config.decoder_config)
-        queue = self.config.control.queue
-        return Device(
-            config,
-            framer,
-            decoder,
-            bus,
-            self._clock,
-            loop,
-            most_commands=queue,
-            clock_trust=clock_status,
-        )
-
     def _derived(self, bus: Bus, loop: asyncio.AbstractEventLoop, store: Store) -> Derivations:
-        """Build the derived channels, and begin them."""
+        """Build the derived channels."""
 
         def keep(topic: str, value: Value) -> None:
             try:
@@ -356,9 +345,7 @@ class App:
                 log.error("a total is not kept", extra={"topic": topic, "reason": str(exc)})
 
         kept = store.load(derivations.KIND)
-        derived = Derivations(self.config.derived, bus, loop, kept, keep)
-        derived.begin()
-        return derived
+        return Derivations(self.config.derived, bus, loop, kept, keep)
 
     async def _watch(self) -> None:
         """Tell the service manager that the loop still turns."""
@@ -366,14 +353,6 @@ class App:
         while interval_s is not None:
             self._notifier.watchdog()
             await asyncio.sleep(interval_s)
-
-    async def _supervise(self, config: DeviceConfig, device: Device) -> None:
-        found = readers.find(config.reader)
-        assert found is not None, "checked with the configuration"
-        reader = found.create(config.reader_config)
-        if config.commands:
-            reader = ReaderWithCommands(reader, device.commands)
-        await supervise(config.name, ReaderSeen(reader, device.lens), device, device)
 
     def _cut_off(self, names: list[str]) -> None:
         """End the process although something hangs: the rest is done, nobody should wait."""
@@ -396,15 +375,16 @@ def run(
     config: Config,
     notifier: Notifier,
     on_ready: Callable[[list[str]], None] | None = None,
+    read: Read | None = None,
 ) -> None:
-    """Run the daemon until a signal stops it.
+    """Run the daemon until a signal stops it; ``read`` reads the configuration again.
 
     Raises:
         StartError: It cannot start.
     """
     tune()
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(_run(config, notifier, on_ready))
+        runner.run(_run(config, notifier, on_ready, read))
 
 
 def tune() -> None:
@@ -418,9 +398,12 @@ def tune() -> None:
 
 
 async def _run(
-    config: Config, notifier: Notifier, on_ready: Callable[[list[str]], None] | None
+    config: Config,
+    notifier: Notifier,
+    on_ready: Callable[[list[str]], None] | None,
+    read: Read | None,
 ) -> None:
-    await App(config, notifier).run(on_ready)
+    await App(config, notifier, read=read).run(on_ready)
 
 
 def _calm_collector() -> None:

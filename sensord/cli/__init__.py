@@ -20,6 +20,7 @@ __all__ = ["main"]
 COMMANDS = {
     "run": "run the daemon on a configuration file",
     "check": "check a configuration file; touches no device and no network",
+    "reload": "have a running daemon read its configuration again",
     "profiles": "list profiles of devices, show one, or test them on their samples",
     "try": "pass a line or bytes through a decoder, a profile or a configured device",
     "demo": "run the whole chain without hardware or broker",

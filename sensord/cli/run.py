@@ -30,5 +30,5 @@ def run(options: argparse.Namespace) -> int:
         log.warning(
             "doubtful configuration", extra={"at": warning.place, "reason": warning.message}
         )
-    app.run(config, Notifier(os.environ))
+    app.run(config, Notifier(os.environ), read=lambda: check.read(options.file))
     return 0

@@ -85,7 +85,7 @@ def parse(
 
     if config is None or faults.found:
         raise ConfigError(placed(faults.found))
-    return dataclasses.replace(config, warnings=tuple(placed(faults.doubts)))
+    return dataclasses.replace(config, warnings=tuple(placed(faults.doubts)), tables=raw)
 
 
 _UNIT_KEYS = """

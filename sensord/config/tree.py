@@ -349,6 +349,8 @@ class Config:
     uplinks: tuple[Uplink, ...] = ()
     warnings: tuple[ConfigFault, ...] = ()
     """What is accepted but hardly meant."""
+    tables: Mapping[str, Any] = field(default_factory=dict)
+    """As they stand in the file, with the profiles that devices name."""
 
 
 @dataclass(frozen=True, slots=True)

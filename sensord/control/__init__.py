@@ -91,6 +91,17 @@ class Control:
         value: Value = {"set": settable, "call": callable_}
         self.bus.publish(channel, Reading(self.bus.now_us(), value))
 
+    def remove(self, commands: Commands) -> None:
+        """Let clients have a device do nothing any more."""
+        for command, _ in commands.targets():
+            (self.sets if command.is_set else self.calls).unregister(command.name)
+        self.leases.withdraw(commands.device)
+        channel = self.bus.find(f"$sys/control/{commands.device}")
+        if channel is not None:
+            value: Value = {"set": {}, "call": {}}
+            self.bus.publish(channel, Reading(self.bus.now_us(), value))
+            self.bus.forget(channel.topic)
+
     def begin(self, committed: Position | None = None) -> None:
         """Go on with what was promised before the start; everything is declared.
 

@@ -102,32 +102,57 @@ class Alarms:
         kept = self._store.load(KIND)
         for name in kept.keys() - self._rules.keys():
             self._store.delete(KIND, name)
-        now_us = self._clock.monotonic_us()
         for name, rules in self._rules.items():
-            life = Life.of(kept.get(name))
-            condition = Condition(rules, now_us, is_on=life.is_on)
-            watch = _Watch(name, rules, condition, life, self._wake)
-            watch.value = life.value
-            self._watches[name] = watch
-            self._bus.attach([rules.topic], watch)
-            channel = self._bus.find(rules.topic)
-            last = None if channel is None else self._bus.last(channel)
-            if last is not None:
-                watch.noted.append(last.reading)
-            self._publish(watch, restates=name in kept)
-            self._wake(watch)
-        if self._watches:
-            text = "acknowledge, shelve or unshelve an alarm: act, alarm, text, and for_s to shelve"
-            services.offer(Offer(SERVICE, _OURSELVES, text, 10.0, self._ask, lambda: None))
+            self._watch(name, rules, Life.of(kept.get(name)), restates=name in kept)
+        self._offer(services)
+
+    def change(self, rules: Mapping[str, Alarm], services: Services) -> None:
+        """Have other rules from now on; an alarm that stays keeps its state."""
+        self._rules = rules
+        for name in self._watches.keys() - rules.keys():
+            self._leave(self._watches.pop(name))
+            self._store.delete(KIND, name)
+            if self._bus.find(PREFIX + name) is not None:
+                self._bus.forget(PREFIX + name)
+        for name, one in rules.items():
+            before = self._watches.get(name)
+            if before is None:
+                self._watch(name, one, Life.of(None), restates=False)
+            elif before.rules != one:
+                self._leave(before)
+                self._watch(name, one, before.life, restates=True)
+        self._offer(services)
 
     def close(self) -> None:
         """Stop all timers."""
         if self._turn is not None:
             self._turn.cancel()
         for watch in self._watches.values():
-            self._bus.detach([watch.rules.topic], watch)
-            if watch.timer is not None:
-                watch.timer.cancel()
+            self._leave(watch)
+
+    def _watch(self, name: str, rules: Alarm, life: Life, *, restates: bool) -> None:
+        condition = Condition(rules, self._clock.monotonic_us(), is_on=life.is_on)
+        watch = _Watch(name, rules, condition, life, self._wake)
+        watch.value = life.value
+        self._watches[name] = watch
+        self._bus.attach([rules.topic], watch)
+        channel = self._bus.find(rules.topic)
+        last = None if channel is None else self._bus.last(channel)
+        if last is not None:
+            watch.noted.append(last.reading)
+        self._publish(watch, restates=restates)
+        self._wake(watch)
+
+    def _leave(self, watch: _Watch) -> None:
+        self._touched.pop(watch, None)
+        self._bus.detach([watch.rules.topic], watch)
+        if watch.timer is not None:
+            watch.timer.cancel()
+
+    def _offer(self, services: Services) -> None:
+        if self._watches and not services.is_offered(SERVICE):
+            text = "acknowledge, shelve or unshelve an alarm: act, alarm, text, and for_s to shelve"
+            services.offer(Offer(SERVICE, _OURSELVES, text, 10.0, self._ask, lambda: None))
 
     # -- watching ----------------------------------------------------------------------------------
 

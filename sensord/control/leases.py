@@ -111,6 +111,11 @@ class Leases:
         if within and within != subject:
             wholes.add(within)
 
+    def withdraw(self, device: str) -> None:
+        """Let a device, and what is part of it, not be held any more; leases on them run out."""
+        for subject in [one for one, wholes in self._within.items() if device in {one, *wholes}]:
+            del self._within[subject]
+
     def declare_written(self, topics: str) -> None:
         """Let each topic that a filter selects be held: clients write them."""
         self._written.append(topics)

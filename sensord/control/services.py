@@ -154,6 +154,10 @@ class Services:
         self._audit.note("serve", offer.who, offer.name, "begin")
         self._changed()
 
+    def is_offered(self, name: str) -> bool:
+        """Return whether somebody offers a service of this name."""
+        return name in self._offers
+
     def withdraw(self, offer: Offer) -> None:
         """Take a name back, and end its calls in the loop's next turn.
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 from sensord.bus import Bus
 from sensord.config.derived import Derived
@@ -65,6 +65,7 @@ class _Derived:
         self.inputs = [_Input(self, index) for index in range(len(rules.sources))]
         self.timer: asyncio.TimerHandle | None = None
         self.chosen: int | None = None
+        self.is_begun = False
 
 
 class Derivations:
@@ -88,10 +89,39 @@ class Derivations:
 
     def begin(self) -> None:
         """Listen to the sources, with what is known of them."""
+        self._begin(self._all)
+
+    def change(self, rules: Mapping[str, Derived]) -> None:
+        """Have other rules from now on; a channel whose rules stay does not notice."""
+        stay = [one for one in self._all if rules.get(one.topic) == one.rules]
+        known = {one.topic for one in stay}
         for one in self._all:
+            if one not in stay:
+                self._leave(one)
+                if one.topic not in rules and self._bus.find(one.topic) is not None:
+                    self._bus.forget(one.topic)
+        new = [
+            _Derived(topic, one, self._wake) for topic, one in rules.items() if topic not in known
+        ]
+        self._all = [*stay, *new]
+        self._begin(new)
+
+    def _leave(self, one: _Derived) -> None:
+        if one.timer is not None:
+            one.timer.cancel()
+            one.timer = None
+        if not one.is_begun:
+            return
+        for index, topic in enumerate(one.rules.sources):
+            self._bus.detach([topic], one.inputs[index])
+        self._bus.release(one.topic)
+
+    def _begin(self, derived: Sequence[_Derived]) -> None:
+        for one in derived:
             if not self._bus.claim(one.topic):
                 log.error("a derived channel's topic is taken", extra={"topic": one.topic})
                 continue
+            one.is_begun = True
             kept_us = _restore(one, self._kept.get(one.topic))
             for index, topic in enumerate(one.rules.sources):
                 self._bus.attach([topic], one.inputs[index])

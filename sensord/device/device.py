@@ -181,6 +181,16 @@ class Device:
     def release(self, channel: Channel) -> None:
         """Do nothing: what it does not feed, it does not hold."""
 
+    def retire(self, reason: str) -> set[str]:
+        """End for good: its channels are bad from now on; return the topics that are free again."""
+        self.down(reason, "", 0.0)
+        self.close()
+        topics = {*self._intake.topics(), self._status.topic}
+        topics |= {channel.topic for channel in self._child_channels.values()}
+        for topic in topics:
+            self._bus.release(topic)
+        return topics
+
     def close(self) -> None:
         """Stop the timers and report that it is stopped; the reader has ended."""
         if self._state is not State.STOPPED:

@@ -244,6 +244,11 @@ class Lenses:
         """Add one."""
         self._lenses[lens.name] = lens
 
+    def remove(self, lens: Lens) -> None:
+        """Remove one; who looks through it sees nothing more."""
+        if self._lenses.get(lens.name) is lens:
+            del self._lenses[lens.name]
+
     def find(self, name: str) -> Lens | None:
         """Return the lens on a device's connection, or None."""
         if name in self._lenses:

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import os
 import socket
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -56,8 +57,15 @@ class Notifier:
         return None if self._address is None else self._watchdog_interval_s
 
     def ready(self) -> None:
-        """Say that the start is complete; with ``Type=notify``, systemd waits for this."""
+        """Report that the start, or a reload, is complete; systemd waits for this."""
+        for key in ("RELOADING", "MONOTONIC_USEC"):
+            self._unsent.pop(key, None)
         self._tell({"READY": "1"})
+
+    def reloading(self) -> None:
+        """Report that a reload has begun; `ready` ends it."""
+        at_us = time.clock_gettime_ns(time.CLOCK_MONOTONIC) // 1000
+        self._tell({"RELOADING": "1", "MONOTONIC_USEC": str(at_us)})
 
     def stopping(self) -> None:
         """Say that an orderly stop has begun."""

@@ -127,6 +127,10 @@ class Uplink:
         self._is_dirty = True
         self._report()
 
+    def position(self) -> Value:
+        """Return how far it has delivered, as the store keeps it."""
+        return self._progress.write(self._bus.log.epoch)
+
     # -- running -----------------------------------------------------------------------------------
 
     async def run(self) -> None:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import socket
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Coroutine, Iterator, Mapping
 from functools import partial
 
 from sensord.bus import Bus
@@ -19,7 +20,7 @@ from sensord.uplinks import registry
 from sensord.uplinks.context import Context
 from sensord.uplinks.delivery import KIND, Uplink
 
-__all__ = ["SERVICE", "build", "offer"]
+__all__ = ["SERVICE", "Uplinks"]
 
 SERVICE = "uplinks"
 """The service that controls them."""
@@ -29,38 +30,75 @@ ANNOUNCED = "uplink_announced"
 
 OURSELVES = "sensord"
 
+STOP_S = 1.0
 
-def build(
-    configs: Sequence[UplinkConfig],
-    bus: Bus,
-    archive: Archive | None,
-    store: Store,
-    control: Control,
-) -> list[Uplink]:
-    """Build the enabled uplinks."""
-    saved, announced = store.load(KIND), store.load(ANNOUNCED)
-    built = []
-    for config in configs:
+Begin = Callable[[str, Coroutine[None, None, None]], "asyncio.Task[None]"]
+"""Begins a task by its name."""
+
+
+class Uplinks:
+    """The uplinks at work, by name; a reload changes some of them."""
+
+    def __init__(self, bus: Bus, archive: Archive | None, store: Store, control: Control) -> None:
+        self._bus = bus
+        self._archive = archive
+        self._store = store
+        self._control = control
+        self._saved, self._announced = store.load(KIND), store.load(ANNOUNCED)
+        self._by_name: dict[str, Uplink] = {}
+        self._tasks: dict[str, asyncio.Task[None]] = {}
+
+    def tasks(self) -> list[asyncio.Task[None]]:
+        """Return the tasks that deliver."""
+        return list(self._tasks.values())
+
+    def add(self, config: UplinkConfig) -> None:
+        """Build an uplink, if it is enabled, and let clients control it."""
         if not config.options.enabled:
-            continue
+            return
         kind = registry.find(config.type)
         assert kind is not None, "checked with the configuration"
-        context = _context(config, bus, store, control, announced)
-        destination = kind.create(context, config.options)
-        position = saved.get(config.name)
-        built.append(
-            Uplink(
-                config.name,
-                config.options,
-                destination,
-                bus,
-                archive,
-                store,
-                position,
-                is_live_first=kind.is_live_first,
-            )
+        context = _context(config, self._bus, self._store, self._control, self._announced)
+        self._by_name[config.name] = Uplink(
+            config.name,
+            config.options,
+            kind.create(context, config.options),
+            self._bus,
+            self._archive,
+            self._store,
+            self._saved.get(config.name),
+            is_live_first=kind.is_live_first,
         )
-    return built
+        if not self._control.services.is_offered(SERVICE):
+            text = "pause, resume or rewind an uplink: uplink, act, and offset for rewind"
+            who = Identity(OURSELVES, OURSELVES)
+            offer = Offer(SERVICE, who, text, 10.0, self._ask, lambda: None)
+            self._control.services.offer(offer)
+
+    def start(self, names: Collection[str], begin: Begin) -> None:
+        """Begin to deliver."""
+        for name in names:
+            if (found := self._by_name.get(name)) is not None:
+                self._tasks[name] = begin(f"uplink:{name}", found.run())
+
+    async def end(self, names: Collection[str]) -> None:
+        """Stop to deliver; where each one was is kept."""
+        tasks = [task for name in names if (task := self._tasks.pop(name, None)) is not None]
+        for task in tasks:
+            task.cancel()
+        if tasks:
+            await asyncio.wait(tasks, timeout=STOP_S)
+        for name in names:
+            if (found := self._by_name.pop(name, None)) is not None:
+                self._saved[name] = found.position()
+
+    def _ask(self, _number: int, call: Call) -> None:
+        call.acting()
+        error = _act(self._by_name, call.args)
+        if error:
+            call.failed("refused", error)
+        else:
+            call.done(None)
 
 
 def _context(
@@ -98,25 +136,6 @@ def _settable(bus: Bus) -> Mapping[str, Mapping[str, Value]]:
         if isinstance(settable, dict):
             found |= {topic: one for topic, one in settable.items() if isinstance(one, dict)}
     return found
-
-
-def offer(uplinks: Sequence[Uplink], control: Control) -> None:
-    """Let clients pause, resume and rewind the uplinks, by a service."""
-    if not uplinks:
-        return
-    by_name = {one.name: one for one in uplinks}
-
-    def ask(_number: int, call: Call) -> None:
-        call.acting()
-        error = _act(by_name, call.args)
-        if error:
-            call.failed("refused", error)
-        else:
-            call.done(None)
-
-    text = "pause, resume or rewind an uplink: uplink, act, and offset for rewind"
-    who = Identity(OURSELVES, OURSELVES)
-    control.services.offer(Offer(SERVICE, who, text, 10.0, ask, lambda: None))
 
 
 def _act(uplinks: Mapping[str, Uplink], args: Mapping[str, Value]) -> str:

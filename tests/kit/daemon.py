@@ -67,6 +67,7 @@ class Daemon:
         self._file = folder / "config.toml"
         self._config = config
         self.address = "127.0.0.1:0"
+        self._addresses = ""
         self.log: list[str] = []
         self._logged = threading.Condition()
         self._process: subprocess.Popen[str] | None = None
@@ -105,13 +106,17 @@ class Daemon:
         """Give it another configuration for its next start."""
         self._config = config
 
+    def rewrite(self, config: str) -> None:
+        """Write another configuration into its file while it runs."""
+        self._config = config
+        # A test that wants a journal says where.
+        journal = "" if "journal" in config else "journal.enabled = false\n"
+        self._file.write_text(f"server.listen = [{self._addresses}]\n{journal}{config}")
+
     def start(self) -> None:
         """Start it and return when it is ready."""
-        # A test that wants a journal says where.
-        journal = "" if "journal" in self._config else "journal.enabled = false\n"
-        addresses = ", ".join(f'"{address}"' for address in self._listen or [self.address])
-        text = f"server.listen = [{addresses}]\n{journal}{self._config}"
-        self._file.write_text(text)
+        self._addresses = ", ".join(f'"{one}"' for one in self._listen or [self.address])
+        self.rewrite(self._config)
         self.log = []
         self._has_ended = False
         self._process = subprocess.Popen(
