@@ -95,6 +95,10 @@ class Registry(Protocol):
 class HasAnswers(Protocol):
     """A reader's options with requests, whose answers end as the device's messages do."""
 
+    def framing_of_answers(self) -> Mapping[str, object]:
+        """Return the device's framing where only the end of its answers is declared."""
+        ...
+
     def with_framing(self, table: Mapping[str, object], /) -> object:
         """Return the same with the device's framing where a request says nothing else."""
         ...
@@ -509,9 +513,12 @@ def _device(
     is_needed = getattr(reader_config, "needs_decoder", reader_config is not None)
     is_needed = is_needed and not (scopes and all(one.decoder for one in scopes))
     decoder, decoder_config = _decoder(table, path, faults, decoders, is_needed=is_needed)
-    framing = _framing(table.get("framing", {}), (*path, "framing"), faults)
+    own_framing = table.get("framing", {})
+    if "framing" not in table and isinstance(reader_config, HasAnswers):
+        own_framing = reader_config.framing_of_answers()
+    framing = _framing(own_framing, (*path, "framing"), faults)
     if framing is not None and isinstance(reader_config, HasAnswers):
-        reader_config = reader_config.with_framing(table.get("framing", {}))
+        reader_config = reader_config.with_framing(own_framing)
     base = common.get("publish", {})
     channels = _channels(
         table.get("channels", {}),

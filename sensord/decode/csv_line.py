@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from sensord.decode.base import NOTHING, Decoded, Fault, Sample, excerpt, make_decoded
 from sensord.decode.source_time import SourceTime, TimedOptions, zone_fault
 from sensord.decode.text import BAD_ENCODING, UNPRINTABLE, TextDecoder
+from sensord.decode.unit_fields import UnitFields, unit_fields_fault
+from sensord.model.readings import Metadata
 from sensord.model.topics import topic_fault
 
 __all__ = ["BAD_QUOTING", "COLUMN_COUNT", "Config", "Decoder"]
@@ -54,22 +56,24 @@ class Config(TimedOptions):
         if self.time and self.time not in named:
             yield "time", f'"{self.time}" is not one of the fields'
         yield from zone_fault(self.zone, self.time_unit)
+        yield from unit_fields_fault(self.unit_fields, self.fields)
 
 
 class Decoder(TextDecoder):
     """Turns one line into a sample for each named column that is not empty."""
 
     def __init__(self, config: Config) -> None:
-        super().__init__(config, (*config.text_fields, config.time))
+        super().__init__(config, (*config.text_fields, config.time, *config.unit_fields.values()))
         self._time = config.time
         self._source = SourceTime(config.time_unit, config.zone)
+        self._units = UnitFields(config.unit_fields) if config.unit_fields else None
         self._fields = config.fields
         self._separator = config.separator
         self._comment = config.comment
         self._skip_header = config.skip_header
         self._allow_extra = config.allow_extra
 
-    def decode(self, message: bytes) -> Decoded:
+    def decode(self, message: bytes) -> Decoded:  # noqa: C901, PLR0912  # one way out each
         """Decode one line.
 
         A line with another number of columns is refused as a whole: one lost separator would put
@@ -107,7 +111,13 @@ class Decoder(TextDecoder):
             else:
                 samples.append(sample)
         decoded = make_decoded((samples, faults))
+        if self._units is not None:
+            decoded = self._units.applied(decoded)
         return self._source.applied(decoded, self._time, message) if self._time else decoded
+
+    def metadata(self, field: str) -> Metadata | None:
+        """Return the unit that came with a field, if any."""
+        return None if self._units is None else self._units.metadata(field)
 
     @property
     def is_zone_known(self) -> bool:

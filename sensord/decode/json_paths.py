@@ -29,6 +29,7 @@ from sensord.decode.base import (
 from sensord.decode.naming import field_level
 from sensord.decode.source_time import SourceTime, TimeUnit, zone_fault
 from sensord.decode.text import NOT_FINITE, TOO_MANY_VALUES
+from sensord.decode.unit_fields import UnitFields, unit_fields_fault
 from sensord.model.conversions import meaning
 from sensord.model.readings import GOOD, Level, Metadata, Quality, Reason, Value
 from sensord.model.topics import topic_fault
@@ -97,10 +98,12 @@ class Config:
     that of times which name none: ``"Europe/Berlin"``, or ``"local"``. With
     ``required`` a message that lacks one of these paths is a fault. ``root`` is the path of the
     part that the fields are in, ``named`` an array whose objects name their values, ``parse`` the
-    paths of texts that are JSON themselves.
+    paths of texts that are JSON themselves. ``unit_fields`` names for each field the one that is
+    its unit.
     """
 
     fields: dict[str, str] = field(default_factory=dict)
+    unit_fields: dict[str, str] = field(default_factory=dict)
     time: str = ""
     time_unit: TimeUnit = TimeUnit.SECONDS
     zone: str = ""
@@ -126,6 +129,7 @@ class Config:
         if self.named is not None and self.fields:
             yield "named", "give fields or named, not both"
         yield from zone_fault(self.zone, self.time_unit)
+        yield from unit_fields_fault(self.unit_fields, self.fields)
 
 
 def parse_path(path: str) -> tuple[Step, ...] | None:
@@ -156,6 +160,7 @@ class Decoder:
         self._source = SourceTime(config.time_unit, config.zone)
         # The source time is told by every sample; it is not a reading of its own.
         self._time_field = "/".join(field_level(str(step)) for step in self._time or ())
+        self._units = UnitFields(config.unit_fields) if config.unit_fields else None
         self._required = config.required
         self._root = (parse_path(config.root) or ()) if config.root else None
         self._named = None if config.named is None else _NamedPaths.of(config.named)
@@ -193,7 +198,8 @@ class Decoder:
         self._harvest(root, harvest, reasons)
         reasons += harvest.reasons
         faults = [Fault(reason, excerpt(message)) for reason in reasons]
-        return make_decoded((harvest.samples, faults))
+        decoded = make_decoded((harvest.samples, faults))
+        return decoded if self._units is None else self._units.applied(decoded)
 
     def _harvest(self, root: Value, harvest: _Harvest, reasons: list[str]) -> None:
         """Take the values that are asked for."""
@@ -221,9 +227,9 @@ class Decoder:
         """Whether the last source time named its zone; else it was read as UTC."""
         return self._source.is_zone_known
 
-    def metadata(self, field: str) -> Metadata | None:  # noqa: ARG002  # part of the protocol
-        """Return None: JSON says nothing of its units."""
-        return None
+    def metadata(self, field: str) -> Metadata | None:
+        """Return the unit that came with a field, if any."""
+        return None if self._units is None else self._units.metadata(field)
 
     def _read(self, message: bytes) -> Any:  # noqa: ANN401  # whatever JSON holds
         text = message.decode()

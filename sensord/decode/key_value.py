@@ -14,6 +14,8 @@ from sensord.decode.text import (
     UNPRINTABLE,
     TextDecoder,
 )
+from sensord.decode.unit_fields import UnitFields, unit_fields_fault
+from sensord.model.readings import Metadata
 from sensord.model.topics import topic_fault
 
 __all__ = ["BAD_PAIR", "Config", "Decoder"]
@@ -60,15 +62,17 @@ class Config(TimedOptions):
         if self.fields and self.time and self.time not in self.fields:
             yield "time", f'"{self.time}" is not one of the fields'
         yield from zone_fault(self.zone, self.time_unit)
+        yield from unit_fields_fault(self.unit_fields, self.fields)
 
 
 class Decoder(TextDecoder):
     """Turns one line into a sample for each pair; a bad pair does not spoil the others."""
 
     def __init__(self, config: Config) -> None:
-        super().__init__(config, (*config.text_fields, config.time))
+        super().__init__(config, (*config.text_fields, config.time, *config.unit_fields.values()))
         self._time = config.time
         self._source = SourceTime(config.time_unit, config.zone)
+        self._units = UnitFields(config.unit_fields) if config.unit_fields else None
         self._allow_bare = config.allow_bare
         # str.split() without a separator splits at runs of whitespace.
         self._separator = None if config.separator == " " else config.separator
@@ -108,7 +112,13 @@ class Decoder(TextDecoder):
             else:
                 samples.append(sample)
         decoded = make_decoded((samples, faults))
+        if self._units is not None:
+            decoded = self._units.applied(decoded)
         return self._source.applied(decoded, self._time, message) if self._time else decoded
+
+    def metadata(self, field: str) -> Metadata | None:
+        """Return the unit that came with a field, if any."""
+        return None if self._units is None else self._units.metadata(field)
 
     @property
     def is_zone_known(self) -> bool:

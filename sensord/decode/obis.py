@@ -25,6 +25,9 @@ __all__ = ["NO_DATA", "Config", "Decoder"]
 NO_DATA = "no data set"
 
 _LINE = re.compile(r"(?:(\d+-\d+):)?([0-9A-Z]+(?:\.[0-9A-Z]+){1,2})(?:\*(\d+))?((?:\([^()]*\))+)")
+_INDEX = re.compile(r"\[(\d)\]$")
+_CONTINUED = re.compile(r"[\r\n]+\((?=[^()]*\)\s*$)", re.MULTILINE)
+"""A line of a value alone continues the data set before, as gas does in DSMR 2 and 3."""
 _VALUES = re.compile(r"\(([^()]*)\)")
 _TIME = re.compile(r"(\d{12})([SW]?)")
 _NUMBER_AND_UNIT = re.compile(r"([+-]?[0-9.,]+)\*([^*]+)")
@@ -38,7 +41,8 @@ class Config(TextOptions):
     """Which codes are wanted: ``fields`` gives each its name.
 
     A code may leave out its group A and B (``1.8.1`` is any ``1-0:1.8.1``). Without ``fields`` each
-    code is a field. With a ``zone``, which times of meters are local in, a value has the time that
+    code is a field. ``[0]`` behind a code picks one of several pairs of parentheses: a text, where
+    it is no number. With a ``zone``, which times of meters are local in, a value has the time that
     its meter says; else that of its arrival.
     """
 
@@ -50,7 +54,7 @@ class Config(TextOptions):
         for name, code in self.fields.items():
             if (fault := topic_fault(name)) is not None:
                 yield "fields", f'"{name}": {fault}'
-            if not _LINE.fullmatch(f"{code}()"):
+            if not _LINE.fullmatch(f"{_INDEX.sub('', code)}()"):
                 yield "fields", f'"{code}" is no OBIS code, such as "1-0:1.8.1" or "1.8.1"'
         if len(set(self.fields.values())) < len(self.fields):
             yield "fields", "two fields name the same code"
@@ -62,7 +66,11 @@ class Decoder(TextDecoder):
 
     def __init__(self, config: Config) -> None:
         super().__init__(config)
-        self._names = {code: name for name, code in config.fields.items()}
+        self._names: dict[str, list[tuple[str, int | None]]] = {}
+        for name, code in config.fields.items():
+            found = _INDEX.search(code)
+            wanted = self._names.setdefault(_INDEX.sub("", code), [])
+            wanted.append((name, None if found is None else int(found[1])))
         self._zone = ZoneInfo(config.zone) if config.zone and config.zone != "local" else None
         self._has_zone = bool(config.zone)
         self._units: dict[str, str] = {}
@@ -75,7 +83,7 @@ class Decoder(TextDecoder):
             return Decoded([], [Fault(BAD_ENCODING, excerpt(message))])
         samples: list[Sample] = []
         faults: list[Fault] = []
-        lines = text.splitlines()
+        lines = _CONTINUED.sub("(", text).splitlines()
         if len(lines) > 1:
             self._clock_us = None
         for line in lines:
@@ -100,22 +108,30 @@ class Decoder(TextDecoder):
         values = _VALUES.findall(rest)
         if code == _CLOCK and self._has_zone:
             self._clock_us = self._time(values[0], faults)
-        name = self._name(group, code)
-        if name is None:
+        wanted = self._wanted(group, code)
+        if not wanted:
             return
         time_us = self._clock_us
         if len(values) > 1 and _TIME.fullmatch(values[0]):
             time_us = self._time(values[0], faults) if self._has_zone else None
-        written = values[-1].strip()
-        if not written:
-            return
-        samples.append(self._sample(name, written)._replace(time_us=time_us))
+        for name, index in wanted:
+            if index is not None and index >= len(values):
+                continue
+            written = values[-1 if index is None else index].strip()
+            if not written:
+                continue
+            if index is not None and _TIME.fullmatch(written):
+                sample = Sample(name, written)
+            else:
+                sample = self._sample(name, written)
+            samples.append(sample._replace(time_us=time_us))
 
-    def _name(self, group: str | None, code: str) -> str | None:
+    def _wanted(self, group: str | None, code: str) -> list[tuple[str, int | None]]:
+        """Return the fields that a code is, each with the pair of parentheses that it wants."""
         full = f"{group}:{code}" if group else code
         if not self._names:
-            return full
-        return self._names.get(full) or self._names.get(code)
+            return [(full, None)]
+        return [*self._names.get(full, ()), *(self._names.get(code, ()) if group else ())]
 
     def _sample(self, name: str, written: str) -> Sample:
         text = written if self._values.keeps_text else None

@@ -10,6 +10,8 @@ from sensord.decode.base import NOTHING, Decoded, Fault, Sample, excerpt
 from sensord.decode.regex_cost import TooManyWaysError, longest_line
 from sensord.decode.source_time import SourceTime, TimedOptions, zone_fault
 from sensord.decode.text import BAD_ENCODING, UNPRINTABLE, TextDecoder
+from sensord.decode.unit_fields import UnitFields, unit_fields_fault
+from sensord.model.readings import Metadata
 
 __all__ = ["NO_MATCH", "TOO_LONG", "Config", "Decoder", "Pattern", "pattern_fault"]
 
@@ -50,6 +52,7 @@ class Config(TimedOptions):
         if self.time and self.time not in groups:
             yield "time", f'"{self.time}" is not a group of the pattern'
         yield from zone_fault(self.zone, self.time_unit)
+        yield from unit_fields_fault(self.unit_fields, groups)
 
 
 _NESTED = (
@@ -90,9 +93,10 @@ class Decoder(TextDecoder):
     """Turns one line into a sample for each named group that matched something."""
 
     def __init__(self, config: Config) -> None:
-        super().__init__(config, (*config.text_fields, config.time))
+        super().__init__(config, (*config.text_fields, config.time, *config.unit_fields.values()))
         self._time = config.time
         self._source = SourceTime(config.time_unit, config.zone)
+        self._units = UnitFields(config.unit_fields) if config.unit_fields else None
         self._pattern = Pattern(config.pattern)
         self._skips_unmatched = config.skip_unmatched
 
@@ -122,7 +126,13 @@ class Decoder(TextDecoder):
             else:
                 samples.append(sample)
         decoded = Decoded(samples, faults)
+        if self._units is not None:
+            decoded = self._units.applied(decoded)
         return self._source.applied(decoded, self._time, message) if self._time else decoded
+
+    def metadata(self, field: str) -> Metadata | None:
+        """Return the unit that came with a field, if any."""
+        return None if self._units is None else self._units.metadata(field)
 
     @property
     def is_zone_known(self) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, tzinfo
 from zoneinfo import ZoneInfo
 
@@ -37,9 +37,10 @@ class TimedOptions(TextOptions):
     """Which field is the source time, and how it is written.
 
     ``zone`` is that of times which name none: ``"Europe/Berlin"``, or ``"local"`` for the
-    gateway's own.
+    gateway's own. ``unit_fields`` names for each field the one that is its unit.
     """
 
+    unit_fields: dict[str, str] = field(default_factory=dict)
     time: str = ""
     time_unit: TimeUnit = TimeUnit.SECONDS
     zone: str = ""

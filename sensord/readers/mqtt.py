@@ -333,7 +333,7 @@ class _Session:
         if route is None and not is_availability:
             # A kept session may hold subscriptions that the configuration has no more.
             self._link.fault("unexpected topic", topic)
-        return route
+        return None if is_availability and self._router.is_absence(topic, payload) else route
 
     def _report_availability(self, topic: str, payload: bytes) -> bool:
         """Report what an availability topic brings; return whether ``topic`` is one."""

@@ -16,6 +16,9 @@ from sensord.model.topics import filter_fault
 
 __all__ = ["Availability", "Witness"]
 
+ANY = "*"
+"""In ``online``: every word that is not in ``offline``."""
+
 _PLACES = re.compile(r"\{([^{}]*)\}|[+#]")
 
 
@@ -25,7 +28,8 @@ class Availability:
 
     ``filter`` is a topic in which ``{1}``, ``{2}``, ... are what the wildcards of the values'
     filter stood for; a ``+`` or ``#`` is the next of these. A message that is a JSON object has the
-    word in ``field``, whose levels are joined by ``/``.
+    word in ``field``, whose levels are joined by ``/``. ``"*"`` in ``online`` is any other word: so
+    one topic brings values and the word that there is none.
     """
 
     filter: str
@@ -76,11 +80,18 @@ class Availability:
         """Return what a message reports, or None if it is in no known words."""
         word = self._word(payload)
         if word is None:
-            return None
+            return True if self.is_beside_values else None
         word = word.strip().casefold()
         if word in _folded(self.online):
             return True
-        return False if word in _folded(self.offline) else None
+        if word in _folded(self.offline):
+            return False
+        return True if self.is_beside_values else None
+
+    @property
+    def is_beside_values(self) -> bool:
+        """Whether what is not in ``offline`` may be a value."""
+        return ANY in self.online
 
     def _word(self, payload: bytes) -> str | None:
         text = payload.decode("utf-8", "replace").strip("\0\ufeff \t\r\n")

@@ -74,6 +74,11 @@ class Router:
         found = (w for one in self._witnesses.values() for w in one if w.speaks_in(topic))
         return list(dict.fromkeys(one.availability for one in found))
 
+    def is_absence(self, topic: str, payload: bytes) -> bool:
+        """Tell whether a message on a topic of values is the word that there is none."""
+        known = (one for one in self.availabilities(topic) if one.is_beside_values)
+        return any(one.is_there(payload) is False for one in known)
+
     def find(self, topic: str) -> TopicMap | None:
         """Return the first subscription that selects ``topic`` as a value."""
         return next((one for one in self._config.topics if self._brings(one, topic)), None)
@@ -81,7 +86,10 @@ class Router:
     def _brings(self, one: TopicMap, topic: str) -> bool:
         if not matches(one.plain, topic):
             return False
-        return not any(witness.speaks_in(topic) for witness in self._witnesses[one.filter])
+        return not any(
+            witness.speaks_in(topic) and not witness.availability.is_beside_values
+            for witness in self._witnesses[one.filter]
+        )
 
     def is_ignored(self, topic: str) -> bool:
         """Tell whether the configuration wants nothing of ``topic``."""

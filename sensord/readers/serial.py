@@ -104,6 +104,13 @@ class Config:
                     text = "socket:// passes bytes alone; the terminal server sets the rate"
                     yield ("requests", number), text
 
+    def framing_of_answers(self) -> Mapping[str, object]:
+        """Return the device's framing where only the end of its answers is declared."""
+        end = None if self.poll is None else self.poll.answer_end
+        if not end or end.endswith("\n") or (self.poll is not None and self.poll.answer_bytes):
+            return {}
+        return {"terminator": end}
+
     def with_framing(self, table: Mapping[str, object]) -> Config:
         """Return the same whose answers end as the device's framing says, where nothing else is."""
         poll = None if self.poll is None else with_framing(self.poll, table)

@@ -141,7 +141,8 @@ class Bench:
             if not self._router.availabilities(topic):
                 raise TrialError(f"no filter of the device selects {topic}")
             return
-        self._intake.message(route, payload, 0, START_US)
+        if not self._router.is_absence(topic, payload):
+            self._intake.message(route, payload, 0, START_US)
 
     def file(self, path: str, content: bytes) -> None:
         """Feed the content of a file.

@@ -80,7 +80,15 @@ def test_every_decoder_has_a_section() -> None:
 @pytest.mark.parametrize("title", MODULES)
 def test_every_option_is_in_its_table(title: str) -> None:
     """Those of all text decoders stand in one place."""
-    shared = {"encoding", "decimal_comma", "text_fields", "time", "time_unit", "zone"}
+    shared = {
+        "encoding",
+        "decimal_comma",
+        "text_fields",
+        "time",
+        "time_unit",
+        "zone",
+        "unit_fields",
+    }
     options = {option.name for option in dataclasses.fields(MODULES[title].Config)}
     # Packets have the options of frames.
     section = SECTIONS[title] + (

@@ -121,3 +121,20 @@ def test_a_configuration_that_cannot_be_meant_is_refused(
 ) -> None:
     """With what to do."""
     assert any(one.startswith(fault) for one in config_faults(Config, table))
+
+
+def test_one_of_several_values_is_chosen_by_its_place() -> None:
+    """The time of a gas meter is a text, the last value its volume."""
+    config = Config(fields={"gas": "0-1:24.2.1", "gas_time": "0-1:24.2.1[0]"})
+    assert samples(config, "0-1:24.2.1(170102161005W)(00000.107*m3)") == [
+        Sample("gas", 0.107, unit="m3"),
+        Sample("gas_time", "170102161005W"),
+    ]
+    assert "OBIS" in config_faults(Config, {"fields": {"x": "24.2.1[a]"}})[0]
+
+
+def test_a_value_may_stand_in_the_next_line() -> None:
+    """As the gas of DSMR 2 and 3 does."""
+    config = Config(fields={"gas": "0-1:24.3.0", "unit": "0-1:24.3.0[5]"})
+    telegram = "0-1:24.3.0(121030140000)(00)(60)(1)(0-1:24.2.1)(m3)\r\n(00024.123)\r\n0-1:24.4.0(1)"
+    assert samples(config, telegram) == [Sample("gas", 24.123), Sample("unit", "m3")]

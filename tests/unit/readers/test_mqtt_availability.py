@@ -51,3 +51,11 @@ def test_the_words_and_their_place_can_be_declared() -> None:
 def test_no_payload_raises(payload: bytes) -> None:
     """Whatever a broker lets through."""
     assert Availability("x").is_there(payload) in {True, False, None}
+
+
+def test_a_star_is_any_word_that_is_not_offline() -> None:
+    """The topic of the values itself reports that there is none."""
+    own = Availability("{source}", online=("*",), offline=("unavailable",))
+    assert own.is_there(b"unavailable") is False
+    assert own.is_there(b"4.5") is True
+    assert own.is_there(b'{"t": 4}') is True

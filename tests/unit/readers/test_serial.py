@@ -6,8 +6,12 @@ from typing import Any
 
 import pytest
 
+from sensord.config.load import parse
 from sensord.config.schema import Faults, structure
+from sensord.decode import registry as decoders
+from sensord.decode.framing import framer_of
 from sensord.device.backoff import LOCAL, REMOTE
+from sensord.readers import registry as readers
 from sensord.readers.serial import Config, Reader
 
 
@@ -103,3 +107,16 @@ def test_ports_of_this_machine_are_looked_for_often() -> None:
     assert Reader(Config("/dev/ttyUSB0")).limits == LOCAL
     assert Reader(Config("hwgrep://0403:6001")).limits == LOCAL
     assert Reader(Config("socket://127.0.0.1:2000")).limits == REMOTE
+
+
+def test_answers_are_messages_where_only_their_end_is_declared() -> None:
+    """With the framing of lines they would wait for a line feed that never comes."""
+    config = parse(
+        '[devices.dmm]\nreader = "serial"\nport = "/dev/x"\ndecoder = "number"\n'
+        'poll = { command = "D", answer_end = "\\r" }\n',
+        "test",
+        readers,
+        decoders,
+    )
+    framed = framer_of(config.devices[0].framing).feed(b"3.999\r")
+    assert framed.messages == [b"3.999"]
