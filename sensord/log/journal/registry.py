@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import operator
 import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field, replace
@@ -37,6 +38,7 @@ __all__ = [
 
 NAME = "registry"
 FORMAT = 1
+_WITHOUT_EPOCH = (b'{"channel":', b'{"sealed":', b'{"hole":', b'{"clock":', b'{"numbered_from":')
 _CRC_DIGITS = 8
 FORMER_KEPT = 64
 
@@ -124,6 +126,15 @@ class Facts:
     format: int = FORMAT
     damaged: list[int] = field(default_factory=list)
     """Where in the file damaged lines begin."""
+    suspects: list[bytes] = field(default_factory=list)
+    """The damaged lines that may have named an epoch, without their checksums."""
+
+    def has_lost_epochs(self, known: Iterable[str]) -> bool:
+        """Return whether it may have named other epochs than these."""
+        lines = [epoch_line(epoch)[_CRC_DIGITS + 1 : -1].decode() for epoch in known]
+        texts = [text.decode(errors="replace") for text in self.suspects]
+        is_bare = not self.epoch and not texts
+        return is_bare or not all(any(is_alike(t, line) for line in lines) for t in texts)
 
     @property
     def epochs(self) -> list[str]:
@@ -144,6 +155,12 @@ class Facts:
             yield sealed_line(segment)
         for record in self.clocks:
             yield clock_line(record)
+
+    def note_damage(self, at: int, text: bytes) -> None:
+        """Note a damaged line; one that still begins like another fact surely named no epoch."""
+        self.damaged.append(at)
+        if not text.startswith(_WITHOUT_EPOCH):
+            self.suspects.append(text)
 
     def add(self, found: dict[str, Any]) -> None:
         """Take in what a line says; what is unknown is passed over."""
@@ -168,6 +185,11 @@ class Facts:
                 pass
 
 
+def is_alike(text: str, other: str) -> bool:
+    """Return whether two texts differ in one character at most, as after a flipped bit."""
+    return len(text) == len(other) and sum(map(operator.ne, text, other)) <= 1
+
+
 def read_facts(path: Path) -> Facts:
     """Read the registry; lines that are damaged are noted and left out.
 
@@ -186,9 +208,9 @@ def read_facts(path: Path) -> Facts:
             try:
                 facts.add(json.loads(text))
             except (ValueError, KeyError, TypeError):
-                facts.damaged.append(at)
+                facts.note_damage(at, text)
         elif line:
-            facts.damaged.append(at)
+            facts.note_damage(at, text)
         at += len(line) + 1
     return facts
 

@@ -7,17 +7,23 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Collection, Container, Iterator, Mapping
+from collections.abc import Collection, Container, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
-__all__ = ["HIGHEST", "Listing", "Stray", "list_segments", "parts", "stray_reason"]
+from sensord.log.journal.registry import is_alike
+
+__all__ = ["HIGHEST", "Listing", "Stray", "conflict_reason", "is_proven", "list_segments"]
+__all__ += ["parts", "stray_reason"]
 
 HIGHEST = 2**53
 """No journal has an offset from here on: clients count exactly only so far."""
 
 _SEGMENT = re.compile(r"(\d{20})\.mcap(\.open)?")
 _ALIKE = re.compile(r".*\.mcap(\.open)?|.*\.part")
+
+Facts = Mapping[str, str]
+"""What the head of a segment says of it."""
 
 Listing = dict[str, bool]
 """The names that look like a journal's, and whether each is a regular file."""
@@ -77,18 +83,41 @@ def parts(folder: Path) -> Iterator[Path]:
 
 
 def stray_reason(
-    first: int, facts: Mapping[str, str] | None, epochs: Collection[str], *, is_empty: bool
+    first: int, facts: Facts | None, epochs: Collection[str], *, begins: int | None
 ) -> str | None:
-    """Say why a segment that the registry does not list is not one of this journal.
+    """Return why a segment that the registry does not list is not one of this journal.
 
     ``facts`` are those at its head, None if they are damaged; ``epochs`` all that the log had,
-    none if they are not surely known.
+    none if they are not surely known; ``begins`` is the offset of its first reading, if any.
     """
     if facts is None:
         # With chunks it is a segment whose head is damaged.
-        return "holds nothing" if is_empty else None
-    if epochs and facts.get("epoch") not in epochs:
+        return "holds nothing" if begins is None else None
+    if epochs and "epoch" in facts and not is_proven(facts, epochs):
         return "belongs to another journal"
-    if facts.get("first_offset", str(first)) != str(first):
+    named = facts.get("first_offset", str(first))
+    if named != str(first) and not (begins == first and is_alike(named, str(first))):
         return "was given another name"
     return None
+
+
+def is_proven(facts: Facts | None, epochs: Collection[str]) -> bool:
+    """Return whether the head of a segment names one of the epochs, perhaps with a damaged digit.
+
+    Epochs are random: another one is never so close.
+    """
+    epoch = "" if facts is None else facts.get("epoch", "")
+    return any(is_alike(epoch, known) for known in epochs)
+
+
+def conflict_reason(
+    first: int, end: int, proven: Iterable[tuple[int, int]], listed_end: int
+) -> str | None:
+    """Return why a segment whose head does not prove that it belongs here cannot belong here.
+
+    ``proven`` are the offsets, first and end, of the segments that do; before ``listed_end`` the
+    registry would list it.
+    """
+    if any(first < other_end and other < end for other, other_end in proven):
+        return "has offsets of readings of this journal"
+    return "is not listed, as all segments before it are" if first < listed_end else None

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import assert_never
@@ -38,7 +38,13 @@ from sensord.log.journal.registry import (
     unexplained,
 )
 from sensord.log.journal.ring import SLOT_BYTES, Flag, Frame, decode_body, read_ring
-from sensord.log.journal.strays import Stray, list_segments, stray_reason
+from sensord.log.journal.strays import (
+    Stray,
+    conflict_reason,
+    is_proven,
+    list_segments,
+    stray_reason,
+)
 from sensord.mcap.block import Block
 from sensord.mcap.channels import Described, described
 from sensord.mcap.chunk import ChunkCodec
@@ -111,9 +117,15 @@ class Survey:
     def sure_epochs(self) -> set[str]:
         """All the epochs that the log had, or none if there may have been others."""
         facts = self.facts
-        if not facts.epoch or facts.damaged or len(facts.former) >= FORMER_KEPT:
+        known = self.known_epochs
+        if len(facts.former) >= FORMER_KEPT or facts.has_lost_epochs(known):
             return set()
-        return {*facts.epochs, *(frame.head.epoch for frame in self.frames)}
+        return known
+
+    @property
+    def known_epochs(self) -> set[str]:
+        """The epochs that the log surely had."""
+        return {*self.facts.epochs, *(frame.head.epoch for frame in self.frames)}
 
     def epochs_at(self, first: int) -> set[str]:
         """All the epochs that a segment from an offset on can have, or none if that is not sure.
@@ -127,7 +139,7 @@ class Survey:
         firsts = [frame.head.first for frame in self.frames if frame.head.epoch == present]
         if not firsts or first < min(firsts):
             return set()
-        return {*self.facts.epochs, *(frame.head.epoch for frame in self.frames)}
+        return self.known_epochs
 
     @property
     def is_empty(self) -> bool:
@@ -152,10 +164,13 @@ def survey(folder: Path) -> Survey:
         found.damage.append(Damage(registry.NAME, "a damaged line", at))
     codec, tables = ChunkCodec(), dict[int, Table]()
     segments, found.strays = list_segments(folder, found.facts.sealed)
-    for first, is_open in segments:
-        table = _look_at_segment(folder, first, found, codec, is_open=is_open)
-        if table is not None:
-            tables[first] = table
+    files = [
+        _looked_at(folder, found, first, codec, is_open=is_open) for first, is_open in segments
+    ]
+    for file in _belonging(found, [file for file in files if file is not None]):
+        _enter(found, file)
+        if file.table is not None:
+            tables[file.first] = file.table
     found.sealed.sort()
     found.unsealed.sort(key=lambda segment: segment.first)
     found.end = max([0, *(s.end for s in found.sealed), *(s.end for s in found.unsealed)])
@@ -181,6 +196,8 @@ class _File:
     """A segment's file, as far as it had to be looked into."""
 
     path: Path
+    first: int
+    is_open: bool
     known: Sealed | None
     """What the registry says of it."""
     size: int = 0
@@ -190,7 +207,7 @@ class _File:
     """What its head says of it, unless the registry lists it."""
     error: OSError | None = None
 
-    def look(self, first: int, codec: ChunkCodec, *, is_open: bool) -> None:
+    def look(self, codec: ChunkCodec) -> None:
         """Read what must be known of it.
 
         Raises:
@@ -200,12 +217,12 @@ class _File:
             descriptor = open_regular(self.path)
             try:
                 self.size = os.fstat(descriptor).st_size
-                if is_open or not self.is_listed:
+                if self.is_open or not self.is_listed:
                     self.facts = read_head(descriptor)
-                if is_open:
-                    self.walk = walk_file(descriptor, first, codec)
+                if self.is_open:
+                    self.walk = walk_file(descriptor, self.first, codec)
                 elif not self.is_listed:
-                    self.table = read_table(descriptor, first, codec)
+                    self.table = read_table(descriptor, self.first, codec)
             finally:
                 os.close(descriptor)
         except FileNotFoundError:
@@ -217,34 +234,60 @@ class _File:
     def is_listed(self) -> bool:
         return self.known is not None and self.known.bytes == self.size
 
-    def stray_reason(self, first: int, epochs: Collection[str]) -> str | None:
-        """Say why it is not one of this journal's, if it is not."""
-        if self.known is not None or self.error is not None:
-            return None
-        chunks: Sequence[object] = self.table.chunks if self.table is not None else ()
-        if self.walk is not None:
-            chunks = self.walk.chunks
-        return stray_reason(first, self.facts, epochs, is_empty=not chunks)
+    @property
+    def span(self) -> tuple[int, int] | None:
+        """The offset of its first reading, and the one behind its last."""
+        if self.walk is not None and self.walk.chunks:
+            return self.walk.chunks[0].located.first, self.walk.chunks[-1].located.end
+        if self.table is not None and self.table.chunks:
+            return self.table.chunks[0].first, self.table.chunks[-1].end
+        return None if self.known is None else (self.known.first, self.known.end)
+
+    @property
+    def is_believed(self) -> bool:
+        """Whether it is one of this journal's whatever its head names."""
+        return self.known is not None or self.error is not None
 
 
-def _look_at_segment(
-    folder: Path, first: int, found: Survey, codec: ChunkCodec, *, is_open: bool
-) -> Table | None:
-    """Enter a segment; return its table if the registry does not know it as it is."""
+def _looked_at(
+    folder: Path, found: Survey, first: int, codec: ChunkCodec, *, is_open: bool
+) -> _File | None:
     path = open_path(folder, first) if is_open else sealed_path(folder, first)
-    file = _File(path, found.facts.sealed.get(first))
+    file = _File(path, first, is_open, found.facts.sealed.get(first))
     try:
-        file.look(first, codec, is_open=is_open)
-    except FileNotFoundError:
-        return _look_at_segment(folder, first, found, codec, is_open=False) if is_open else None
-    reason = file.stray_reason(first, found.epochs_at(first))
-    if reason is not None:
-        found.strays.append(Stray(path.name, reason))
-        return None
+        file.look(codec)
+    except FileNotFoundError:  # sealed or removed meanwhile
+        return _looked_at(folder, found, first, codec, is_open=False) if is_open else None
+    return file
+
+
+def _belonging(found: Survey, files: Sequence[_File]) -> Iterator[_File]:
+    """Yield the segments that are this journal's; the others are strays."""
+    known = found.known_epochs
+    proven = [file for file in files if file.is_believed or is_proven(file.facts, known)]
+    spans = [file.span for file in proven if file.span is not None]
+    is_sure = bool(found.sure_epochs)
+    listed_end = max((one.end for one in found.facts.sealed.values()), default=0) if is_sure else 0
+    for file in files:
+        begins, end = file.span or (None, file.first)
+        reason = None
+        if not file.is_believed:
+            epochs = found.epochs_at(file.first)
+            reason = stray_reason(file.first, file.facts, epochs, begins=begins)
+        if reason is None and file not in proven:
+            reason = conflict_reason(file.first, end, spans, listed_end)
+        if reason is None:
+            yield file
+        else:
+            found.strays.append(Stray(file.path.name, reason))
+
+
+def _enter(found: Survey, file: _File) -> None:
+    first = file.first
     is_indexed = file.table is not None and file.table.is_indexed
     is_clean = file.walk is not None and file.walk.is_clean
-    case = SEGMENT.case(file.error is None, is_open, file.is_listed, is_indexed, is_clean)
-    found.cases[path.name] = case.label
+    case = SEGMENT.case(file.error is None, file.is_open, file.is_listed, is_indexed, is_clean)
+    found.cases[file.path.name] = case.label
     match case.decision:
         case SegmentDecision.LEAVE:
             _leave_alone(found, file, first)
@@ -256,10 +299,9 @@ def _look_at_segment(
             found.sealed.append(_entry(first, file.table))
         case SegmentDecision.RESUME | SegmentDecision.COPY:
             assert file.walk is not None
-            found.unsealed.append(Unsealed(path, first, file.walk, case.decision))
+            found.unsealed.append(Unsealed(file.path, first, file.walk, case.decision))
         case _:
             assert_never(case.decision)
-    return file.table
 
 
 def _entry(first: int, table: Table) -> Sealed:

@@ -133,6 +133,78 @@ def test_a_foreign_segment_hides_nothing_though_the_registry_is_damaged(
     assert [stray.file for stray in survey(folder).strays] == [foreign.name]
 
 
+OURS = (0, 1000, 3000)
+"""Where sealed segments of 500 readings begin; the newest 300 readings are in ring and segment."""
+
+
+def long_journal(folder: Path) -> dict[int, object]:
+    """Write a journal whose ring has only its newest readings; return all of them."""
+    for first in OURS:
+        journal(folder, first=first, sealed=True)
+    writer = Writer(Options(folder=str(folder)))
+    writer.open(START_US, 0)
+    for offset in range(5000, 5300):
+        writer.commit(mixed_readings(1, first=offset), START_US, 0)
+    writer.abandon()
+    found, _ = found_in(Reader(folder).scan(0))
+    return {row.offset: (row.topic, row.value) for row in found}
+
+
+def flip(path: Path, where: bytes, behind: int = 0) -> None:
+    """Flip a bit of a file, so many bytes behind the end of a text in it."""
+    content = bytearray(path.read_bytes())
+    content[content.index(where) + len(where) + behind] ^= 1
+    path.write_bytes(content)
+
+
+@pytest.mark.parametrize(
+    ("first", "hurt"),
+    [
+        *((first, hurt) for first in (900, 1200, 5100) for hurt in ("head", "epoch", "deleted")),
+        *((700, hurt) for hurt in ("head", "epoch", "sealed")),
+    ],
+)
+@pytest.mark.parametrize("is_open", [False, True])
+def test_a_foreign_segment_with_lower_offsets_replaces_no_reading(
+    tmp_path: Path, first: int, hurt: str, *, is_open: bool
+) -> None:
+    """It was adopted where its own head or the registry is damaged, and its values were served."""
+    other = journal(tmp_path / "other", sealed=True)
+    journal(other, first=first, sealed=True)
+    folder = tmp_path / "journal"
+    given = long_journal(folder)
+    foreign = open_path(folder, first) if is_open else sealed_path(folder, first)
+    shutil.copy(sealed_path(other, first), foreign)
+    match hurt:
+        case "head":
+            flip(foreign, b"MCAP")
+        case "deleted":
+            (folder / "registry").unlink()
+        case _:
+            flip(folder / "registry", f'"{hurt}":'.encode(), 1)
+    found, _ = found_in(Reader(folder).scan(0))
+    assert {row.offset: (row.topic, row.value) for row in found} == given
+    assert [stray.file for stray in survey(folder).strays] == [foreign.name]
+
+
+@pytest.mark.parametrize("field", [b"epoch", b"first_offset"])
+def test_a_flipped_bit_in_the_head_of_the_open_segment_hides_none_of_its_readings(
+    tmp_path: Path, field: bytes
+) -> None:
+    """All of it was left alone as another journal's: 28,672 of 30,000 committed readings."""
+    folder = journal(tmp_path / "journal", sealed=True)
+    writer = Writer(Options(folder=str(folder)))
+    writer.open(START_US, 0)
+    writer.commit(mixed_readings(30_000, first=COUNT), START_US, 0)
+    writer.abandon()
+    (segment,) = folder.glob("*.open")
+    flip(segment, field, 4)
+    found, holes = found_in(Reader(folder).scan(0))
+    assert [row.offset for row in found] == list(range(COUNT + 30_000))
+    assert not holes
+    assert not survey(folder).strays
+
+
 @pytest.mark.parametrize("name", ["ring", "registry"])
 def test_a_fifo_in_the_place_of_a_file_is_refused_at_once(tmp_path: Path, name: str) -> None:
     """It is named, and nobody waits for a writer of it."""
