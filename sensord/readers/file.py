@@ -49,6 +49,7 @@ class _Read(NamedTuple):
     path: str
     content: bytes
     error: str
+    is_gone: bool = False
 
 
 class Reader:
@@ -90,11 +91,12 @@ class Reader:
             with Path(path).open("rb") as file:
                 content = file.read(self._config.max_bytes)
         except OSError as exc:
-            return _Read(path, b"", exc.strerror or str(exc))
+            is_gone = isinstance(exc, FileNotFoundError)
+            return _Read(path, b"", exc.strerror or str(exc), is_gone)
         return _Read(path, content, "" if content.strip() else "it is empty")
 
     def _hand_on(self, link: Link, found: list[_Read]) -> None:
-        for path, content, error in found:
+        for path, content, error, _ in found:
             route = self._routes.get(path)
             if route is None:
                 captures = captures_of(self._config.path, path)
@@ -112,7 +114,7 @@ class Reader:
 
 
 def _nothing(pattern: str, found: list[_Read]) -> DeviceError:
-    if not found:
+    if all(one.is_gone for one in found):
         return DeviceError(
             "no such file", f"{pattern}: is the device plugged in, its driver loaded?"
         )
