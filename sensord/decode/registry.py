@@ -14,6 +14,7 @@ from sensord.host.plugins import Plugins
 __all__ = ["DecoderType", "find", "names"]
 
 _MODULES = {
+    "ais": "sensord.decode.ais",
     "any": "sensord.decode.any_value",
     "binary": "sensord.decode.binary",
     "csv": "sensord.decode.csv_line",

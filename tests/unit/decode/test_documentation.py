@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from sensord.decode import (
+    ais,
     any_value,
     binary,
     csv_line,
@@ -39,6 +40,7 @@ SECTIONS = {
 }
 
 MODULES = {
+    "ais": ais,
     "any": any_value,
     "binary": binary,
     "csv": csv_line,

@@ -1,0 +1,1 @@
+"""Families of devices that people have: what each sends, its configuration, what must come out."""
