@@ -20,7 +20,7 @@ LAYERS: list[set[str]] = [
     {"bus", "playback"},
     {"device", "sharing", "status", "web"},
     {"control", "readers"},
-    {"client", "recordings.capture", "server", "trial", "uplinks"},
+    {"client", "recordings.capture", "server", "service", "trial", "uplinks"},
     {"app", "replay_app"},
     {"cli"},
     {"__main__"},

@@ -58,6 +58,7 @@ COMMANDS = {
     "capture": "store what a device sends, byte for byte",
     "replay": "serve recordings to monitors as a running daemon would",
     "doctor": "look at each configured device, from the port to the values",
+    "setup": "install the service on this machine, or remove it",
     "ports": "list serial ports with their stable paths",
 }
 

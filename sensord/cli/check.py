@@ -21,7 +21,7 @@ from sensord.uplinks import registry as uplinks
 __all__ = ["configure", "device_of", "journal_line", "read", "run", "share_line"]
 
 SERVICE_FOLDER = Path("/var/lib/sensord/journal")
-"""What `StateDirectory=` of `systemd/sensord.service` makes of an empty `journal.folder`."""
+"""What `StateDirectory=` of the unit makes of an empty `journal.folder`."""
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
