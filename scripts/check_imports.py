@@ -14,7 +14,7 @@ from pathlib import Path
 LAYERS: list[set[str]] = [
     {"sensord", "errors", "model", "host", "config.schema", "sharing.identity"},
     {"access", "decode", "device.notation", "device.policy", "mcap"},
-    {"device.conform", "log.journal", "profiles"},
+    {"device.conform", "log.journal", "profiles", "terminal"},
     {"config", "wire"},
     {"log", "recordings"},
     {"bus", "playback"},

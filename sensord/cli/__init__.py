@@ -25,6 +25,7 @@ COMMANDS = {
     "try": "pass a line or bytes through a decoder, a profile or a configured device",
     "demo": "run the whole chain without hardware or broker",
     "status": "say whether all is well, the worst first",
+    "monitor": "fill the terminal with values, devices and alarms, as they change",
     "tail": "follow readings of a running daemon",
     "history": "show past readings, or a summary per interval",
     "get": "show the last values of topics",

@@ -7,6 +7,7 @@ import json
 from sensord.client import Gap, Item, PhaseChange, Update
 from sensord.model.readings import Value
 from sensord.model.times import iso
+from sensord.terminal.values import plain_value
 
 __all__ = ["as_json", "as_line", "gap_line", "plain_value"]
 
@@ -57,15 +58,6 @@ def _state(value: dict[str, Value]) -> str | None:
         return None
     told = "deleted" if "deleted" in value else plain_value(value.get("value"), None)
     return f"{told}  by {who.get('name') or who.get('id')}, version {value.get('version')}"
-
-
-def plain_value(value: Value, decimals: int | None) -> str:
-    """Write a value as people do, with the decimals of its channel."""
-    if isinstance(value, float):
-        return f"{value:.{decimals}f}" if decimals is not None else f"{value:.10g}"
-    if isinstance(value, str):
-        return value
-    return json.dumps(value, ensure_ascii=False)
 
 
 def as_json(item: Item) -> str | None:
