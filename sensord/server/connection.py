@@ -61,6 +61,9 @@ PART_BYTES = 2048
 """Read in one turn: some 300 of the smallest frames, 3 ms."""
 
 TURN_S = 0.002
+
+HEALTH = b"GET /healthz"
+"""Served before others: who asks ends a daemon that does not answer in time."""
 """Requests of one client are served for so long in one turn."""
 
 PATHS = {"/", "/v1"}
@@ -233,7 +236,10 @@ class Connection(asyncio.Protocol):
             return  # what follows a request for a page is not served
         self._heard()
         self._unread += data
-        self._host.serving.start(self)
+        if self._unread.startswith(HEALTH):
+            self._host.serving.hurry(self)
+        else:
+            self._host.serving.start(self)
         transport = self._transport
         if self._unread and transport is not None and not transport.is_closing():
             # Also while it waits for its first turn: what it sends must not pile up here.

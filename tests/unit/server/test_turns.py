@@ -96,3 +96,22 @@ def test_several_may_follow_in_one_turn_of_the_loop() -> None:
     loop.settle()
     assert "".join(told) == "abcabc"
     assert loop.is_idle
+
+
+def test_an_urgent_one_passes_those_that_wait_and_starves_nobody() -> None:
+    """`/healthz` waited for every handshake of a storm of connections."""
+    loop, told = manual_loop(), list[str]()
+    turns = Turns(loop)
+    for name in "abc":
+        turns.wait(One(name, turns, told, 1))
+    urgent = [One(name, turns, told, 1) for name in "xyz"]
+    for one in urgent:
+        turns.hurry(one)
+        turns.hurry(one)
+    turns.leave(urgent[2])
+    loop.settle()
+    assert "".join(told) == "xaybc"
+    turns.hurry(urgent[2])
+    loop.settle()
+    assert told[-1] == "z"
+    assert loop.is_idle
