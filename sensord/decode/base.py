@@ -31,6 +31,7 @@ __all__ = [
     "Framer",
     "Sample",
     "Selective",
+    "Sourced",
     "Writer",
     "Zoned",
     "excerpt",
@@ -148,6 +149,15 @@ class Decoder(Protocol):
 
         What the configuration says of the channel comes before it.
         """
+        ...
+
+
+@runtime_checkable
+class Sourced(Protocol):
+    """A decoder that needs to know which topic a message is from."""
+
+    def decode_from(self, source: str, message: bytes) -> Decoded:
+        """Decode one whole message of a topic."""
         ...
 
 

@@ -24,6 +24,7 @@ _MODULES = {
     "number": "sensord.decode.number",
     "obis": "sensord.decode.obis",
     "regex": "sensord.decode.regex",
+    "sparkplug": "sensord.decode.sparkplug",
     "sml": "sensord.decode.sml",
 }
 

@@ -26,6 +26,7 @@ from sensord.decode.base import (
     Framer,
     Sample,
     Selective,
+    Sourced,
     Zoned,
     excerpt,
 )
@@ -107,12 +108,14 @@ class Listener(Protocol):
 class _Way:
     """How the messages of one filter are read; those of most connections have one."""
 
-    __slots__ = ("decoder", "field", "identifier", "is_identifying", "maker")
+    __slots__ = ("decoder", "field", "identifier", "is_identifying", "maker", "sourced")
 
     def __init__(
         self, decoder: Decoder | None, maker: TapMaker, identifier: Identifier, field_: str
     ) -> None:
         self.decoder = decoder
+        able: object = decoder  # to more, perhaps, than every decoder is
+        self.sourced = able if isinstance(able, Sourced) else None
         self.maker = maker
         self.identifier = identifier
         self.field = field_
@@ -228,7 +231,10 @@ class Intake:
         way = self._ways[route.scope] if self._ways and route.scope >= 0 else self._way
         if way.decoder is None:
             return
-        samples, faults = way.decoder.decode(message)
+        if way.sourced is None:
+            samples, faults = way.decoder.decode(message)
+        else:
+            samples, faults = way.sourced.decode_from(route.source, message)
         if faults and not is_answer:
             for fault in faults:
                 self.fault(from_source(fault, route))
@@ -444,7 +450,7 @@ class Intake:
     def _withdraw(self, route: Route, now_us: int, wall_us: int) -> None:
         """Report that the states of a source have no value any more: its message was empty."""
         gone = Reading(wall_us, None, MISSING)
-        for tap in self._taps.by_source.get(route.source, {}).values():
+        for tap in self._taps.by_source.get(route.key, {}).values():
             if tap is not None and not tap.channel.is_event:
                 self._publish(tap, tap.publisher.withdraw(now_us, gone))
 

@@ -30,13 +30,16 @@ class Route(NamedTuple):
     """The index of the filter that brought it, if filters have rules of their own."""
     places: tuple[tuple[str, str], ...] = ()
     """The decoded fields that identify its device, with their values."""
+    group: str = ""
+    """What several sources that bring the same values have in common; empty for none."""
     device: str = ""
     """The device behind the connection that it is of; empty for the connection itself."""
 
     @property
     def key(self) -> Hashable:
         """What its channels have in common: the source, and the identity in the message."""
-        return (self.source, self.places) if self.places else self.source
+        source = self.group or self.source
+        return (source, self.places) if self.places else source
 
 
 DEVICE = Route("")

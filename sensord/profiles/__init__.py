@@ -125,8 +125,8 @@ def _sample(raw: Mapping[str, Any], where: str) -> Sample:
                 raise ProfileError(f"{where}: hex: {exc}") from exc
         case {"text": str(text)}:
             data = text.encode("latin-1")
-        case {"messages": list(pairs)} if all(_is_pair(one) for one in pairs):
-            messages = tuple((topic, payload.encode()) for topic, payload in pairs)
+        case {"messages": list(pairs)} if all(_is_message(one) for one in pairs):
+            messages = tuple((topic, _payload(payload)) for topic, payload in pairs)
         case {"files": list(pairs)} if all(_is_pair(one) for one in pairs):
             files = tuple((path, content.encode()) for path, content in pairs)
         case _:
@@ -137,6 +137,18 @@ def _sample(raw: Mapping[str, Any], where: str) -> Sample:
     return Sample(
         str(raw.get("title", "")), str(raw.get("source", "")), data, messages, files, expect, faults
     )
+
+
+def _is_message(one: object) -> bool:
+    match one:
+        case [str(), {"hex": str(digits)}]:
+            return bool(digits) and not set(digits) - set("0123456789abcdefABCDEF ")
+        case _:
+            return _is_pair(one)
+
+
+def _payload(payload: str | Mapping[str, str]) -> bytes:
+    return payload.encode() if isinstance(payload, str) else bytes.fromhex(payload["hex"])
 
 
 def _is_pair(one: object) -> bool:

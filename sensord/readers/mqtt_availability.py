@@ -29,7 +29,7 @@ class Availability:
     ``filter`` is a topic in which ``{1}``, ``{2}``, ... are what the wildcards of the values'
     filter stood for; a ``+`` or ``#`` is the next of these. A message that is a JSON object has the
     word in ``field``, whose levels are joined by ``/``. ``"*"`` in ``online`` is any other word: so
-    one topic brings values and the word that there is none.
+    one topic brings values and the word that there is none. In ``offline`` it is any message.
     """
 
     filter: str
@@ -78,6 +78,8 @@ class Availability:
 
     def is_there(self, payload: bytes) -> bool | None:
         """Return what a message reports, or None if it is in no known words."""
+        if ANY in self.offline:
+            return False
         word = self._word(payload)
         if word is None:
             return True if self.is_beside_values else None

@@ -31,13 +31,15 @@ class TopicMap:
     """One subscription, and the topics its messages get.
 
     ``topic`` is a pattern in which ``{1}``, ``{2}``, ... are what the wildcards stood for; empty
-    for the device's own pattern.
+    for the device's own pattern. Topics for which ``merge``, a pattern too, is the same text bring
+    the same values: the newest of them counts, whichever topic it came from.
     """
 
     filter: str
     qos: Literal[0, 1, 2] = 0
     topic: str = ""
     availability: Availability | None = None
+    merge: str = ""
 
     @property
     def plain(self) -> str:
@@ -64,8 +66,9 @@ class TopicMap:
         if self.topic and (message := pattern_fault(self.topic)):
             yield "topic", message
         for number in range(self.wildcards + 1, 100):
-            if f"{{{number}}}" in self.topic:
-                yield "topic", f"{{{number}}}, but the filter has {self.wildcards} wildcards"
+            for key, pattern in (("topic", self.topic), ("merge", self.merge)):
+                if f"{{{number}}}" in pattern:
+                    yield key, f"{{{number}}}, but the filter has {self.wildcards} wildcards"
         own = self.availability
         if own is not None and (message := own.pattern_fault(self.wildcards)):
             yield "availability", message

@@ -8,7 +8,7 @@ from itertools import combinations
 from typing import Any
 
 from sensord.device.reader import Route
-from sensord.model.topics import matches
+from sensord.model.topics import expand, matches
 from sensord.readers.mqtt_availability import Availability, Witness
 from sensord.readers.mqtt_options import Config, TopicMap
 
@@ -110,7 +110,15 @@ class Router:
         depends_on = [one.topic(topic, captures) for one in self._witnesses[found.filter]]
         names = tuple(dict.fromkeys(depends_on))
         scope = self._config.topics.index(found)
-        route = Route(topic, found.topic or None, captures, depends_on=names, scope=scope)
+        values = {str(i): text for i, text in enumerate(captures, 1)}
+        route = Route(
+            topic,
+            found.topic or None,
+            captures,
+            depends_on=names,
+            scope=scope,
+            group=expand(found.merge, values) if found.merge else "",
+        )
         if not self.availabilities(topic):
             _make_room(self.routes)
             self.routes[topic] = route

@@ -22,6 +22,7 @@ from sensord.decode import (
     regex,
     registry,
     sml,
+    sparkplug,
     text,
 )
 from sensord.decode.framing import blocks, frames, lines, packed, sml_transport
@@ -51,6 +52,7 @@ MODULES = {
     "obis": obis,
     "regex": regex,
     "sml": sml,
+    "sparkplug": sparkplug,
     "Lines": lines,
     "Blocks": blocks,
     "Frames": frames,

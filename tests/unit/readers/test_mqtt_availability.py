@@ -59,3 +59,9 @@ def test_a_star_is_any_word_that_is_not_offline() -> None:
     assert own.is_there(b"unavailable") is False
     assert own.is_there(b"4.5") is True
     assert own.is_there(b'{"t": 4}') is True
+
+
+def test_any_message_can_be_a_death() -> None:
+    """Sparkplug's are binary."""
+    own = Availability("spBv1.0/{1}/NDEATH/{2}", offline=("*",))
+    assert own.is_there(b"\x08\x80\xe0") is False

@@ -147,3 +147,17 @@ def test_filters_overlap_if_some_topic_satisfies_both(one: str, other: str) -> N
     tried = any(matches(one, topic) and matches(other, topic) for topic in TOPICS)
     assert do_overlap(one, other) == tried
     assert do_overlap(other, one) == tried
+
+
+def test_merged_topics_are_one_source() -> None:
+    """What a birth brought, data of another topic replace."""
+    birth = TopicMap("x/birth/+", topic="p/{1}/{field}", merge="{1}")
+    data = TopicMap("x/data/+", topic="p/{1}/{field}", merge="{1}")
+    router = Router(Config(host="h", topics=(birth, data)))
+    one, other = router.route("x/birth/a"), router.route("x/data/a")
+    assert one is not None
+    assert other is not None
+    assert one.key == other.key == "a"
+    assert list(TopicMap("x/+", merge="{2}").faults()) == [
+        ("merge", "{2}, but the filter has 1 wildcards")
+    ]
