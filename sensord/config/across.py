@@ -162,7 +162,8 @@ def _check_sources(device: Checked, faults: Faults) -> None:
         wanted = getattr(one, "plain", "")
         levels = wanted.split("/")
         pattern = one.topic or device.topic
-        if not {"+", "#"} & set(levels) or _by_source(_placed(device, i, pattern)):
+        is_one = not {"+", "#"} & set(levels) or bool(getattr(one, "merge", ""))
+        if is_one or _by_source(_placed(device, i, pattern)):
             continue
         name = "{1}" if "+" in levels else "{source}"
         text = (
