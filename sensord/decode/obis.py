@@ -20,9 +20,11 @@ from sensord.model.readings import Metadata
 from sensord.model.topics import topic_fault
 from sensord.model.units import spelled_unit
 
-__all__ = ["NO_DATA", "Config", "Decoder"]
+__all__ = ["NO_DATA", "SEVERAL_GROUPS", "Config", "Decoder"]
 
 NO_DATA = "no data set"
+SEVERAL_GROUPS = "several meters with one code"
+_NAME_THE_GROUP = 'write the whole code of each field, such as "0-1:24.2.1"'
 
 _LINE = re.compile(r"(?:(\d+-\d+):)?([0-9A-Z]+(?:\.[0-9A-Z]+){1,2})(?:\*(\d+))?((?:\([^()]*\))+)")
 _INDEX = re.compile(r"\[(\d)\]$")
@@ -31,6 +33,9 @@ _CONTINUED = re.compile(r"[\r\n]+\((?=[^()]*\)\s*$)", re.MULTILINE)
 _VALUES = re.compile(r"\(([^()]*)\)")
 _TIME = re.compile(r"(\d{12})([SW]?)")
 _NUMBER_AND_UNIT = re.compile(r"([+-]?[0-9.,]+)\*([^*]+)")
+
+_NOW = "255"
+"""Group F of a current value; any other is the value at the end of an earlier billing period."""
 
 _CLOCK = "1.0.0"
 """The telegram's own time, of the values that have none."""
@@ -69,11 +74,13 @@ class Decoder(TextDecoder):
         self._names: dict[str, list[tuple[str, int | None]]] = {}
         for name, code in config.fields.items():
             found = _INDEX.search(code)
-            wanted = self._names.setdefault(_INDEX.sub("", code), [])
+            wanted = self._names.setdefault(_INDEX.sub("", code).removesuffix(f"*{_NOW}"), [])
             wanted.append((name, None if found is None else int(found[1])))
         self._zone = ZoneInfo(config.zone) if config.zone and config.zone != "local" else None
         self._has_zone = bool(config.zone)
         self._units: dict[str, str] = {}
+        self._groups: dict[str, str | None] = {}
+        """The group that a code without one stands for: the first that was received."""
         self._clock_us: int | None = None
 
     def decode(self, message: bytes) -> Decoded:
@@ -104,11 +111,13 @@ class Decoder(TextDecoder):
             if "(" in line:
                 faults.append(Fault(NO_DATA, self.quoted(line)))
             return
-        group, code, _, rest = match.groups()
+        group, code, period, rest = match.groups()
         values = _VALUES.findall(rest)
         if code == _CLOCK and self._has_zone:
             self._clock_us = self._time(values[0], faults)
-        wanted = self._wanted(group, code)
+        if period is not None and period != _NOW:
+            code = f"{code}*{period}"
+        wanted = self._wanted(group, code, line, faults)
         if not wanted:
             return
         time_us = self._clock_us
@@ -126,12 +135,20 @@ class Decoder(TextDecoder):
                 sample = self._sample(name, written)
             samples.append(sample._replace(time_us=time_us))
 
-    def _wanted(self, group: str | None, code: str) -> list[tuple[str, int | None]]:
+    def _wanted(
+        self, group: str | None, code: str, line: str, faults: list[Fault]
+    ) -> list[tuple[str, int | None]]:
         """Return the fields that a code is, each with the pair of parentheses that it wants."""
         full = f"{group}:{code}" if group else code
         if not self._names:
             return [(full, None)]
-        return [*self._names.get(full, ()), *(self._names.get(code, ()) if group else ())]
+        wanted = self._names.get(full, []) if group else []
+        short = self._names.get(code, [])
+        if short and self._groups.setdefault(code, group) != group:
+            if not wanted:
+                faults.append(Fault(SEVERAL_GROUPS, self.quoted(line), _NAME_THE_GROUP))
+            return wanted
+        return [*wanted, *short]
 
     def _sample(self, name: str, written: str) -> Sample:
         text = written if self._values.keeps_text else None
@@ -139,9 +156,8 @@ class Decoder(TextDecoder):
         if found is not None and (value := self._values.number(found[1])) is not None:
             unit = found[2].strip()
             unit = spelled_unit(unit) or unit
-            if not meaning(unit):
-                return Sample(name, value, text=text)
-            self._units.setdefault(name, unit)
+            if meaning(unit):
+                self._units.setdefault(name, unit)
             return Sample(name, value, text=text, unit=unit)
         return self._values.sample(name, written) or Sample(name, written)
 

@@ -36,6 +36,9 @@ _INFINITY = float("inf")
 _MAX_EXACT = 2.0**53
 """Below it every integer is a float of its own."""
 
+_MAX_INT = 2**63 - 1
+"""A longer integer has no form on the wire: as a text, each of its digits arrives."""
+
 _ENDS = "\0\ufeff"
 _CODE = re.compile(r"[0-9]+[eE][0-9]+")
 _PADDED_CODE = re.compile(r"0[0-9]+[eE][0-9]+")
@@ -103,6 +106,8 @@ class TextValues:
         value = None if field in self._text_fields else self.number(text)
         if value is None or (type(value) is float and text.isalnum() and is_code(text)):
             return self._word(field, text)
+        if type(value) is int and (_is_padded(text) or not -_MAX_INT <= value <= _MAX_INT):
+            return self._word(field, text)
         written = text if self.keeps_text else None
         if -_INFINITY < value < _INFINITY:
             return make_sample((field, value, GOOD, None, written, None))
@@ -150,6 +155,11 @@ def is_code(text: str) -> bool:
     that prints numbers leaves out both the point and the sign of the exponent.
     """
     return _CODE.fullmatch(text) is not None
+
+
+def _is_padded(text: str) -> bool:
+    """Tell whether a whole number has zeros before it, which a number would lose: ``0042``."""
+    return text[0] == "0" and len(text) > 1
 
 
 def quantity(text: str, *, decimal_comma: bool = False) -> tuple[int | float, str] | None:

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 import pytest
 
 from sensord.decode.base import BAD_TIME, Sample
-from sensord.decode.obis import NO_DATA, Config, Decoder
+from sensord.decode.obis import NO_DATA, SEVERAL_GROUPS, Config, Decoder
 from sensord.decode.text import BAD_ENCODING
 from sensord.model.readings import Metadata
 from tests.unit.decode.streams import config_faults
@@ -94,7 +94,28 @@ def test_what_nobody_asked_for_is_no_fault(line: str) -> None:
 def test_texts_and_unknown_units_stay_as_they_are() -> None:
     """A serial number is no quantity."""
     assert samples(Config(), "0-0:96.1.1(4B384547)") == [Sample("0-0:96.1.1", "4B384547")]
-    assert samples(Config(), "1-0:9.9.9(12.5*xyzzy)") == [Sample("1-0:9.9.9", 12.5)]
+    assert samples(Config(), "1-0:9.9.9(12.5*xyzzy)") == [Sample("1-0:9.9.9", 12.5, unit="xyzzy")]
+
+
+def test_a_value_of_an_earlier_billing_period_is_not_the_present_one() -> None:
+    """Meters list them under the same code, with the period behind it."""
+    lines = ("1.8.0(0010*kWh)", "1.8.0*255(0011*kWh)", "1.8.0*12(0009*kWh)", "1.8.0*11(0008*kWh)")
+    wanted = samples(Config(fields={"import": "1.8.0", "last": "1.8.0*12"}), *lines)
+    assert [(one.field, one.value) for one in wanted] == [
+        ("import", 10),
+        ("import", 11),
+        ("last", 9),
+    ]
+    assert {one.field for one in samples(Config(), *lines)} == {"1.8.0", "1.8.0*12", "1.8.0*11"}
+
+
+def test_a_short_code_stands_for_one_meter() -> None:
+    """Gas and water behind one P1 port have the same code, and often the same unit."""
+    decoder = Decoder(Config(fields={"gas": "24.2.1"}))
+    assert [one.value for one in decoder.decode(b"0-1:24.2.1(123*m3)").samples] == [123]
+    other = decoder.decode(b"0-2:24.2.1(77*m3)")
+    assert (other.samples, [one.reason for one in other.faults]) == ([], [SEVERAL_GROUPS])
+    assert [one.value for one in decoder.decode(b"0-1:24.2.1(124*m3)").samples] == [124]
 
 
 def test_faults_are_named() -> None:

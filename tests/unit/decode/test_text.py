@@ -111,7 +111,22 @@ def test_text_fields_stay_text() -> None:
     """A serial number keeps its zeros."""
     values = TextValues(TextOptions(), ("serial",))
     assert values.sample("serial", "0042") == Sample("serial", "0042")
-    assert values.sample("count", "0042") == Sample("count", 42)
+    assert values.sample("serial", "42") == Sample("serial", "42")
+    assert values.sample("count", "42") == Sample("count", 42)
+
+
+@pytest.mark.parametrize("text", ["0042", "00", "89014103211118510720", "-9223372036854775809"])
+def test_what_a_number_would_lose_stays_text(text: str) -> None:
+    """Leading zeros, and digits that no integer of the wire has room for."""
+    assert TextValues(TextOptions()).sample("id", text) == Sample("id", text)
+
+
+@pytest.mark.parametrize(
+    ("text", "value"), [("0", 0), ("-07", -7), ("+0042", 42), ("007.5", 7.5), ("0.5", 0.5)]
+)
+def test_a_number_that_is_no_code_is_one(text: str, value: float) -> None:
+    """A sign or a point makes it one, whatever zeros it is padded with."""
+    assert TextValues(TextOptions()).sample("t", text) == Sample("t", value)
 
 
 def test_a_decimal_comma_is_read_when_configured() -> None:

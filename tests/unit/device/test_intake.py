@@ -143,7 +143,14 @@ def test_what_makes_a_number_makes_it_from_the_first_value(rules: ChannelRules) 
 def test_a_declared_text_keeps_its_form(text: str) -> None:
     """Zeros, exponents and all."""
     scene = one_line(f"id={text};n=0042", id=ChannelRules(type=ValueType.STRING))
-    assert scene.told == [("boiler/id", text), ("boiler/n", 42.0)]
+    assert scene.told == [("boiler/id", text), ("boiler/n", "0042")]
+
+
+def test_a_padded_number_is_one_where_numbers_are_due() -> None:
+    """By declaration, or because the channel began with one."""
+    scene = one_line("n=0042;m=7", n=ChannelRules(unit="W"))
+    scene.line("n=0007;m=0042")
+    assert [value for _, value in scene.told] == [42.0, 7.0, 7.0, 42.0]
 
 
 def test_a_text_that_nobody_declared_keeps_its_form_too() -> None:
