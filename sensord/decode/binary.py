@@ -147,6 +147,12 @@ class Config:
         """Yield what the types cannot say."""
         if bool(self.fields) == bool(self.messages):
             yield "fields", "give either fields, or messages if there are several kinds"
+        units: dict[str, str] = {}
+        for name, one in (
+            (name, one) for kind in self.messages for name, one in kind.fields.items()
+        ):
+            if units.setdefault(name, one.unit) != one.unit:
+                yield "messages", f'"{name}" is in {units[name]!r} here and in {one.unit!r} there'
         yield from _names(self.fields)
 
 
@@ -327,6 +333,8 @@ def _shortest(value: float) -> float:
 
 
 def _words_reversed(part: bytes) -> bytes:
+    if len(part) % 2:  # u8 and u24 are no words
+        return part
     return b"".join(part[at : at + 2] for at in range(len(part) - 2, -1, -2))
 
 

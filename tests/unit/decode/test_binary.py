@@ -182,3 +182,16 @@ def test_a_configuration_that_cannot_be_meant_is_refused(
 ) -> None:
     """With what to do."""
     assert any(one.startswith(fault) for one in config_faults(Config, table))
+
+
+def test_types_without_words_have_nothing_to_swap() -> None:
+    """A single byte between swapped words was read as 0, and of 24 bits one byte was lost."""
+    fields = {"a": Field(at=0, type="u8"), "b": Field(at=1, type="u24")}
+    found = Decoder(Config(byte_order="big_swapped", fields=fields)).decode(b"\x07\x01\x02\x03")
+    assert [one.value for one in found.samples] == [7, 0x010203]
+
+
+def test_a_field_of_several_messages_has_one_unit() -> None:
+    """Its channel announces only one."""
+    table = [{"fields": {"u": {"at": 0, "unit": unit}}} for unit in ("V", "mV")]
+    assert any("\"u\" is in 'V' here" in one for one in config_faults(Config, {"messages": table}))
