@@ -179,6 +179,8 @@ class Writer(Protocol):
     encoding: str
     """That of the device's text, for quoting it as it came."""
     decimal_comma: bool
+    lists_units: bool
+    """Whether its options name the units that may come: it lets no other pass."""
 
     def keep_text(self) -> None:
         """Add to each sample how its value was written."""

@@ -30,7 +30,6 @@ from sensord.decode.naming import field_level
 from sensord.decode.source_time import SourceTime, TimeUnit, zone_fault
 from sensord.decode.text import NOT_FINITE, TOO_MANY_VALUES
 from sensord.decode.unit_fields import UnitFields, unit_fields_fault
-from sensord.model.conversions import meaning
 from sensord.model.readings import GOOD, Level, Metadata, Quality, Reason, Value
 from sensord.model.topics import topic_fault
 from sensord.model.units import spelled_unit
@@ -153,6 +152,8 @@ def parse_path(path: str) -> tuple[Step, ...] | None:
 
 class Decoder:
     """Turns one JSON message into samples."""
+
+    lists_units = False
 
     def __init__(self, config: Config) -> None:
         self._paths = [(name, parse_path(path) or ()) for name, path in config.fields.items()]
@@ -283,10 +284,9 @@ class _NamedPaths:
             before = len(harvest.samples)
             harvest.take(field_level(str(name)), value)
             unit = _find(one, self._steps["unit"]) if self._steps["unit"] else None
-            if isinstance(unit, str) and len(harvest.samples) > before:
+            if isinstance(unit, str) and unit.strip() and len(harvest.samples) > before:
                 code = spelled_unit(unit) or unit
-                if meaning(code):
-                    harvest.samples[-1] = harvest.samples[-1]._replace(unit=code)
+                harvest.samples[-1] = harvest.samples[-1]._replace(unit=code)
 
 
 class _Harvest:

@@ -49,6 +49,8 @@ class Config(TextOptions):
 class Decoder(TextDecoder):
     """Turns one message into one sample."""
 
+    lists_units = True
+
     def __init__(self, config: Config) -> None:
         super().__init__(config)
         self._field = config.field

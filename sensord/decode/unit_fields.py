@@ -45,8 +45,9 @@ class UnitFields:
                 continue
             written = found.get(self._unit_of.get(sample.field, ""), "")
             unit = (spelled_unit(written) or written) if written else ""
-            if unit and meaning(unit):
-                self._first.setdefault(sample.field, unit)
+            if unit:
+                if meaning(unit):
+                    self._first.setdefault(sample.field, unit)
                 sample = sample._replace(unit=unit)  # noqa: PLW2901  # the same with its unit
             samples.append(sample)
         return Decoded(samples, decoded.faults)

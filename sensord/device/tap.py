@@ -16,6 +16,7 @@ from sensord.device.mixture import Mixture, mixture_of
 from sensord.device.notation import DECIMAL, Notation
 from sensord.device.policy import Policy, Publisher
 from sensord.device.route import Route, field_excerpt
+from sensord.model.conversions import meaning
 from sensord.model.readings import Channel, Kind, Metadata, Value, ValueType
 from sensord.model.topics import expand, topic_fault
 
@@ -153,7 +154,7 @@ class TapMaker:
             announced=metadata.unit,
             told=told.unit if told else "",
             is_scaled=rules.is_scaled,
-            are_listed=self._writer is not None,
+            are_listed=self._writer is not None and self._writer.lists_units,
         )
         is_declared = rules.declared_type is not None or rules.is_number or told is not None
         return Fit(_conform_rules(rules, metadata), notation, units, is_declared=is_declared)
@@ -174,7 +175,8 @@ class TapMaker:
     def _metadata(
         self, rules: ChannelRules, told: Metadata | None, sample: Sample, device: str
     ) -> Metadata:
-        base = told or Metadata(type=_inferred(rules, sample.value))
+        inferred = _inferred(rules, sample.value)
+        base = told or Metadata(type=inferred, unit="" if rules.is_scaled else _unit(sample))
         return Metadata(
             type=rules.declared_type or base.type,
             unit=base.unit if rules.unit is None else rules.unit,
@@ -209,6 +211,12 @@ def _inferred(rules: ChannelRules, value: Value) -> ValueType:
         return inferred
     is_whole = rules.base != DECIMAL and not rules.is_scaled and rules.decimals is None
     return ValueType.INT if is_whole else ValueType.FLOAT
+
+
+def _unit(sample: Sample) -> str:
+    """Return the unit that came with a channel's first number, as a UCUM code if there is one."""
+    is_number = type(sample.value) in {int, float}
+    return (meaning(sample.unit) or "") if sample.unit and is_number else ""
 
 
 def _needs_text(rules: ChannelRules) -> bool:

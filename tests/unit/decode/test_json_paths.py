@@ -346,7 +346,7 @@ def test_an_array_of_named_values_is_read_by_its_names() -> None:
     assert [(one.field, one.value, one.unit) for one in found.samples] == [
         ("temp", "6.9", "Cel"),
         ("a_b", 1, None),
-        ("c", 2, None),
+        ("c", 2, "?"),
     ]
     assert Decoder(Config(named=named)).decode(b'{"list": 5}').samples == []
 

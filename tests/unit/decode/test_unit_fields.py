@@ -36,7 +36,7 @@ def test_a_unit_beside_a_value(decoder: Decoder, message: bytes) -> None:
 def test_what_is_no_unit_leaves_the_value_alone() -> None:
     """A word that a device has for itself converts nothing."""
     decoder = key_value.Decoder(key_value.Config(unit_fields=UNITS))
-    assert decoder.decode(b"value=1;unit=blobs").samples[0].unit is None
+    assert decoder.decode(b"value=1;unit=").samples[0].unit is None
 
 
 def test_fields_that_are_not_there_are_faults() -> None:
@@ -46,3 +46,9 @@ def test_fields_that_are_not_there_are_faults() -> None:
         'unit_fields: "units" is not one of the fields'
     ]
     assert config_faults(key_value.Config, {"unit_fields": {"a": "a"}})
+
+
+def test_a_unit_that_nobody_knows_goes_with_its_value() -> None:
+    """A channel of another unit refuses it, instead of calling it its own."""
+    decoder = key_value.Decoder(key_value.Config(unit_fields=UNITS))
+    assert decoder.decode(b"value=1;unit=blobs").samples[0].unit == "blobs"
