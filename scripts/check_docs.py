@@ -1,4 +1,4 @@
-"""Fail on a broken link in the documents, or an example that is not true.
+"""Fail on a broken link in the documents, an example that is not true, or a test that is missing.
 
 Links between documents must lead to a file, and to a heading where they name one. TOML examples
 must pass as configuration; a block marked ``toml-fragment`` is left out.
@@ -22,6 +22,7 @@ from sensord.uplinks import registry as uplinks
 
 LINK = re.compile(r"(?<!!)\[[^\]]*\]\(([^)\s]+)\)|!\[[^\]]*\]\(([^)\s]+)\)")
 TOML = re.compile(r"^```toml\n(.*?)^```", re.DOTALL | re.MULTILINE)
+TEST = re.compile(r"`(tests/[\w/]+\.py)::(test_\w+)`")
 CODE = re.compile(r"^```.*?^```", re.DOTALL | re.MULTILINE)
 
 
@@ -43,6 +44,15 @@ def broken_links(file: Path) -> Iterator[str]:
             yield f"{file}: {target} leads nowhere"
         elif anchor and there.suffix == ".md" and anchor not in anchors(there.read_text()):
             yield f"{file}: {target}: there is no such heading"
+
+
+def missing_tests(file: Path) -> Iterator[str]:
+    """Yield the tests that a document names and that do not exist."""
+    for found in TEST.finditer(file.read_text()):
+        there = Path(found[1])
+        text = there.read_text() if there.exists() else ""
+        if not re.search(rf"^(async )?def {found[2]}\(", text, re.MULTILINE):
+            yield f"{file}: there is no test {found[1]}::{found[2]}"
 
 
 def false_examples(file: Path) -> Iterator[str]:
@@ -72,9 +82,8 @@ def main() -> int:
     """Check every document; return the exit status."""
     listed = subprocess.run(["git", "ls-files", "*.md"], capture_output=True, text=True, check=True)
     files = [Path(name) for name in listed.stdout.split()]
-    faults = [
-        fault for file in files for check in (broken_links, false_examples) for fault in check(file)
-    ]
+    checks = (broken_links, false_examples, missing_tests)
+    faults = [fault for file in files for check in checks for fault in check(file)]
     print("\n".join(faults) or f"documents: {len(files)} checked")
     return bool(faults)
 
