@@ -42,6 +42,7 @@ from sensord.decode.framing import Config as Framing
 from sensord.decode.framing.lines import Config as Lines
 from sensord.device.policy import Policy
 from sensord.errors import ConfigFault
+from sensord.host.plugins import MissingLibraryError
 from sensord.log.journal.options import Options as Journal
 from sensord.model.readings import Kind, ValueType
 from sensord.model.topics import filter_fault, pattern_fault, topic_fault
@@ -481,10 +482,7 @@ def _uplinks(raw: object, faults: Faults, registry: Registry | None) -> tuple[Up
             faults.add(path, 'expected a table with a type, such as type = "influx"')
         elif "/" in name or topic_fault(name):
             faults.add(path, "an uplink's name is a level of a topic: letters, digits, - and _")
-        elif registry is None or (kind := registry.find(table["type"])) is None:
-            near = "" if registry is None else _nearest(table["type"], registry)
-            faults.add((*path, "type"), f"there is no uplink {show(table['type'])}{near}")
-        else:
+        elif kind := _plugin("uplink", table["type"], registry, (*path, "type"), faults):
             rest = {key: value for key, value in table.items() if key != "type"}
             options = structure(kind.config, rest, path, faults)
             if options is not None:
@@ -630,6 +628,21 @@ def _one_owner_each(devices: Sequence[Device], faults: Faults) -> None:
                 faults.add(path, f"{command.name} is the name of another device")
 
 
+def _plugin(
+    kind: str, name: object, registry: Registry | None, path: Path, faults: Faults
+) -> Plugin | None:
+    """Find a reader or uplink; add a fault if it is unknown, or its library is missing."""
+    try:
+        found = registry.find(name) if registry is not None and isinstance(name, str) else None
+    except MissingLibraryError as exc:
+        faults.add(path, str(exc))
+        return None
+    if found is None:
+        near = "" if registry is None else _nearest(name, registry)
+        faults.add(path, f"there is no {kind} {show(name)}{near}")
+    return found
+
+
 def _reader(
     table: Mapping[str, Any], own: Mapping[str, Any], path: Path, faults: Faults, registry: Registry
 ) -> tuple[str, object]:
@@ -637,9 +650,8 @@ def _reader(
     if name is None:
         faults.add((*path, "reader"), 'is missing; say for example reader = "serial"')
         return "", None
-    found = registry.find(name) if isinstance(name, str) else None
+    found = _plugin("reader", name, registry, (*path, "reader"), faults)
     if found is None:
-        faults.add((*path, "reader"), f"there is no reader {show(name)}{_nearest(name, registry)}")
         return "", None
     # The reader's own keys are told apart here, so that a misspelt common key is recognised too.
     options = {f.name for f in dataclasses.fields(found.config)}

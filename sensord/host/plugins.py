@@ -11,7 +11,21 @@ from collections.abc import Mapping
 from types import ModuleType
 from typing import Any
 
-__all__ = ["Plugins"]
+from sensord.errors import SensordError
+
+__all__ = ["MissingLibraryError", "Plugins"]
+
+
+class MissingLibraryError(SensordError):
+    """A module of ours needs a library that is not installed."""
+
+    def __init__(self, name: str, library: str) -> None:
+        """``name`` is the module's in the configuration, and that of the extra."""
+        self.name = name
+        self.library = library
+
+    def __str__(self) -> str:
+        return f"{self.name} needs the library {self.library}: pip install 'sensord[{self.name}]'"
 
 
 class Plugins:
@@ -28,9 +42,17 @@ class Plugins:
         return sorted({*self._ours, *(entry.name for entry in others)})
 
     def module(self, name: str) -> ModuleType | Any | None:  # noqa: ANN401  # any object may do
-        """Return what stands under a name, or None. Ours come before those of others."""
+        """Return what stands under a name, or None. Ours come before those of others.
+
+        Raises:
+            MissingLibraryError: It needs a library that is not installed.
+        """
         if name in self._ours:
-            return importlib.import_module(self._ours[name])
+            try:
+                return importlib.import_module(self._ours[name])
+            except ModuleNotFoundError as exc:
+                library = (exc.name or "").partition(".")[0]
+                raise MissingLibraryError(name, library) from exc
         for entry in importlib.metadata.entry_points(group=self._group, name=name):
             return entry.load()
         return None

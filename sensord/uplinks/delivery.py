@@ -31,6 +31,7 @@ from sensord.model.readings import (
     Channel,
     Kind,
     Metadata,
+    Position,
     Reading,
     Record,
     Value,
@@ -109,6 +110,7 @@ class Uplink:
         metadata = Metadata(ValueType.JSON, kind=Kind.EVENT, description="readings not delivered")
         self._gap_channel = Channel(NO_GROUP, f"$gap/{name}", metadata)
         self._gap = ""
+        self._is_rewound = False
         self._progress = self._restored(saved)
 
     # -- what it is asked --------------------------------------------------------------------------
@@ -124,7 +126,7 @@ class Uplink:
     def rewind(self, offset: int) -> None:
         """Deliver again from an offset on."""
         self._progress = Progress(min(offset, self._bus.log.tail))
-        self._is_dirty = True
+        self._is_dirty = self._is_rewound = True
         self._report()
 
     def position(self) -> Value:
@@ -165,7 +167,7 @@ class Uplink:
         """Connect and deliver until that fails; return how long it was connected, in seconds."""
         began = None
         try:
-            await self._destination.open()
+            self._adopt(await self._destination.open())
             began = self._loop.time()
             self._enter("up", self._destination.where)
             await self._deliver()
@@ -174,6 +176,16 @@ class Uplink:
         finally:
             await self._destination.close()
         return 0.0 if began is None else self._loop.time() - began
+
+    def _adopt(self, position: Position | None) -> None:
+        """Resume where the other side's own position is, unless it was rewound by hand."""
+        if position is None or self._is_rewound or position.epoch not in self._bus.log.epochs:
+            return
+        offset = min(position.offset, self._bus.log.tail)
+        if offset != self._progress.live:
+            self._progress = Progress(offset)
+            self._is_dirty = True
+        self._gap = ""  # the saved position is not used
 
     async def _deliver(self) -> None:
         if self._is_live_first:
@@ -265,6 +277,7 @@ class Uplink:
                 return 0
             middle = len(records) // 2
             return await self._send(records[:middle]) + await self._send(records[middle:])
+        self._is_rewound = False
         self._counts["sent"] += len(records)
         self._counts["bytes"] += sent
         return sent

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import NamedTuple, Protocol
 
 from sensord.errors import SensordError
-from sensord.model.readings import Record
+from sensord.model.readings import Position, Record
 
 __all__ = ["Batch", "Destination", "RejectedError", "UplinkError"]
 
@@ -34,8 +34,10 @@ class Destination(Protocol):
         """Its address, as an operator writes it."""
         ...
 
-    async def open(self) -> None:
-        """Connect.
+    async def open(self) -> Position | None:
+        """Connect; return the position up to which the other side has everything, if it knows.
+
+        Delivery resumes there. None leaves it where it was saved.
 
         Raises:
             UplinkError: It cannot be reached; the text says what to do.

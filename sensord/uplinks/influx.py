@@ -14,6 +14,7 @@ from typing import Annotated, TypeVarTuple
 from urllib.parse import urlencode, urlsplit
 
 from sensord.config.schema import Duration, Printable, Within
+from sensord.model.readings import Position
 from sensord.uplinks.context import Context
 from sensord.uplinks.destination import Batch, RejectedError, UplinkError
 from sensord.uplinks.line_protocol import lines
@@ -92,7 +93,7 @@ class Destination:
         """Its address."""
         return f"{self._parts.scheme}://{self._parts.netloc.rpartition('@')[2]}{self._parts.path}"
 
-    async def open(self) -> None:
+    async def open(self) -> Position | None:
         """Connect.
 
         Raises:
@@ -100,6 +101,7 @@ class Destination:
         """
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="uplink-influx")
         await self._in_thread(self._connect)
+        return None
 
     async def send(self, batch: Batch) -> int:
         """Write points; return the number of compressed bytes.

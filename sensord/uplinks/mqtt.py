@@ -20,8 +20,7 @@ from paho.mqtt.reasoncodes import ReasonCode
 
 from sensord.config.schema import Duration, Printable, Within
 from sensord.errors import DeviceError, ProtocolError
-from sensord.model.readings import Channel, Kind, Record, Value
-from sensord.model.times import iso
+from sensord.model.readings import Channel, Kind, Position, Record
 from sensord.readers import mqtt_wire
 from sensord.readers.blocking import Ending, in_thread
 from sensord.readers.mqtt_options import PORT, TLS_PORT, Tls
@@ -29,6 +28,7 @@ from sensord.uplinks.context import Context
 from sensord.uplinks.destination import Batch, RejectedError, UplinkError
 from sensord.uplinks.home_assistant import Entity, Place, entity, payload_value
 from sensord.uplinks.options import Options
+from sensord.uplinks.payload import Payloads
 from sensord.uplinks.secrets import read_secret
 
 __all__ = ["Config", "Destination"]
@@ -115,6 +115,7 @@ class Destination:
         self._connected: asyncio.Future[None] | None = None
         self._waiting: dict[int, asyncio.Future[ReasonCode]] = {}
         self._announced: dict[str, Entity] = {}
+        self._payloads = Payloads(has_topic=False)
 
     @property
     def where(self) -> str:
@@ -123,7 +124,7 @@ class Destination:
 
     # -- the connection ----------------------------------------------------------------------------
 
-    async def open(self) -> None:
+    async def open(self) -> Position | None:
         """Connect, and announce entities.
 
         Raises:
@@ -146,6 +147,7 @@ class Destination:
         self._publish(config.status, b"online", retain=True)
         if config.home_assistant is not None:
             self._begin_discovery(config.home_assistant)
+        return None
 
     async def _begin(self, connection: socket.socket, password: str | None) -> None:
         config = self._config
@@ -213,10 +215,11 @@ class Destination:
     async def _send_part(self, epoch: str, records: Sequence[Record]) -> int:
         assert self._ending is not None, "it is open"
         config, size = self._config, 0
+        write = self._payloads.write
         waiting: list[asyncio.Future[ReasonCode]] = []
         for record in records:
             topic = config.topic.replace(PLACE, record.channel.topic.removeprefix("$"))
-            payload = _payload(config.payload, epoch, record)
+            payload = write(epoch, record) if config.payload == "json" else _plain(record)
             size += len(payload)
             if config.home_assistant is not None and record.channel.topic not in self._announced:
                 self._announce(record.channel)
@@ -344,21 +347,7 @@ async def _all(waiting: list[asyncio.Future[ReasonCode]]) -> None:
     await asyncio.wait(waiting)
 
 
-def _payload(kind: Literal["json", "plain"], epoch: str, record: Record) -> bytes:
-    offset, log_us, channel, (time_us, value, quality, restates) = record
-    if kind == "plain":
-        text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-        return text.encode("utf-8", "replace")
-    fields: dict[str, Value] = {
-        "value": value,
-        "time": iso(time_us),
-        "quality": quality.level.name.lower(),
-    }
-    if quality.reason:
-        fields["reason"] = quality.reason
-    if restates:
-        fields["restated"] = iso(log_us)
-    if channel.metadata.unit:
-        fields["unit"] = channel.metadata.unit
-    fields |= {"epoch": epoch, "offset": offset}
-    return json.dumps(fields, ensure_ascii=False).encode("utf-8", "replace")
+def _plain(record: Record) -> bytes:
+    value = record.reading.value
+    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    return text.encode("utf-8", "replace")

@@ -17,6 +17,7 @@ __all__ = ["UplinkType", "find", "names"]
 _MODULES = {
     "influx": "sensord.uplinks.influx",
     "mqtt": "sensord.uplinks.mqtt",
+    "nats": "sensord.uplinks.nats",
 }
 
 ENTRY_POINTS = "sensord.uplinks"

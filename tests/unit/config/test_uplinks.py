@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,9 @@ from sensord.uplinks.influx import Config as Influx
 from sensord.uplinks.secrets import read_secret
 
 GOOD = 'type = "influx"\nurl = "http://127.0.0.1:8086"\ndatabase = "plant"\n'
+
+
+NATS = 'type = "nats"\nservers = ["nats://h:4222"]\n'
 
 
 def found(table: str) -> list[str]:
@@ -64,6 +68,14 @@ def test_an_uplink_has_its_options_and_those_of_its_type() -> None:
             'type = "mqtt"\nhost = "h"\npayload = "plain"\nhome_assistant = {}',
             'payload: must be "json" with home_assistant',
         ),
+        ('type = "nats"', "servers: is missing"),
+        (NATS.replace("nats://", "http://"), 'servers: "http://h:4222": expected an address'),
+        (NATS + 'stream = "a.b"', "stream: expected a name without blanks"),
+        (NATS + 'subject = "{topic}"', "subject: expected tokens and, at the end, {topic}"),
+        (NATS + 'subject = "a.{topic}.b"', "subject: expected tokens and, at the end, {topic}"),
+        (NATS + 'user = "u"', "user: give user and password_file, both or neither"),
+        (NATS + 'token_file = "t"\ncreds_file = "c"', "not both"),
+        (NATS + 'key_file = "k"', "key_file: needs cert_file"),
         (
             'type = "mqtt"\nhost = "h"\nretain = false\nhome_assistant = {}',
             "retain: must be true with home_assistant",
@@ -73,6 +85,17 @@ def test_an_uplink_has_its_options_and_those_of_its_type() -> None:
 def test_a_fault_names_its_key_and_what_to_do(table: str, fault: str) -> None:
     """Each kind once."""
     assert any(fault in one for one in found(table)), found(table)
+
+
+def test_a_missing_library_is_named_with_the_command_that_installs_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Each kind is an extra."""
+    monkeypatch.delitem(sys.modules, "sensord.uplinks.nats", raising=False)
+    for name in {"nats", *(one for one in sys.modules if one.partition(".")[0] == "nats")}:
+        monkeypatch.setitem(sys.modules, name, None)
+    expected = "nats needs the library nats: pip install 'sensord[nats]'"
+    assert any(expected in one for one in found(NATS))
 
 
 def test_uplinks_are_tables_with_plain_names() -> None:
