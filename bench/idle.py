@@ -38,6 +38,29 @@ publish = {{ policy = "every" }}
 noise = 0.1
 """
 
+MISSING = """
+[devices.port{0}]
+reader = "serial"
+port = "/dev/sensord-bench-{0}"
+decoder = "json"
+[devices.broker{0}]
+reader = "mqtt"
+host = "127.0.0.1"
+port = 1
+decoder = "json"
+topics = [{{ filter = "a{0}/#", topic = "a{0}/{{source}}/{{field}}" }}]
+[devices.bus{0}]
+reader = "modbus"
+host = "127.0.0.1"
+port_number = 1
+units.a{0} = {{ unit = 1, registers = {{ v = {{ address = 0 }} }} }}
+[devices.file{0}]
+reader = "file"
+path = "/sensord-bench/{0}"
+decoder = "number"
+"""
+"""Four devices that are not there: a port, a broker, a bus behind an address, a file."""
+
 SETTLE_S = 2.0
 
 RING = 65_536
@@ -49,6 +72,11 @@ FILL_RATE = 20_000.0
 def devices() -> str:
     """Return a configuration with twenty simulated devices at 1 Hz."""
     return "".join(DEVICE.format(i, i) for i in range(DEVICES))
+
+
+def missing() -> str:
+    """Return a configuration with twenty devices that are not there."""
+    return "".join(MISSING.format(i) for i in range(DEVICES // 4)).replace("port_number", "port")
 
 
 def start(folder: Path) -> float:
@@ -78,9 +106,9 @@ def bare_interpreter() -> float:
     return time.monotonic() - begun
 
 
-def at_rest(seconds: float, folder: Path) -> tuple[float, float]:
+def at_rest(seconds: float, folder: Path, config: str) -> tuple[float, float]:
     """Return resident MiB, and CPU as percents of a core."""
-    with Sensord(devices(), folder, records=True) as daemon:
+    with Sensord(config, folder, records=True) as daemon:
         time.sleep(min(SETTLE_S, seconds))
         before, begun = cpu_s(daemon.pid), time.monotonic()
         time.sleep(seconds)
@@ -135,11 +163,14 @@ def measure(report: Report, options: Options) -> None:
         report.add("start to listening", started, "s", goal=GOAL_START_S, note=note)
         helped = median(show_help() for _ in range(many))
         report.add("sensord --help", helped, "s", goal=GOAL_HELP_S, note=note)
-        found = [at_rest(seconds, folder) for _ in range(repeats)]
+        found = [at_rest(seconds, folder, devices()) for _ in range(repeats)]
         memory, cpu = (median(values) for values in zip(*found, strict=True))
         report.add("memory, idle", memory, "MiB", goal=GOAL_RSS_MIB, note="RSS, journal on")
         note = f"{DEVICES} devices at 1 Hz, no monitor, journal on"
         report.add("CPU, idle", cpu, "% of a core", goal=GOAL_CPU_PERCENT, note=note)
+        cpu = median(at_rest(seconds, folder, missing())[1] for _ in range(repeats))
+        note = f"{DEVICES} missing devices: ports, brokers, buses, files, in the first seconds"
+        report.add("CPU, devices missing", cpu, "% of a core", goal=GOAL_CPU_PERCENT, note=note)
         ring = BRIEF_RING if brief else RING
         full = median(ring_full(ring, folder) for _ in range(repeats))
         note = f"{ring:,} readings in memory, 200 channels"

@@ -87,6 +87,7 @@ class Fleet:
             member = self._members[name]
             work = supervise(name, member.reader, member.device, member.device)
             member.task = begin(f"reader:{name}", work)
+        self._lenses.settle()
 
     async def end(self, names: Collection[str], *, removed: Collection[str]) -> None:
         """End devices; the topics of those that are removed are forgotten.
@@ -111,9 +112,8 @@ class Fleet:
         self._control.remove(device.commands)
         self._control.forgetting.feeders.remove(device)
         self._lenses.remove(device.lens)
-        for topic in topics if is_removed else ():
-            if self._bus.find(topic) is not None:
-                self._bus.forget(topic)
+        if is_removed:
+            self._control.forgetting.retire(topics)
 
     def _device(self, config: DeviceConfig) -> Device:
         decoder = None

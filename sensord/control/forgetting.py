@@ -10,7 +10,7 @@ journal would show it again after a restart.
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Protocol
 
 from sensord.bus import Bus
@@ -38,6 +38,10 @@ class Feeder(Protocol):
 
     def feeds(self, channel: Channel) -> str:
         """Return how it feeds a channel, for people; empty if it does not."""
+        ...
+
+    def may_feed(self, channel: Channel) -> str:
+        """Return why it may still feed a channel, for people; empty if it will not."""
         ...
 
     def release(self, channel: Channel) -> None:
@@ -86,6 +90,13 @@ class Forgetting:
         self._audit.note("forget", who, ", ".join(filters), "done", after=list(topics))
         return topics
 
+    def retire(self, topics: Iterable[str]) -> None:
+        """Forget the topics of a device that a reload has removed."""
+        for topic in topics:
+            if self._bus.find(topic) is not None:
+                self._bus.forget(topic)
+                self._keep(topic, is_forgotten=True)
+
     def _hide(self, channel: Channel) -> None:
         for feeder in self.feeders:
             feeder.release(channel)
@@ -95,7 +106,7 @@ class Forgetting:
         """Return what uses a topic; empty if it may be forgotten."""
         topic = channel.topic
         for feeder in self.feeders:
-            if why := feeder.feeds(channel):
+            if why := feeder.feeds(channel) or feeder.may_feed(channel):
                 return why
         if topic.startswith("state/"):
             return "it is shared state: delete it"

@@ -173,6 +173,11 @@ class Device:
         for name, own in self._child_channels.items():
             if own is channel:
                 return f"it is the state of {name}, which {self.name} has heard"
+        return ""
+
+    def may_feed(self, channel: Channel) -> str:
+        """Return why this device may still feed a channel, for people; empty if it will not."""
+        topic = channel.topic
         is_own = channel.metadata.device == self.name and not topic.startswith("$")
         if is_own and self._last_reading_us is None:
             return f"{self.name} has sent nothing since the start, and may feed it"

@@ -27,6 +27,14 @@ class Eye(Protocol):
         """Accept what was seen; may not wait, and may not raise."""
         ...
 
+    def moved(self, lens: Lens) -> None:
+        """Learn through which lens it looks from now on: a reload replaced the device."""
+        ...
+
+    def ended(self) -> None:
+        """Learn that it looks no more: the device was removed."""
+        ...
+
 
 class Lens:
     """Shows what one connection carries."""
@@ -53,6 +61,11 @@ class Lens:
     def is_used(self) -> bool:
         """Whether somebody looks."""
         return bool(self._eyes)
+
+    @property
+    def eyes(self) -> tuple[Eye, ...]:
+        """Return those who look."""
+        return tuple(self._eyes)
 
     def open(self, eye: Eye) -> None:
         """Show an eye everything from now on."""
@@ -236,18 +249,36 @@ class Lenses:
 
     def __init__(self) -> None:
         self._lenses: dict[str, Lens] = {}
+        self._removed: dict[str, Lens] = {}
+        """Those that somebody looked through when they were removed."""
 
     def __iter__(self) -> Iterator[Lens]:
         return iter(self._lenses.values())
 
     def add(self, lens: Lens) -> None:
-        """Add one."""
+        """Add one; who looked through one of its name looks through it from now on."""
+        before = self._lenses.get(lens.name) or self._removed.pop(lens.name, None)
         self._lenses[lens.name] = lens
+        if before is None:
+            return
+        for eye in before.eyes:
+            before.close(eye)
+            lens.open(eye)
+            eye.moved(lens)
 
     def remove(self, lens: Lens) -> None:
-        """Remove one; who looks through it sees nothing more."""
+        """Remove one; who looks through it waits for the next of its name, or for `settle`."""
         if self._lenses.get(lens.name) is lens:
             del self._lenses[lens.name]
+            if lens.is_used:
+                self._removed[lens.name] = lens
+
+    def settle(self) -> None:
+        """End the looks through lenses that were removed and not replaced."""
+        removed, self._removed = self._removed, {}
+        for lens in removed.values():
+            for eye in lens.eyes:
+                eye.ended()
 
     def find(self, name: str) -> Lens | None:
         """Return the lens on a device's connection, or None."""

@@ -157,6 +157,10 @@ class Publishing:
             return ""
         return f"{tap.owner.name or tap.owner.id} publishes it"
 
+    def may_feed(self, _channel: Channel) -> str:
+        """Return an empty text: nobody publishes what is not published."""
+        return ""
+
     def release(self, channel: Channel) -> None:
         """Drop a topic whose publisher is gone, and what was kept of it."""
         if self._taps.pop(channel.topic, None) is None:

@@ -180,3 +180,36 @@ async def test_a_device_that_was_taken_away_stays_forgotten(tmp_path: Path) -> N
         await in_thread(daemon.start)
         async with Client(daemon.url) as client:
             assert await listed(client, "+/t") == {"boiler/t", "old/t"}
+
+
+RENAMED = """
+[devices.boiler]
+reader = "serial"
+port = "{folder}/boiler"
+decoder = "json"
+publish = {{ policy = "every" }}
+"""
+
+
+@on_uvloop()
+async def test_a_renamed_channel_stays_forgotten_though_its_device_is_there(tmp_path: Path) -> None:
+    """Also across restarts, before the device has sent anything."""
+    journal = f'journal = {{ folder = "{tmp_path}/journal", commit_interval = "50ms" }}\n'
+    config = journal + RENAMED.format(folder=tmp_path)
+    with FakePort(tmp_path / "boiler") as boiler, Daemon(tmp_path, config) as daemon:
+        async with Client(daemon.url) as client:
+            await follow(client, "boiler")
+            boiler.feed(b'{"temp": 1}\n')
+            await until_recorded(client, tmp_path / "journal", 1)
+        await in_thread(daemon.stop)
+        await in_thread(daemon.start)
+        async with Client(daemon.url) as client:
+            readings = await follow(client, "boiler")
+            boiler.feed(b'{"temperature": 2}\n')
+            await readings.value(2)
+            assert await client.forget("boiler/temp") == ["boiler/temp"]
+        for _ in range(2):
+            await in_thread(daemon.stop)
+            await in_thread(daemon.start)
+            async with Client(daemon.url) as client:
+                assert await listed(client, "boiler/+") == {"boiler/temperature"}

@@ -72,6 +72,14 @@ class _Sniffing(OpenRequest):
         if self._timer is None and not self._caller.is_congested:
             self._timer = self._caller.shared.loop.call_later(PAUSE_S, self._due)
 
+    def moved(self, lens: Lens) -> None:
+        """Close the new one at the end."""
+        self._lens = lens
+
+    def ended(self) -> None:
+        """End the request: the device was removed."""
+        self._caller.guard(self._caller.end, self.number)
+
     def _due(self) -> None:
         self._timer = None
         self._come()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sensord.decode.base import Sample
 from sensord.device.intake import Route
-from sensord.device.lens import Lenses, ReaderSeen
+from sensord.device.lens import Lens, Lenses, ReaderSeen
 from sensord.device.reader import Link
 from sensord.model.readings import Level, Quality, Reason
 from sensord.model.sights import MOST_SHOWN, Sight, What
@@ -17,9 +17,17 @@ class Eye:
 
     def __init__(self) -> None:
         self.sights: list[Sight] = []
+        self.lens: Lens | None = None
+        self.is_ended = False
 
     def see(self, sight: Sight) -> None:
         self.sights.append(sight)
+
+    def moved(self, lens: Lens) -> None:
+        self.lens = lens
+
+    def ended(self) -> None:
+        self.is_ended = True
 
     @property
     def kinds(self) -> list[What]:
@@ -118,3 +126,21 @@ async def test_the_reader_gets_the_link_that_is_looked_at() -> None:
     scene.device.lens.open(eye)
     await ReaderSeen(Short(), scene.device.lens).run(scene.device)
     assert eye.kinds == [What.RECEIVED, What.VALUE]
+
+
+def test_who_looks_at_a_device_that_a_reload_replaces_looks_at_the_new_one() -> None:
+    """Under the same name; at one that is removed, the look ends."""
+    old, new, eye = Scene(), Scene(), Eye()
+    lenses = Lenses()
+    lenses.add(old.device.lens)
+    old.device.lens.open(eye)
+    lenses.remove(old.device.lens)
+    lenses.add(new.device.lens)
+    lenses.settle()
+    assert (eye.lens, eye.is_ended, old.device.lens.is_used) == (new.device.lens, False, False)
+    link_of(old).data(b"t=1\n")
+    link_of(new).data(b"t=2\n")
+    assert eye.kinds == [What.RECEIVED, What.VALUE]
+    lenses.remove(new.device.lens)
+    lenses.settle()
+    assert eye.is_ended
