@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import binascii
 import math
+import re
 import struct
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -30,7 +31,17 @@ from sensord.model.readings import GOOD, Metadata, ValueType
 from sensord.model.topics import topic_fault
 from sensord.model.units import unit_fault
 
-__all__ = ["NOT_TEXT", "TOO_SHORT", "UNKNOWN", "Config", "Decoder", "Field", "Kind", "reader_of"]
+__all__ = [
+    "NOT_TEXT",
+    "TOO_SHORT",
+    "UNKNOWN",
+    "Config",
+    "Decoder",
+    "Field",
+    "Kind",
+    "Repeat",
+    "reader_of",
+]
 
 TOO_SHORT = "message too short"
 UNKNOWN = "unknown kind of message"
@@ -42,6 +53,8 @@ FieldType = Literal[
 ]  # fmt: skip
 Order = Literal["big", "little", "big_swapped", "little_swapped"]
 
+_PLACES = re.compile(r"\{(\w+)\}")
+_MOST_GROUPS = 1024
 _EXACT_DIGITS = 15
 _SINGLE = struct.Struct("f")
 _POWERS = {10.0**-n: 10**n for n in range(1, 10)}
@@ -112,12 +125,45 @@ _SIZES = {
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Repeat:
+    """Groups of fields that follow each other, such as the cells of a battery.
+
+    They begin at ``at``, have ``size`` bytes each, and are as many as ``count`` has in the message,
+    or as fit before ``stop``. In the fields' names ``{n}`` is the number of the group, from
+    ``first`` on, and ``{name}`` the value of another of its fields, which then gives no reading.
+    """
+
+    at: Annotated[int, Within(0, 65_535)]
+    size: Annotated[int, Within(1, 1024)]
+    count: Field | None = None
+    stop: Annotated[int, Within(-1024, 0)] = 0
+    first: Annotated[int, Within(0, 65_535)] = 1
+    fields: dict[str, Field]
+
+    def faults(self) -> Iterator[tuple[str, str]]:
+        """Yield what the types cannot say."""
+        if self.count is not None and self.count.is_text:
+            yield "count", "is a number"
+        places = {place for name in self.fields for place in _PLACES.findall(name)}
+        for name in places - {"n"}:
+            if name not in self.fields:
+                yield "fields", f"{{{name}}} is not one of them; {{n}} is the group's number"
+        for name, one in self.fields.items():
+            if not _PLACES.search(name) and name not in places:
+                yield "fields", f'"{name}" needs a place, such as "{name}/{{n}}"'
+            if not 0 <= one.at <= self.size - one.size:
+                yield "fields", f'"{name}": offsets count in the group, which has {self.size} bytes'
+        yield from _names({_PLACES.sub("x", name): one for name, one in self.fields.items()})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Kind:
     """One kind of message: at each offset of ``when`` stand the bytes that it names."""
 
     when: dict[str, str] = field(default_factory=dict)
     length: Annotated[int, Within(1, 65_536)] | None = None
-    fields: dict[str, Field]
+    fields: dict[str, Field] = field(default_factory=dict)
+    repeat: Repeat | None = None
 
     def faults(self) -> Iterator[tuple[str, str]]:
         """Yield what the types cannot say."""
@@ -126,6 +172,8 @@ class Kind:
                 yield "when", f'expected an offset for each entry, such as "1" = "86", got "{at}"'
             elif not wanted or hex_bytes(wanted) is None:
                 yield "when", f'at {at}: expected bytes in hexadecimal digits, such as "86"'
+        if not self.fields and self.repeat is None:
+            yield "fields", "is missing: what the message holds"
         yield from _names(self.fields)
 
 
@@ -140,12 +188,13 @@ class Config:
     byte_order: Order = "big"
     input: Literal["raw", "hex", "base64"] = "raw"
     fields: dict[str, Field] = field(default_factory=dict)
+    repeat: Repeat | None = None
     messages: tuple[Kind, ...] = ()
     ignore_unknown: bool = False
 
     def faults(self) -> Iterator[tuple[str, str]]:
         """Yield what the types cannot say."""
-        if bool(self.fields) == bool(self.messages):
+        if bool(self.fields or self.repeat) == bool(self.messages):
             yield "fields", "give either fields, or messages if there are several kinds"
         units: dict[str, str] = {}
         for name, one in (
@@ -166,13 +215,64 @@ class _Compiled(NamedTuple):
     when: list[tuple[int, bytes]]
     length: int | None
     readers: list[tuple[str, Callable[[bytes], Sample | None]]]
+    groups: _Groups | None
+
+
+class _Groups:
+    """Reads the groups of a message."""
+
+    def __init__(self, repeat: Repeat, order: Order) -> None:
+        self._repeat = repeat
+        count = repeat.count
+        self._count = None if count is None else reader_of("n", count, order)
+        places = {place for name in repeat.fields for place in _PLACES.findall(name)}
+        self._of_names: list[tuple[str, Callable[[bytes], Sample | None]]] = []
+        self._of_values: list[tuple[str, Callable[[bytes], Sample | None], Metadata]] = []
+        for name, one in repeat.fields.items():
+            read = reader_of(name, one, order)
+            if name in places:
+                self._of_names.append((name, read))
+            else:
+                self._of_values.append((name, read, _metadata(one)))
+
+    def samples(self, data: bytes, known: dict[str, Metadata]) -> list[Sample] | None:
+        """Return the samples of all groups; None if the message ends before the last one."""
+        repeat = self._repeat
+        room = (len(data) + repeat.stop - repeat.at) // repeat.size
+        wanted = room
+        if self._count is not None:
+            found = self._count(data)
+            if found is None or not isinstance(found.value, int | float):
+                return None
+            wanted = int(found.value)
+        if not 0 <= wanted <= room:
+            return None
+        samples: list[Sample] = []
+        for index in range(min(wanted, _MOST_GROUPS)):
+            begin = repeat.at + index * repeat.size
+            self._group(data[begin : begin + repeat.size], index + repeat.first, samples, known)
+        return samples
+
+    def _group(
+        self, part: bytes, number: int, samples: list[Sample], known: dict[str, Metadata]
+    ) -> None:
+        texts = {"n": str(number)}
+        for name, read in self._of_names:
+            found = read(part)
+            texts[name] = "" if found is None or found.value is None else f"{found.value}"
+        for name, read, metadata in self._of_values:
+            sample = read(part)
+            full = _PLACES.sub(lambda place: texts[place[1]] or "_", name)
+            known.setdefault(full, metadata)
+            if sample is not None:
+                samples.append(sample._replace(field=full))
 
 
 class Decoder:
     """Turns one message into a sample for each of its fields."""
 
     def __init__(self, config: Config) -> None:
-        kinds = config.messages or (Kind(fields=config.fields),)
+        kinds = config.messages or (Kind(fields=config.fields, repeat=config.repeat),)
         self._kinds = [_compiled(kind, config.byte_order) for kind in kinds]
         self._input = config.input
         self._ignores_unknown = config.ignore_unknown
@@ -200,6 +300,11 @@ class Decoder:
             if sample is not None:
                 samples.append(sample)
             elif not faults:
+                faults.append(Fault(TOO_SHORT, excerpt(message)))
+        if kind.groups is not None:
+            more = kind.groups.samples(data, self._metadata)
+            samples += more or ()
+            if more is None and not faults:
                 faults.append(Fault(TOO_SHORT, excerpt(message)))
         return make_decoded((samples, faults))
 
@@ -230,7 +335,8 @@ def _is_of(kind: _Compiled, data: bytes) -> bool:
 def _compiled(kind: Kind, order: Order) -> _Compiled:
     when = [(int(at), hex_bytes(wanted) or b"") for at, wanted in kind.when.items()]
     readers = [(name, reader_of(name, one, order)) for name, one in kind.fields.items()]
-    return _Compiled(when, kind.length, readers)
+    groups = None if kind.repeat is None else _Groups(kind.repeat, order)
+    return _Compiled(when, kind.length, readers, groups)
 
 
 def _metadata(one: Field) -> Metadata:

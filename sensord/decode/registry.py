@@ -17,6 +17,7 @@ _MODULES = {
     "ais": "sensord.decode.ais",
     "any": "sensord.decode.any_value",
     "binary": "sensord.decode.binary",
+    "choice": "sensord.decode.choice",
     "csv": "sensord.decode.csv_line",
     "json": "sensord.decode.json_paths",
     "key_value": "sensord.decode.key_value",

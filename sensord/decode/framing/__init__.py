@@ -5,11 +5,18 @@ from __future__ import annotations
 from typing import Any
 
 from sensord.decode.base import Framer
-from sensord.decode.framing import blocks, frames, lines, packed, sml_transport
+from sensord.decode.framing import blocks, frames, lines, mixed, packed, sml_transport
 
 __all__ = ["KINDS", "Config", "framer_of"]
 
-Config = lines.Config | blocks.Config | frames.Config | packed.Config | sml_transport.Config
+Config = (
+    lines.Config
+    | blocks.Config
+    | frames.Config
+    | packed.Config
+    | sml_transport.Config
+    | mixed.Config
+)
 
 KINDS: dict[str, type[Any]] = {
     "line": lines.Config,
@@ -18,6 +25,7 @@ KINDS: dict[str, type[Any]] = {
     "slip": packed.Config,
     "cobs": packed.Config,
     "sml": sml_transport.Config,
+    "mixed": mixed.Config,
 }
 """The options of each kind, by the ``type`` of the table ``framing``."""
 
@@ -35,3 +43,5 @@ def framer_of(config: Config) -> Framer:
             return packed.PacketFramer(config)
         case sml_transport.Config():
             return sml_transport.SmlFramer(config)
+        case mixed.Config():
+            return mixed.MixedFramer(config)

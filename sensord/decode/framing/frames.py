@@ -146,7 +146,7 @@ class FrameFramer:
                     return False
         if not held:
             return False
-        length = self._whole()
+        length = self.whole(held)
         if length is None:
             return False  # not here yet
         reason = BAD_LENGTH
@@ -163,9 +163,9 @@ class FrameFramer:
         self._lose(1, framed)
         return True
 
-    def _whole(self) -> int | None:
+    def whole(self, held: bytes | bytearray) -> int | None:
         """Return the length of the candidate, None if it has not come, 0 if it has none."""
-        held, field = self._held, self._field
+        field = self._field
         if self._length is not None:
             return self._length if len(held) >= self._least else None
         if field is not None:

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sensord.decode.base import NOTHING, Sample
-from sensord.decode.binary import NOT_TEXT, TOO_SHORT, UNKNOWN, Config, Decoder, Field, Kind
+from sensord.decode.binary import NOT_TEXT, TOO_SHORT, UNKNOWN, Config, Decoder, Field, Kind, Repeat
 from sensord.decode.text import NOT_FINITE
 from sensord.model.readings import Metadata, ValueType
 from tests.unit.decode.streams import config_faults
@@ -195,3 +195,28 @@ def test_a_field_of_several_messages_has_one_unit() -> None:
     """Its channel announces only one."""
     table = [{"fields": {"u": {"at": 0, "unit": unit}}} for unit in ("V", "mV")]
     assert any("\"u\" is in 'V' here" in one for one in config_faults(Config, {"messages": table}))
+
+
+def test_groups_are_numbered_or_named() -> None:
+    """As many as the message holds, or as it says."""
+    cell = Field(at=0, type="u16", scale=0.001, unit="V")
+    cells = Decoder(Config(repeat=Repeat(at=1, size=2, stop=-1, fields={"cell/{n}": cell})))
+    samples, faults = cells.decode(bytes.fromhex("00 0CF0 0CF1 FF"))
+    assert faults == []
+    assert [(one.field, one.value) for one in samples] == [("cell/1", 3.312), ("cell/2", 3.313)]
+    metadata = cells.metadata("cell/2")
+    assert metadata is not None
+    assert (metadata.unit, metadata.decimals) == ("V", 3)
+    named = {"id": Field(at=0), "sat/{id}": Field(at=1)}
+    some = Decoder(Config(repeat=Repeat(at=1, size=2, count=Field(at=0), fields=named)))
+    assert [one.field for one in some.decode(bytes.fromhex("01 0744 0855")).samples] == ["sat/7"]
+    assert some.decode(bytes.fromhex("03 0744")).faults[0].reason == TOO_SHORT
+
+
+def test_groups_that_cannot_be_are_refused() -> None:
+    """A field without a place would be the same for all."""
+    repeat = {"at": 0, "size": 2, "fields": {"a": {"at": 0}, "b/{c}": {"at": 2}}}
+    found = " ".join(config_faults(Config, {"repeat": repeat}))
+    assert '"a" needs a place' in found
+    assert "{c} is not one of them" in found
+    assert "offsets count in the group" in found
