@@ -18,6 +18,7 @@ _MODULES = {
     "influx": "sensord.uplinks.influx",
     "mqtt": "sensord.uplinks.mqtt",
     "nats": "sensord.uplinks.nats",
+    "postgres": "sensord.uplinks.postgres",
 }
 
 ENTRY_POINTS = "sensord.uplinks"

@@ -18,6 +18,7 @@ from sensord.uplinks.secrets import read_secret
 GOOD = 'type = "influx"\nurl = "http://127.0.0.1:8086"\ndatabase = "plant"\n'
 
 
+POSTGRES = 'type = "postgres"\nurl = "postgresql://u@h/plant"\n'
 NATS = 'type = "nats"\nservers = ["nats://h:4222"]\n'
 
 
@@ -68,6 +69,11 @@ def test_an_uplink_has_its_options_and_those_of_its_type() -> None:
             'type = "mqtt"\nhost = "h"\npayload = "plain"\nhome_assistant = {}',
             'payload: must be "json" with home_assistant',
         ),
+        ('type = "postgres"', "url: expected an address"),
+        (POSTGRES.replace("@", ":secret@"), "url: a password does not belong there"),
+        (POSTGRES + 'table = "a b"', "table: expected a name"),
+        (POSTGRES + 'last_table = "a;b"', "last_table: expected a name"),
+        (POSTGRES + 'last_table = "readings"', "last_table: must differ from table"),
         ('type = "nats"', "servers: is missing"),
         (NATS.replace("nats://", "http://"), 'servers: "http://h:4222": expected an address'),
         (NATS + 'stream = "a.b"', "stream: expected a name without blanks"),
