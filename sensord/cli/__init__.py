@@ -3,83 +3,40 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import errno
-import importlib
-import keyword
 import os
 import re
 import sys
-from collections.abc import Sequence
-from typing import Protocol, cast
+from collections.abc import Iterator, Sequence
 
 import sensord
-from sensord.errors import SensordError, UsageError
+from sensord.cli.catalog import COMMANDS, module_of, overview, parser_of, unknown
+from sensord.cli.json_lines import JsonLines, error_line
+from sensord.cli.statuses import status_of
+from sensord.errors import SensordError
 
-__all__ = ["main"]
-
-COMMANDS = {
-    "run": "run the daemon on a configuration file",
-    "check": "check a configuration file; touches no device and no network",
-    "reload": "have a running daemon read its configuration again",
-    "profiles": "list profiles of devices, show one, or test them on their samples",
-    "try": "pass a line or bytes through a decoder, a profile or a configured device",
-    "demo": "run the whole chain without hardware or broker",
-    "status": "say whether all is well, the worst first",
-    "monitor": "fill the terminal with values, devices and alarms, as they change",
-    "tail": "follow readings of a running daemon",
-    "history": "show past readings, or a summary per interval",
-    "get": "show the last values of topics",
-    "topics": "list topics with their units and kinds",
-    "devices": "list devices and their states",
-    "sniff": "show what a device's connection carries, raw and decoded, while it runs",
-    "clients": "list connected clients and what they watch",
-    "uplinks": "list deliveries to other systems; pause, resume or rewind one",
-    "controls": "list what can be set and called",
-    "set": "set a writable topic of a device",
-    "call": "call an action of a device, or a service",
-    "serve": "offer a service that runs a program for each call",
-    "lease": "hold a device, a topic or an action, so that no other client acts on it",
-    "send": "send a message to other clients",
-    "receive": "show messages from other clients",
-    "publish": "publish readings of a topic that is open to clients",
-    "put": "write shared state",
-    "delete": "delete shared state",
-    "forget": "remove topics that will not come back from listings and snapshots",
-    "cert": "make a certificate for TLS, and print its fingerprint",
-    "alarms": "list alarms, the most urgent first",
-    "ack": "acknowledge an alarm",
-    "shelve": "silence an alarm for some time",
-    "unshelve": "end the silence of an alarm",
-    "token": "create, list and revoke the tokens that let programs and people in",
-    "wear": "estimate how long the SD card or disk will last",
-    "info": "describe journals and recorded files",
-    "export": "convert recorded readings to another format",
-    "import": "make a recording from CSV files and logs of other programs",
-    "record": "record the readings of a running daemon into a file",
-    "capture": "store what a device sends, byte for byte",
-    "replay": "serve recordings to monitors as a running daemon would",
-    "doctor": "look at each configured device, from the port to the values",
-    "setup": "install the service on this machine, or remove it",
-    "ports": "list serial ports with their stable paths",
-}
+__all__ = ["COMMANDS", "main"]
 
 NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 """The errors of a write when the disk, or this user's quota, is full."""
 
-DESCRIPTION = "The daemon between ugly sensors and the people who need their readings."
-
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command; return its exit status: 0 done, 1 failed, 2 wrong usage."""
-    name = ""
+    """Run one command; return its exit status (`sensord/cli/statuses.py`)."""
+    name, is_json = "", False
     _open_standard_files()
     try:
-        name, options = _parsed(_joined(sys.argv[1:] if arguments is None else arguments))
-        status: int = _module(name).run(options)
-        sys.stdout.flush()
+        name, options, has_own_json = _parsed(
+            _joined(sys.argv[1:] if arguments is None else arguments)
+        )
+        is_json = options.json
+        with _output(is_converted=is_json and not has_own_json):
+            status: int = module_of(name).run(options)
+            sys.stdout.flush()
     except SensordError as exc:
-        print(exc, file=sys.stderr)
-        return 2 if isinstance(exc, UsageError) else 1
+        print(error_line(exc) if is_json else exc, file=sys.stderr)
+        return status_of(exc)
     except KeyboardInterrupt:
         return 130
     except BrokenPipeError:
@@ -95,26 +52,33 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return status
 
 
-def _parsed(given: Sequence[str]) -> tuple[str, argparse.Namespace]:
-    """Read the command and its options; end the process if they are invalid."""
+def _parsed(given: Sequence[str]) -> tuple[str, argparse.Namespace, bool]:
+    """Read the command and its options, and whether it makes JSON itself; end if invalid."""
     name = given[0] if given else ""
     if name in COMMANDS:
-        command = argparse.ArgumentParser(prog=f"sensord {name}", description=_sentence(name))
-        _module(name).configure(command)
+        parser, has_own_json = parser_of(name)
         # Intermixed: `sensord tail plant/# --json weather/#`. A subparser cannot do that.
-        return name, command.parse_intermixed_args(given[1:])
-    parser = argparse.ArgumentParser(prog="sensord", description=DESCRIPTION)
-    parser.add_argument("--version", action="version", version=f"sensord {sensord.__version__}")
-    commands = parser.add_subparsers(metavar="COMMAND", required=True)
-    for name, summary in COMMANDS.items():
-        commands.add_parser(name, help=summary)
-    parser.parse_args(given)
-    raise AssertionError("no command, and yet understood")
+        return name, parser.parse_intermixed_args(given[1:]), has_own_json
+    if name in {"-h", "--help", "help"}:
+        print(overview())
+        sys.exit(0)
+    if name == "--version":
+        print(f"sensord {sensord.__version__}")
+        sys.exit(0)
+    print(unknown(name) if name else overview(), file=sys.stderr)
+    sys.exit(2)
 
 
-def _sentence(name: str) -> str:
-    summary = COMMANDS[name]
-    return f"{summary[0].upper()}{summary[1:]}."
+@contextlib.contextmanager
+def _output(*, is_converted: bool) -> Iterator[None]:
+    """Turn the lines of a command without JSON of its own into objects."""
+    if not is_converted:
+        yield
+        return
+    lines = JsonLines(sys.stdout)
+    with contextlib.redirect_stdout(lines):
+        yield
+    lines.close()
 
 
 def _open_standard_files() -> None:
@@ -142,20 +106,3 @@ def _joined(arguments: Sequence[str]) -> list[str]:
         else:
             joined.append(argument)
     return joined
-
-
-class Command(Protocol):
-    """The shape of a command's module."""
-
-    def configure(self, parser: argparse.ArgumentParser) -> None:
-        """Declare its options."""
-        ...
-
-    def run(self, options: argparse.Namespace) -> int:
-        """Run the command; return the exit status."""
-        ...
-
-
-def _module(name: str) -> Command:
-    module = f"{name}_" if keyword.iskeyword(name) else name
-    return cast("Command", importlib.import_module(f"sensord.cli.{module}"))

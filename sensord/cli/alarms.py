@@ -10,14 +10,14 @@ from sensord.cli.connection import asked, being, client_for
 from sensord.cli.lines import plain_value
 from sensord.cli.listing import clock_of
 from sensord.cli.options import configure_client
-from sensord.client import Client, Control, Update
-from sensord.errors import SensordError
+from sensord.cli.statuses import NotFoundError
+from sensord.client import Client, CommandError, Control, Update
 
 __all__ = ["UNACKNOWLEDGED", "act_on", "configure", "run"]
 
 PREFIX = "$sys/alarms/"
 
-UNACKNOWLEDGED = 3
+UNACKNOWLEDGED = 1
 """The exit status if an alarm waits for somebody."""
 
 _STATES = {"raised": 0, "cleared": 1, "acknowledged": 2, "normal": 3}
@@ -52,7 +52,7 @@ def run(options: argparse.Namespace) -> int:
         ]
         rows = [(name, row) for name, row in found if isinstance(row, dict)]
         if not rows:
-            raise SensordError("no alarms are configured: see [alarms] in docs/configuration.md")
+            raise NotFoundError("no alarms are configured: see [alarms] in docs/configuration.md")
         rows.sort(key=lambda row: _rank(*row))
         waiting.extend(name for name, row in rows if _waits(row))
         head = [] if options.json else [HEAD]
@@ -75,7 +75,12 @@ def act_on(options: argparse.Namespace, command: str, args: dict[str, Any]) -> i
     """Act on the alarm that the options name; print its state."""
 
     async def act(client: Client) -> str:
-        outcome = await Control(client).call("alarms", {"alarm": options.alarm, **args})
+        try:
+            outcome = await Control(client).call("alarms", {"alarm": options.alarm, **args})
+        except CommandError as exc:
+            if await client.get(f"{PREFIX}{options.alarm}"):
+                raise
+            raise NotFoundError(exc.message) from None
         return str(outcome)
 
     return asked(options, command, act)

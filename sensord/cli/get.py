@@ -5,10 +5,11 @@ from __future__ import annotations
 import argparse
 
 from sensord.cli.connection import asked
+from sensord.cli.hints import note_absent
 from sensord.cli.lines import as_json, as_line
 from sensord.cli.options import check_filters, configure_client
+from sensord.cli.statuses import NotFoundError
 from sensord.client import Client
-from sensord.errors import SensordError
 
 __all__ = ["configure", "run"]
 
@@ -31,7 +32,8 @@ def run(options: argparse.Namespace) -> int:
     async def get(client: Client) -> str:
         found = await client.get(*options.topics)
         if not found:
-            raise SensordError(f"no value under {' '.join(options.topics)}")
+            await note_absent(client, options.topics)
+            raise NotFoundError(f"no value under {' '.join(options.topics)}")
         return "\n".join(line for one in found if (line := show(one)) is not None)
 
     return asked(options, "get", get)

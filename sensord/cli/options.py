@@ -31,6 +31,7 @@ __all__ = [
     "start_of",
     "token_of",
     "trust_of",
+    "url_of",
     "value_of",
 ]
 
@@ -39,7 +40,9 @@ MAX_NAME_CHARACTERS = 80
 SHOWN_CHARACTERS = 80
 """How much of a refused text is shown."""
 
-DEFAULT_URL = "ws://127.0.0.1:8765"
+DEFAULT_PORT = 8765
+
+DEFAULT_URL = f"ws://127.0.0.1:{DEFAULT_PORT}"
 
 LOCAL_SOCKET = Path("/run/sensord/sensord.sock")
 """Where the packaged daemon listens for programs of its own machine."""
@@ -48,7 +51,12 @@ LOCAL_SOCKET = Path("/run/sensord/sensord.sock")
 def configure_url(parser: argparse.ArgumentParser) -> None:
     """Declare where the daemon is."""
     add = parser.add_argument
-    add("--url", default=default_url(), help="the daemon (default: %(default)s)")
+    add(
+        "--url",
+        type=url_of,
+        default=default_url(),
+        help="the daemon: a host, host:port, ws://, wss:// or unix:/path (default: %(default)s)",
+    )
     add(
         "--token-file",
         type=Path,
@@ -61,6 +69,22 @@ def configure_url(parser: argparse.ArgumentParser) -> None:
         metavar="SHA256",
         help="accept the server with this certificate, whoever signed it; for wss://",
     )
+
+
+def url_of(text: str) -> str:
+    """Complete an address as people name it: a host, host:port, http:// or a socket's path."""
+    text = text.strip()
+    for web, socket in (("http://", "ws://"), ("https://", "wss://")):
+        if text.lower().startswith(web):
+            return socket + text[len(web) :].rstrip("/")
+    if "://" in text or text.startswith("unix:"):
+        return text
+    if text.startswith(("/", "./")):
+        return f"unix:{text}"
+    if text.count(":") > 1 and not text.startswith("["):  # an address of IPv6 alone
+        text = f"[{text}]"
+    has_port = re.search(r":[^\]]*$", text) is not None
+    return f"ws://{text}" if has_port else f"ws://{text}:{DEFAULT_PORT}"
 
 
 def default_url() -> str:

@@ -19,7 +19,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
     add = parser.add_argument
     add("--group", action="append", metavar="NAME", help="join this group; may be repeated")
-    add("--count", type=count, metavar="N", help="stop after N messages")
+    add("--limit", "--count", dest="count", type=count, metavar="N", help="stop after N messages")
     add("--json", action="store_true", help="one JSON object a line")
     configure_client(parser)
 

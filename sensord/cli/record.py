@@ -77,7 +77,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     )
     add("--to", dest="stop", metavar="WHEN", help="end before this: now, --to=-5m, or a time")
     add("--for", dest="lasting", type=duration, metavar="TIME", help="stop after this, such as 10m")
-    add("--count", type=count, metavar="N", help="stop after N readings")
+    add("--limit", "--count", dest="count", type=count, metavar="N", help="stop after N readings")
 
 
 def run(options: argparse.Namespace) -> int:

@@ -6,8 +6,8 @@ import argparse
 
 from sensord.cli.connection import asked
 from sensord.cli.options import check_key, configure_client, configure_key, duration, value_of
+from sensord.cli.statuses import NotFoundError, RefusedError
 from sensord.client import Client, Receipt
-from sensord.errors import SensordError
 
 __all__ = ["configure", "run"]
 
@@ -53,12 +53,12 @@ def run(options: argparse.Namespace) -> int:
         async for receipt in sending:
             told[receipt.client] = receipt
         if not sending.receivers:
-            raise SensordError("no client to receive it")
+            raise NotFoundError("no client to receive it")
         if not told:
             return f"-- sent to {sending.receivers}, not acknowledged yet"
         lines = "\n".join(f"{name} {_line(receipt)}" for name, receipt in told.items())
         if all(receipt.status == "refused" for receipt in told.values()):
-            raise SensordError(lines)
+            raise RefusedError(lines)
         return lines
 
     return asked(options, "send", send)

@@ -7,6 +7,7 @@ import json
 
 from sensord.cli.connection import asked
 from sensord.cli.options import configure_client
+from sensord.cli.statuses import status_of
 from sensord.client import Client, ClientError
 from sensord.status.verdict import Finding, Severity, verdict
 
@@ -16,7 +17,7 @@ WORDS = {Severity.OK: "ok", Severity.WARNING: "warning", Severity.CRITICAL: "cri
 
 EPILOG = (
     "exit status: 0 all is well, 1 something needs attention, "
-    "2 the daemon does not do its work, or cannot be reached"
+    "2 the daemon does not do its work, 5 it cannot be reached"
 )
 
 
@@ -44,9 +45,9 @@ def run(options: argparse.Namespace) -> int:
     except ClientError as exc:
         if options.json:
             print(json.dumps({"status": "critical", "error": str(exc)}))
-            return Severity.CRITICAL
-        print(f"critical  daemon   {exc}")
-        return Severity.CRITICAL
+        else:
+            print(f"critical  daemon   {exc}")
+        return status_of(exc)
     return worst
 
 

@@ -24,7 +24,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     add("topics", nargs="*", default=["#"], help="filters, + and # as in MQTT (default: #)")
     configure_client(parser)
     add("--json", action="store_true", help="one JSON object a line")
-    add("--count", type=count, metavar="N", help="stop after N readings")
+    add("--limit", "--count", dest="count", type=count, metavar="N", help="stop after N readings")
     add(
         "--from",
         dest="start",

@@ -9,8 +9,9 @@ from typing import Any
 from sensord.cli.connection import asked
 from sensord.cli.listing import clock_of
 from sensord.cli.options import configure_client
-from sensord.client import Client, Control
-from sensord.errors import SensordError, UsageError
+from sensord.cli.statuses import NotFoundError
+from sensord.client import Client, CommandError, Control
+from sensord.errors import UsageError
 
 __all__ = ["configure", "run"]
 
@@ -44,7 +45,12 @@ def run(options: argparse.Namespace) -> int:
         args: dict[str, Any] = {"uplink": options.uplink, "act": options.act}
         if options.offset is not None:
             args["offset"] = options.offset
-        await Control(client).call("uplinks", args)
+        try:
+            await Control(client).call("uplinks", args)
+        except CommandError as exc:
+            if await client.get(f"{PREFIX}{options.uplink}"):
+                raise
+            raise NotFoundError(exc.message) from None
         return ""
 
     return asked(options, "uplinks", act)
@@ -58,7 +64,7 @@ async def _listed(client: Client, *, is_json: bool) -> str:
         if isinstance(one.reading.value, dict)
     }
     if not rows:
-        raise SensordError("no uplinks are configured: see [uplinks] in docs/configuration.md")
+        raise NotFoundError("no uplinks are configured: see [uplinks] in docs/configuration.md")
     if is_json:
         return "\n".join(json.dumps({"uplink": name, **row}) for name, row in rows.items())
     return "\n".join([HEAD, *(_line(name, row) for name, row in rows.items())])

@@ -84,7 +84,7 @@ async def test_a_command_sends_to_who_watches_and_waits_over_a_kill(tmp_path: Pa
         nobody = await in_thread(
             lambda: sensord("send", "x", "--group", "none", "--url", daemon.url)
         )
-        assert (nobody.returncode, nobody.stderr) == (1, "no client to receive it\n")
+        assert (nobody.returncode, nobody.stderr) == (3, "no client to receive it\n")
 
 
 async def back(*clients: Client) -> None:

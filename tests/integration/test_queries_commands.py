@@ -196,7 +196,7 @@ async def test_summaries_of_the_journal_are_those_of_its_readings(tmp_path: Path
 def test_what_is_asked_wrongly_is_said_in_one_line(arguments: tuple[str, ...], said: str) -> None:
     """Before anything is shown."""
     done = sensord(*arguments, "--url", "ws://127.0.0.1:1")
-    assert (done.returncode, done.stdout) == (1 if "connect" in said else 2, "")
+    assert (done.returncode, done.stdout) == (5 if "connect" in said else 2, "")
     assert done.stderr.startswith(said)
     assert len(done.stderr.splitlines()) == 1
 

@@ -108,9 +108,9 @@ decimals = 1
             assert watched.values[-2:] == [1.2, 1.2]
         version = (await command("put", "state/a", '{"x": 1}', "--version", "0"))[2:].strip()
         refused = await command("put", "state/a", "2", "--version", "0")
-        assert refused.startswith("1 conflict: ")
+        assert refused.startswith("4 conflict: ")
         assert json.loads(refused.splitlines()[-1])["value"] == {"x": 1}
-        assert (await command("publish", "plant/x", "1")).startswith("1 not_found: ")
+        assert (await command("publish", "plant/x", "1")).startswith("3 not_found: ")
         await in_thread(daemon.kill)
         await in_thread(daemon.start)
         async with Client(daemon.url) as client:
@@ -119,4 +119,4 @@ decimals = 1
             assert entry is not None
             assert (str(entry.version), entry.value) == (version, {"x": 1})
         assert (await command("delete", "state/a", "--version", version)).startswith("0 ")
-        assert (await command("delete", "state/a")).startswith("1 not_found: ")
+        assert (await command("delete", "state/a")).startswith("3 not_found: ")

@@ -61,7 +61,7 @@ def test_one_screen_says_what_is_wrong_and_the_exit_status_how_bad_it_is(tmp_pat
         status, body = fetched(daemon, "/readyz")
         assert (status, json.loads(body)["status"]) == (503, "not ready")
     done = sensord("status", "--url", daemon.url)
-    assert done.returncode == 2
+    assert done.returncode == 5
     assert done.stdout.startswith("critical  daemon")
 
 

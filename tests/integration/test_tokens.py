@@ -264,7 +264,7 @@ def test_commands_make_tokens_that_let_commands_in(tmp_path: Path) -> None:
         socket = f"unix:{tmp_path}/sensord.sock"
         assert json.loads(_run("get", "tank/#", "--json", "--url", socket).stdout)["value"] == 4
         refused = _run("get", "tank/#", "--url", daemon.url)
-        assert refused.returncode == 1
+        assert refused.returncode == 4
         assert "send a token" in refused.stderr
         made = _run("token", "create", "panel", "--read", "tank/#", "--json", *file)
         token = json.loads(made.stdout)["token"]

@@ -160,7 +160,7 @@ def test_an_uplink_is_paused_resumed_and_rewound(tmp_path: Path) -> None:
         done = sensord("uplinks", "rewind", "cloud", "--offset", "0", "--url", daemon.url)
         assert done.returncode == 0, done.stderr
         done = sensord("uplinks", "rewind", "nope", "--offset", "0", "--url", daemon.url)
-        assert done.returncode == 1
+        assert done.returncode == 3
         assert "there is no uplink nope; known are cloud" in done.stderr
         assert sensord("uplinks", "pause", "--url", daemon.url).returncode == 2
         listed = sensord("uplinks", "--url", daemon.url).stdout.splitlines()

@@ -27,13 +27,16 @@ def test_a_count_that_can_never_be_reached_is_refused(
 ) -> None:
     """Asked for no readings, `tail` would end without having looked at the daemon."""
     said = refused(["tail", f"--count={count}"], capsys)
-    assert said == f"sensord tail: error: argument --count: {count}: expected a number, 1 or more"
+    assert (
+        said
+        == f"sensord tail: error: argument --limit/--count: {count}: expected a number, 1 or more"
+    )
 
 
 def test_options_may_stand_between_topics(capsys: pytest.CaptureFixture[str]) -> None:
     """`tail a --json b//c`: the second topic is read, and refused for what it is."""
     assert main(["tail", "a", "--json", "b//c", "--url", "ws://127.0.0.1:1"]) == 2
-    assert capsys.readouterr().err.startswith("b//c: ")
+    assert '"message": "b//c: ' in capsys.readouterr().err
 
 
 def test_a_star_as_in_a_shell_is_told_what_it_means(capsys: pytest.CaptureFixture[str]) -> None:
@@ -56,8 +59,8 @@ def test_each_command_has_a_help_of_its_own(
 
 def test_an_unknown_command_is_told_which_there_are(capsys: pytest.CaptureFixture[str]) -> None:
     """Also one that is missing."""
-    assert "'run', 'check'" in refused(["rum"], capsys)
-    assert "COMMAND" in refused([], capsys)
+    assert "did you mean run?" in refused(["rum"], capsys)
+    assert "$SENSORD_URL" in refused([], capsys)
 
 
 @pytest.mark.parametrize(
@@ -67,7 +70,7 @@ def test_what_is_no_address_is_said_in_one_line(
     address: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """A port beyond the last one, half a bracket, a name that no resolver takes."""
-    assert main(["tail", "--url", f"ws://{address}"]) == 1
+    assert main(["tail", "--url", f"ws://{address}"]) == 2
     assert capsys.readouterr().err.splitlines() == [
         f"cannot connect to ws://{address}: not an address of a monitor; say ws://host:port"
     ]
