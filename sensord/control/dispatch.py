@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import difflib
 import secrets
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from itertools import islice
 from typing import NamedTuple
 
@@ -85,8 +85,11 @@ class Dispatch:
         args: Mapping[str, Value],
         key: str,
         timeout_s: float | None,
+        may: Callable[[str], bool] = lambda _: True,
     ) -> Accepted:
         """Accept an act, or find the one that was accepted with the same key.
+
+        A hint names only what ``may`` be used.
 
         Raises:
             ProtocolError: It is refused; nothing was done.
@@ -98,7 +101,7 @@ class Dispatch:
                 if known.digest != asked:
                     raise ProtocolError("bad_request", "key: it was used for another act")
                 return Accepted(known, is_repeated=True)
-        target, checked = self._check(what, who, name, args, key)
+        target, checked = self._check(what, who, name, args, key, may)
         limit_s = target.timeout_s
         if timeout_s is not None:
             limit_s = min(limit_s, timeout_s)
@@ -128,13 +131,20 @@ class Dispatch:
     # -- inside ------------------------------------------------------------------------------------
 
     def _check(
-        self, what: What, who: Identity, name: str, args: Mapping[str, Value], key: str
+        self,
+        what: What,
+        who: Identity,
+        name: str,
+        args: Mapping[str, Value],
+        key: str,
+        may: Callable[[str], bool],
     ) -> tuple[Target, Mapping[str, Value]]:
         try:
             self._audit.allowance.admit(who.id, Rank.ACT)
             target = self._targets[what].find(name)
             if target is None:
-                raise ProtocolError("not_found", _missing(what, name, self._targets[what].names()))
+                known = filter(may, self._targets[what].names())
+                raise ProtocolError("not_found", _missing(what, name, known))
             if self._leases.is_declared(name):  # a service cannot be held
                 self._leases.check(name, who)
             if self._is_closing:

@@ -12,6 +12,7 @@ from typing import Any
 from sensord.access.rights import Rights
 from sensord.errors import ProtocolError
 from sensord.wire.ops import Action, Request, Result
+from sensord.wire.ops.acting import Call
 from sensord.wire.ops.queries import Get, History, Topics
 from sensord.wire.ops.replay import Replay
 from sensord.wire.ops.subscriptions import Subscribe
@@ -20,6 +21,9 @@ __all__ = ["permitted"]
 
 MOST_FILTERS = 1024
 """Of a narrowed request; 64 filters and many rights make many pairs."""
+
+ADMIN_CALLS = frozenset({"reload"})
+"""Services of the daemon for holders of `admin` alone: the answer quotes the configuration."""
 
 
 def permitted(rights: Rights, request: Request[Result]) -> Request[Result]:
@@ -30,6 +34,8 @@ def permitted(rights: Rights, request: Request[Result]) -> Request[Result]:
     """
     if request.action is Action.NONE or rights.admin:
         return request
+    if isinstance(request, Call) and request.name in ADMIN_CALLS:
+        raise ProtocolError("forbidden", f"to call {request.name}, a token with admin is needed")
     if request.action is Action.ADMIN:
         raise ProtocolError("forbidden", f"{request.op} needs a token with admin")
     if isinstance(request, Subscribe | Get | History | Topics | Replay):

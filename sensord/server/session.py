@@ -230,6 +230,10 @@ class Session:
         self.send(Error(number, "unauthorized", why))
         self._outlet.close(4203, why)
 
+    def is_allowed(self, action: str, subject: str) -> bool:
+        """Return whether its rights allow an action on a topic or name."""
+        return self.entry.rights.allows(action, subject)
+
     def keep(self, number: int, request: OpenRequest, *, is_counted: bool = True) -> None:
         """Keep a request open until `end`; requests with a bound of their own are not counted.
 

@@ -185,7 +185,8 @@ class State:
         version = present.version if present else 0
         if change.expected is not None and change.expected != version:
             told = present.told() if present else {"version": 0}
-            stands = f"version {version} stands" if present else "nothing stands there, version 0"
+            # `present` has the version, for those who may read it.
+            stands = "another version stands" if present else "nothing stands there, version 0"
             return ProtocolError("conflict", f"{stands}: look at it and try again", told)
         if change.deletes and present is None:
             return ProtocolError("not_found", f"there is no {change.topic}")

@@ -29,6 +29,10 @@ class Caller(Client, Protocol):
         """Its open requests, by their ids."""
         ...
 
+    def is_allowed(self, action: str, subject: str) -> bool:
+        """Return whether its rights allow an action on a topic or name."""
+        ...
+
     def keep(self, number: int, request: OpenRequest, *, is_counted: bool = True) -> None:
         """Keep a request open until `end`; requests with a bound of their own are not counted.
 

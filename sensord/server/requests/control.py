@@ -91,7 +91,13 @@ def _ask(
 ) -> None:
     caller.check_room()  # an act that is accepted must be followed
     accepted = caller.shared.control.dispatch.ask(
-        what, caller.identity, name, args, request.key, request.timeout_s
+        what,
+        caller.identity,
+        name,
+        args,
+        request.key,
+        request.timeout_s,
+        partial(caller.is_allowed, request.action),
     )
     act = _Act(request.id, caller, accepted.call)
     caller.keep(request.id, act)
