@@ -16,6 +16,7 @@ __all__ = ["UplinkType", "find", "names"]
 
 _MODULES = {
     "influx": "sensord.uplinks.influx",
+    "kafka": "sensord.uplinks.kafka",
     "mqtt": "sensord.uplinks.mqtt",
     "nats": "sensord.uplinks.nats",
     "postgres": "sensord.uplinks.postgres",

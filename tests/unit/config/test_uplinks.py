@@ -19,6 +19,7 @@ GOOD = 'type = "influx"\nurl = "http://127.0.0.1:8086"\ndatabase = "plant"\n'
 
 
 POSTGRES = 'type = "postgres"\nurl = "postgresql://u@h/plant"\n'
+KAFKA = 'type = "kafka"\nservers = ["h:9092"]\n'
 NATS = 'type = "nats"\nservers = ["nats://h:4222"]\n'
 
 
@@ -69,6 +70,12 @@ def test_an_uplink_has_its_options_and_those_of_its_type() -> None:
             'type = "mqtt"\nhost = "h"\npayload = "plain"\nhome_assistant = {}',
             'payload: must be "json" with home_assistant',
         ),
+        ('type = "kafka"', "servers: is missing"),
+        (KAFKA.replace(":9092", ""), 'servers: "h": expected host and port'),
+        (KAFKA + 'topic = "a/b"', "topic: expected letters, digits"),
+        (KAFKA + 'user = "u"', "user: give user and password_file, both or neither"),
+        (KAFKA + 'ca_file = "c"', "ca_file: needs tls = true"),
+        (KAFKA + 'tls = true\nkey_file = "k"', "key_file: needs cert_file"),
         ('type = "postgres"', "url: expected an address"),
         (POSTGRES.replace("@", ":secret@"), "url: a password does not belong there"),
         (POSTGRES + 'table = "a b"', "table: expected a name"),
