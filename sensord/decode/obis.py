@@ -71,6 +71,7 @@ class Decoder(TextDecoder):
 
     def __init__(self, config: Config) -> None:
         super().__init__(config)
+        self._values.reads_padded = True
         self._names: dict[str, list[tuple[str, int | None]]] = {}
         for name, code in config.fields.items():
             found = _INDEX.search(code)

@@ -94,6 +94,7 @@ class Decoder(TextDecoder):
 
     def __init__(self, config: Config) -> None:
         super().__init__(config, (*config.text_fields, config.time, *config.unit_fields.values()))
+        self._values.reads_padded = True
         self._time = config.time
         self._source = SourceTime(config.time_unit, config.zone)
         self._units = UnitFields(config.unit_fields) if config.unit_fields else None

@@ -90,6 +90,8 @@ class TextValues:
     def __init__(self, options: TextOptions, text_fields: tuple[str, ...] = ()) -> None:
         self.number = number_with_comma if options.decimal_comma else number
         self.keeps_text = False
+        self.reads_padded = False
+        """Whether whole numbers with zeros before them are numbers, as where a format pads all."""
         self._encoding = options.encoding
         self._text_fields = frozenset(text_fields)
 
@@ -108,7 +110,9 @@ class TextValues:
         value = None if field in self._text_fields else self.number(text)
         if value is None or (type(value) is float and text.isalnum() and is_code(text)):
             return self._word(field, text)
-        if type(value) is int and (_is_padded(text) or not -_MAX_INT <= value <= _MAX_INT):
+        if type(value) is int and (
+            (_is_padded(text) and not self.reads_padded) or not -_MAX_INT <= value <= _MAX_INT
+        ):
             return self._word(field, text)
         written = text if self.keeps_text else None
         if -_INFINITY < value < _INFINITY:

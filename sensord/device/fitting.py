@@ -64,6 +64,7 @@ class Fit:
 
     __slots__ = (
         "_conversion",
+        "_counts_bools",
         "_has_text",
         "_is_declared",
         "_missing_numbers",
@@ -86,6 +87,8 @@ class Fit:
         self._units = units
         # What values are in before they are scaled; empty, the first unit that comes.
         self._unit = units.told if units.is_scaled else units.announced or units.told
+        # Where only a number is declared, true and false are 1 and 0; `false` is no 0 V.
+        self._counts_bools = is_declared and not (self._unit or units.is_scaled)
         self._conversion: Conversion | None = SAME
         if units.told and self._unit != units.told:
             self._conversion = conversion(units.told, self._unit)
@@ -127,6 +130,8 @@ class Fit:
             value, unit = self._read(value, unit)
         if self._is_missing(value, None):
             return None, MISSING
+        if type(value) is bool and not self._counts_bools:
+            value = _NOT_A_NUMBER
         if type(value) is int or type(value) is float:
             return self._converted(value, quality, unit)
         return conform(self.rules, value, quality)

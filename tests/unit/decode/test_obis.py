@@ -159,3 +159,9 @@ def test_a_value_may_stand_in_the_next_line() -> None:
     config = Config(fields={"gas": "0-1:24.3.0", "unit": "0-1:24.3.0[5]"})
     telegram = "0-1:24.3.0(121030140000)(00)(60)(1)(0-1:24.2.1)(m3)\r\n(00024.123)\r\n0-1:24.4.0(1)"
     assert samples(config, telegram) == [Sample("gas", 24.123), Sample("unit", "m3")]
+
+
+def test_a_padded_count_is_a_number() -> None:
+    """Meters pad all of their numbers: the tariff, the power failures."""
+    (one,) = samples(Config(), "0-0:96.7.21(00004)")
+    assert one.value == 4

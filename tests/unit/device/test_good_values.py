@@ -137,12 +137,18 @@ def readings(
     return [record for piece in bus.log.read(0, bus.log.tail) for record in piece]
 
 
+def _first_power(unit: str) -> str:
+    """Return a unit without the exponent 1: to UCUM, W1 is W."""
+    return unit.removesuffix("1") if unit != "1" else unit
+
+
 def plainly(text: str, unit: str) -> Fraction | None:
     """Return the number that a text says in a unit, or None if it plainly says none."""
     found = PLAIN.fullmatch(text)
     if found is None:
         return None
     sign, digits, exponent, suffix = found.groups()
+    suffix, unit = _first_power(suffix), _first_power(unit)
     if exponent and len(exponent) > 4:
         return None
     value = Fraction(Decimal(f"{sign}{digits}e{exponent or 0}"))
@@ -196,14 +202,15 @@ def is_as_written(value: Value, text: str, unit: str, type_: ValueType) -> bool:
     if isinstance(value, bool):
         return type_ is ValueType.BOOL and word in {"true", "false"}
     if word in {"true", "false"}:  # JSON's, which a channel of numbers has as 1 and 0
-        return value == (word == "true")
+        return not unit and value == (word == "true")
     plain = plainly(text, unit)
     if plain is None or not isinstance(value, int | float):
         return False
     near = nearest(plain)
     if near is not None and any(one in text for one in UNITS):
         return math.isclose(value, near, rel_tol=1e-15)  # converted: rounded twice
-    return Fraction(value) == plain or (isinstance(value, float) and near == value)
+    # A fraction is as near as a float is; a whole number is exact.
+    return Fraction(value) == plain or (near == value and (isinstance(value, float) or "e" in word))
 
 
 def is_said(record: Record, texts: list[str], form: str) -> bool:

@@ -1063,3 +1063,19 @@ def test_a_device_behind_a_connection_has_topics_and_metadata_of_its_own() -> No
     assert cellar.channel.topic == "cellar/volts"
     assert cellar.reading.value == 400.0
     assert (cellar.channel.metadata.device, cellar.channel.metadata.unit) == ("cellar", "mV")
+
+
+def test_false_is_no_zero_of_a_quantity() -> None:
+    """An API that answers false for "no value" made 0 Cel of it, good."""
+    channels = {"t": ChannelRules(unit="Cel"), "on": ChannelRules(type=ValueType.INT)}
+    scene = Scene(device(channels=channels), json_paths.Decoder(json_paths.Config()))
+    scene.line('{"t": 21.5, "on": true, "x": 7}')
+    scene.line('{"t": false, "on": false, "x": false}')
+    assert scene.told == [
+        ("boiler/t", 21.5),
+        ("boiler/on", 1),
+        ("boiler/x", 7.0),
+        ("boiler/t", None),
+        ("boiler/on", 0),
+        ("boiler/x", None),
+    ]
