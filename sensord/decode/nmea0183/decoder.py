@@ -21,6 +21,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from sensord.decode.base import Decoded, Fault, Sample, excerpt
+from sensord.decode.nmea0183.fix_time import FixTime
 from sensord.decode.nmea0183.rollover import mended
 from sensord.decode.nmea0183.sentence import Memory, Sentence
 from sensord.decode.nmea0183.sentences import SENTENCES
@@ -80,13 +81,15 @@ class Config:
     lack it, as long as the same one has not come with it before. ``talker_levels`` puts the talker
     before each field (``gp/latitude``): for a bus where two devices tell the same thing.
     ``ignore`` lists formatters (``GLL``) or whole addresses (``IIVTG``) to pass over.
-    ``satellites`` adds the list of satellites in view.
+    ``satellites`` adds the list of satellites in view. With ``source_time`` what a fix says has the
+    time of the fix, instead of that of its arrival.
     """
 
     checksum: Literal["if_present", "required"] = "if_present"
     talker_levels: bool = False
     ignore: tuple[str, ...] = ()
     satellites: bool = False
+    source_time: bool = False
 
     def faults(self) -> Iterator[tuple[str, str]]:
         """Yield what the types cannot say."""
@@ -103,6 +106,7 @@ class Decoder:
         self._talker_levels = config.talker_levels
         self._ignored = frozenset(config.ignore)
         self._memory = Memory(collects_satellites=config.satellites)
+        self._fix_time = FixTime() if config.source_time else None
         self._proven: set[str] = set()
         self.passed_over: Counter[str] = Counter()
         """By address: sentences that are whole, and not known here."""
@@ -178,7 +182,14 @@ class Decoder:
         prefix = f"{talker.lower()}/" if self._talker_levels else ""
         read = Sentence(talker, fields, prefix, self._memory)
         spec.read(read)
-        samples += read.samples
+        found = read.samples
+        if (
+            self._fix_time is not None
+            and not read.is_faulty
+            and (time_us := self._fix_time.of(formatter, read)) is not None
+        ):
+            found = [one._replace(time_us=time_us) for one in found]
+        samples += found
         if read.is_faulty:
             faults.append(Fault(BAD_FIELD, excerpt(sentence)))
 

@@ -25,9 +25,24 @@ MENDED = Quality(Level.UNCERTAIN, Reason.WEEK_ROLLOVER)
 def mended(samples: list[Sample], wall_us: int) -> list[Sample]:
     """Return samples in which dates that have rolled over are put right, by the system's clock."""
     return [
-        _mended(sample, wall_us) if sample.field.rpartition("/")[2] == "time" else sample
+        _in_time(
+            _mended(sample, wall_us) if sample.field.rpartition("/")[2] == "time" else sample,
+            wall_us,
+        )
         for sample in samples
     ]
+
+
+def _in_time(sample: Sample, wall_us: int) -> Sample:
+    """Return a sample whose source time is put right in the same way."""
+    if sample.time_us is None:
+        return sample
+    for weeks in ROLLOVERS:
+        right_us = sample.time_us + weeks * WEEK_US
+        if abs(right_us - wall_us) <= NEAR_US:
+            quality = MENDED if sample.quality.level is Level.GOOD else sample.quality
+            return sample._replace(time_us=right_us, quality=quality)
+    return sample
 
 
 def _mended(sample: Sample, wall_us: int) -> Sample:
