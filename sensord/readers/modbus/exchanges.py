@@ -10,6 +10,7 @@ from sensord.readers.modbus.groups import Block
 from sensord.readers.modbus.options import UnitPlan
 from sensord.readers.modbus.requests import FUNCTIONS, read
 from sensord.readers.modbus.rtu import RtuAnswer, frame
+from sensord.readers.modbus.scales import Scales
 from sensord.readers.modbus.values import decode
 
 __all__ = ["samples_in"]
@@ -19,7 +20,7 @@ REQUEST_BYTES = 8
 
 def samples_in(unit: UnitPlan, data: bytes) -> Iterator[list[Sample]]:
     """Yield what each answer tells of a unit's registers; what is no exchange is passed over."""
-    at = 0
+    at, scales = 0, Scales(unit.scales)
     while at + REQUEST_BYTES <= len(data):
         _, function, address, count = struct.unpack_from(">BBHH", data, at)
         table = FUNCTIONS.get(function)
@@ -41,7 +42,7 @@ def samples_in(unit: UnitPlan, data: bytes) -> Iterator[list[Sample]]:
             if item.table is table and address <= item.address and item.end <= address + count
         )
         block = Block(table, address, count, 0.0, items)
-        yield [
+        yield scales.applied(
             Sample(item.name, *decode(unit.forms[item.name], block.data_of(item, reply.data)))
             for item in items
-        ]
+        )

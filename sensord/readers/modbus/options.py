@@ -10,7 +10,7 @@ from sensord.config.across import Place
 from sensord.config.channels import ChannelRules
 from sensord.config.command_options import Command
 from sensord.config.schema import Duration, Path, Printable, Scalar, Within
-from sensord.model.readings import Metadata, Value
+from sensord.model.readings import Metadata, Value, ValueType
 from sensord.model.topics import topic_fault
 from sensord.model.units import unit_fault
 from sensord.readers.line import SCHEMES, Parity, Settings, is_remote
@@ -58,6 +58,7 @@ class Register:
     bit: Annotated[int, Within(0, 15)] | None = None
     bits: tuple[int, ...] = ()
     scale: float = 1.0
+    scale_from: str = ""
     offset: float = 0.0
     unit: str = ""
     decimals: Annotated[int, Within(0, 15)] | None = None
@@ -88,6 +89,8 @@ class Register:
             yield "bits", "are a part of a u16 or u32"
         if self.bits and self.type != "u32" and self.bits[-1] > 15:  # noqa: PLR2004  # of a word
             yield "bits", "a u16 has the bits 0 to 15"
+        if self.scale_from and (self.type in {"ascii", "bool"} or self.bit is not None):
+            yield "scale_from", "is for numbers"
         if self.type in {"ascii", "bool"} and (self.scale != 1.0 or self.offset):
             yield "scale", f"is for numbers, and type is {self.type}"
 
@@ -124,14 +127,24 @@ class Unit:
             at: Path = ("registers", name)
             if message := topic_fault(name):
                 yield at, message
+            if register.scale_from and not self._is_power(register.scale_from):
+                text = "names another register of this unit, with a whole number such as i16"
+                yield (*at, "scale_from"), text
             for key, message in self._register_faults(register):
                 yield (*at, key), message
         for span in self.readable:
             if len(span) != 2 or span[0] > span[1]:  # noqa: PLR2004  # a pair
                 yield "readable", "expected pairs of addresses, such as [[0, 99], [300, 329]]"
 
+    def _is_power(self, name: str) -> bool:
+        register = self.registers.get(name)
+        whole = {"u16", "i16", "u8", "i8"}
+        return register is not None and (register.type or self.type) in whole
+
     def warnings(self) -> Iterator[tuple[str | Path, str]]:
         """Yield addresses that are probably written in Modicon's way."""
+        if any(one.scale_from for one in self.registers.values()):
+            return  # SunSpec's begin at 40000 on the wire
         for name, register in self.registers.items():
             if self.numbering != "modicon" and 40_000 < register.address < 50_000:  # noqa: PLR2004  # as in 40001
                 text = 'looks like the notation of Modicon; numbering = "modicon" reads it as such'
@@ -194,6 +207,8 @@ class UnitPlan(NamedTuple):
     items: Mapping[str, Item]
     forms: Mapping[str, Form]
     metadata: Mapping[str, Metadata]
+    scales: Mapping[str, str]
+    """By field, the register with the power of ten that it is multiplied by."""
 
 
 class Setting(NamedTuple):
@@ -366,7 +381,7 @@ class Config:
             interval = register.interval or unit.interval or self.interval
             items[key] = Item(key, table, address, 1 if table.is_bits else form.words, interval)
             metadata[key] = Metadata(
-                type=form.value_type,
+                type=ValueType.FLOAT if register.scale_from else form.value_type,
                 unit=register.unit,
                 decimals=register.decimals,
                 description=register.description,
@@ -376,7 +391,8 @@ class Config:
         ranges = [(first - shift, last - shift) for first, last in unit.readable]
         blocks = groups(items.values(), max_gap=unit.max_gap, max_span=unit.max_span, ranges=ranges)
         timeout = unit.timeout or self.timeout
-        return UnitPlan(name, unit.unit, timeout, tuple(blocks), items, forms, metadata)
+        scales = {key: one.scale_from for key, one in unit.registers.items() if one.scale_from}
+        return UnitPlan(name, unit.unit, timeout, tuple(blocks), items, forms, metadata, scales)
 
     def described(self) -> Iterator[tuple[str, str, Metadata]]:
         """Yield what is known of each field: its device, its name, its metadata."""
@@ -420,6 +436,8 @@ class Config:
             return f"{field} is in the table {item.table}, which cannot be written"
         if form.first_bit is not None:
             return f"{field} is a part of a register, which can only be written as a whole"
+        if field in plan.scales:
+            return f"{field} has its scale in {plan.scales[field]}, so it cannot be written"
         bound = _Bound(write, plan, field)
         if write.value is not None:
             try:

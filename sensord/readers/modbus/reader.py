@@ -22,6 +22,7 @@ from sensord.readers.modbus import rtu, tcp
 from sensord.readers.modbus.groups import Block, parts
 from sensord.readers.modbus.options import Config, Setting, UnitPlan
 from sensord.readers.modbus.requests import Reply, Request, exception_name, read
+from sensord.readers.modbus.scales import Scales
 from sensord.readers.modbus.turns import Job, Turns
 from sensord.readers.modbus.values import decode
 
@@ -110,6 +111,7 @@ class _Session:
         self._config = config
         self._units = units
         self._blocks = blocks
+        self._scales = {name: Scales(unit.scales) for name, unit in units.items()}
         self._link = link
         self._ending = Ending()
         self._turns = Turns(blocks, time.monotonic())
@@ -160,7 +162,7 @@ class _Session:
         for item in block.items:
             value, quality = decode(unit.forms[item.name], block.data_of(item, reply.data))
             samples.append(Sample(item.name, value, quality))
-        self._link.samples(samples, _route(unit))
+        self._link.samples(self._scales[unit.name].applied(samples), _route(unit))
 
     def _failed(self, job: Job, failure: _UnansweredError) -> None:
         unit = self._units[job.unit]
