@@ -26,6 +26,10 @@ CONNECTIONS = 17
 SUBSCRIPTIONS = 1_000
 REPLAYS = 60
 MANY_FILTERS = 700
+PUTTERS, PUTS_AT_ONCE = 4, 16
+CROWD, CROWD_PUTS = 900, 64
+STATE = "x" * 16_000
+COMINGS_AT_ONCE = 8
 
 
 def page(filters: int) -> bytes:
@@ -156,6 +160,56 @@ def replaying(number: int) -> Iterator[dict[str, object]]:
         }
 
 
+async def joined(port: int) -> ClientConnection:
+    """Connect and say hello."""
+    ws = await connect(
+        f"ws://127.0.0.1:{port}/v1",
+        subprotocols=["sensord.v1.json"],  # type: ignore[list-item]  # a text of a kind
+        compression=None,
+    )
+    await ws.send(json.dumps({"op": "hello", "id": 1, "client": "flood"}))
+    return ws
+
+
+async def puts(port: int, counts: Counts, clients: int, at_once: int) -> None:
+    """Let each client put large states, so many at a time, again and again."""
+
+    def state(number: int, i: int) -> str:
+        topic = f"state/flood/{number}/{i % at_once}"
+        return json.dumps({"op": "put", "id": 2 + i, "topic": topic, "value": STATE[i % 99 :]})
+
+    async def again(number: int) -> None:
+        ws = await joined(port)
+        for i in range(at_once):
+            await ws.send(state(number, i))
+        i = at_once
+        async for raw in ws:
+            told = json.loads(raw)
+            kind = str(told.get("code", told["op"]))
+            counts[kind] = counts.get(kind, 0) + 1
+            if told["id"] != 1:
+                await ws.send(state(number, i))
+                i += 1
+
+    await all_of([again(number) for number in range(clients)])
+
+
+async def comings(port: int, counts: Counts) -> None:
+    """Join and leave again and again."""
+
+    async def again() -> None:
+        while True:
+            try:
+                ws = await joined(port)
+                await ws.recv()
+                await ws.close()
+                counts["joined"] = counts.get("joined", 0) + 1
+            except (ConnectionClosed, OSError):
+                counts["broken"] = counts.get("broken", 0) + 1
+
+    await all_of([again() for _ in range(COMINGS_AT_ONCE)])
+
+
 async def all_of(acts: Sequence[Awaitable[None]]) -> None:
     """Do them all."""
     await asyncio.gather(*acts)
@@ -171,8 +225,12 @@ FLOODS: dict[str, Callable[[int, Counts], Coroutine[None, None, None]]] = {
     "replays": lambda port, counts: all_of(
         [converse(port, counts, n, replaying) for n in range(REPLAYS // 10)]
     ),
+    "puts": lambda port, counts: puts(port, counts, PUTTERS, PUTS_AT_ONCE),
+    "crowd": lambda port, counts: puts(port, counts, CROWD, CROWD_PUTS),
+    "comings": comings,
 }
-"""By name: 700 filters, 60 filters, pages that nobody reads, groups, replays."""
+"""By name: 700 filters, 60 filters, pages that nobody reads, groups, replays, four clients that put
+large states, 900 that do, and clients that come and go."""
 
 
 async def main(name: str, port: int) -> None:

@@ -7,6 +7,7 @@ clients may write in proportion, because a journal with busy devices reaches bac
 client may use more than half of a bucket.
 
 Sizes are those of compressed values: each is compressed behind those before it, as in the journal.
+Monitors receive values as they are, so large ones have a second bucket for their plain sizes.
 
 The least important rank ends first. When the bucket is half empty, presence is published late and
 refusals are counted instead of recorded. Values are refused when a quarter is left, acts when
@@ -50,6 +51,16 @@ ACT_BYTES = 110
 STORE_BURST, STORE_RATE = 16 * MIB, 64 * 1024
 """For bodies of messages, which are not readings but are written to the disk, too."""
 
+PLAIN_BURST, PLAIN_RATE = MIB, 128 * 1024
+"""For large values before they are compressed: as such they are sent to every monitor. A larger
+burst would be more than the monitors' outboxes hold, and make all of them lag."""
+
+SMALL_BYTES = 256
+"""A value has so much for nothing: small ones cost little beyond what the journal takes."""
+
+
+MINOR_BURST, MINOR_RATE = 500, 20
+"""For events that nobody relies on, such as refusals: every monitor of the audit receives them."""
 
 MOST_KNOWN = 10_000
 """Clients counted before those that used nothing lately are forgotten."""
@@ -140,6 +151,8 @@ class Allowance:
         self._bounds = bounds
         self._history = _Bucket(bounds.burst_bytes)
         self._bodies = _Bucket(STORE_BURST)
+        self._plain = _Bucket(PLAIN_BURST)
+        self._minor = _Bucket(MINOR_BURST)
         self._filled_at = 0.0 if now is None else now()
         self._written = 0
         """Records written by clients."""
@@ -160,8 +173,34 @@ class Allowance:
             )
             raise ProtocolError("too_many", text)
 
+    def admit_value(self, client: str, size: int) -> None:
+        """Admit a value that monitors will receive; ``size`` is its own.
+
+        It is charged now: many may wait for the disk before the first is published.
+
+        Raises:
+            ProtocolError: The allowance is used up.
+        """
+        self.admit(client, Rank.VALUE)
+        if self._now is not None and not self._plain.has_for(client, 0.0):
+            text = (
+                f"clients publish more than {PLAIN_RATE} bytes/s of large values; try again later"
+            )
+            raise ProtocolError("too_many", text)
+        self._plain.spend(client, max(0, size - SMALL_BYTES))
+
+    def admits_minor(self, client: str) -> bool:
+        """Return whether an event that nobody relies on may be recorded, and charge it."""
+        if not self.has_room(client, Rank.PRESENCE):
+            return False
+        if self._now is not None:
+            if not self._minor.has_for(client, 0.0):
+                return False
+            self._minor.spend(client, 1)
+        return True
+
     def has_room(self, client: str, rank: Rank) -> bool:
-        """Return whether a client may write something of this rank."""
+        """Return whether a client may write something of this rank into the history."""
         self._fill()
         return self._history.has_for(client, rank.value)
 
@@ -193,6 +232,8 @@ class Allowance:
         readings, self._others = max(0, others - self._others), others
         self._history.add(elapsed_s * self._bounds.rate + readings * self._bounds.per_reading)
         self._bodies.add(elapsed_s * STORE_RATE)
+        self._plain.add(elapsed_s * PLAIN_RATE)
+        self._minor.add(elapsed_s * MINOR_RATE)
 
 
 class _Meter:

@@ -12,7 +12,7 @@ from collections import Counter
 
 from sensord.bus import Bus
 from sensord.model.readings import Kind, Metadata, Reading, Value, ValueType
-from sensord.sharing.allowance import Allowance, Rank
+from sensord.sharing.allowance import Allowance
 from sensord.sharing.identity import Identity
 
 __all__ = ["Audit", "digested"]
@@ -49,7 +49,7 @@ class Audit:
         ``key`` identifies acts that belong together. An act that ``is_minor`` changed nothing that
         others rely on: it is only counted when clients write too much.
         """
-        if is_minor and not self.allowance.has_room(who.id, Rank.PRESENCE):
+        if is_minor and not self.allowance.admits_minor(who.id):
             self._unrecorded[what] += 1
             return
         value: dict[str, Value] = {

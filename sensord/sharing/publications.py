@@ -34,7 +34,6 @@ from sensord.model.readings import (
 )
 from sensord.model.topics import matches
 from sensord.model.weight import weight_of
-from sensord.sharing.allowance import Rank
 from sensord.sharing.audit import Audit
 from sensord.sharing.identity import Identity
 from sensord.sharing.presence import Presence
@@ -127,7 +126,7 @@ class Publishing:
         Raises:
             ProtocolError: The topic is not open or has another publisher, or the value is invalid.
         """
-        self._audit.allowance.admit(who.id, Rank.VALUE)
+        self._audit.allowance.admit_value(who.id, weight_of(value))
         tap = self._taps.get(topic)
         if tap is not None and tap.owner is not None and tap.owner.id != who.id and not is_held:
             raise ProtocolError("held", _held(tap.owner, topic))

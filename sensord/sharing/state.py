@@ -19,7 +19,6 @@ from sensord.device.conform import Rules, conform
 from sensord.errors import ProtocolError
 from sensord.model.readings import GOOD, Level, Metadata, Reading, Value, ValueType
 from sensord.model.weight import weight_of
-from sensord.sharing.allowance import Rank
 from sensord.sharing.audit import Audit
 from sensord.sharing.identity import Identity
 from sensord.sharing.store import Store, StoreError
@@ -149,7 +148,6 @@ class State:
 
     def _check(self, change: Change) -> None:
         """Refuse a change that is invalid whatever the current value is."""
-        self._audit.allowance.admit(change.who.id, Rank.VALUE)
         if not change.deletes:
             _check_value(change.value)
         if self._waiting_bytes + change.size > MAX_WAITING_BYTES:
@@ -157,6 +155,7 @@ class State:
             raise ProtocolError("too_many", text)
         if len(self._busy.get(change.topic, ())) >= MAX_WAITING:
             raise ProtocolError("too_many", f"{MAX_WAITING} changes of {change.topic} wait")
+        self._audit.allowance.admit_value(change.who.id, change.size)
 
     def _work(self, topic: str) -> None:
         """Start the next changes of a topic, up to one that must wait for the disk."""

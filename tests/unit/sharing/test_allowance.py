@@ -13,7 +13,16 @@ from sensord.bus import Bus
 from sensord.errors import ProtocolError
 from sensord.log import Log
 from sensord.model.readings import Kind, Metadata, Reading, Value, ValueType
-from sensord.sharing.allowance import ACT_BYTES, STORE_BURST, Allowance, Bounds, Rank
+from sensord.sharing.allowance import (
+    ACT_BYTES,
+    MINOR_BURST,
+    PLAIN_BURST,
+    PLAIN_RATE,
+    STORE_BURST,
+    Allowance,
+    Bounds,
+    Rank,
+)
 from sensord.sharing.audit import Audit, digested
 from sensord.sharing.identity import Identity
 from tests.unit.manual import ManualClock
@@ -29,6 +38,7 @@ class Writers:
         self.now = 0.0
         self.bus = Bus(Log("e", 4096), ManualClock())
         self.allowance = Allowance(self.bus, lambda: self.now, bounds)
+        self.is_plain_counted = False
         self._channel = self.bus.channel("state/a", Metadata(ValueType.JSON))
         self._rng = random.Random(1)
 
@@ -37,8 +47,11 @@ class Writers:
         return base64.b64encode(self._rng.randbytes(size)).decode()
 
     def write(self, client: str, rank: Rank = Rank.VALUE, value: Value = None) -> None:
-        self.allowance.admit(client, rank)
         value = self.text(1000) if value is None else value
+        if rank is Rank.VALUE:
+            self.allowance.admit_value(client, len(str(value)) if self.is_plain_counted else 0)
+        else:
+            self.allowance.admit(client, rank)
         self.allowance.publish(client, self._channel, Reading(0, value))
 
     def fill(self, client: str, rank: Rank = Rank.VALUE) -> int:
@@ -50,6 +63,17 @@ class Writers:
         with pytest.raises(ProtocolError, match="into the history"):
             self.write(client, rank)
         return count
+
+    def fill_with(self, client: str, size: int) -> int:
+        """Write texts that compress to nothing until one is refused; return their bytes."""
+        written = 0
+        try:
+            while True:
+                self.write(client, value="x" * size)
+                written += size
+        except ProtocolError as exc:
+            assert "bytes/s of large values" in str(exc)  # noqa: PT017  # the loop is what is measured
+        return written
 
 
 def test_what_clients_write_is_within_the_share_over_the_longest_time() -> None:
@@ -97,6 +121,19 @@ def test_what_repeats_costs_what_it_takes_in_the_journal() -> None:
     text = writers.text(1000)
     for _ in range(1000):
         writers.write("a", value=text)
+
+
+def test_large_values_that_compress_well_have_a_rate_too() -> None:
+    """They cost the journal next to nothing, and every monitor their full size."""
+    writers = Writers(Bounds.of_share(25, 64 << 20, DAY_S))
+    writers.is_plain_counted = True
+    first, second, third = (writers.fill_with(client, 16_000) for client in "abc")
+    assert 0.9 * PLAIN_BURST / 2 < first < 1.1 * PLAIN_BURST / 2
+    assert second > 0.9 * first
+    assert first + second + third < 1.1 * PLAIN_BURST
+    writers.write("a", Rank.ACT, True)  # acting is not affected
+    writers.now += 1
+    assert writers.fill_with("d", 16_000) < 1.5 * PLAIN_RATE
 
 
 def test_bodies_of_messages_have_a_rate_of_their_own() -> None:
@@ -171,3 +208,17 @@ def test_what_an_act_takes_is_what_check_counts_with() -> None:
             audit.note("set", loop, "plant/valve", result, after=number * 0.37, key=key)
     each = (before - writers.allowance._history._left) / 1000
     assert each == pytest.approx(ACT_BYTES, rel=0.25)
+
+
+def test_a_flood_of_refusals_is_counted_beyond_some_at_once() -> None:
+    """Each was sent to every monitor of the audit: ten thousand a second."""
+    entries = Entries(Bounds.of_share(25, 1 << 30, DAY_S))
+    before = entries.bus.log.tail
+    for _ in range(2 * MINOR_BURST):
+        entries.audit.note("state", entries.who, "state/a", "too_many", is_minor=True)
+    assert entries.bus.log.tail - before < MINOR_BURST
+    entries.now += 60
+    entries.audit.note("state", entries.who, "state/a", "too_many", is_minor=True)
+    assert entries.last("state")["unrecorded"] == 2 * MINOR_BURST - (
+        entries.bus.log.tail - before - 1
+    )
