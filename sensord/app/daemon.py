@@ -37,6 +37,7 @@ from sensord.control.alarms import Alarms
 from sensord.device import derivations
 from sensord.device.derivations import Derivations
 from sensord.errors import JournalBusyError, StartError
+from sensord.host.abort import Abort
 from sensord.host.activation import passed_sockets
 from sensord.host.memory import return_large_blocks
 from sensord.host.systemd import Notifier
@@ -44,7 +45,7 @@ from sensord.log import Archive, Log
 from sensord.log.journal import Recovery
 from sensord.log.recorder import Recorder
 from sensord.model.clocks import Clock, SystemClock
-from sensord.model.readings import Position, Value
+from sensord.model.readings import Metadata, Position, Reading, Value, ValueType
 from sensord.server.addresses import Addresses
 from sensord.server.certificates import Certificates
 from sensord.server.listener import Server
@@ -102,11 +103,14 @@ class App:
         clock: Clock | None = None,
         is_each_address_needed: bool = False,
         read: Read | None = None,
+        aborted: str = "",
     ) -> None:
         """``is_each_address_needed`` ends the start if one is missing: somebody waits at it.
 
-        ``read`` reads the configuration again, for a reload.
+        ``read`` reads the configuration again, for a reload; ``aborted`` is the stack in which the
+        run before was aborted.
         """
+        self._aborted = aborted
         self._read = read
         self.config = config
         self._is_each_address_needed = is_each_address_needed
@@ -147,7 +151,7 @@ class App:
         bus_log, recorder, recovery = await self._open_log()
         bus = Bus(bus_log, self._clock)
         archive = open_archive(recorder, recovery, bus, loop)
-        clock_status = self._clock_status(bus)
+        clock_status = self._own_status(bus)
         await self._restore_last(bus, archive)
         store = self._store(loop, recovery)
         sharing = Sharing.build(bus, store, loop, self.config.clients, self._bounds())
@@ -267,10 +271,11 @@ class App:
         except JournalBusyError as exc:
             raise StartError(f"{exc}; give this daemon a journal.folder of its own") from exc
 
-    def _clock_status(self, bus: Bus) -> ClockStatus:
-        """Look at the clock before anything is stamped by it."""
+    def _own_status(self, bus: Bus) -> ClockStatus:
+        """Look at the clock before anything is stamped by it; then report an abort."""
         status = ClockStatus(bus, self._clock, Machine.present())
         status.look()
+        self._report_abort(bus)
         return status
 
     async def _restore_last(self, bus: Bus, archive: Archive | None) -> None:
@@ -347,6 +352,15 @@ class App:
         kept = store.load(derivations.KIND)
         return Derivations(self.config.derived, bus, loop, kept, keep)
 
+    def _report_abort(self, bus: Bus) -> None:
+        """Report that the run before did not answer the watchdog, and what it did instead."""
+        if not self._aborted:
+            return
+        log.error("the run before was aborted", extra={"stack": self._aborted})
+        metadata = Metadata(ValueType.JSON, description="why the run before was aborted")
+        value: Value = {"stack": self._aborted}
+        bus.publish(bus.channel("$sys/aborted", metadata), Reading(bus.now_us(), value))
+
     async def _watch(self) -> None:
         """Tell the service manager that the loop still turns."""
         interval_s = self._notifier.watchdog_interval_s
@@ -383,13 +397,14 @@ def run(
         StartError: It cannot start.
     """
     tune()
+    aborted = Abort(os.environ).watch()
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(_run(config, notifier, on_ready, read))
+        runner.run(_run(config, notifier, on_ready, read, aborted))
 
 
 def tune() -> None:
     """Set the process up for serving many monitors."""
-    # A loop that hangs is ended by the watchdog with SIGABRT: then its stack is in the journal.
+    # A loop that hangs is ended by the watchdog with SIGABRT: then its stack is in the log.
     faulthandler.enable()
     # Threads encode for the journal and decode from it: the loop must not wait 5 ms for its turn.
     sys.setswitchinterval(0.0005)
@@ -402,8 +417,9 @@ async def _run(
     notifier: Notifier,
     on_ready: Callable[[list[str]], None] | None,
     read: Read | None,
+    aborted: str,
 ) -> None:
-    await App(config, notifier, read=read).run(on_ready)
+    await App(config, notifier, read=read, aborted=aborted).run(on_ready)
 
 
 def _calm_collector() -> None:

@@ -134,6 +134,11 @@ def _addresses(fields: Fields) -> Iterator[Finding]:
             yield Finding(Severity.WARNING, "addresses", text)
 
 
+def _aborted(fields: Fields) -> Iterator[Finding]:
+    text = f"the run before did not answer the watchdog: {fields.get('stack')}"
+    yield Finding(Severity.WARNING, "restart", text, "report it; the log has the time")
+
+
 def _connections(fields: Fields) -> Iterator[Finding]:
     if fields.get("state") == "full":
         text = f"{_number(fields, 'connections')} of {_number(fields, 'most')} in use, some are cut"
@@ -158,4 +163,5 @@ _JUDGES: Mapping[str, Callable[[Fields], Iterator[Finding]]] = {
     "$sys/clock": _clock,
     "$sys/addresses": _addresses,
     "$sys/connections": _connections,
+    "$sys/aborted": _aborted,
 }
