@@ -27,7 +27,7 @@ from sensord.client import Client, Update
 from tests.kit.broker import Broker, Publisher, needed
 from tests.kit.daemon import Daemon
 from tests.kit.fakeport import FakePort
-from tests.kit.modbus import ModbusLine, Slave
+from tests.kit.modbus import ModbusLine, ModbusServer, Slave
 
 __all__ = ["CASES", "Case", "Outcome", "play", "row"]
 
@@ -263,6 +263,79 @@ async def held_by_another(folder: Path) -> Outcome:
             os.close(holder)
 
 
+FRAMED = """
+[devices.boiler]
+reader = "serial"
+port = "{port}"
+publish = {{ policy = "every" }}
+framing = {{ type = "binary", start = "AA C0", length = 5, checksum = {check} }}
+decoder = {{ type = "binary", byte_order = "big", fields = {{ t = {{ at = 2, type = "u16" }} }} }}
+"""
+
+SUM = '{ type = "sum8", start = 2 }'
+
+
+def binary(value: int) -> bytes:
+    """Return a frame with a value and its sum."""
+    body = value.to_bytes(2, "big")
+    return b"\xaa\xc0" + body + bytes([sum(body) & 0xFF])
+
+
+async def noise_between_frames(folder: Path) -> Outcome:
+    plant = Plant(folder, "boiler", "boiler/#")
+    with FakePort(folder / "port") as port:
+        async with plant.running(FRAMED.format(port=port.path, check=SUM)):
+            await plant.state("up")
+            for value in range(1, 20):
+                # Beginnings of frames, and a whole one that is damaged.
+                noise = [b"\xaa", b"\xaa\xc0\x12", b"\xff\x00", binary(999)[:-1] + b"\x00"]
+                plant.sent.append(value)
+                port.feed(noise[value % len(noise)] + binary(value))
+            await plant.value(19)
+            plant.begin()
+            plant.mended()
+            plant.sent.append(20)
+            port.feed(binary(20))
+            await plant.value(20)
+            await plant.fault("wrong checksum")
+            return plant.outcome()
+
+
+async def terminal_server_restarted(folder: Path) -> Outcome:
+    plant = Plant(folder, "boiler", "boiler/#")
+    writers: list[asyncio.StreamWriter] = []
+
+    async def serve(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writers.append(writer)
+
+    def said_by_it(value: float) -> None:
+        plant.sent.append(value)
+        writers[-1].write(b'{"t": %g}\n' % value)
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    number = server.sockets[0].getsockname()[1]
+    try:
+        config = LISTENING.format(port=f"socket://127.0.0.1:{number}", more="")
+        async with plant.running(config):
+            await plant.state("up")
+            said_by_it(1)
+            await plant.value(1)
+            plant.begin()
+            server.close()
+            writers.pop().transport.abort()
+            await plant.state("absent")
+            server = await asyncio.start_server(serve, "127.0.0.1", number)
+            plant.mended()
+            await plant.state("up")
+            said_by_it(2)
+            await plant.value(2)
+            return plant.outcome()
+    finally:
+        server.close()
+        for writer in writers:
+            writer.transport.abort()
+
+
 # -- a line that is asked --------------------------------------------------------------------------
 
 ASKED = """
@@ -489,6 +562,49 @@ async def bus_two_at_once(folder: Path) -> Outcome:
     return await on_bad_line(folder, collided)
 
 
+BUS_TCP = BUS.replace('port = "{port}"', 'host = "127.0.0.1"\nport = {port}')
+
+
+@asynccontextmanager
+async def bus_tcp(folder: Path, device: str) -> AsyncIterator[tuple[Plant, ModbusServer]]:
+    """Run a daemon that reads two units over Modbus TCP, both of which have answered."""
+    plant = Plant(folder, device, "oven/#")
+    plant.sent = [OVEN]
+    server = ModbusServer({1: Slave({0: OVEN}), 2: Slave({0: KITCHEN})})
+    async with server, plant.running(BUS_TCP.format(port=server.port)):
+        await plant.value(OVEN)
+        await plant.state("up")
+        plant.begin()
+        yield plant, server
+
+
+async def tcp_dead_unit(folder: Path) -> Outcome:
+    async with bus_tcp(folder, "oven") as (plant, server):
+        server.slaves[1].is_dead = True
+        await plant.state("silent")
+        server.slaves[1].is_dead = False
+        server.slaves[1].words[0] = 8
+        plant.sent.append(8)
+        plant.mended()
+        await plant.value(8)
+        await plant.state("up")
+        assert server.connections == 1
+        return plant.outcome()
+
+
+async def tcp_restarted(folder: Path) -> Outcome:
+    async with bus_tcp(folder, "cabinet") as (plant, server):
+        await server.stop()
+        await plant.state("absent")
+        server.slaves[1].words[0] = 8
+        plant.sent.append(8)
+        await server.start(server.port)
+        plant.mended()
+        await plant.value(8)
+        await plant.state("up")
+        return plant.outcome()
+
+
 # -- a broker --------------------------------------------------------------------------------------
 
 HOUSE = """
@@ -668,6 +784,15 @@ CASES = [
     Case("garbage", "serial", garbage, "up", "not JSON"),
     Case("half a line, then unplugged", "serial", half_a_frame, "absent", "unplugged", AWAY),
     Case("held by another program", "serial", held_by_another, "faulted", "port is busy"),
+    Case("noise between frames", "serial", noise_between_frames, "up", "wrong checksum"),
+    Case(
+        "the terminal server restarts",
+        "serial, socket://",
+        terminal_server_restarted,
+        "absent",
+        "connection",
+        AWAY,
+    ),
     Case("no answer", "serial, asked", unanswered, "silent", "no answer", AWAY),
     Case("echo", "serial, asked", echoed, "up", "not JSON"),
     Case("noise before the answer", "serial, asked", noisy, "up", "not JSON"),
@@ -677,6 +802,8 @@ CASES = [
     Case("noise before the answer", "modbus", bus_noise, "up", "stray bytes"),
     Case("half an answer", "modbus", bus_half, "up", "garbled answer"),
     Case("two units answer at once", "modbus", bus_two_at_once, "up", "garbled answer"),
+    Case("a dead unit of two", "modbus, TCP", tcp_dead_unit, "silent", "no answer", AWAY),
+    Case("the server restarts", "modbus, TCP", tcp_restarted, "absent", "connection", AWAY),
     Case("the broker restarts", "mqtt", broker_restarted, "absent", "connection", AWAY),
     Case("the broker hangs", "mqtt", broker_silent, "faulted", "broker silent", AWAY),
     Case("a device's last will", "mqtt", last_will, "silent", "reported offline", AWAY),
