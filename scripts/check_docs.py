@@ -84,6 +84,9 @@ def main() -> int:
     files = [Path(name) for name in listed.stdout.split()]
     checks = (broken_links, false_examples, missing_tests)
     faults = [fault for file in files for check in checks for fault in check(file)]
+    listing = [sys.executable, "scripts/list_devices.py", "--check"]
+    if subprocess.run(listing, check=False).returncode:
+        faults.append("hardware/devices.md: run scripts/list_devices.py")
     print("\n".join(faults) or f"documents: {len(files)} checked")
     return bool(faults)
 

@@ -451,7 +451,7 @@ BUS = """
 reader = "modbus"
 port = "{port}"
 interval = 0.1
-timeout = 0.1
+timeout = {timeout}
 publish = {{ policy = "every" }}
 [devices.cabinet.units.oven]
 unit = 1
@@ -465,12 +465,14 @@ OVEN, KITCHEN = 7, 4711
 
 
 @asynccontextmanager
-async def bus(folder: Path, device: str = "oven") -> AsyncIterator[tuple[Plant, ModbusLine]]:
+async def bus(
+    folder: Path, device: str = "oven", *, timeout_s: float = 0.1
+) -> AsyncIterator[tuple[Plant, ModbusLine]]:
     """Run a daemon on a bus with two units, of which both have answered."""
     plant = Plant(folder, device, f"{device}/#" if device != "cabinet" else "oven/#")
     with ModbusLine(folder / "port", {1: Slave({0: OVEN}), 2: Slave({0: KITCHEN})}) as line:
         plant.sent = [OVEN]
-        async with plant.running(BUS.format(port=line.path)):
+        async with plant.running(BUS.format(port=line.path, timeout=timeout_s)):
             await plant.value(OVEN)
             await plant.state("up")
             plant.begin()
@@ -526,7 +528,7 @@ async def bus_echo(folder: Path) -> Outcome:
 
 async def on_bad_line(folder: Path, spoil: Callable[[ModbusLine, bytes], bytes]) -> Outcome:
     """Spoil every second answer for a while."""
-    async with bus(folder) as (plant, line):
+    async with bus(folder, timeout_s=0.5) as (plant, line):
         count = 0
 
         def deliver(frame: bytes) -> None:
@@ -535,7 +537,7 @@ async def on_bad_line(folder: Path, spoil: Callable[[ModbusLine, bytes], bytes])
             line.send(spoil(line, frame) if count % 2 else frame)
 
         line.deliver = deliver
-        await bus_more(plant, 10)
+        await bus_more(plant, 6)
         await plant.until(lambda: plant.statuses[-1]["faults"])
         line.deliver = line.send
         new_value(plant, line, 8)
@@ -571,7 +573,7 @@ async def bus_tcp(folder: Path, device: str) -> AsyncIterator[tuple[Plant, Modbu
     plant = Plant(folder, device, "oven/#")
     plant.sent = [OVEN]
     server = ModbusServer({1: Slave({0: OVEN}), 2: Slave({0: KITCHEN})})
-    async with server, plant.running(BUS_TCP.format(port=server.port)):
+    async with server, plant.running(BUS_TCP.format(port=server.port, timeout=0.1)):
         await plant.value(OVEN)
         await plant.state("up")
         plant.begin()
