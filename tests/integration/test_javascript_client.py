@@ -13,6 +13,8 @@ from typing import Any
 import pytest
 
 from sensord.access.tokens import Token
+from sensord.device.lens import Lens
+from sensord.model.readings import Level, Quality
 from tests.integration.test_page import PLANT
 from tests.integration.test_tokens import Keys
 from tests.kit.cutter import Cutter, How
@@ -218,3 +220,28 @@ async def test_a_replay_is_stepped_sought_and_played(tmp_path: Path) -> None:
             first, everything = await node.told()
     assert first == [0.0, 1.0, 2.0]
     assert everything == [float(one) for one in range(50)]
+
+
+@on_uvloop(DEADLINE_S)
+async def test_a_client_looks_at_a_connection_and_forgets_topics(tmp_path: Path) -> None:
+    """Each sight as it comes, until it is cancelled; a topic that there is not is refused."""
+    async with Station() as station:
+        station.publish("plant/old", 1.5)
+        used = asyncio.Event()
+        lens = Lens("boiler", station.bus, lambda: used.set() if lens.is_used else used.clear())
+        station.server.shared.lenses.add(lens)
+        async with program(tmp_path, station.url, "sniff") as node:
+            assert await node.told() == "not_found"
+            await used.wait()
+            lens.received(b"T=21.5")
+            sight = await node.told()
+            assert (sight["what"], bytes.fromhex(sight["hex"])) == ("received", b"T=21.5")
+            lens.saw("plant/t", 21.5, Quality(Level.GOOD))
+            value = await node.told()
+            assert (value["what"], value["topic"], value["value"]) == ("value", "plant/t", 21.5)
+            node.tell()
+            code, message = await node.told()
+            assert (code, message) == ("not_found", "not_found: there is no topic plant/a")
+            assert await node.told() == ["plant/old"]
+            assert await node.told() == "ended"
+            assert not lens.is_used

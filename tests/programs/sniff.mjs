@@ -1,0 +1,10 @@
+const client = connect("panel");
+await client.ready;
+const look = client.sniff("boiler", (sight) => told(sight));
+told(await client.ask("sniff", { device: "nothing" }).catch(({ code }) => code));
+await heard();
+told(await client.forget(["plant/a"]).catch(({ code, message }) => [code, message]));
+told(await client.forget(["plant/old"]));
+look.cancel();
+await client.ping();
+told("ended");
