@@ -13,9 +13,9 @@ import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
+from sensord.config.build import build
 from sensord.config.load import with_profiles
 from sensord.config.schema import Faults
-from sensord.config.tree import build
 from sensord.decode import registry as decoders
 from sensord.readers import registry as readers
 from sensord.uplinks import registry as uplinks

@@ -15,10 +15,11 @@ from pathlib import Path
 from typing import Any
 
 from sensord import profiles
+from sensord.config.build import Registry, build
 from sensord.config.lines import Lines
 from sensord.config.schema import Faults
 from sensord.config.schema import Path as KeyPath
-from sensord.config.tree import Config, Registry, build
+from sensord.config.tree import Config
 from sensord.errors import ConfigError, ConfigFault
 
 __all__ = ["load", "parse", "with_profiles"]

@@ -10,9 +10,10 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from sensord.bus import Bus
+from sensord.config.build import build
 from sensord.config.load import parse
 from sensord.config.schema import Faults
-from sensord.config.tree import Device, build
+from sensord.config.tree import Device
 from sensord.decode import registry as decoders
 from sensord.decode.base import Fault
 from sensord.decode.framing import framer_of

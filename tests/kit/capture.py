@@ -7,8 +7,9 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from sensord.config.build import build
 from sensord.config.schema import Faults
-from sensord.config.tree import Device, build
+from sensord.config.tree import Device
 from sensord.decode import registry as decoders
 from sensord.log.journal import Batch
 from sensord.readers import registry as readers

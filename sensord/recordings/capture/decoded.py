@@ -14,8 +14,9 @@ from dataclasses import replace
 from pathlib import Path
 
 from sensord.bus import Bus
+from sensord.config.build import build
 from sensord.config.schema import Faults
-from sensord.config.tree import Device, build
+from sensord.config.tree import Device
 from sensord.decode import registry as decoders
 from sensord.decode.base import Fault
 from sensord.decode.framing import framer_of

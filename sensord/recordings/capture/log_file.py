@@ -13,8 +13,9 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+from sensord.config.build import build
 from sensord.config.schema import Faults
-from sensord.config.tree import Device, build
+from sensord.config.tree import Device
 from sensord.decode import registry as decoders
 from sensord.decode.base import Sample
 from sensord.decode.framing.lines import Config as Lines

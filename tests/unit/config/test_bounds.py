@@ -12,10 +12,10 @@ from typing import Annotated, Any
 import pytest
 
 import sensord
+from sensord.config.build import build
 from sensord.config.command_options import Action
 from sensord.config.schema import Faults, as_duration, as_size
 from sensord.config.schema import structure as read
-from sensord.config.tree import build
 from sensord.decode import registry as decoders
 from sensord.log.journal import Options
 from sensord.readers import registry as readers

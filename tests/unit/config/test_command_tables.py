@@ -9,9 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from sensord.config.build import build
 from sensord.config.command_options import Argument, Command
 from sensord.config.schema import Faults
-from sensord.config.tree import Config, build
+from sensord.config.tree import Config
 from sensord.decode import registry as decoders
 from sensord.model.readings import ValueType
 from sensord.readers import registry as readers

@@ -10,8 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sensord.config.addresses import is_loopback
+from sensord.config.build import build
 from sensord.config.schema import Faults
-from sensord.config.tree import ChannelRules, Config, Device, build
+from sensord.config.tree import ChannelRules, Config, Device
 from sensord.device.policy import Policy
 from sensord.model.readings import Kind, ValueType
 from tests.unit.config.plugins import DECODERS, READERS, CsvConfig, PlainConfig, PortConfig

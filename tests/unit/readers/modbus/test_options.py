@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
+from sensord.config.build import build
 from sensord.config.load import with_profiles
 from sensord.config.schema import Faults, structure
-from sensord.config.tree import build
 from sensord.decode import registry as decoders
 from sensord.readers import registry as readers
 from sensord.readers.modbus.options import Config
