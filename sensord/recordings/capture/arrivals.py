@@ -106,6 +106,8 @@ def _route_facts(kind: str, route: Route) -> tuple[tuple[str, str], ...]:
         facts.append(("depends_on", json.dumps(list(route.depends_on))))
     if route.scope >= 0:
         facts.append(("scope", str(route.scope)))
+    if route.group:
+        facts.append(("group", route.group))
     if route.device:
         facts.append(("device", route.device))
     return tuple(facts)
@@ -119,6 +121,7 @@ def _route_of(facts: Mapping[str, str]) -> Route:
         is_retained=facts.get("retained") == "true",
         depends_on=tuple(json.loads(facts.get("depends_on", "[]"))),
         scope=int(facts.get("scope", "-1")),
+        group=facts.get("group", ""),
         device=facts.get("device", ""),
     )
 
