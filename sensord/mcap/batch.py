@@ -1,7 +1,7 @@
 """Readings as they come out of the journal: columns, and records on demand.
 
 A batch stays in columns because making records costs more than reading them: 0.5 µs a reading to
-here, 0.5 to 1.2 more for `records`, most of that for Python's collector of garbage.
+here, 0.5 to 1.2 more for `records`, most of it in Python's garbage collector.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _new_record = partial(tuple.__new__, Record)
 
 
 class Batch:
-    """Readings that follow each other in the log, as far as they were asked for."""
+    """Consecutive readings of the log, narrowed to what was asked for."""
 
     __slots__ = (
         "_channels",
@@ -51,10 +51,10 @@ class Batch:
         channels: Mapping[int, Channel],
     ) -> None:
         self.next_offset = next_offset
-        """Where to go on reading: everything before was given, or was not asked for."""
+        """The offset to continue reading from."""
         self.offsets = offsets
         self.numbers = numbers
-        """Look them up with `channel`; they mean something in this batch only."""
+        """Resolved by `channel`; the numbers are valid in this batch only."""
         self.log_ns = log_ns
         self.publish_ns = publish_ns
         self.values = values
@@ -73,7 +73,7 @@ class Batch:
         return self._channels[number]
 
     def records(self) -> list[Record]:
-        """Return the readings as records: the same list each time, not to be changed."""
+        """Return the readings as records. The list is cached: do not change it."""
         if self._records is None:
             self._records = self._make_records()
         return self._records
@@ -104,7 +104,7 @@ class Batch:
         return batch
 
     def of_records(self, records: list[Record]) -> Batch:
-        """Return a batch of some of its readings, which may have other times and qualities."""
+        """Return a batch of some of its readings, optionally with other times and qualities."""
         batch = Batch(
             self.next_offset,
             [record.offset for record in records],
@@ -167,12 +167,12 @@ class Rows:
         return self._chosen([number in numbers for number in self._columns.channels])
 
     def last_of_each(self) -> Rows:
-        """Keep of each channel the last reading."""
+        """Keep the last reading of each channel."""
         last = {number: i for i, number in enumerate(self._columns.channels)}
         return self._chosen([last[number] == i for i, number in enumerate(self.numbers)])
 
     def first(self, count: int) -> Rows:
-        """Keep the first ones."""
+        """Keep the first ``most`` readings."""
         return self._part(0, count)
 
     def _part(self, begin: int, end: int) -> Rows:
@@ -212,7 +212,7 @@ class Rows:
 
 
 def rows_of_block(block: Block) -> Rows:
-    """Turn a block, which stands in the ring, into rows."""
+    """Turn a block, which is in the ring, into rows."""
     columns = Columns(
         channels=block.ids,
         sequences=range(block.first % (1 << 32), block.first % (1 << 32) + block.count),

@@ -1,7 +1,7 @@
-"""A run of readings with consecutive offsets, as columns: what one commit hands on.
+"""A run of readings with consecutive offsets, as columns: the content of one commit.
 
-Pure. Both the ring's frames and the segments' chunks are made from blocks, and a block comes back
-out of a frame, so that a reading is turned into text once.
+Pure. The ring's frames and the segments' chunks are both made from blocks, and a frame decodes to a
+block, so a reading is converted to text only once.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ MAX_TIME_US = (2**64 - 1) // 1000
 """The last microsecond that MCAP can count in nanoseconds: the year 2554."""
 
 MESSAGE_OVERHEAD = 31 + len(b'{"value":}')
-"""Bytes of an MCAP message beside the inner text."""
+"""Bytes of an MCAP message around the inner text."""
 
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """Columns of readings; ``texts`` holds their inner texts, parted by line feeds."""
+    """Columns of readings; ``texts`` holds their inner texts, separated by line feeds."""
 
     first: int
     ids: Sequence[int]
@@ -40,12 +40,12 @@ class Block:
 
     @property
     def end(self) -> int:
-        """The offset behind the last reading."""
+        """The offset after the last reading."""
         return self.first + len(self.ids)
 
     @property
     def raw_bytes(self) -> int:
-        """How long the readings are as MCAP messages."""
+        """The length of the readings as MCAP messages."""
         return len(self.texts) + 1 + len(self.ids) * (MESSAGE_OVERHEAD - 1)
 
     def split(self) -> Iterator[Block]:
@@ -66,7 +66,7 @@ class Block:
 
 
 def is_rising(numbers: Sequence[int]) -> bool:
-    """Tell whether no number is less than the one before."""
+    """Return whether no number is less than the one before."""
     return all(map(le, numbers, islice(numbers, 1, None)))
 
 

@@ -1,4 +1,4 @@
-"""How a channel's type and metadata stand in MCAP: its schema, and its map of texts.
+"""A channel's type and metadata in MCAP: its schema, and its map of texts.
 
 Pure. Source: docs/journal.md, Segments.
 """
@@ -38,7 +38,7 @@ _DECIMALS = re.compile(r"[0-9]{1,3}")
 
 
 class Described(NamedTuple):
-    """What a recording says of a channel."""
+    """What a recording states about a channel."""
 
     topic: str
     metadata: Metadata
@@ -55,7 +55,7 @@ def schema_record(kind: ValueType) -> bytes:
 
 
 def definition(number: int, topic: str, metadata: Metadata) -> mcap.ChannelRecord:
-    """Say in MCAP's terms what a channel is."""
+    """Return a channel's description in MCAP's terms."""
     decimals = metadata.decimals
     found = {
         "type": metadata.type.value,
@@ -90,7 +90,7 @@ def proof(record: mcap.ChannelRecord) -> bool | None:
 
 
 def described(topic: str, found: Mapping[str, str]) -> Described:
-    """Read back what `definition` says, passing over what cannot be understood."""
+    """Decode what `definition` encodes; ignore what cannot be understood."""
     metadata = Metadata(
         type=_one_of(ValueType, found.get("type", ""), ValueType.JSON),
         unit=found.get("unit", ""),

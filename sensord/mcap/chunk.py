@@ -36,14 +36,14 @@ from sensord.mcap.records import HEADER, ChunkEntry, Opcode
 
 __all__ = ["ChunkCodec", "Columns", "EncodedChunk", "columns_of", "index_at", "pick_messages"]
 
-"""Bytes of a message's fields, which its length counts beside the payload."""
+"""Bytes of a message's fields, which its length counts in addition to the payload."""
 _INDEX_HEAD = struct.Struct("<BQHI")
 _INDEX_MAP = struct.Struct("<HQ")
 _ROW = 1 + MESSAGE.size
 _LEVEL = 3
 """zstd's level: 5 % smaller than level 1 for 0.05 µs a reading; higher ones gain nothing."""
 _CRC_AT = HEADER.size + 24
-"""Where in a chunk's record the CRC of its content stands."""
+"""The position of the content's CRC in a chunk's record."""
 _MAX_RAW_BYTES = 1 << 28
 """No chunk of any sane writer is larger; bounds what a damaged size can make us allocate."""
 
@@ -54,7 +54,7 @@ class EncodedChunk(NamedTuple):
     record: bytes
     indexes: bytes
     entry: ChunkEntry
-    """As if the record stood at position 0."""
+    """Positions are relative to the record."""
     first: int
     counts: dict[int, int]
     """Messages of each channel."""
@@ -92,10 +92,10 @@ class ChunkCodec:
     """Compresses and decompresses chunks; one a thread, as zstd's contexts are not shared."""
 
     def __init__(self) -> None:
-        # The checksum is a second witness beside the CRC in the chunk's header: when they
-        # disagree, the flipped bit is in the header and the content is good.
-        # Said for the usual size, whatever the size: beyond 256 KiB zstd would change to tables
-        # that do 4 % worse with messages.
+        # zstd's checksum is independent of the CRC in the chunk's header: if they disagree, the
+        # flipped bit is in the header and the content is good. The parameters for the usual size
+        # are used for every size: beyond 256 KiB zstd would change to tables that do 4 % worse with
+        # messages.
         tuned = zstandard.ZstdCompressionParameters.from_level(
             _LEVEL, source_size=256 << 10, write_checksum=True
         )
@@ -169,7 +169,7 @@ class ChunkCodec:
         return raw
 
     def decompress(self, data: bytes, size: int) -> tuple[bytes, bool]:
-        """Decompress one zstd frame; also tell whether its own checksum has proven it.
+        """Decompress one zstd frame; also return whether its own checksum has proven it.
 
         ``size`` counts if the frame does not say how large it becomes.
 
@@ -187,10 +187,10 @@ class ChunkCodec:
         return raw, frame.has_checksum
 
     def find_frame(self, data: bytes) -> tuple[bytes, int] | None:
-        """Decompress the frame of ours that ``data`` begins with, wherever it ends.
+        """Decompress the zstd frame that ``data`` begins with, wherever it ends.
 
-        Return its content and its length, or None if it is not whole. Nothing around it is
-        needed: zstd's frames say themselves where they end.
+        Return its content and its length, or None if it is incomplete. A zstd frame contains its
+        own end, so no data around it is needed.
         """
         frame = self._decompressor.decompressobj()
         try:
@@ -226,10 +226,10 @@ def _packed(numbers: list[int]) -> bytes:
 
 
 def columns_of(raw: bytes) -> Columns:
-    """Part the messages of a chunk into columns.
+    """Split the messages of a chunk into columns.
 
     Raises:
-        ValueError: These are no MCAP records.
+        ValueError: These are not MCAP records.
     """
     pieces = raw.split(VALUE)
     if len(pieces) > 1:
@@ -261,7 +261,7 @@ def columns_of(raw: bytes) -> Columns:
 
 
 def _column(table: bytes, at: int, size: int) -> array[int]:
-    """Take a field of ``size`` bytes out of each row."""
+    """Extract a field of ``size`` bytes from each row."""
     data = bytearray(len(table) // _ROW * size)
     for i in range(size):
         data[i::size] = table[at + i :: _ROW]
@@ -305,7 +305,7 @@ def index_at(block: bytes, at: int, number: int) -> list[tuple[int, int]]:
 
 
 def pick_messages(raw: bytes, wanted: Sequence[tuple[int, int, int]]) -> Columns:
-    """Take single messages out of a chunk: ``wanted`` has channel, log time, position of each.
+    """Extract single messages from a chunk: ``wanted`` has channel, log time, position of each.
 
     Raises:
         ValueError: An index entry does not lead to its message. Each is checked against channel

@@ -1,4 +1,4 @@
-"""The compressions of others' chunks, beside zstd: ``lz4``, where its package is there.
+"""The compressions of other writers' chunks, besides zstd: ``lz4``, if its package is installed.
 
 Pure but for the import of a package that need not be installed.
 """
@@ -14,7 +14,7 @@ READ = {"", "zstd"}
 
 
 def missing(compression: str) -> str:
-    """Return what it takes to read chunks of a compression, empty if nothing is missing."""
+    """Return the package needed to read chunks of a compression; empty if nothing is missing."""
     if compression in READ or (compression == "lz4" and _lz4() is not None):
         return ""
     if compression == "lz4":

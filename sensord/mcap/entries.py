@@ -18,7 +18,7 @@ INDEX = struct.Struct("<HI")
 """Channel and size of a message index, before its entries."""
 _CHUNK = struct.Struct("<QQQI")
 _SMALLEST = {Opcode.MESSAGE: MESSAGE.size, Opcode.MESSAGE_INDEX: INDEX.size}
-"""What is shorter is no record, and nothing behind it can be found."""
+"""Anything shorter is not a record, and nothing after it can be found."""
 _LARGEST_RECORD_BYTES = 1 << 30
 """Bounds what a damaged length makes us read; jumping over a record needs no such bound."""
 
@@ -59,7 +59,7 @@ def content(file: BinaryIO, entry: Entry) -> bytes:
 
 
 def chunk_at(file: BinaryIO, entry: Entry) -> ChunkEntry:
-    """Read what stands before a chunk's data.
+    """Read the part of a chunk's record before its data.
 
     Raises:
         ValueError: It is damaged.

@@ -1,4 +1,4 @@
-"""The message record of MCAP: where every message of ours is packed.
+"""The message record of MCAP: every message that sensord writes is packed here.
 
 Shape: opcode (u8), length (u64), channel (u16), sequence (u32), log and publish time (u64, ns),
 payload; little-endian. The length counts what follows it.
@@ -18,7 +18,7 @@ __all__ = ["FIELDS_BYTES", "MESSAGE", "MOST_CHANNELS", "SEQUENCES", "pack_messag
 MESSAGE = struct.Struct("<BQHIQQ")
 
 FIELDS_BYTES = MESSAGE.size - HEADER.size
-"""What stands between a message's length and its payload."""
+"""The fields between a message's length and its payload."""
 
 SEQUENCES = 1 << 32
 """Sequence numbers wrap here: they are offsets without their upper half."""
@@ -33,7 +33,7 @@ def pack_messages(
     publish_ns: Iterable[int],
     payloads: Sequence[bytes],
 ) -> bytes:
-    """Return messages, one behind the other; a column for each field."""
+    """Return the messages, concatenated; each field is a column."""
     lengths = [len(payload) + FIELDS_BYTES for payload in payloads]
     opcode = repeat(int(Opcode.MESSAGE))
     heads = map(MESSAGE.pack, opcode, lengths, ids, sequences, log_ns, publish_ns)

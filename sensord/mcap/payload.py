@@ -1,8 +1,8 @@
-"""Values, qualities and flags as the JSON texts that stand in the journal, and back.
+"""Values, qualities and flags as the journal's JSON texts, and back.
 
-The *inner text* is what stands between ``{"value":`` and the last ``}`` of a payload:
-``21.53``, or ``null,"quality":"bad","reason":"stale","restated":true``. Inner texts hold no line
-feed, because JSON escapes it, so a line feed may part them.
+The *inner text* is the part of a payload between ``{"value":`` and the last ``}``: ``21.53``, or
+``null,"quality":"bad","reason":"stale","restated":true``. Inner texts hold no line feed, because
+JSON escapes it, so a line feed may separate them.
 
 Whole columns are converted at once: one call of the JSON encoder costs 0.3 µs a float, one call
 for each costs 2.
@@ -22,10 +22,10 @@ __all__ = ["NOT_RECORDABLE", "VALUE", "Parsed", "inner_texts", "parse_inner", "p
 __all__ += ["recordable"]
 
 VALUE = b'{"value":'
-"""How every payload of ours begins."""
+"""The beginning of every payload that sensord writes."""
 
 NOT_RECORDABLE = "not_recordable"
-"""The reason under which a value is recorded that JSON cannot hold."""
+"""The reason under which a value that JSON cannot hold is recorded."""
 
 _PLAIN = frozenset({float, int, bool, str, type(None)})
 _lines = json.JSONEncoder(separators=("\n", ":"), allow_nan=False).encode
@@ -37,7 +37,7 @@ _UNSOUND = (ValueError, TypeError, RecursionError)
 
 
 class Parsed(NamedTuple):
-    """Columns of values; the other columns are None where all are good, and none restates."""
+    """Columns of values; another column is None if all are good, or none restates."""
 
     values: list[Value]
     qualities: list[Quality] | None
@@ -47,14 +47,14 @@ class Parsed(NamedTuple):
 def inner_texts(
     values: Sequence[Value], qualities: Sequence[Quality], restates: Sequence[bool]
 ) -> bytes:
-    """Encode columns as inner texts, parted by line feeds.
+    """Encode columns as inner texts, separated by line feeds.
 
     Raises:
         ValueError, TypeError, RecursionError: A value is not JSON; see `recordable`.
     """
     text = _lines(values)[1:-1]
     if ("[" in text or "{" in text) and not _PLAIN.issuperset(map(type, values)):
-        # The separator also parted the items of a value that is itself a list.
+        # The separator also separated the items of a value that is itself a list.
         text = "\n".join(map(_compact, values))
     if qualities.count(GOOD) < len(qualities) or True in restates:
         ends = map(_ending, qualities, restates)
@@ -72,7 +72,7 @@ def _ending(quality: Quality, restates: bool) -> str:  # noqa: FBT001  # a colum
 
 
 def recordable(reading: Reading) -> Reading:
-    """Return the reading, or if its value is not JSON the same one with null under bad quality."""
+    """Return the reading, with null and bad quality in place of a value that is not JSON."""
     try:
         inner_texts([reading.value], [reading.quality], [reading.restates])
     except _UNSOUND:
@@ -84,7 +84,7 @@ def parse_inner(texts: Sequence[bytes]) -> Parsed:
     """Decode inner texts.
 
     Raises:
-        ValueError: They are none.
+        ValueError: They are not inner texts.
     """
     joined = b",".join(texts)
     if b'"quality":' not in joined and b'"restated":' not in joined:
@@ -96,7 +96,7 @@ def parse_inner(texts: Sequence[bytes]) -> Parsed:
 
 
 def parse_payloads(payloads: Sequence[bytes]) -> Parsed:
-    """Decode payloads of anybody's making; one that is no object with a value is a value itself.
+    """Decode payloads of any writer; one that is not an object with a value is the value itself.
 
     Raises:
         ValueError: They are not JSON.

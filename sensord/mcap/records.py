@@ -60,7 +60,7 @@ _COUNTS = struct.Struct("<HQ")
 
 
 class Opcode(enum.IntEnum):
-    """What a record is."""
+    """The type of a record."""
 
     HEADER = 1
     FOOTER = 2
@@ -78,7 +78,7 @@ class Opcode(enum.IntEnum):
 
 
 class ChannelRecord(NamedTuple):
-    """A channel as it stands in a file."""
+    """A channel in a file."""
 
     id: int
     schema_id: int
@@ -106,7 +106,7 @@ class ChunkEntry(NamedTuple):
 
     @property
     def messages(self) -> int | None:
-        """How many messages it has: told by the length of its message indexes, if it has any."""
+        """Return the number of messages, from the length of its message indexes, if it has any."""
         if not self.places:
             return None
         heads = 15 * (len(self.places) // _COUNTS.size)
@@ -118,7 +118,7 @@ class ChunkEntry(NamedTuple):
 
 
 class Totals(NamedTuple):
-    """The content of a statistics record that sensord has a use for."""
+    """The fields of a statistics record that sensord uses."""
 
     messages: int
     start_ns: int
@@ -167,7 +167,7 @@ def channel(found: ChannelRecord) -> bytes:
 def chunk_head(
     start_ns: int, end_ns: int, raw: bytes, compression: str, compressed_size: int
 ) -> bytes:
-    """Encode all of a chunk's record that stands before its compressed data."""
+    """Encode the part of a chunk's record before its compressed data."""
     fields = _CHUNK.pack(start_ns, end_ns, len(raw), zlib.crc32(raw)) + _text(compression)
     length = len(fields) + _U64.size + compressed_size
     return HEADER.pack(Opcode.CHUNK, length) + fields + _U64.pack(compressed_size)
@@ -179,7 +179,7 @@ def data_end() -> bytes:
 
 
 def chunk_index(entry: ChunkEntry) -> bytes:
-    """Encode where a chunk is."""
+    """Encode the place of a chunk."""
     fields = _CHUNK_INDEX.pack(*entry[:4], len(entry.places))
     sizes = struct.pack("<QQ", entry.compressed_size, entry.raw_size)
     indexed = (entry.places, _U64.pack(entry.index_length))
@@ -187,7 +187,7 @@ def chunk_index(entry: ChunkEntry) -> bytes:
 
 
 def metadata_index(position: int, length: int, name: str) -> bytes:
-    """Encode where a metadata record is."""
+    """Encode the place of a metadata record."""
     return _record(Opcode.METADATA_INDEX, struct.pack("<QQ", position, length), _text(name))
 
 
@@ -200,7 +200,7 @@ def statistics(totals: Totals, *, schemas: int, channels: int, metadata: int, ch
 
 
 def summary_offset(opcode: Opcode, position: int, length: int) -> bytes:
-    """Encode where a group of the summary is."""
+    """Encode the place of a group of the summary."""
     return _record(Opcode.SUMMARY_OFFSET, struct.pack("<BQQ", opcode, position, length))
 
 
@@ -234,7 +234,7 @@ def records(data: bytes, at: int = 0) -> Iterator[tuple[int, int, int]]:
 
 
 def text_of(data: bytes, at: int) -> tuple[str, int]:
-    """Decode a text and return it with the position behind it.
+    """Decode a text and return it with the position after it.
 
     Raises:
         ValueError: It is cut off or no UTF-8.
@@ -248,7 +248,7 @@ def text_of(data: bytes, at: int) -> tuple[str, int]:
 
 
 def map_of(data: bytes, at: int) -> tuple[dict[str, str], int]:
-    """Decode a map of texts and return it with the position behind it.
+    """Decode a map of texts and return it with the position after it.
 
     Raises:
         ValueError: It is cut off or no UTF-8.
@@ -288,10 +288,10 @@ def metadata_of(body: bytes) -> tuple[str, dict[str, str]]:
 
 
 def chunk_index_of(body: bytes) -> ChunkEntry:
-    """Decode where a chunk is.
+    """Decode the place of a chunk.
 
     Raises:
-        ValueError, struct.error: The record does not say.
+        ValueError, struct.error: The record is invalid.
     """
     *times, size = _CHUNK_INDEX.unpack_from(body)
     at = _CHUNK_INDEX.size + size
@@ -309,7 +309,7 @@ def statistics_of(body: bytes) -> Totals:
     """Decode the counts of what is in a file.
 
     Raises:
-        struct.error: The record does not say.
+        struct.error: The record is invalid.
     """
     messages, _, _, _, _, _, start, end, size = _STATISTICS.unpack_from(body)
     at = _STATISTICS.size

@@ -1,6 +1,6 @@
-"""Open what is read: regular files only, so that nothing there can make a reader wait.
+"""Open regular files only, so that no file can make a reader wait.
 
-A fifo or a device of the same name would: opening a fifo waits for somebody who writes it.
+Opening a fifo waits for a writer; some devices wait, too.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ def open_regular(path: Path) -> int:
     """Open a regular file for reading and return its descriptor.
 
     Raises:
-        OSError: It cannot be opened, or it is something else.
+        OSError: It cannot be opened, or is not a regular file.
     """
     # Without effect on regular files; a fifo is opened at once, and refused.
     descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
@@ -32,7 +32,7 @@ def open_binary(path: Path) -> BinaryIO:
     """Open a regular file for reading.
 
     Raises:
-        OSError: It cannot be opened, or it is something else.
+        OSError: It cannot be opened, or is not a regular file.
     """
     return os.fdopen(open_regular(path), "rb")
 
@@ -41,7 +41,7 @@ def read_regular(path: Path) -> bytes:
     """Return the content of a regular file.
 
     Raises:
-        OSError: It cannot be read, or it is something else.
+        OSError: It cannot be read, or is not a regular file.
     """
     with open_binary(path) as file:
         return file.read()

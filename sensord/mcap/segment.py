@@ -1,6 +1,6 @@
 """A segment being written: chunks are appended and synced, and at the end it is sealed.
 
-Nothing changes in memory before it is on the device, so a write that failed may be tried again.
+Memory changes only after the device has the data, so a failed write may be repeated.
 
 Source: docs/journal.md, Segments.
 """
@@ -29,12 +29,12 @@ _SCHEMAS = {number: schema_record(kind) for kind, number in SCHEMA_IDS.items()}
 
 
 def sealed_path(folder: Path, first: int) -> Path:
-    """Say where the sealed segment that begins at an offset is."""
+    """Return the path of the sealed segment that begins at an offset."""
     return folder / f"{first:020}.mcap"
 
 
 def open_path(folder: Path, first: int) -> Path:
-    """Say where the segment that begins at an offset is while it is written."""
+    """Return the path of the open segment that begins at an offset."""
     return folder / f"{first:020}.mcap.open"
 
 
@@ -48,12 +48,12 @@ class Located:
 
     @property
     def end(self) -> int:
-        """The offset behind its last reading."""
+        """The offset after its last reading."""
         return self.first + self.count
 
 
 class SegmentWriter:
-    """Writes one MCAP file; it is made on the disk with its first chunk."""
+    """Writes one MCAP file; the first chunk creates it."""
 
     def __init__(self, disk: Disk, path: Path, first: int, facts: Mapping[str, str]) -> None:
         self.path = path
@@ -73,7 +73,7 @@ class SegmentWriter:
 
     @property
     def end(self) -> int:
-        """The offset behind the last reading."""
+        """The offset after the last reading."""
         return self.chunks[-1].end if self.chunks else self.first
 
     @property
@@ -87,17 +87,17 @@ class SegmentWriter:
         return max((chunk.entry.end_ns for chunk in self.chunks), default=0)
 
     def knows(self, number: int) -> bool:
-        """Tell whether the file says what the channel is."""
+        """Return whether the file describes the channel."""
         return number in self._channels
 
     def note(self, name: str, facts: Mapping[str, str]) -> None:
-        """Say more of the file, beside its first facts; goes to the disk with the next chunk."""
+        """Add a named fact about the file; the next chunk writes it."""
         record = mcap.metadata(name, facts)
         self._noted.append((self.size + len(self._unwritten), len(record), name))
         self._unwritten += record
 
     def forget_note(self, name: str) -> None:
-        """Leave out what was said under a name, as far as it is not on the disk yet."""
+        """Drop a named fact that is not on the disk yet."""
         for noted in reversed(self._noted.copy()):
             at, length, told = noted
             begin = at - self.size
@@ -107,17 +107,17 @@ class SegmentWriter:
                 self._move_notes(at, -length)
 
     def _move_notes(self, behind: int, by: int) -> None:
-        """Say of the notes from a place on that they stand elsewhere."""
+        """Record the new positions of the notes from a place on."""
         self._noted = [
             (at + by if at >= behind else at, length, name) for at, length, name in self._noted
         ]
 
     def define(self, number: int, channel: Described) -> None:
-        """Say what a channel is; goes to the disk with the next chunk."""
+        """Describe a channel; the next chunk writes it."""
         self.define_record(checked(definition(number, channel.topic, channel.metadata)))
 
     def define_record(self, record: ChannelRecord, schema: bytes = b"") -> None:
-        """Say what a channel is in MCAP's terms, with a schema that is not one of sensord's."""
+        """Describe a channel in MCAP's terms, with a schema that is not one of sensord's."""
         if record.schema_id not in self._schemas:
             schema = schema or _SCHEMAS.get(record.schema_id, _SCHEMAS[SCHEMA_IDS[ValueType.JSON]])
             self._schemas[record.schema_id] = schema
@@ -126,17 +126,17 @@ class SegmentWriter:
         self._unwritten += mcap.channel(record)
 
     def append(self, chunk: EncodedChunk, *, sync: bool = True) -> None:
-        """Write a chunk behind the others.
+        """Append a chunk.
 
         Raises:
-            OSError: It is not in the segment; what part of it was written will be written over.
+            OSError: It is not in the segment; the part that was written will be overwritten.
         """
         if self._descriptor is None:
             self._descriptor = self._disk.create(self.path)
         data = self._unwritten + chunk.record + chunk.indexes
         self._write(data, sync=sync)
         if sync and not self.chunks:
-            # The readings are only safe when their file has a name.
+            # The readings are only safe once their file has a name.
             self._disk.sync_folder(self.path.parent)
         at = self.size + len(self._unwritten)
         count = sum(chunk.counts.values())
@@ -147,7 +147,7 @@ class SegmentWriter:
         self._unwritten = b""
 
     def withdraw(self) -> bool:
-        """Take the chunk back that was written last, for its room; False if that was done already.
+        """Remove the last chunk to free its space; return False if that was done already.
 
         Raises:
             OSError: It cannot be cut off.
@@ -164,12 +164,12 @@ class SegmentWriter:
         return True
 
     def resume(self, size: int, chunks: list[Located], counts: Mapping[int, int]) -> None:
-        """Go on behind the first ``size`` bytes of a file that was left unsealed.
+        """Continue after the first ``size`` bytes of a file that was left unsealed.
 
-        Channels that stand in it are defined again: twice the same does no harm.
+        Its channels are defined again, which does no harm.
 
         Raises:
-            OSError: It cannot be opened or cut there.
+            OSError: The file cannot be opened or cut there.
         """
         self._descriptor = self._disk.open(self.path)
         self._disk.truncate(self._descriptor, size)
@@ -182,7 +182,7 @@ class SegmentWriter:
         """Write summary and footer, give the file its final name, and return its size.
 
         Raises:
-            OSError: It is as it was, unsealed.
+            OSError: The file stays as it was, unsealed.
         """
         end = self._unwritten + mcap.data_end()
         start = self.size + len(end)
@@ -198,7 +198,7 @@ class SegmentWriter:
         return self.size + len(data)
 
     def close(self) -> None:
-        """Give the file back."""
+        """Close the file."""
         if self._descriptor is not None:
             self._disk.close(self._descriptor)
             self._descriptor = None
@@ -210,13 +210,13 @@ class SegmentWriter:
             if sync:
                 self._disk.sync(self._descriptor)
         except OSError:
-            # On a full disk the part that was written would keep others from their room.
+            # On a full disk the part that was written would keep space from others.
             with contextlib.suppress(OSError):
                 self._disk.truncate(self._descriptor, self.size)
             raise
 
     def _summary(self, start: int) -> tuple[bytes, int]:
-        """Encode the summary that will stand at ``start``; also where its offsets begin in it."""
+        """Encode the summary for position ``start``; also return where its offsets begin in it."""
         count = sum(self._counts.values())
         totals = mcap.Totals(count, self.start_ns, self.end_ns, dict(self._counts))
         counts = {"schemas": len(self._schemas), "channels": len(self._channels)}

@@ -1,6 +1,6 @@
-"""What is in one segment file: its chunks, its channels, its counts.
+"""The content of one segment file: its chunks, its channels, its counts.
 
-Read from the summary when its CRC is right, else found by walking the file.
+It is read from the summary if its CRC is right; otherwise the file is walked.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ class Table(NamedTuple):
 
     @property
     def end(self) -> int | None:
-        """The offset behind the last reading, if there is one."""
+        """The offset after the last reading, if there is one."""
         return self.chunks[-1].end if self.chunks else None
 
 
@@ -54,10 +54,10 @@ def read_at(descriptor: int, size: int, position: int) -> bytes:
 
 
 def read_table(descriptor: int, first: int, codec: ChunkCodec) -> Table:
-    """Read what is in the segment that begins at offset ``first``.
+    """Read the table of the segment that begins at offset ``first``.
 
     Raises:
-        OSError: The disk fails. Damage is no error: what is whole is in the table.
+        OSError: The disk fails. Damage is no error: the table has what is whole.
     """
     size = os.fstat(descriptor).st_size
     summary = read_summary(descriptor, size)
@@ -75,12 +75,12 @@ def walk_file(descriptor: int, first: int, codec: ChunkCodec) -> Walk:
     Raises:
         OSError: The disk fails.
     """
-    # Read and not mapped: a writer that cuts off what it could not finish would kill us.
+    # Read and not mapped: a writer that truncates the file would kill this process.
     return walk(read_at(descriptor, os.fstat(descriptor).st_size, 0), first, codec)
 
 
 def read_facts(descriptor: int) -> dict[str, str] | None:
-    """Read what sensord notes at the head of a segment, or None if it is not there.
+    """Read the facts that sensord notes at the head of a segment; None if they are missing.
 
     Raises:
         OSError: The disk fails.
@@ -101,7 +101,7 @@ def read_facts(descriptor: int) -> dict[str, str] | None:
 
 
 def read_summary(descriptor: int, size: int) -> bytes | None:
-    """Read the summary of a file of ``size`` bytes, or None if it has none that is whole.
+    """Read the summary of a file of ``size`` bytes, or None if there is no whole one.
 
     Raises:
         OSError: The disk fails.
@@ -143,7 +143,7 @@ def _from_summary(summary: bytes, first: int, size: int) -> Table:
 
 @lru_cache(maxsize=4096)
 def _described(body: bytes) -> tuple[int, Described]:
-    """Decode a channel; every segment says the same of it again."""
+    """Decode a channel; every segment repeats its description."""
     record = mcap.channel_of(body)
     return record.id, described(record.topic, record.metadata)
 

@@ -1,9 +1,9 @@
-"""Find what is whole in a segment that has no footer, or whose summary is damaged.
+"""Find the whole chunks of a segment that has no footer, or whose summary is damaged.
 
-Pure: bytes in, findings out. The walk jumps from record to record over their contents. Where it
-meets something that is no record it looks for the next chunk by zstd's magic number: a frame whose
-own checksum is right is a chunk, whatever became of the numbers around it. In the end each chunk is
-decompressed and compared with what stands around it: no index of an open segment has a checksum.
+Pure: bytes in, findings out. The walk jumps from record to record over their contents. At anything
+that is not a record it looks for the next chunk by zstd's magic number: a frame whose own checksum
+is right is a chunk, even if the numbers around it are damaged. At the end each chunk is
+decompressed and compared with its surroundings: no index of an open segment has a checksum.
 
 Source: docs/journal.md, Start-up.
 """
@@ -24,14 +24,14 @@ __all__ = ["Found", "Walk", "walk"]
 
 _DATA_END_BYTES = 4
 _LARGEST_FACT_BYTES = 1 << 20
-"""No record beside chunks comes near; bounds what a damaged length makes us read."""
+"""No record other than a chunk comes near; bounds what a damaged length makes us read."""
 _LARGEST_CHUNK_BYTES = 32 << 20
 _LARGEST_GAP = 1 << 24
 """More readings than damage can take from one segment; a chunk that seems further off is a relic
 of another file in the same blocks of the disk."""
 _ZSTD_MAGIC = b"\x28\xb5\x2f\xfd"
 _CHUNK_HEAD = struct.Struct("<BQQQQII4sQ")
-"""All that stands before the data in a chunk of ours."""
+"""The part of a chunk that sensord writes before the data."""
 _INDEX_HEAD = struct.Struct("<BQHI")
 _INDEX_START = struct.Struct("<BQHIQ")
 """An index with the time of its first entry."""
@@ -53,18 +53,18 @@ class Found(NamedTuple):
 
 
 class Walk(NamedTuple):
-    """What stands in a segment."""
+    """The content of a segment."""
 
     facts: dict[str, str]
     channels: dict[int, ChannelRecord]
     chunks: list[Found]
     sound_chunks: int
-    """How many chunks stand before the first damage."""
+    """How many chunks precede the first damage."""
     sound_bytes: int
     """Where the first damage, or what is not data, begins."""
     size: int
     broken: frozenset[int] = frozenset()
-    """The first offsets of chunks that are in their place, but whose content is damaged."""
+    """The first offsets of chunks that are in place, but whose content is damaged."""
     numbers: frozenset[int] = frozenset()
     """The channels of the readings that are whole."""
     damaged_channels: tuple[int, ...] = ()
@@ -72,7 +72,7 @@ class Walk(NamedTuple):
 
     @property
     def is_clean(self) -> bool:
-        """Whether all that is whole stands before the first damage."""
+        """Whether everything whole precedes the first damage."""
         return self.sound_chunks == len(self.chunks)
 
     def located(self) -> list[Located]:
@@ -81,7 +81,7 @@ class Walk(NamedTuple):
 
     @property
     def is_cut_behind_chunk(self) -> bool:
-        """Whether all damage may be that the indexes of the last chunk were not wholly written."""
+        """Whether the only damage may be that the last chunk's indexes were not all written."""
         return bool(self.chunks) and self.chunks[-1].located.entry.position == self.sound_bytes
 
     @property
@@ -100,7 +100,7 @@ class Walk(NamedTuple):
 
 
 class _Indexes(NamedTuple):
-    """The message indexes behind a chunk."""
+    """The message indexes after a chunk."""
 
     end: int
     places: bytes
@@ -110,7 +110,7 @@ class _Indexes(NamedTuple):
 
 
 def walk(data: bytes, first: int, codec: ChunkCodec) -> Walk:
-    """Find what is whole in a segment whose first offset is ``first``."""
+    """Find the whole chunks of a segment whose first offset is ``first``."""
     return _Walker(data, first, codec).run()
 
 
@@ -125,13 +125,13 @@ class _Walker:
         self._chunks: list[Found] = []
         self._sound: tuple[int, int] | None = None
         self._is_counting = True
-        """False behind damage, where offsets are read from the chunks."""
+        """False after damage, where offsets are read from the chunks."""
         self._broken: set[int] = set()
         self._numbers: set[int] = set()
         self._damaged_channels: list[int] = []
         self._proven: set[int] = set()
         self._ambiguous: set[int] = set()
-        """Channels that the file describes in two ways: one of the two is damaged."""
+        """Channels that the file describes in two ways: one of them is damaged."""
 
     def run(self) -> Walk:
         at = len(mcap.MAGIC)
@@ -166,13 +166,13 @@ class _Walker:
         )
 
     def _note_damage(self, at: int) -> None:
-        """Remember where the first damage is, and that offsets cannot be counted on from here."""
+        """Record the first damage; from here on offsets cannot be counted."""
         if self._sound is None or at < self._sound[1]:
             self._sound = (len(self._chunks), at)
         self._is_counting = False
 
     def _step(self, at: int) -> int | None:
-        """Take the record at ``at``; return where the next is, ``at`` at the end, None if none."""
+        """Process a record; return where the next is, ``at`` at the data's end, None if invalid."""
         if at + HEADER.size > self._size:
             return None
         opcode, length = HEADER.unpack_from(self._data, at)
@@ -190,7 +190,7 @@ class _Walker:
         return after if self._fact(opcode, self._data[at + HEADER.size : after]) else None
 
     def _fact(self, opcode: int, body: bytes) -> bool:
-        """Take a record that is no chunk; False if its length is not that of its content."""
+        """Process a record that is no chunk; False if its length is not that of its content."""
         try:
             match opcode:
                 case Opcode.METADATA:
@@ -208,7 +208,7 @@ class _Walker:
         return False
 
     def _channel(self, at: int, body: bytes) -> bool:
-        """Take a channel; False if its length is not that of its content."""
+        """Process a channel; False if its length is not that of its content."""
         try:
             record = mcap.channel_of(body)
         except ValueError:
@@ -218,7 +218,7 @@ class _Walker:
         is_proven, bare = proof(record), unchecked(record)
         known = self._channels.get(bare.id, bare)
         if is_proven is False or known != bare or bare.id in self._ambiguous:
-            # Another program that reads this file would believe it: it is to be made again.
+            # Another program that reads this file would trust it: it must be rewritten.
             self._note_damage(at)
             self._damaged_channels.append(at)
         if is_proven:
@@ -266,7 +266,7 @@ class _Walker:
         return self._codec.decode(entry, record)
 
     def _offset_of(self, sequence: int) -> int:
-        """Raises: ValueError: What came before cannot be this far behind; it is another's."""
+        """Raises: ValueError: What came before cannot be this far back; another file wrote it."""
         skipped = (sequence - self._next) % (1 << 32)
         if skipped > _LARGEST_GAP:
             raise ValueError("the chunk is not of this segment")
@@ -277,7 +277,7 @@ class _Walker:
         self._next = found.located.end
 
     def _indexes(self, at: int) -> _Indexes | None:
-        """Take the message indexes at ``at``; None if one is damaged, or there is none."""
+        """Read the message indexes at ``at``; return None if one is damaged or missing."""
         data, size = self._data, self._size
         places, counts = [], []
         start, end = 1 << 64, 0
@@ -297,7 +297,7 @@ class _Walker:
         return _Indexes(at, b"".join(places), start, end, counts) if places else None
 
     def _resync(self, at: int) -> int | None:
-        """Find the next chunk by its content; return the position behind it, or None."""
+        """Find the next chunk by its content; return the position after it, or None."""
         while (at := self._data.find(_ZSTD_MAGIC, at)) >= 0:
             found = self._codec.find_frame(self._data[at : at + _LARGEST_CHUNK_BYTES])
             if found is not None and self._rescue(at, *found):
@@ -306,7 +306,7 @@ class _Walker:
         return None
 
     def _rescue(self, place: int, raw: bytes, size: int) -> bool:
-        """Take a chunk whose content is whole, though not what is around it."""
+        """Accept a chunk whose content is whole, though what surrounds it is not."""
         try:
             columns = columns_of(raw)
             first = self._offset_of(columns.sequences[0])
@@ -321,7 +321,7 @@ class _Walker:
         return True
 
     def _behind_indexes(self, at: int) -> int:
-        """Pass over the indexes of a chunk whose indexes are made anew."""
+        """Skip the indexes of a chunk whose indexes are rebuilt."""
         while at + _INDEX_HEAD.size <= self._size and self._data[at] == Opcode.MESSAGE_INDEX:
             _, length, _, entries = _INDEX_HEAD.unpack_from(self._data, at)
             after = at + HEADER.size + int(length)
@@ -331,7 +331,7 @@ class _Walker:
         return at
 
     def _verify(self, i: int) -> None:
-        """Compare a chunk with its indexes; those that say something else are to be made again."""
+        """Compare a chunk with its indexes; mark those that differ to be rebuilt."""
         found = self._chunks[i]
         if not found.is_sound:
             return
@@ -353,10 +353,10 @@ class _Walker:
                 self._sound = (i, located.entry.position)
 
     def _verify_last(self) -> None:
-        """Look into the last chunk: leave it out if it is not whole, and see if it is sound.
+        """Check the last chunk: drop it if it is incomplete, and record whether it is sound.
 
-        It may have been cut while it was written, and what stands behind it may be an index of
-        its own that is damaged.
+        It may have been cut off while it was written, and what follows it may be a damaged index of
+        its own.
         """
         if not self._chunks or not self._chunks[-1].is_sound:
             return
