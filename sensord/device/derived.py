@@ -36,6 +36,10 @@ REASONS = frozenset(one.reason for one in (INCOMPLETE, _RESET, _SPIKE, _NONE_LEF
 _DIFFERENCES = {"Cel": "K", "[degF]": "[degR]"}
 """Units whose zero is arbitrary, and those of their differences."""
 
+GLITCH = 1.1
+"""A counter that showed 0 and is back at where it was, or at most so many times as far, was never
+reset: a device that answers before it has read its memory shows 0."""
+
 MOST_STRETCHES = 20_000
 """Of one window; the oldest become a hole, which the result shows."""
 
@@ -79,6 +83,8 @@ class Derivation:
         self.is_resumed = False
         """Of a total: whether ``count`` is from before a restart, and may not be the last one."""
         self._doubt = GOOD
+        self._before_zero: tuple[float, float] | None = None
+        """Of a total whose counter shows 0: the counter before, and what that added."""
 
     def push(self, index: int, reading: Reading, at_us: int, log_us: int = 0) -> int:
         """Accept a source's reading that holds from ``at_us`` on; return when it really does.
@@ -202,14 +208,23 @@ class Derivation:
         before, self.count = self.count, value
         # What it did between the kept count and this one, a wrap perhaps, nobody saw.
         self._doubt, self.is_resumed = INCOMPLETE if self.is_resumed else GOOD, False
+        lost, self._before_zero = self._before_zero, None
+        if lost is not None and value == 0:
+            self._before_zero, self._doubt = lost, _RESET
+            return
+        if lost is not None and lost[0] <= value <= lost[0] * GLITCH:
+            self.offset -= lost[1]  # it was no reset: the counter is where it was
+            return
         if before is None or value >= before:
             return
         wrap = self._rules.wrap
-        if wrap is not None and before - value > wrap / 2:
-            self.offset += wrap
-        else:  # it began at 0 again; what it counted just before is lost
-            self.offset += before
+        is_wrap = wrap is not None and before - value > wrap / 2
+        added = wrap if is_wrap and wrap is not None else before
+        self.offset += added
+        if not is_wrap:  # it began at 0 again; what it counted just before is lost
             self._doubt = _RESET
+        if value == 0:
+            self._before_zero, self._doubt = (before, added), _RESET
 
 
 def _number(value: Value) -> float | None:

@@ -92,6 +92,22 @@ def test_a_total_follows_wraps_and_resets() -> None:
     assert found == [*good, reset, Result(142.0, GOOD)]
 
 
+@pytest.mark.parametrize("wrap", [None, 1500.0])
+def test_a_counter_that_shows_nothing_for_a_moment_was_not_reset(wrap: float | None) -> None:
+    """A meter that answers 0 before it has read its memory doubled the total."""
+    derivation, found = Derivation(Derived("t", total=True, wrap=wrap)), []
+    for at, value in enumerate([1000, 0, 0, 1001, 0, 5]):
+        derivation.push(0, Reading(at, value), at)
+        result = derivation.result(at)
+        assert result is not None
+        found.append((result.value, result.quality.reason))
+    added = wrap or 1001.0
+    doubtful = [(added + offset, "counter_reset") for offset in ((0.0 if wrap else -1.0),) * 2]
+    assert found[:4] == [(1000.0, ""), *doubtful, (1001.0, "")]
+    # It stays below: this was a reset.
+    assert found[4:] == [(added, "counter_reset"), (added + 5, "")]
+
+
 @given(
     steps=st.lists(st.integers(0, 400), min_size=1, max_size=40),
     cut=st.integers(0, 40),
