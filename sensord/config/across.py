@@ -10,6 +10,7 @@ import fnmatch
 import functools
 import re
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from itertools import combinations
 from typing import NamedTuple
 
@@ -22,7 +23,7 @@ from sensord.device.policy import Policy
 from sensord.model.readings import Kind
 from sensord.model.topics import fields_in
 
-__all__ = ["Place", "check_devices", "check_openings", "overlap"]
+__all__ = ["Place", "check_derived", "check_devices", "check_openings", "overlap"]
 
 RESERVED = "state/"
 """What clients share stands there, and no reading."""
@@ -101,6 +102,35 @@ def check_openings(filters: Sequence[str], devices: Sequence[Checked], faults: F
                 f" open a filter of its own, such as {opened.split('/')[0]}-clients/#"
             )
             faults.warn(("clients", "topics", opened), text)
+
+
+def check_derived(topics: AbstractSet[str], devices: Sequence[Checked], faults: Faults) -> None:
+    """Refuse a derived channel whose topic a device is known to make: only one of them could."""
+    for device in devices:
+        for topic in topics & _known_topics(device):
+            faults.add(("derived", topic), f"{device.name} makes this topic; choose another one")
+
+
+def _known_topics(device: Checked) -> set[str]:
+    """Return the topics that a device makes for certain, whatever it sends."""
+    decoding = device.decoding
+    named = {name for name in getattr(decoding, "fields", ()) if name}
+    if pattern := getattr(decoding, "pattern", ""):
+        named |= set(re.compile(pattern).groupindex)
+    named |= {name for name in device.channels if not _is_glob(name)}
+    described: Callable[[], Iterable[tuple[str, str, object]]] | None
+    described = getattr(device.config, "described", None)
+    pairs = [(device.name, name) for name in named]
+    pairs += [(unit, name) for unit, name, _ in described()] if described else []
+    found = set()
+    for one, name in pairs:
+        rules = device.channels.get(name)
+        patterns = [rules.topic] if rules is not None and rules.topic else []
+        own = [getattr(a, "topic", "") for a in getattr(device.config, "topics", ())]
+        for text in patterns or [topic or device.topic for topic in own or [""]]:
+            topic = text.replace("{device}", one).replace("{field}", name)
+            found |= {topic} if "{" not in topic else set()
+    return found
 
 
 # -- places ----------------------------------------------------------------------------------------

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Annotated, Any, Protocol, runtime_checkable
 
-from sensord.config.across import Checked, check_devices, check_openings
+from sensord.config.across import Checked, check_derived, check_devices, check_openings
 from sensord.config.alarms import Alarm
 from sensord.config.alarms import name_fault as alarm_name_fault
 from sensord.config.channels import ChannelRules, rules_of
@@ -190,6 +190,7 @@ def build(
         for d in whole
     ]
     check_devices(checked, faults, resolve)
+    check_derived(derived.keys(), checked, faults)
     if root is not None:
         check_openings(list(root.clients.topics), checked, faults)
     if root is None or len(faults.found) > before:

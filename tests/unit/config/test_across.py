@@ -417,3 +417,19 @@ def test_an_event_channel_by_name_is_warned_of() -> None:
     text = SERIAL.format(name="a", port="/dev/a") + 'channels.action = { type = "string" }\n'
     (warning,) = warnings_of(text)
     assert "devices.a.channels.action: action looks like an event" in warning
+
+
+@pytest.mark.parametrize(
+    "device",
+    [
+        'reader = "serial"\nport = "/dev/x"\ndecoder = { type = "csv", fields = ["mean"] }',
+        'reader = "serial"\nport = "/dev/x"\ndecoder = "json"\nchannels.mean = { unit = "Cel" }',
+        'reader = "modbus"\nport = "/dev/x"\nunit = 1\nregisters.mean = { address = 0 }',
+    ],
+)
+def test_a_derived_channel_on_a_devices_topic_is_refused(device: str) -> None:
+    """One of the two would not be published, and only the log of the start named it."""
+    derived = '[derived."boiler/{}"]\nfrom = "a/b"\nmean = "1m"\n'
+    (fault,) = faults_of(f"[devices.boiler]\n{device}\n" + derived.format("mean"))
+    assert fault.endswith('derived."boiler/mean": boiler makes this topic; choose another one')
+    checked(f"[devices.boiler]\n{device}\n" + derived.format("mean_of_a_minute"))
