@@ -9,6 +9,7 @@ from typing import Any
 from sensord.cli.connection import asked, being, client_for
 from sensord.cli.lines import plain_value
 from sensord.cli.listing import clock_of
+from sensord.cli.look import fitted, note_zone
 from sensord.cli.options import configure_client
 from sensord.cli.statuses import NotFoundError
 from sensord.client import Client, CommandError, Control, Update
@@ -55,8 +56,11 @@ def run(options: argparse.Namespace) -> int:
             raise NotFoundError("no alarms are configured: see [alarms] in docs/configuration.md")
         rows.sort(key=lambda row: _rank(*row))
         waiting.extend(name for name, row in rows if _waits(row))
-        head = [] if options.json else [HEAD]
-        return "\n".join(head + [_line(name, row, is_json=options.json) for name, row in rows])
+        lines = [_line(name, row, is_json=options.json) for name, row in rows]
+        if options.json:
+            return "\n".join(lines)
+        note_zone()
+        return "\n".join(fitted(line) for line in [HEAD, *lines])
 
     return asked(options, "alarms", ask) or (UNACKNOWLEDGED if waiting else 0)
 

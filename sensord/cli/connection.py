@@ -19,6 +19,7 @@ from typing import Self
 
 import uvloop
 
+from sensord.cli.hints import note_losses
 from sensord.cli.options import MAX_NAME_CHARACTERS, token_of, trust_of
 from sensord.client import Client
 from sensord.errors import ProtocolError, SensordError
@@ -104,6 +105,7 @@ async def client_for(
             trust=trust_of(options),
         )
         await client.__aenter__()
+        note_losses(client)
         kept.keep(client.key)
     async with _entered(client):
         try:

@@ -6,19 +6,21 @@ import argparse
 import re
 import signal
 import sys
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from types import FrameType, TracebackType
 from typing import Self
 
-from sensord.cli.info import describe_hole
+from sensord.cli.info import describe_hole, duration_text
+from sensord.cli.look import local
 from sensord.cli.options import check_filters
 from sensord.cli.progress import Progress
 from sensord.cli.text_options import KINDS, configure_text, device_for, form_of
 from sensord.errors import SensordError, UsageError
 from sensord.log.journal import Hole
 from sensord.model.durations import ago_us
-from sensord.model.times import LOCAL, iso, time_us_of
+from sensord.model.times import LOCAL, time_us_of
 from sensord.recordings import (
     Recording,
     Selection,
@@ -72,6 +74,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     add("--from", dest="start", metavar="WHERE", help="an offset, a time (ISO 8601), or -10m")
     add("--to", dest="stop", metavar="WHERE", help="end before this, in the same forms: --to=-5m")
     add("--limit", type=_count, metavar="N", help="stop after N readings")
+    add("--force", action="store_true", help="replace a file that exists")
     add("--strict", action="store_true", help="exit with 1 if there are holes")
     configure_text(parser)
 
@@ -87,6 +90,10 @@ def run(options: argparse.Namespace) -> int:
     form = _format_of(options.format, options.output)
     if options.output is not None:
         _check_output(options.output, options.sources)
+        if options.output.exists() and not options.force:
+            raise SensordError(
+                f"{options.output}: already exists; choose another name, or give --force"
+            )
     said, device = form_of(options), device_for(options)
     recordings = in_order([open_any(path, device, said) for path in options.sources])
     for recording, _ in recordings:
@@ -115,7 +122,8 @@ def transfer(
     """
     epochs = {span.epoch for _, span in recordings}
     epoch = epochs.pop() if len(epochs) == 1 else ""
-    report = Report()
+    began = min((span.start_us for _, span in recordings), default=0)
+    report = Report(began, max((span.end_us for _, span in recordings), default=0))
     try:
         with (
             _Interrupts(is_file=path is not None) as interrupts,
@@ -247,7 +255,9 @@ class _Interrupts:
 class Report:
     """Reports holes and progress on stderr."""
 
-    def __init__(self) -> None:
+    def __init__(self, start_us: int = 0, end_us: int = 0) -> None:
+        self._span_us = (start_us, end_us)
+        self._began = time.monotonic()
         self.readings = 0
         self.holes = 0
         self._hole: Hole | None = None
@@ -268,7 +278,9 @@ class Report:
         self._print_hole()
         self.readings += count
         if self._progress.is_due:
-            self._progress.show(f"{self.readings} readings, at {(iso(log_us) or '?')[:19]}")
+            self._progress.show(
+                progress_text(self.readings, log_us, self._span_us, time.monotonic() - self._began)
+            )
 
     def end(self) -> None:
         """Report the last hole."""
@@ -279,3 +291,19 @@ class Report:
         if self._hole is not None:
             self._progress.print(f"hole: {describe_hole(self._hole)}")
             self._hole = None
+
+
+MINUTE_S = 60
+
+
+def progress_text(readings: int, log_us: int, span_us: tuple[int, int], took_s: float) -> str:
+    """Describe how far some work is: how much is done, how fast, and how long it will take."""
+    rate = readings / took_s if took_s > 0 else 0.0
+    text = f"{readings:,} readings, {rate:,.0f}/s, at {local(log_us)}"
+    start_us, end_us = span_us
+    share = (log_us - start_us) / (end_us - start_us) if end_us > start_us else 0.0
+    if not 0 < share <= 1:
+        return text
+    left_s = took_s * (1 - share) / share
+    left = f"{left_s:.0f} s" if left_s < MINUTE_S else duration_text(left_s)
+    return f"{text}, {share:.0%}, {left} left"

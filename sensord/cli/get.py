@@ -7,6 +7,7 @@ import argparse
 from sensord.cli.connection import asked
 from sensord.cli.hints import note_absent
 from sensord.cli.lines import as_json, as_line
+from sensord.cli.look import note_zone
 from sensord.cli.options import check_filters, configure_client
 from sensord.cli.statuses import NotFoundError
 from sensord.client import Client
@@ -34,6 +35,8 @@ def run(options: argparse.Namespace) -> int:
         if not found:
             await note_absent(client, options.topics)
             raise NotFoundError(f"no value under {' '.join(options.topics)}")
+        if not options.json:
+            note_zone()
         return "\n".join(line for one in found if (line := show(one)) is not None)
 
     return asked(options, "get", get)

@@ -12,7 +12,9 @@ from pathlib import Path
 from sensord.cli.connection import being, client_for
 from sensord.cli.hints import note, note_absent
 from sensord.cli.history_files import paths_in, show_files
+from sensord.cli.history_plot import plot
 from sensord.cli.lines import as_json, as_line, gap_line, plain_value
+from sensord.cli.look import columns, fitted, local, note_zone, zone
 from sensord.cli.options import (
     StartError,
     check_filters,
@@ -36,6 +38,7 @@ from sensord.errors import UsageError
 from sensord.model.readings import Position
 from sensord.model.times import iso
 from sensord.recordings.text_rows import csv_field
+from sensord.terminal.cells import fit
 
 __all__ = ["configure", "run"]
 
@@ -81,6 +84,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     form = parser.add_mutually_exclusive_group()
     form.add_argument("--json", action="store_true", help="one JSON object a line")
     form.add_argument("--csv", action="store_true", help="a table for spreadsheets")
+    form.add_argument("--plot", action="store_true", help="a chart of each topic, in blocks")
     configure_text(parser)
 
 
@@ -89,12 +93,16 @@ def run(options: argparse.Namespace) -> int:
     topics, paths = paths_in(options.topics)
     options.topics, options.file = topics or ["#"], options.file + paths
     check_filters(options.topics)
+    if options.plot and (options.file or options.follow or options.limit):
+        raise UsageError("--plot draws what a daemon has: leave out files, --follow and --limit")
     if options.file:
         return show_files(options, options.topics, _shower(options))
     if options.follow and not (options.stop is None and options.limit is None):
         raise UsageError("--follow has no end: leave it out, or leave out --to and --limit")
     start = _place("--from", options.start or "-1h")
     stop = None if options.stop in {None, "now"} else _place("--to", options.stop)
+    if options.plot:
+        return being(lambda: plot(options, start, stop))
     return being(lambda: _ask(options, start, stop))
 
 
@@ -147,6 +155,10 @@ def _shower(options: argparse.Namespace) -> Callable[[Answered], str | None]:
     if options.json:
         return _json
     if not options.csv:
+        if options.interval is not None:
+            print(_head())
+        else:
+            note_zone()
         return _line
     columns = READING_COLUMNS if options.interval is None else SUMMARY_COLUMNS
     print(",".join(columns))
@@ -164,13 +176,30 @@ def _line(item: Answered) -> str | None:
                 f"{'-' if number is None else plain_value(number, metadata.decimals):>12}"
                 for number in numbers
             )
-        when = (iso(item.time_us) or "?")[:19].replace("T", " ")
-        return f"{when}  {item.topic:<40} {item.count:>7} {told} {metadata.unit}".rstrip()
+        when = local(item.time_us)
+        line = f"{when}  {_topic(item.topic)} {item.count:>7} {told} {metadata.unit}"
+        return fitted(line.rstrip())
     if isinstance(item, Complete | Gap | PhaseChange):
         return None
-    line = as_line(item)
-    day = (iso(item.reading.time_us) or "?")[:10]
-    return f"{day} {line}"
+    return f"{local(item.reading.time_us)[:10]} {as_line(item)}"
+
+
+SUMMARY_CELLS = 77
+"""Of a line of a summary: what is beside the topic."""
+
+
+def _topic(topic: str) -> str:
+    """Fill or cut a topic to its column, which is narrower on a narrow terminal."""
+    width = columns()
+    if width is None:
+        return f"{topic:<40}"
+    return fit(topic, max(12, min(40, width - SUMMARY_CELLS)), keeps_end=True)
+
+
+def _head() -> str:
+    """Return the head of summaries; it names the zone."""
+    numbers = " ".join(f"{name:>12}" for name in ("MEAN", "LEAST", "GREATEST"))
+    return fitted(f"{'FROM (' + zone() + ')':<19}  {_topic('TOPIC')} {'COUNT':>7} {numbers} UNIT")
 
 
 def _json(item: Answered) -> str | None:

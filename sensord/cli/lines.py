@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import json
 
+from sensord.cli.look import columns, fitted, local, painted
 from sensord.client import Gap, Item, PhaseChange, Update
 from sensord.model.readings import Value
 from sensord.model.times import iso
+from sensord.terminal.cells import fit
 from sensord.terminal.values import plain_value
 
 __all__ = ["as_json", "as_line", "gap_line", "plain_value"]
+
+TOPIC_CELLS, OTHER_CELLS = 40, 40
+"""Of a line: the topic, and what is beside it."""
 
 
 def as_line(item: Item) -> str | None:
@@ -17,7 +22,7 @@ def as_line(item: Item) -> str | None:
     if not isinstance(item, Update):
         return None
     reading, metadata = item.reading, item.channel.metadata
-    when = (iso(reading.time_us) or "?")[11:23]
+    when = local(reading.time_us, has_day=False, has_fraction=True)
     value = _said(item.topic, reading.value) or plain_value(reading.value, metadata.decimals)
     notes = []
     if reading.quality.level:
@@ -25,7 +30,11 @@ def as_line(item: Item) -> str | None:
     if reading.restates and not reading.quality.level:
         notes.append("confirmed")
     note = f"  ({', '.join(notes)})" if notes else ""
-    return f"{when}  {item.topic:<40} {value:>12} {metadata.unit}{note}".rstrip()
+    width = columns()
+    topic = TOPIC_CELLS if width is None else max(12, min(TOPIC_CELLS, width - OTHER_CELLS))
+    line = f"{when}  {fit(item.topic, topic, keeps_end=True) if width else f'{item.topic:<40}'}"
+    line = f"{line} {value:>12} {metadata.unit}{note}".rstrip()
+    return painted(fitted(line), reading.quality.level)
 
 
 def _said(topic: str, value: Value) -> str | None:

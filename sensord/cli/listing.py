@@ -9,9 +9,9 @@ from collections.abc import Callable
 from typing import Any
 
 from sensord.cli.connection import being, client_for
+from sensord.cli.look import fitted, local, note_zone
 from sensord.cli.options import configure_client
 from sensord.client import Again, Client, Complete, Listing, Row
-from sensord.model.times import iso
 
 __all__ = ["clock_of", "configure", "show"]
 
@@ -36,12 +36,13 @@ def show(
     async def run() -> None:
         async with client_for(options, name) as client:
             if not options.json:
-                print(head, flush=options.follow)
+                note_zone()
+                print(fitted(head), flush=options.follow)
             async for item in ask(client):
                 match item:
                     case Row(fields):
                         text = json.dumps(fields, ensure_ascii=False)
-                        print(text if options.json else line(fields), flush=options.follow)
+                        print(text if options.json else fitted(line(fields)), flush=options.follow)
                     case Complete():
                         print("-- list complete; changes follow", file=sys.stderr)
                     case Again():
@@ -51,6 +52,5 @@ def show(
 
 
 def clock_of(time_us: object) -> str:
-    """Write a time for people, to the second."""
-    found = iso(time_us) if isinstance(time_us, int) else None
-    return (found or "-")[:19].replace("T", " ")
+    """Write a time for people, to the second, in the local zone."""
+    return local(time_us)

@@ -8,6 +8,7 @@ import sys
 
 from sensord.cli.connection import asked
 from sensord.cli.lines import plain_value
+from sensord.cli.look import local
 from sensord.cli.options import configure_client, count
 from sensord.client import Client, Message
 from sensord.model.times import iso
@@ -46,7 +47,7 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _line(message: Message) -> str:
-    when = (iso(message.time_us) or "?")[11:19]
+    when = local(message.time_us, has_day=False)
     who = (
         f"{message.sender_name} ({message.sender_id})" if message.sender_name else message.sender_id
     )

@@ -77,6 +77,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     )
     add("--to", dest="stop", metavar="WHEN", help="end before this: now, --to=-5m, or a time")
     add("--for", dest="lasting", type=duration, metavar="TIME", help="stop after this, such as 10m")
+    add("--force", action="store_true", help="replace a file that exists")
     add("--limit", "--count", dest="count", type=count, metavar="N", help="stop after N readings")
 
 
@@ -84,17 +85,17 @@ def run(options: argparse.Namespace) -> int:
     """Record until interrupted or complete; return 1 if anything is missing."""
     topics = options.topics or list(TOPICS)
     check_filters(topics)
-    must_be_new(options.output)
+    must_be_new(options.output, is_forced=options.force)
     return uvloop.run(_record(options, topics))
 
 
-def must_be_new(path: Path) -> None:
+def must_be_new(path: Path, *, is_forced: bool = False) -> None:
     """Refuse a file that exists, or a name with the extension of another format.
 
     Raises:
         SensordError: The name is refused; the text suggests another.
     """
-    if path.exists():
+    if path.exists() and not (is_forced and path.is_file()):
         raise SensordError(f"{path}: already exists; choose another name")
     if path.suffix in _EXPORTED:
         raise SensordError(
@@ -112,6 +113,8 @@ async def _record(options: argparse.Namespace, topics: Sequence[str]) -> int:
         token=token_of(options),
         trust=trust_of(options),
     ) as client:
+        if options.force:
+            options.output.unlink(missing_ok=True)
         stop_us = _stop_us(options.stop, int(client.server.time_us))
         with _Report() as report, McapOutput(options.output, "") as output:
             subscription = client.subscribe(*topics, start=start)

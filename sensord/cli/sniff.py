@@ -9,9 +9,9 @@ from typing import Any
 
 from sensord.cli.connection import being, client_for
 from sensord.cli.lines import plain_value
+from sensord.cli.look import local
 from sensord.cli.options import configure_client, duration
 from sensord.client import Sight, Sniffing, What
-from sensord.model.times import iso
 
 __all__ = ["configure", "run"]
 
@@ -55,7 +55,7 @@ async def _follow(sniffing: Sniffing, options: argparse.Namespace) -> None:
 
 def as_line(sight: Sight, *, is_hex: bool) -> str:
     """Write a sight for people: raw bytes at the left, what became of them behind a margin."""
-    when = (iso(sight.time_us) or "?")[11:23]
+    when = local(sight.time_us, has_day=False, has_fraction=True)
     match sight.what:
         case What.RECEIVED | What.SENT | What.MESSAGE:
             source = f"{sight.source}  " if sight.source else ""

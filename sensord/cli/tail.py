@@ -7,8 +7,9 @@ import sys
 from typing import Literal
 
 from sensord.cli.connection import being, client_for
-from sensord.cli.hints import note, note_absent, note_losses
+from sensord.cli.hints import note, note_absent
 from sensord.cli.lines import as_json, as_line, gap_line
+from sensord.cli.look import note_zone
 from sensord.cli.options import check_filters, configure_client, count, duration, start_of
 from sensord.client import Gap, PhaseChange, Update
 from sensord.client.subscription import Stream
@@ -59,7 +60,8 @@ async def _follow(options: argparse.Namespace) -> None:
     left = options.count
     start = start_of(options.start)
     async with client_for(options, "tail") as client:
-        note_losses(client)
+        if not options.json:
+            note_zone()
         mode: Literal["every", "latest"] = "latest" if options.latest else "every"
         topics = options.topics
         unseen = list(topics)

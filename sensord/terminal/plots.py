@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-__all__ = ["chart", "spark"]
+__all__ = ["cells_of", "chart", "spark"]
 
 BLOCKS = " ▁▂▃▄▅▆▇█"
 PLAIN_BLOCKS = " .:-=+*#@"
@@ -58,3 +58,12 @@ def chart(numbers: Numbers, height: int, *, is_plain: bool = False) -> list[str]
         "".join(blocks[min(LEVELS, max(0, full - line * LEVELS))] for full in filled)
         for line in range(height - 1, -1, -1)
     ]
+
+
+def cells_of(time_us: int, interval_s: float, start_us: int, stop_us: int, width: int) -> range:
+    """Return the columns of a chart that an interval covers, at least one."""
+    span_us = max(1, stop_us - start_us)
+    first = (time_us - start_us) * width // span_us
+    end = (time_us + round(interval_s * 1e6) - start_us) * width // span_us
+    first = max(0, min(width - 1, first))
+    return range(first, max(first + 1, min(width, end)))

@@ -17,14 +17,13 @@ from sensord.terminal.monitor import (
     FRESH_US,
     LISTS,
     MAX_TOPICS,
-    Column,
     Monitor,
     Past,
     Row,
     View,
     is_well,
 )
-from sensord.terminal.plots import chart, spark
+from sensord.terminal.plots import cells_of, chart, spark
 from sensord.terminal.values import (
     age_text,
     clock_text,
@@ -575,12 +574,8 @@ def _span_text(span_s: float) -> str:
 def _spread(past: Past, width: int) -> list[float | None]:
     """Put the intervals into the columns of a chart; a column without a reading is a hole."""
     sums: list[list[float]] = [[] for _ in range(width)]
-    span_us = max(1.0, past.span_s * 1e6)
+    stop_us = past.start_us + round(past.span_s * 1e6)
     for one in past.columns:
-        sums[_place(one, past, span_us, width)].append(one.mean)
+        for cell in cells_of(one.time_us, past.interval_s, past.start_us, stop_us, width):
+            sums[cell].append(one.mean)
     return [sum(found) / len(found) if found else None for found in sums]
-
-
-def _place(column: Column, past: Past, span_us: float, width: int) -> int:
-    share = (column.time_us - past.start_us) / span_us
-    return max(0, min(width - 1, int(share * width)))

@@ -256,7 +256,7 @@ async def test_tail_shows_so_many_readings_and_ends(tmp_path: Path) -> None:
 def test_tail_says_when_nobody_listens() -> None:
     """In one line, with the address."""
     done = sensord("tail", "--url", "ws://127.0.0.1:1", "--count", "1")
-    assert done.returncode == 1
+    assert done.returncode == 5
     assert done.stdout == ""
     [text] = done.stderr.splitlines()
     assert "cannot connect to ws://127.0.0.1:1" in text

@@ -175,7 +175,7 @@ def test_an_interrupt_leaves_nothing(
     there.parent.mkdir()
     there.write_text("old")
     # It names no log, so it is read as often as it is given: long enough to be interrupted.
-    command = [*SENSORD, "export", *[str(source)] * 60, "-o", str(there)]
+    command = [*SENSORD, "export", *[str(source)] * 60, "-o", str(there), "--force"]
     with subprocess.Popen(command, cwd=REPOSITORY, stderr=subprocess.PIPE) as process:
         deadline = time.monotonic() + 60
         while not list(there.parent.glob(".*.part")) and time.monotonic() < deadline:
@@ -349,3 +349,14 @@ def test_a_spreadsheet_reads_the_csv(journal: Path) -> None:
     rows = list(csv.DictReader(done.stdout.splitlines()))
     assert len(rows) == 500
     assert all(tuple(row) == COLUMNS and None not in row.values() for row in rows)
+
+
+def test_a_file_that_exists_is_replaced_with_force_only(journal: Path, tmp_path: Path) -> None:
+    """As `sensord record` does: it may be the only copy of another time."""
+    there = tmp_path / "x.csv"
+    there.write_text("old")
+    done = sensord("export", str(journal), "-o", str(there))
+    assert (done.returncode, "already exists" in done.stderr) == (1, True)
+    assert there.read_text() == "old"
+    assert sensord("export", str(journal), "-o", str(there), "--force").returncode == 0
+    assert there.read_text() != "old"

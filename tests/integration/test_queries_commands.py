@@ -71,7 +71,9 @@ async def test_what_was_is_shown_as_lines_json_and_csv(tmp_path: Path) -> None:
         assert rows[0]["time"] == objects[0]["time"]
         assert (rows[0]["unit"], rows[0]["quality"]) == ("Cel", "good")
         intervals = ("history", "plant/#", "--interval", "366d")
-        [label, temperature] = sorted(await shown(*intervals))
+        head, *rows_ = await shown(*intervals)
+        assert head.split()[:6] == ["FROM", "(UTC)", "TOPIC", "COUNT", "MEAN", "LEAST"]
+        [label, temperature] = sorted(rows_)
         assert label.split()[2:] == ["plant/label", "40", "n0", "…", "n39"]
         assert temperature.split()[2:] == ["plant/temperature", "40", "4.88", "0.00", "9.75", "Cel"]
         [row] = csv.DictReader(await shown(*history, "--interval", "366d", "--csv"))

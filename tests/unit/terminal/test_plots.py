@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sensord.terminal.plots import chart, spark
+from sensord.terminal.plots import cells_of, chart, spark
 
 NUMBERS = st.lists(st.none() | st.floats(allow_nan=False, allow_infinity=False), max_size=50)
 
@@ -35,3 +35,11 @@ def test_any_numbers_fill_exactly_the_room(
     drawn = chart(numbers, size, is_plain=is_plain)
     assert [len(line) for line in drawn] == [len(numbers)] * size
     assert not is_plain or "".join(drawn).isascii()
+
+
+def test_an_interval_fills_all_its_columns() -> None:
+    """A wide screen has more columns than there are intervals; nothing looks like a hole."""
+    assert list(cells_of(5_000_000, 5.0, 0, 20_000_000, 8)) == [2, 3]
+    assert list(cells_of(15_000_000, 5.0, 0, 20_000_000, 8)) == [6, 7]
+    assert list(cells_of(-9, 0.001, 0, 20_000_000, 8)) == [0]
+    assert list(cells_of(99_000_000, 5.0, 0, 20_000_000, 8)) == [7]
