@@ -25,22 +25,22 @@ _number = attrgetter("number")
 
 
 class Watcher(Protocol):
-    """Somebody who wants to know of channels that its filters select."""
+    """An object that is notified of the channels that its filters select."""
 
     def selected(self, channel: Channel) -> None:
-        """Learn of a new channel; may not wait and may not raise."""
+        """Add a new channel; may not wait and may not raise."""
         ...
 
 
 class Sink(Protocol):
-    """Somebody who receives the records of the channels that its filters select."""
+    """An object that receives the records of the channels that its filters select."""
 
     def push(self, record: Record) -> None:
-        """Take a record; may not wait and may not raise."""
+        """Accept a record; may not wait and may not raise."""
         ...
 
     def selected(self, channel: Channel) -> None:
-        """Learn of a new channel before its records come."""
+        """Add a new channel before its records come."""
         ...
 
 
@@ -80,9 +80,9 @@ class Bus:
         return channel
 
     def restore(self, topic: str, metadata: Metadata) -> None:
-        """Know the channel of old readings, so that they can be selected.
+        """Register the channel of old readings, so that it can be selected.
 
-        It does not take the place of one that has its topic now.
+        It does not replace the channel that has its topic now.
         """
         if topic not in self._by_topic and topic not in self._forgotten:
             self.channel(topic, metadata)
@@ -104,29 +104,29 @@ class Bus:
         return channel
 
     def described(self, topic: str, metadata: Metadata) -> Channel:
-        """Return the channel that is known by topic and metadata; may be called in any thread.
+        """Return the channel with this topic and metadata; may be called in any thread.
 
         Raises:
-            KeyError: There is none.
+            KeyError: The channel is not known.
         """
         return self._described[topic, metadata]
 
     def claim(self, topic: str) -> bool:
-        """Take a topic for one writer; False if another one has it."""
+        """Reserve a topic for one writer; return False if another one has it."""
         if topic in self._claimed:
             return False
         self._claimed.add(topic)
         return True
 
     def release(self, topic: str) -> None:
-        """Take back a `claim`."""
+        """Undo a `claim`."""
         self._claimed.discard(topic)
 
     def forget(self, topic: str) -> None:
-        """Forget a topic that nobody writes: it has no last value, and `find` does not know it.
+        """Drop a topic without a writer: it has no last value, and `find` does not return it.
 
-        Its channels stay selectable, for old records in the log are theirs. It is back when
-        somebody asks for its channel again.
+        Its channels stay selectable, for old records in the log use them. It returns when its
+        channel is asked for again.
         """
         channel = self._by_topic.pop(topic)
         self._last[channel.number] = None
@@ -168,8 +168,8 @@ class Bus:
     def publish_all(self, readings: Sequence[tuple[Channel, Reading]], log_us: int) -> None:
         """Publish readings that arrived together at ``log_us``, in their order.
 
-        The same as `publish` for each, at less cost. All are in the log before the first is handed
-        on, which no sink can tell: it does no more than note what it is given.
+        Equivalent to `publish` for each, at less cost. All are in the log before the first is
+        passed on, which no sink can notice: a sink only notes what it gets.
         """
         if len(readings) == 1:
             self._publish(*readings[0], log_us)
@@ -187,9 +187,9 @@ class Bus:
                 sink.push(record)
 
     def remember(self, record: Record) -> None:
-        """Take a record of before the start for the last one of its channel, if that has none.
+        """Use a record from before the start as the last one of its channel, if that has none.
 
-        It is in the log already, so no sink is told.
+        It is in the log already, so no sink gets it.
         """
         if self._last[record.channel.number] is None:
             self._last[record.channel.number] = record
@@ -228,7 +228,7 @@ class Bus:
         return channels
 
     def detach(self, filters: Sequence[str], sink: Sink) -> None:
-        """Take back an `attach` with the same filters."""
+        """Undo an `attach` with the same filters."""
         for pattern in filters:
             self._filters.remove(pattern, sink)
         if sink in self._muted:
@@ -238,26 +238,26 @@ class Bus:
             del self._sinks[channel.number][sink]
 
     def mute(self, channels: Iterable[Channel], sink: Sink) -> None:
-        """Let an attached sink have no more records; it is still told of new channels.
+        """Pass no more records to an attached sink; it still gets new channels.
 
-        ``channels`` are all that it was told of.
+        ``channels`` are all that were announced to it.
         """
         self._muted.add(sink)
         for channel in channels:
             del self._sinks[channel.number][sink]
 
     def unmute(self, channels: Iterable[Channel], sink: Sink) -> None:
-        """Let a muted sink have records again."""
+        """Pass records to a muted sink again."""
         self._muted.discard(sink)
         for channel in channels:
             self._sinks[channel.number][sink] = None
 
     def watch(self, filters: Sequence[str], watcher: Watcher) -> None:
-        """Tell ``watcher`` of each new channel that the filters select, but of no records."""
+        """Notify ``watcher`` of each new channel that the filters select, but of no records."""
         for pattern in filters:
             self._watchers.add(pattern, watcher)
 
     def unwatch(self, filters: Sequence[str], watcher: Watcher) -> None:
-        """Take back a `watch` with the same filters."""
+        """Undo a `watch` with the same filters."""
         for pattern in filters:
             self._watchers.remove(pattern, watcher)

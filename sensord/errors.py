@@ -31,7 +31,7 @@ __all__ = [
 
 
 class SensordError(Exception):
-    """Anything that sensord itself says went wrong."""
+    """Any error that sensord itself raises."""
 
 
 class UsageError(SensordError):
@@ -39,12 +39,12 @@ class UsageError(SensordError):
 
 
 class StartError(SensordError):
-    """The daemon cannot start; the text says what to do."""
+    """The daemon cannot start; the text names the remedy."""
 
 
 @dataclass(frozen=True, slots=True)
 class ConfigFault:
-    """One fault in a configuration: where it stands and what to do about it.
+    """One fault in a configuration: its place and its remedy.
 
     ``line`` counts from 1; 0 means the file as a whole.
     """
@@ -56,7 +56,7 @@ class ConfigFault:
 
     @property
     def place(self) -> str:
-        """Where it stands, as far as that is known."""
+        """The place, as far as it is known."""
         where = f"{self.file}:{self.line}" if self.line else f"{self.file}:"
         return f"{where} {self.path}" if self.path else where
 
@@ -95,8 +95,8 @@ class DeviceError(SensordError):
 class ProtocolError(SensordError):
     """A request that cannot be answered as asked.
 
-    ``code`` is one of the codes in `docs/protocol.md`; ``message`` says what to do.
-    ``present`` is what stands instead of what was expected, where that is the reason.
+    ``code`` is one of the codes in `docs/protocol.md`; ``message`` names the remedy. ``present`` is
+    the actual value where another was expected.
     """
 
     def __init__(

@@ -1,8 +1,8 @@
 """ReplayApp: recordings served as a running daemon serves its devices.
 
-Log, bus and server are those of the daemon; in the place of devices there is a player. Its clock
-is that of the recording, so that for a monitor "the last ten minutes" are ten recorded minutes.
-How far the replay has come stands under ``$sys/replay``.
+Log, bus and server are those of the daemon; a player replaces the devices. Its clock is that of the
+recording, so for a monitor "the last ten minutes" are ten recorded minutes. ``$sys/replay`` reports
+the progress of the replay.
 """
 
 from __future__ import annotations
@@ -45,11 +45,11 @@ STATUS_TOPIC = "$sys/replay"
 STATUS_S = 1.0
 
 TOPICS = ("#", "$sys/devices/#")
-"""What is replayed unless other topics are asked for: what devices said, and how they fared."""
+"""Replayed unless other topics are asked for: the devices' readings and states."""
 
 _SESSIONS = ("$sys/sessions/+",)
 _OURS = (STATUS_TOPIC, "$sys/sessions/#", "$sys/clients/#", "$inbox/#")
-"""What this server tells of itself is never taken from a recording."""
+"""Topics that this server itself publishes are never replayed from a recording."""
 
 RING = 1 << 18
 """Readings held for monitors that lag or look back: some 80 MiB when full."""
@@ -62,7 +62,7 @@ The server notes once a second who lags, so none that does can lose what the rin
 MOST_TAKEN = 100_000
 LOOK_S = 1.0
 SESSIONS_STOP_S = 5.0
-"""Monitors are sent all that was replayed before they are let go."""
+"""How long monitors have to receive the last readings before the server closes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +92,7 @@ class ReplayApp:
         self._origins = origins
         self._is_exiting = is_exiting
         self._files = [str(recording.path) for recording, _ in recordings]
-        # Of ours the values have had their type when they were recorded; others' may be anything.
+        # sensord's values were given their type when they were recorded; others' may be anything.
         self._is_ours = all(span.epoch for _, span in recordings)
         self._stop = asyncio.Event()
         self._taken: dict[Channel, _Taken | None] = {}
@@ -118,7 +118,7 @@ class ReplayApp:
         return Origins.of(self._origins, named, socket.gethostname)
 
     async def run(self, on_ready: Callable[[list[str]], None] | None = None) -> None:
-        """Serve until stopped; ``on_ready`` is told the addresses once it listens.
+        """Serve until stopped; ``on_ready`` is called with the addresses once it listens.
 
         Raises:
             StartError: It cannot listen.
@@ -154,7 +154,7 @@ class ReplayApp:
         self._stop.set()
 
     async def _play(self) -> SensordError | None:
-        """Play; return what went wrong, for the last values are served all the same."""
+        """Play; return the error, if any: the last values are served all the same."""
         failure = None
         try:
             await self.player.run()
@@ -211,7 +211,7 @@ class ReplayApp:
             rules = Rules() if self._is_ours else Rules(type=metadata.type)
             found = _Taken(self._bus.channel(topic, metadata), rules)
         if len(self._taken) >= MOST_TAKEN:
-            self._taken.clear()  # some recordings make their channels anew in each round
+            self._taken.clear()  # some recordings create their channels again in each round
         self._taken[recorded] = found
         return found
 
@@ -251,7 +251,7 @@ class ReplayApp:
 
 
 class _Laggards:
-    """Knows which sessions lag, by what the server tells of them."""
+    """Records which sessions lag, from the server's reports."""
 
     def __init__(self) -> None:
         self.none = asyncio.Event()
@@ -260,10 +260,10 @@ class _Laggards:
         self._lagging: set[Channel] = set()
 
     def selected(self, channel: Channel) -> None:
-        """Learn of a session's topic."""
+        """Add a session's topic."""
 
     def push(self, record: Record) -> None:
-        """Learn how a session fares."""
+        """Record how a session fares."""
         value = record.reading.value
         if isinstance(value, dict) and value.get("state") == "lagging":
             self._lagging.add(record.channel)

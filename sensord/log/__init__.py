@@ -1,4 +1,4 @@
-"""The log: one order of all readings; everybody who receives readings is a cursor on it."""
+"""The log: one order of all readings; every receiver of readings is a cursor on it."""
 
 from sensord.log.archive import Archive
 from sensord.log.cursor import Cursor, Piece

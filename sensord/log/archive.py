@@ -36,7 +36,7 @@ __all__ = ["Archive", "Fetched", "Wanted"]
 T = TypeVar("T")
 
 STEPS = 16
-"""Chunks looked at for one piece, at most: a piece takes the thread some 50 ms."""
+"""Chunks read for one piece, at most: a piece occupies the thread for some 50 ms."""
 
 
 CLOSE_S = 5.0
@@ -57,7 +57,7 @@ class Wanted(NamedTuple):
 
 
 class Fetched(NamedTuple):
-    """A piece of it: what was found, what is missing, and where to go on."""
+    """A piece of it: what was found, what is missing, and the offset to continue from."""
 
     records: list[Record]
     holes: list[Hole]
@@ -76,7 +76,7 @@ class Archive:
         self.ledger = ledger or Ledger()
         """The damage that was found since the start."""
         self.seats = Seats()
-        """Who may hold what was fetched."""
+        """Decides which cursors may hold fetched readings."""
         self._known = channel_for
         self._reader: Reader | None = None
         self._loop = loop
@@ -119,7 +119,7 @@ class Archive:
     def fetch(self, wanted: Wanted, limit: int, done: Callable[[Fetched], None]) -> None:
         """Read about ``limit`` records from the start of what is wanted; call ``done`` with them.
 
-        What cannot be read is a hole, for whatever reason.
+        Anything that cannot be read is a hole, for whatever reason.
         """
         future = self._in_thread(self._fetch, wanted, limit)
 
@@ -213,11 +213,11 @@ def _add_step(got: Fetched, scan: Scan) -> Fetched:
 
 
 def _unnamed(hole: Hole) -> Damage:
-    """Describe a loss of which nobody knows in which file it is."""
+    """Describe a loss whose file is unknown."""
     return Damage("", hole.reason, None, hole.first, hole.count)
 
 
 def _surprise(error: Exception) -> Exception | None:
-    """Return what nobody foresaw, if that is what ended a read."""
+    """Return the unforeseen error that ended a read, if one did."""
     cause = error.__cause__ if isinstance(error, JournalError) else error
     return cause if isinstance(cause, Exception) and not isinstance(cause, OSError) else None

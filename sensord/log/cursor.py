@@ -1,9 +1,9 @@
 """A cursor: reads the log piece by piece, from the journal and from memory alike.
 
-Everybody who receives readings from the past is one of these: a monitor that was away or lags, a
-history, a replay. What is no longer held comes as a `Gap`, so that a reader knows of each offset
-whether it was given, not asked for, or lost. What was fetched from the disk is held by few cursors
-at a time, whoever reads: see `sensord.log.seats`.
+Every receiver of past readings uses a cursor: a monitor that was away or lags, a history, a replay.
+Readings that are no longer held come as a `Gap`, so for each offset a reader knows whether it was
+returned, not asked for, or lost. Only a few cursors at a time hold readings fetched from the disk:
+see `sensord.log.seats`.
 """
 
 from __future__ import annotations
@@ -34,9 +34,9 @@ class Piece(NamedTuple):
     gaps: list[Gap]
 
     def in_order(self) -> Iterator[tuple[list[Record], int] | Gap]:
-        """Yield runs of records, each with the offset behind it, and between them the gaps.
+        """Yield runs of records, each with the offset after it, and the gaps between them.
 
-        So that a client that resumes from a gap has received everything before it.
+        A client that resumes from a gap has then received everything before it.
         """
         records = self.records
         for gap in self.gaps:
@@ -47,10 +47,10 @@ class Piece(NamedTuple):
 
 
 class Cursor:
-    """A place in the log, and what is read from there on.
+    """A place in the log, and the readings from there on.
 
-    ``topics`` and ``numbers`` say the same twice: which filters, for the journal, and which
-    channels they select at present, for the memory. Both may grow meanwhile.
+    ``topics`` and ``numbers`` are the same selection: filters for the journal, and the channels
+    that they select now for the memory. Both may grow meanwhile.
     """
 
     def __init__(
@@ -66,21 +66,21 @@ class Cursor:
         self.is_reading = False
         """Whether a piece was asked for and has not come yet."""
         self._since: Bound | None = None
-        """What was logged before is not asked for, though the cursor may stand there."""
+        """Readings logged earlier are not asked for, even after the cursor's place."""
         self._log = log
         self._archive = archive
         self._topics = topics
         self._numbers = numbers
         self._until: Bound | None = None
-        self._ahead: deque[Piece] = deque()  # fetched, and not taken yet
-        self._fetched: tuple[Wanted, Fetched] | None = None  # not cut into pieces yet
-        self._asked: tuple[int, Callable[[], None]] | None = None  # for what there is no seat yet
+        self._ahead: deque[Piece] = deque()  # fetched, not yet returned
+        self._fetched: tuple[Wanted, Fetched] | None = None  # not yet cut into pieces
+        self._asked: tuple[int, Callable[[], None]] | None = None  # waiting for a seat
         self._is_fetching = False  # else, while it reads, it queues for a seat
         self._is_idle = False
         self._is_closed = False
 
     def close(self) -> None:
-        """Let go of all that was fetched; nothing more is read."""
+        """Release everything that was fetched; nothing more is read."""
         self._is_closed = True
         self._asked = None
         self.drop()
@@ -108,7 +108,7 @@ class Cursor:
         return Window(self._since).holds(record.offset, record.log_us)
 
     def forget_since(self) -> None:
-        """Give what is read from the place where the cursor stands, whenever it was logged."""
+        """Return all readings from the cursor's place on, whenever they were logged."""
         self._since = None
 
     def since(self, time_us: int, *, is_ago: bool = False) -> int | None:
@@ -170,10 +170,10 @@ class Cursor:
             self._archive.seats.review()
 
     def fetch(self, stop: int, ready: Callable[[], None]) -> None:
-        """Fetch from the disk what comes next; call ``ready`` when a piece is at hand.
+        """Fetch the next readings from the disk; call ``ready`` when a piece is available.
 
-        What is fetched is not looked at before ``ready`` returns: whatever there is to go wrong
-        with it does so where the caller looks after it.
+        The fetched readings are not examined before ``ready`` returns, so any error in them is
+        raised where the caller handles it.
         """
         assert self._archive is not None, "else it is at hand"
         self.is_reading, self._is_idle = True, False
@@ -204,7 +204,7 @@ class Cursor:
         archive.fetch(wanted, PIECE_READINGS, fetched)
 
     def drop(self) -> None:
-        """Forget what was fetched: the seat is somebody else's."""
+        """Drop what was fetched: another cursor gets the seat."""
         self._fetched = None
         self._ahead.clear()
 
@@ -251,7 +251,7 @@ class Cursor:
 
     def _from_memory(self, stop: int) -> Piece:
         start = self.offset
-        # All of it, even beyond ``stop``: the cursor can only go on where the memory begins.
+        # All of it, even beyond ``stop``: the cursor can only continue where the memory begins.
         begin = max(start, self._log.first)
         gaps = self._gap(start, begin)
         self.offset = max(begin, min(stop, begin + PIECE_READINGS))

@@ -12,7 +12,7 @@ log = logging.getLogger("sensord.journal")
 
 
 def warn(damage: Damage, cause: Exception | None = None) -> None:
-    """Write a warning; an error with a traceback if nobody foresaw the ``cause``."""
+    """Write a warning; an error with a traceback if the ``cause`` was not foreseen."""
     if cause is None:
         log.warning("damage in the journal", extra=damage.fields)
     else:

@@ -15,7 +15,7 @@ EXPIRED = "expired"
 
 
 class Gap(NamedTuple):
-    """Readings that cannot be had: from ``start`` up to, not including, ``stop``.
+    """Readings that are not available: from ``start`` up to, not including, ``stop``.
 
     ``counts`` is by channel number, or None where it is not known.
     """

@@ -1,10 +1,10 @@
-"""The log in memory: offsets, a bounded ring of records, and what is known of those that left it.
+"""The log in memory: offsets, a bounded ring of records, and a trace of those that left it.
 
-Theory of operation. Records stand in blocks of `BLOCK` records; the ring drops whole blocks from
-its old end, so appending stays a list append and any range is a few slices. Of a dropped block the
-channel numbers are kept for a while (four bytes a record instead of some 200), so that a gap can
-name its topics and their counts. Texts and nested values are weighed: a block of heavy ones is full
-sooner, and the ring drops its old end sooner, so that its bytes are bounded as its records are.
+Theory of operation. Records are kept in blocks of `BLOCK` records; the ring drops whole blocks from
+its old end, so an append is a list append and any range is a few slices. The channel numbers of a
+dropped block are kept for a while (four bytes a record instead of some 200), so a gap can name its
+topics and their counts. Texts and nested values are weighed: a block of heavy ones is full sooner,
+and the ring drops its old end sooner, so its bytes are bounded as its records are.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ BLOCK = 1024
 """Records in a block, at most: appending amortises to nothing, dropping frees 200 KiB at a time."""
 
 RECORD_BYTES = 320
-"""What a plain record takes; heavy values may add as much, on average."""
+"""The size of a plain record; heavy values may add as much, on average."""
 
 MANY_WAITING = 16
 """So many that wait have the log kept at once: brokers send some 20 messages unacknowledged."""
@@ -37,7 +37,7 @@ REMEMBERED = 16
 class Log:
     """The tail of the log, in memory.
 
-    Overflow policy: the oldest block is dropped; whoever still needed it gets a `Gap`.
+    Overflow policy: the oldest block is dropped; a reader that still needed it gets a `Gap`.
     """
 
     def __init__(
@@ -45,7 +45,7 @@ class Log:
     ) -> None:
         self.epoch = epoch
         self.epochs = {epoch, *former}
-        """All the epochs whose offsets go on in this log."""
+        """All epochs whose offsets this log continues."""
         self.first = first
         """Offset of the oldest record held."""
         self.tail = first
@@ -76,16 +76,16 @@ class Log:
         return Position(self.epoch, self.tail)
 
     def first_us(self, shifts: Shifts = NO_SHIFTS) -> int | None:
-        """Return when the oldest record held was logged, or None if there is none."""
+        """Return the log time of the oldest record held, or None if there is none."""
         return _shifted_us(self._blocks[0][0], shifts) if self._blocks[0] else None
 
     def renew_epoch(self, epoch: str) -> None:
-        """Go on under another epoch; offsets go on rising, and the old ones keep their meaning."""
+        """Continue under another epoch; offsets keep rising, old ones stay valid."""
         self.epoch = epoch
         self.epochs.add(epoch)
 
     def begin_anew(self, epochs: Sequence[str], first: int) -> None:
-        """Forget all records and go on at a higher offset, in other epochs; the last is present."""
+        """Drop all records; continue at a higher offset, in other epochs (the last is current)."""
         assert first >= self.tail
         self.epoch, self.epochs = epochs[-1], set(epochs)
         self.first = self.tail = self._dropped_first = first
@@ -117,7 +117,7 @@ class Log:
         """Add the records that were made for the offsets from ``tail`` on."""
         for record in records:
             if record.channel.has_any_size:
-                # Blocks end where their weight says so.
+                # A block ends when its weight is reached.
                 for one in records:
                     self.append(one)
                 return
@@ -132,7 +132,7 @@ class Log:
                 self._begin_block()
 
     def _is_heavy(self, record: Record) -> bool:
-        """Weigh a record that was appended; tell whether its block is full of heavy ones."""
+        """Weigh an appended record; return whether its block is full of heavy ones."""
         weight = weight_of(record.reading.value)
         self._weights[-1] += weight
         self._weight += weight

@@ -1,9 +1,8 @@
 """The recorder: carries the log to the journal, in a thread of its own.
 
-It is a cursor like everybody else: it gathers what is new, block by block, so that nothing can
-leave the memory before, and once a commit interval hands it to the journal's writer, which may
-wait for the disk as long as it must. While it waits, the loop goes on, and what is new is gathered
-up to a bound.
+It is an ordinary cursor. It gathers new readings block by block, so none can leave the memory
+first, and once per commit interval passes them to the journal's writer, which may wait for the
+disk. Meanwhile the loop continues, and new readings are gathered up to a bound.
 """
 
 from __future__ import annotations
@@ -48,12 +47,12 @@ MANY, MANY_BYTES = 50_000, 8 * 2**20
 """Readings that are committed before their interval is over: they are memory, and a risk."""
 
 HANG_S = 5.0
-"""After this long those who wait for a commit go on without it."""
+"""After this long, those who wait for a commit continue without it."""
 
 CLOSE_S = 5.0
 
 OPEN_S = 10.0
-"""How long the start waits for the disk; opening goes on in its thread."""
+"""How long the start waits for the disk; opening continues in its thread."""
 
 RETRY_S = 1.0
 MAX_RETRY_S = 60.0
@@ -137,7 +136,7 @@ class Recorder:
         return recovery
 
     def statistics(self) -> Statistics:
-        """Tell how the journal is."""
+        """Return the state of the journal."""
         damaged, lost, unforeseen = self.ledger.losses()
         statistics = replace(
             self._writer.statistics(),
@@ -151,10 +150,10 @@ class Recorder:
         return replace(statistics, state=State.FAILED, reason=self._reason)
 
     async def join(self, log_: Log, on_failure: Callable[[], None]) -> Recovery:
-        """Open the journal of a log that began without it, however often that takes.
+        """Open the journal of a log that began without it; retry until that succeeds.
 
-        ``on_failure`` is told after each try. When this returns, the log goes on in the journal:
-        unchanged if the journal could take it over, else at a higher offset in other epochs.
+        ``on_failure`` is called after each failed try. When this returns, the journal continues the
+        log: unchanged if it could adopt it, else at a higher offset in other epochs.
         """
         self._first, wait_s = log_.first, RETRY_S
         await self._wait_for_disk(on_failure)
@@ -183,7 +182,7 @@ class Recorder:
             going_on = Takeover(log_.epoch, first, log_.first, self._reason)
             times = self._clock.wall_us(), self._clock.monotonic_us()
             self._trying = self._in_thread(self._writer.open, *times, going_on)
-        # Not cancelled with whoever waits: what the thread opens, `close` still finds.
+        # Not cancelled with the waiting task: `close` still finds what the thread opens.
         await asyncio.wait({self._trying})
         trying, self._trying = self._trying, None
         try:
@@ -208,7 +207,7 @@ class Recorder:
     ) -> None:
         """Commit once an interval until cancelled.
 
-        ``on_commit`` is told after each commit, ``on_renewal`` when the log has another epoch.
+        ``on_commit`` is called after each commit, ``on_renewal`` when the log has another epoch.
         """
         log_.on_block = lambda: self._gather(log_)
         log_.on_many_waiting = self._many.set
@@ -227,10 +226,11 @@ class Recorder:
             log_.on_many_waiting = None
 
     async def close(self, log_: Log) -> None:
-        """Commit what is left, whatever the state, and give the journal back.
+        """Commit all remaining readings, whatever the state, and close the journal.
 
         Raises:
-            JournalError: Not all could be written; what was not committed before is lost.
+            JournalError: Not all could be written; readings that were not committed before are
+            lost.
         """
         try:
             async with asyncio.timeout(CLOSE_S):
@@ -274,7 +274,7 @@ class Recorder:
             await asyncio.wait({work}, timeout=self.options.commit_interval)
             self._gather(log_)
             if self._clock.monotonic_us() - began_us > HANG_S * 1e6:
-                # Whoever sends must not wait for ever: live readings do not depend on the disk.
+                # A sender must not wait without bound: live readings do not depend on the disk.
                 kept += log_.take_waiting()
                 _call(kept)
         commit = work.result()
@@ -282,7 +282,7 @@ class Recorder:
         _call(kept)
         self._tell(commit)
         if log_.tail + MAX_GATHERED > commit.reserved:
-            # The disk has taken no reservation for very long: after a crash these offsets might
+            # The disk has accepted no reservation for very long: after a crash these offsets might
             # be given again, so from here on they belong to another epoch.
             log_.renew_epoch(await self._in_thread(self._writer.renew_epoch))
 

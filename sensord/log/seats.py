@@ -1,10 +1,10 @@
-"""Seats: who may hold readings that were fetched from the disk. Pure.
+"""Seats: the right to hold readings that were fetched from the disk. Pure.
 
-Theory of operation. What is fetched is a decoded chunk of the journal or more, and is handed over
-in pieces. A reader needs a seat before it fetches, and leaves it with the last piece; so memory is
-bounded by the number of seats, however many readers there are. Those without a seat queue. A reader
-that cannot use what it holds, because its client does not read or is not ready for it, is idle: it
-loses its seat, with what it holds, as soon as somebody queues, and fetches again later.
+Theory of operation. A fetch yields at least one decoded chunk of the journal, handed over in
+pieces. A reader needs a seat before it fetches, and leaves it with the last piece; so the number of
+seats bounds the memory, however many readers there are. Readers without a seat queue. A reader that
+cannot use what it holds, because its client does not read or is not ready, is idle: it loses its
+seat and what it holds as soon as another reader queues, and fetches again later.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ class Sitter(Protocol):
         ...
 
     def drop(self) -> None:
-        """Forget what was fetched: the seat is somebody else's."""
+        """Drop what was fetched: another reader gets the seat."""
         ...
 
 
@@ -63,7 +63,7 @@ class Seats:
         self.review()
 
     def review(self) -> None:
-        """Seat whoever queues, as far as seats are free or held by idle readers."""
+        """Seat the queued readers, as far as seats are free or held by idle readers."""
         while self._queue and self._has_room():
             one = next(iter(self._queue))
             del self._queue[one]

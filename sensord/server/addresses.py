@@ -1,15 +1,15 @@
 """The addresses to listen on: those that are bound, and those that are missing.
 
-An address may come later than the daemon: a cable is unplugged, DHCP has not answered, IPv6 is
-still checking for duplicates. Each is bound as soon as it exists, and until then it is named with
-the reason. Only an address that another program has ends a start, and before anything is created.
+An address may appear after the daemon has started: a cable is unplugged, DHCP has not answered,
+IPv6 still checks for duplicates. Each is bound as soon as it exists; until then it is reported with
+the reason. Only an address that another program uses ends a start, before anything is created.
 
 Theory of operation: a socket is bound and listens at once, so no other program can get its port;
-its connections wait in the backlog until the server accepts them. A name stands for all addresses
-that it has; it is looked up again at most every half a minute while one of them is missing.
+its connections wait in the backlog until the server accepts them. A name means all its addresses;
+it is looked up again at most every half a minute while one of them is missing.
 
-A socket that the service manager passed is used in place of one of our own. It stays open there
-while the daemon restarts, so connections wait in its backlog.
+A socket that the service manager passed replaces one that the daemon would bind. It stays open
+there while the daemon restarts, so connections wait in its backlog.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ _REASONS = {
 _NAME_ERRORS = {getattr(socket, name): name for name in dir(socket) if name.startswith("EAI_")}
 
 _Place = tuple[socket.AddressFamily, tuple[Any, ...]]
-"""A family, and an address as its sockets take it: host, port and for IPv6 its scope."""
+"""A family, and an address as its sockets expect it: host, port and for IPv6 its scope."""
 _Found = list[_Place] | OSError
 
 
@@ -84,7 +84,7 @@ class Missing:
 
     @property
     def is_name_unknown(self) -> bool:
-        """Whether it is a name that stands for no address now."""
+        """Whether it is a name that has no address now."""
         return self.error == "ETIMEDOUT" or self.error in _NAME_ERRORS.values()
 
 
@@ -131,8 +131,8 @@ class Addresses:
     def _refuse_unknown(self) -> None:
         """Refuse a passed socket that the configuration does not list.
 
-        Its rights would not have been checked, and nobody would answer there. A name that is not
-        known yet may still come to stand for it.
+        Its rights would not have been checked, and nothing would answer there. A name that is not
+        known yet may still resolve to it.
         """
         are_names_missing = any(one.is_name_unknown for one in self.missing)
         for passed in self._passed.values():
@@ -157,7 +157,7 @@ class Addresses:
         self.missing = tuple(missing)
 
     async def _bind(self, index: int, address: str) -> list[Missing]:
-        """Bind all that one configured address stands for; return what is missing of it."""
+        """Bind all addresses of one configured entry; return those that are missing."""
         host, _, port = address.rpartition(":")
         host = host.strip("[]")
         found = await self._look_up(host, int(port))
@@ -248,7 +248,7 @@ class Addresses:
         return new
 
     def close(self) -> None:
-        """Close the sockets that nobody has taken."""
+        """Close the sockets that were not handed over."""
         for bound in [*self.take_new(), *self._passed.values()]:
             bound.close()
         self._passed.clear()

@@ -5,10 +5,9 @@ bytes. Data frames do not pass through it: without extensions a server's frame i
 every client, so groups write ready bytes straight to the transport (see `group.packet`), which
 costs little more than the system call.
 
-Flow control: the transport tells when its unsent bytes pass the mark. Then the session's
-subscriptions leave their groups, and requests are neither read nor served until the client has
-read enough; so a client that does not read costs at most the mark, one frame and what one answer
-takes.
+Flow control: the transport reports when its unsent bytes pass the mark. Then the session's
+subscriptions leave their groups, and requests are neither read nor served until the client has read
+enough; so a client that does not read costs at most the mark, one frame and one answer.
 """
 
 from __future__ import annotations
@@ -47,10 +46,10 @@ __all__ = ["Connection", "Host"]
 log = logging.getLogger("sensord.server")
 
 quiet = logging.getLogger("sensord.websockets")
-quiet.setLevel(logging.ERROR)  # the library tells the story of each connection; so do we
+quiet.setLevel(logging.ERROR)  # the library logs each connection; so does sensord
 
 CLOSE_TIMEOUT_S = 5.0
-"""How long a client may take to answer a good-bye before its socket is cut."""
+"""How long a client may take to answer a close frame before its socket is cut."""
 
 LINGER_S = 1.0
 """How long what a refused request still sends is taken and thrown away.
@@ -63,7 +62,7 @@ PART_BYTES = 2048
 TURN_S = 0.002
 
 HEALTH = b"GET /healthz"
-"""Served before others: who asks ends a daemon that does not answer in time."""
+"""Served first: such a checker ends a daemon that does not answer in time."""
 """Requests of one client are served for so long in one turn."""
 
 PATHS = {"/", "/v1"}
@@ -88,8 +87,8 @@ SAFE_HEADERS = {
     "Referrer-Policy": "no-referrer",
     "Cross-Origin-Resource-Policy": "same-origin",
 }
-"""Pages of ours load nothing from elsewhere and stand in no frame; other pages embed nothing of
-ours. The third header is for browsers that do not know ``frame-ancestors``."""
+"""The page loads nothing from elsewhere and is shown in no frame; other sites embed nothing of it.
+The third header is for browsers that do not know ``frame-ancestors``."""
 
 COOKIE = "sensord"
 
@@ -115,7 +114,7 @@ class Host(Protocol):
     """The pages that are being read."""
 
     def connected(self, connection: Connection) -> None:
-        """Learn of a connection."""
+        """Add a connection."""
         ...
 
     def opened(self, connection: Connection, codec: Codec) -> Session | None:
@@ -127,11 +126,11 @@ class Host(Protocol):
         ...
 
     def failed(self) -> None:
-        """Count a fault of ours."""
+        """Count an internal fault."""
         ...
 
     def disconnected(self, connection: Connection) -> None:
-        """Learn that a connection is over."""
+        """Remove a connection that has ended."""
         ...
 
     def http(self, path: str, rights: Rights) -> Answer:
@@ -188,7 +187,7 @@ class Connection(asyncio.Protocol):
         self.heard_at = 0.0
         """Loop time when the client last sent anything."""
         self.pinged_at: float | None = None
-        """Loop time when it was asked whether it is still there, until it is heard again."""
+        """Loop time of the ping that has not been answered."""
         self.write: Write = _unconnected
         self.page: Page | None = None
         """The answer to a plain HTTP request, while it is being read."""
@@ -208,7 +207,7 @@ class Connection(asyncio.Protocol):
         self._unread = bytearray()  # bytes that wait for the next turn: one read of the transport
         self._cut: asyncio.Handle | None = None
         self._denying: asyncio.Handle | None = None
-        self._is_refused = False  # it has its answer; what it still sends nobody reads
+        self._is_refused = False  # it has its answer; the rest of its input is ignored
 
     # -- what the transport tells ------------------------------------------------------------------
 
@@ -231,7 +230,7 @@ class Connection(asyncio.Protocol):
         self._host.connected(self)
 
     def data_received(self, data: bytes) -> None:
-        """Take bytes of the client."""
+        """Accept bytes from the client."""
         if self._is_refused or self.page is not None:
             return  # what follows a request for a page is not served
         self._heard()
@@ -250,9 +249,9 @@ class Connection(asyncio.Protocol):
         self.pinged_at = None
 
     def take_turn(self) -> None:
-        """Read and serve a little; the rest when it is this client's turn again.
+        """Read and serve a little; the rest in this client's next turn.
 
-        However many clients send however much, they delay nobody else by more than one turn.
+        However much clients send, each delays the others by no more than one turn.
         """
         self.guard(self._work)
 
@@ -279,9 +278,9 @@ class Connection(asyncio.Protocol):
             transport.resume_reading()
 
     def eof_received(self) -> bool:
-        """Take the end of the client's bytes: what it left unserved, nobody waits for.
+        """Handle the end of the client's bytes: no one waits for its unserved requests.
 
-        A page is still sent: some programs end their side as soon as they have asked.
+        A page is still sent: some programs close their side right after the request.
         """
         return self.page is not None
 
@@ -296,7 +295,7 @@ class Connection(asyncio.Protocol):
         self._ws.let_go()
 
     def pause_writing(self) -> None:
-        """Learn that the unsent bytes are above the mark."""
+        """Stop serving: the unsent bytes are above the mark."""
         self.is_congested = True
         self.clogged_at = self._host.shared.loop.time()
         if self._transport is not None and not self._transport.is_closing():
@@ -305,9 +304,9 @@ class Connection(asyncio.Protocol):
             self.guard(self.session.congested)
 
     def resume_writing(self) -> None:
-        """Learn that the client has read enough."""
+        """Resume serving: the client has read enough."""
         self.is_congested = False
-        # It has read; and its pong could not be heard while we did not.
+        # It has read; and its pong could not be received meanwhile.
         self._heard()
         self.guard(self._go_on)
 
@@ -340,7 +339,7 @@ class Connection(asyncio.Protocol):
             self._flush()
 
     def _flush(self) -> None:
-        """Write what the WebSocket protocol has to say."""
+        """Write the output of the WebSocket protocol."""
         transport = self._transport
         if transport is None:
             return
@@ -381,10 +380,10 @@ class Connection(asyncio.Protocol):
         session.received(payload, is_text=is_text)
 
     def guard(self, act: Callable[..., None], *args: object) -> bool:
-        """Call ``act``; whatever it raises ends this session and no other.
+        """Call ``act``; an error in it ends this session and no other.
 
-        This is one of the program's catch-alls: a fault of ours in serving one monitor must
-        not stop the readings of the others.
+        This is one of the program's catch-alls: an internal fault in serving one monitor must not
+        stop the readings of the others.
         """
         try:
             act(*args)
@@ -420,7 +419,7 @@ class Connection(asyncio.Protocol):
             self._flush()
 
     def close(self, code: int, reason: str) -> None:
-        """Say good-bye and end the connection."""
+        """Send a close frame and end the connection."""
         self._end_session()
         if self._transport is None or self._transport.is_closing():
             return
@@ -429,7 +428,7 @@ class Connection(asyncio.Protocol):
             return
         self._ws.send_close(code, reason)
         self._flush()
-        # The client's own good-bye must be heard, however much it has left unread.
+        # The client's own close frame must be received, however much it has left unread.
         self._transport.resume_reading()
 
     def abort(self) -> None:
@@ -495,13 +494,13 @@ class Connection(asyncio.Protocol):
         return None if refusal is None else _text(403, f"Refused: {refusal}.")
 
     def _entry(self, request: Request) -> Entry | None:
-        """Return what the request's token or cookie allows; None if it has neither.
+        """Return the rights of the request's token or cookie; None if it has neither.
 
-        A cookie that has ended allows nothing, but refuses nothing either: the page where one logs
-        in can be read, and a browser is told in the answer to `hello`, for it hides other ones.
+        An expired cookie grants nothing, but refuses nothing either: the login page can be read,
+        and the answer to `hello` reports it to a browser, which hides other cookies.
 
         Raises:
-            RefusedError: It shows a token that is not valid.
+            RefusedError: Its token is invalid.
         """
         gate, now_us = self._host.shared.gate, self._host.shared.bus.now_us()
         given = request.headers.get_all("Authorization")
@@ -521,7 +520,7 @@ class Connection(asyncio.Protocol):
             return Entry(NOTHING)
 
     def _log_in_or_out(self, request: Request) -> Response | None:
-        """Trade the token of a request for a cookie, or take the cookie back."""
+        """Exchange the token of a request for a cookie, or revoke the cookie."""
         path = request.path.partition("?")[0]
         if request.method != "POST" or path not in {"/login", "/logout"}:
             return None
@@ -569,7 +568,7 @@ class Connection(asyncio.Protocol):
             self._answer(_response(BUSY, BUSY_TEXT, {"Retry-After": "1"} | sharing))
 
     def _sharing(self, request: Request) -> dict[str, str]:
-        """Return the headers by which a browser lets a page of an allowed origin read an answer."""
+        """Return the headers that allow a page of an allowed origin to read an answer."""
         origin = request.headers.get("Origin")
         if origin is None or not self._host.origins.is_allowed(origin):
             return {}
@@ -619,8 +618,8 @@ class Connection(asyncio.Protocol):
         self.write(answer)
         transport = self._transport
         assert transport is not None
-        # Of a client that has gone already, asyncio learns here, uvloop by connection_lost.
-        # TLS has no half-closed connection.
+        # If the client has gone already, asyncio reports it here, uvloop by connection_lost. TLS
+        # has no half-closed connection.
         with contextlib.suppress(OSError, NotImplementedError):
             transport.write_eof()
         self._is_refused = True
@@ -628,9 +627,9 @@ class Connection(asyncio.Protocol):
         self._cut = self._host.shared.loop.call_later(LINGER_S, transport.abort)
 
     def _answer(self, response: Response) -> None:
-        """Answer with a page and end the connection; not by way of the library's state.
+        """Answer with a page and end the connection, bypassing the library's state.
 
-        It takes what follows a request for WebSocket frames at once, and may have failed by now.
+        The library reads anything after a request as WebSocket frames, and may have failed by now.
         """
         assert self._transport is not None
         for name, value in SAFE_HEADERS.items():

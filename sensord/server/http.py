@@ -1,4 +1,4 @@
-"""The pages that answer plain HTTP beside the WebSocket, for curl and health checks."""
+"""The pages served over plain HTTP, for curl and health checks."""
 
 from __future__ import annotations
 
@@ -32,13 +32,13 @@ JSON = "application/json"
 PAGES = {"/": "index.html", "/login": "login.html"}
 
 PIECE_BYTES = 16 * 1024
-"""A piece of a body has so many bytes or a little more; making it takes a millisecond."""
+"""The approximate size of a piece of a body; making it costs a millisecond."""
 
 MATCHED_AT_ONCE = 1024
 """Topics found in one turn of the loop."""
 
 MAX_FIELDS = MAX_FILTERS + 16
-"""Of a query, whatever their names are."""
+"""The most parameters of a query, whatever their names."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,7 +179,7 @@ class Pages:
 
 
 def _file_of(path: str) -> str:
-    """Return the name of the page's file that stands under a path."""
+    """Return the name of the page's file for a path."""
     if path in PAGES:
         return PAGES[path]
     return path.removeprefix("/web/") if path.startswith("/web/") else ""

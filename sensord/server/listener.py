@@ -1,7 +1,7 @@
-"""The listener: takes connections, counts sessions, and looks after those that fall silent.
+"""The listener: accepts connections, counts sessions, and checks on those that fall silent.
 
-One sweep a second looks at all connections: who did not say hello in time, who must be pinged, who
-has lagged for too long. One timer for all costs less than one for each, and a second is exact
+One sweep a second checks all connections: which sent no hello in time, which must be pinged, which
+have lagged for too long. One timer for all costs less than one for each, and a second is exact
 enough for time-outs of ten and more.
 """
 
@@ -119,7 +119,7 @@ class Server:
         self._sessions_total = 0
         self._failures = 0
         self._lagging: dict[Session, Channel] = {}
-        """Those of whom it is told, by its topic, that they lag or cost too much."""
+        """Sessions whose topic reports that they lag or cost too much."""
         self._told: dict[Session, str] = {}
         self._sweeper: asyncio.Handle | None = None
         self._lag = LoopLag(loop)
@@ -196,7 +196,7 @@ class Server:
         }
 
     def refuse(self) -> None:
-        """Take no more connections."""
+        """Accept no more connections."""
         if self._local[0] and not self._is_stopping:
             local_socket.unlinked(self._local[0])
         self._is_stopping = True
@@ -204,9 +204,9 @@ class Server:
             listener.close()
 
     async def close(self, deadline_s: float) -> None:
-        """Say good-bye to everybody and wait until they are gone, or the deadline is over."""
+        """Close all connections and wait until they are gone, or until the deadline."""
         self.refuse()
-        # Each of these is done whatever the others raise, the last one first.
+        # Each of these runs even if the others raise, the last one first.
         async with contextlib.AsyncExitStack() as steps:
             steps.callback(self.shared.sharing.close)
             steps.push_async_callback(self._emptied_within, deadline_s)
@@ -232,13 +232,13 @@ class Server:
             self._sweeper.cancel()
 
     def renew(self) -> None:
-        """Make every monitor come back: the log goes on under another epoch."""
+        """Make every monitor reconnect: the log continues under another epoch."""
         self.shared.groups.flush()
         for connection in tuple(self._connections):
             connection.close(4003, "the log goes on under another epoch; reconnect and resume")
 
     def statistics(self) -> Statistics:
-        """Tell what the server has done since it started."""
+        """Return what the server has done since it started."""
         return Statistics(
             connections=len(self._connections),
             sessions=len(self._sessions),
@@ -302,7 +302,7 @@ class Server:
     # -- what connections tell ---------------------------------------------------------------------
 
     def connected(self, connection: Connection) -> None:
-        """Learn of a connection."""
+        """Add a connection."""
         self._connections.add(connection)
         if self._is_stopping:
             connection.abort()
@@ -318,7 +318,7 @@ class Server:
         if not self._has_room_from(connection):
             log.warning("too many sessions of one machine", extra={"address": connection.address})
             return None
-        # Slots are used again: each one stands for a topic under $sys/sessions, and topics stay.
+        # Slots are reused: each one is a topic under $sys/sessions, and topics are never removed.
         slot = heapq.heappop(self._slots) if self._slots else len(self._sessions) + 1
         self._sessions_total += 1
         name = str(self._sessions_total)
@@ -354,11 +354,11 @@ class Server:
             log.info("session ended", extra=_identity(session) | {"lost": session.lost.total()})
 
     def failed(self) -> None:
-        """Count a fault of ours."""
+        """Count an internal fault."""
         self._failures += 1
 
     def disconnected(self, connection: Connection) -> None:
-        """Learn that a connection is over."""
+        """Remove a connection that has ended."""
         self._connections.discard(connection)
         self._room.leave(connection)
         if not self._connections:

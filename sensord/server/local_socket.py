@@ -1,4 +1,4 @@
-"""The Unix socket for programs of this machine, where the kernel says whose they are."""
+"""The Unix socket for programs on this machine, whose user the kernel reports."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ _PEERGROUPS = 59
 """SO_PEERGROUPS of socket(7), which Python does not name."""
 
 _MOST_GROUPS = 256
-"""Python reads at most 1,024 bytes of an option; whoever is in more groups is not recognised."""
+"""Python reads at most 1,024 bytes of an option; a user in more groups is not recognised."""
 
 OPEN_TO_ALL = 0o666
-"""Everybody may connect: what each may do is decided by its user and groups."""
+"""Every user may connect; user and groups decide what each may do."""
 
 
 def bound(path: str) -> socket.socket:

@@ -46,7 +46,7 @@ def frames(
 ) -> Iterator[tuple[int | None, bytes]]:
     """Encode records as data frames, each with its cursor; the last one has ``cursor``.
 
-    Frames of long texts are halved until they are small. Without records there is none.
+    Frames of long texts are halved until they are small. Without records there is no frame.
     """
     for start in range(0, len(records), FRAME_READINGS):
         part = records[start : start + FRAME_READINGS]

@@ -1,8 +1,8 @@
-"""A page that is being read: an answer to plain HTTP, made in turns and sent as the client reads.
+"""A page in transit: an answer to plain HTTP, made in turns and sent as the client reads.
 
-Of each page the server holds a mark and a piece; the number of pages is bounded, and so is the time
-to read one. When all places are taken, the client that has not read for the longest gives up its
-own, so those who read quickly are served however many others never read.
+For each page the server holds a mark and a piece; the number of pages is bounded, and so is the
+time to read one. When all places are in use, the client that has not read for the longest loses its
+own, so fast readers are served however many others never read.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ MARK_BYTES = 16 * 1024
 """The unsent bytes of a page beyond which no more of it is made."""
 
 STUCK_S = 0.5
-"""Whoever reads nothing for so long may have to give up its place."""
+"""A client that reads nothing for so long may lose its place."""
 
 
 class Reader(Protocol):
@@ -70,7 +70,7 @@ class Page:
         self._turns.wait(self, self.reader)
 
     def drained(self) -> None:
-        """Learn that the client reads again."""
+        """Resume sending: the client reads again."""
         self._turns.wait(self, self.reader)
 
     def close(self) -> None:
@@ -108,7 +108,7 @@ class Places:
         return len(self._pages)
 
     def enter(self, reader: Reader, now_s: float) -> bool:
-        """Take a place; False if all are taken by clients that read."""
+        """Occupy a place; return False if clients that read have all of them."""
         if len(self._pages) >= self._most:
             stuck = min(
                 (one for one in self._pages if one.is_congested),

@@ -1,6 +1,6 @@
-"""What a session may do: the one place that is asked, before anything else looks at a request.
+"""What a session may do: the one place that checks a request before anything else does.
 
-A request to read is narrowed to the topics that may be read, so everything behind it (groups,
+A request to read is narrowed to the topics that may be read, so everything after it (groups,
 snapshots, history, summaries, listings, gaps) sees no other; any other request is allowed or not.
 """
 

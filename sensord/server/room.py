@@ -1,8 +1,8 @@
-"""Room for connections: how many there may be, and which give way when there are more.
+"""Room for connections: how many there may be, and which are closed when there are more.
 
-Descriptors are shared with the journal, the store and the devices. When they end, uvloop drops
-connections silently and the journal cannot open its files; so a part of them is left alone, and
-connections are closed before it is touched: the oldest that has not said hello first.
+Descriptors are shared with the journal, the store and the devices. When they run out, uvloop drops
+connections silently and the journal cannot open its files; so some are reserved, and connections
+are closed before those are used: the oldest that has not said hello first.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ class Guest(Protocol):
 
 
 def descriptors_left(spare: int) -> int:
-    """Return how many descriptors connections may take when ``spare`` are left alone."""
+    """Return how many descriptors connections may use when ``spare`` are reserved."""
     limit, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     used = len(list(Path("/proc/self/fd").iterdir())) - 1  # but for that of the list itself
     return limit - used - spare
@@ -55,14 +55,14 @@ class Room:
         self._most_unannounced = most_unannounced
         self._guests = 0
         self._waiting: dict[Guest, None] = {}
-        """Those that had not said hello when last looked at, the oldest first."""
+        """Those without a hello at the last check, the oldest first."""
         self._cut = 0  # since the start
         self._told = 0  # of these, at the last sweep
         self._calm: int | None = None  # sweeps since the last one gave way; None without shortage
         self._channel: Channel | None = None
 
     def measure(self, spare: int) -> None:
-        """Count the descriptors that connections may take."""
+        """Count the descriptors that connections may use."""
         left = descriptors_left(spare)
         self._most = max(LEAST, left)
         if left < LEAST:
@@ -99,7 +99,7 @@ class Room:
                 return
 
     def sweep(self) -> bool:
-        """Say when a shortage begins and ends; return whether there is one."""
+        """Log when a shortage begins and ends; return whether there is one."""
         cut = self._cut - self._told
         self._told = self._cut
         if cut and self._calm is None:

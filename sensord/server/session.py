@@ -106,7 +106,7 @@ class Session:
         self.entry = Entry(NOTHING)
         """What it may do, and by which token."""
         self._blind: set[int] = set()
-        """Requests whose errors may not show what stands at their topic."""
+        """Requests whose errors must not show the value of their topic."""
 
     @property
     def is_ready(self) -> bool:
@@ -215,7 +215,7 @@ class Session:
         HANDLERS[type(request)](self, request)
 
     def _enter(self, token: str | None) -> str | None:
-        """Find out what the client may do; return why it is not let in, or None."""
+        """Determine the client's rights; return why it is refused, or None."""
         gate = self.shared.gate
         try:
             if token is not None:

@@ -1,4 +1,4 @@
-"""What all sessions of a server share, and what each may take."""
+"""The objects that all sessions of a server share, and the limits of each session."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ __all__ = ["Limits", "Shared", "control_for"]
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What one client may take; `docs/protocol.md`, section 8, tells them."""
+    """The limits of one client; `docs/protocol.md`, section 8, lists them."""
 
     message_bytes: int = 64 * 1024
     requests: int = 64
@@ -34,7 +34,7 @@ class Limits:
     lag_timeout_s: float = 30.0
     hello_timeout_s: float = 10.0
     unannounced: int = 1_000
-    """Connections that have not said hello, at a time."""
+    """The most connections without a hello at a time."""
     spare_descriptors: int = 16
     """Left alone by connections: the journal, the store and the devices need them."""
     silence_s: float = 20.0

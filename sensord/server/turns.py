@@ -1,11 +1,11 @@
 """Turns: requests that have more to send advance one at a time, one in each turn of the loop.
 
-Clients take turns, however many requests each has waiting. What a request sends in its turn, a
-piece of the log, takes a millisecond or two. Between two turns the loop serves everything else: a
-live reading waits for one turn at most, however many requests are behind.
+Theory of operation. Clients take turns, however many requests each has waiting. What a request
+sends in its turn, a piece of the log, costs a millisecond or two. Between two turns the loop serves
+everything else: a live reading waits for one turn at most, however many requests are behind.
 
-Urgent ones get every other turn while there are any: whoever watches over the daemon must get an
-answer while thousands connect.
+Urgent ones get every other turn while there are any: a health check must get an answer while
+thousands connect.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ class Turns:
         self._renewal: asyncio.Handle | None = None
 
     def wait(self, one: Behind, client: object = None) -> None:
-        """Call `Behind.take_turn` in turn; ``client`` is the one that it belongs to."""
+        """Call `Behind.take_turn` in turn; ``client`` owns it."""
         if one in self._clients:
             return
         client = one if client is None else client
@@ -55,7 +55,7 @@ class Turns:
             self._handle = self._loop.call_soon(self._next)
 
     def start(self, one: Behind, client: object = None) -> None:
-        """Call `Behind.take_turn` now if no other waits and there is time, else in turn.
+        """Call `Behind.take_turn` now if no other waits and time is left, else in turn.
 
         The first in a turn of the loop need not wait; all together have `AT_ONCE_S`.
         """

@@ -1,9 +1,9 @@
-"""What live groups may cost, and whose subscriptions are held back if they cost more. Pure.
+"""The cost of live groups, and whose subscriptions are held back above it. Pure.
 
-A group costs the loop's time: to take its records and to send its frames. Each member is charged
-its share, so a group of a hundred members charges each of them little. If all groups together
-cost more than the daemon can spend, the clients are cut down to one level: those below it keep all
-they have, those above give up their costliest subscriptions until they are down to it.
+A group costs the loop's time: to collect its records and to send its frames. Each member is charged
+its share, so a group of a hundred members charges each of them little. If all groups together cost
+more than the daemon can spend, one level is set for all clients: those below it keep all they have,
+those above give up their costliest subscriptions until they reach it.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ __all__ = ["CHANNEL_BYTES", "LIVE_SHARE", "Budget", "Charge", "is_too_wide", "le
 M = TypeVar("M")
 
 CHANNEL_BYTES = 150
-"""What a channel takes in a group: in its list and numbers, in the bus, in its announcements."""
+"""The memory of a channel in a group: in its list and numbers, in the bus, in its announcements."""
 
 MOST_LIST_BYTES = 64 * 1024 * 1024
 """For the channels of all groups; a client that shares none of them gets half."""
@@ -62,7 +62,7 @@ class _Held(NamedTuple):
 
 
 def is_too_wide(all_bytes: int, own_bytes: int) -> bool:
-    """Return whether the channels of all groups, or those of one client, take too much memory."""
+    """Return whether the channels of all groups, or those of one client, use too much memory."""
     return all_bytes > MOST_LIST_BYTES or own_bytes > MOST_LIST_BYTES // 2
 
 
@@ -99,7 +99,7 @@ def to_hold(charges: Sequence[Charge[M]], most: float) -> list[Charge[M]]:
 
 
 class Budget(Generic[M]):
-    """Remembers who is held back, and for how long that is fair."""
+    """Records which clients are held back, and for how long that is fair."""
 
     def __init__(self) -> None:
         self._held: dict[M, _Held] = {}
@@ -118,7 +118,7 @@ class Budget(Generic[M]):
         return member in self._held
 
     def is_over(self, share: float, late_s: float, now_s: float) -> bool:
-        """Tell whether the groups cost too much, from what they did since the last review."""
+        """Return whether the groups have cost too much since the last review."""
         self._lateness.append(late_s)
         is_over = share > LIVE_SHARE and max(self._lateness) > LATE_S
         if is_over:
@@ -126,7 +126,7 @@ class Budget(Generic[M]):
         return is_over
 
     def is_cautious(self, now_s: float) -> bool:
-        """Tell whether nothing further may be live at once."""
+        """Return whether no further subscription may be live at once."""
         return now_s - self._over_s < CAUTION_S
 
     def hold(self, member: M, share: float, now_s: float) -> None:

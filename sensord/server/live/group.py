@@ -3,12 +3,12 @@
 Theory of operation. A group is a sink of the bus: a record that its filters select is appended to
 ``pending``. A flush encodes what is pending once and writes the same bytes to every member; the
 offset it reaches is the group's *boundary*. Members join and leave at boundaries only, so a cursor
-that stands at the boundary has had exactly what lies before it.
+at the boundary has received exactly what lies before it.
 
 Flush is adaptive: the first record after a quiet time leaves at the end of the loop's turn, and
 then a frame leaves every ``max_latency`` for as long as records come. That is a grid with room for
-one frame ahead of it: a source that speaks once a window is never made to wait by its jitter. The
-grid is a little narrower than the window, so that this room comes back when others have used it.
+one frame ahead of it: the jitter of a source that sends once a window never makes it wait. The grid
+is a little narrower than the window, so that this room returns after others have used it.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ A source that speaks exactly once a window would else wait for ever once it wait
 """
 
 PUSH_S = 0.2e-6
-"""What a record costs that a group takes, beside what its frame costs."""
+"""The cost of a record in a group, in addition to its frame's."""
 
 REVIEW_S = 0.1
 """Between two looks at what groups cost."""
@@ -67,7 +67,7 @@ WIDE_S = 1.0
 class Key(NamedTuple):
     """What the members of a group have in common.
 
-    ``twin`` tells apart equal subscriptions of one session: each is a stream of its own.
+    ``twin`` separates equal subscriptions of one session: each is a stream of its own.
     """
 
     codec: Codec
@@ -102,10 +102,10 @@ class Member(Protocol):
         ...
 
     def boundary(self, records: Sequence[Record]) -> None:
-        """Go on after a flush; told to those that wait for it.
+        """Called after a flush for those that wait for it; continue from its boundary.
 
-        ``records`` is all that was pending, before thinning: what the group sent lately is not
-        what this member was sent.
+        ``records`` is all that was pending, before thinning: the group's last frame is not what
+        this member received.
         """
         ...
 
@@ -129,7 +129,7 @@ class Group:
         self.key = key
         self.stream = stream
         self.users = 0
-        """Subscriptions that are members, or on their way to be, or lag behind."""
+        """Subscriptions that are members, about to join, or lagging."""
         self.channels: list[Channel] = []
         """The channels that the filters select, in the order in which they are announced."""
         self.numbers: set[int] = set()
@@ -150,8 +150,8 @@ class Group:
         self._pending: list[Record] = []
         self._append = self._pending.append
         self._full_at = MAX_PENDING
-        self._made: tuple[int, int, Sequence[bytes]] = (0, 0, ())  # the announcements made last
-        self._announced = 0  # how many of `channels` the members were told of
+        self._made: tuple[int, int, Sequence[bytes]] = (0, 0, ())  # the last announcements
+        self._announced = 0  # how many of `channels` were announced to the members
         self._reached = bus.log.tail
         self._is_flushing = False
         self._next_at = -float("inf")  # when the next frame would be due on the grid
@@ -174,7 +174,7 @@ class Group:
 
     @property
     def list_bytes(self) -> int:
-        """The memory that its channels take."""
+        """The memory that its channels use."""
         return CHANNEL_BYTES * len(self.channels)
 
     @property
@@ -190,7 +190,7 @@ class Group:
         return spent_s
 
     def doze(self) -> None:
-        """Take no records while nobody would be sent them."""
+        """Accept no records while no member would receive them."""
         if self._members or self._waiting or self._is_asleep:
             return
         self._is_asleep = True
@@ -211,7 +211,7 @@ class Group:
         return self._reached if self._pending or self._is_flushing else self._bus.log.tail
 
     def push(self, record: Record) -> None:
-        """Take a record of the bus."""
+        """Accept a record of the bus."""
         self._append(record)
         if self._timer is None:
             self._schedule()
@@ -219,7 +219,7 @@ class Group:
             self._relieve()
 
     def selected(self, channel: Channel) -> None:
-        """Take a new channel."""
+        """Add a new channel."""
         self.channels.append(channel)
         self.numbers.add(channel.number)
 
@@ -240,10 +240,10 @@ class Group:
             self._pending[:] = newest(self._pending)
             self._taken += count - len(self._pending)
             self._spent_s += time.perf_counter() - begun
-            # Events and very many channels are left: let twice as many come before the next try.
+            # Events and very many channels remain: try again when twice as many have come.
             self._full_at = max(MAX_PENDING, 2 * len(self._pending))
         if len(self._pending) >= MAX_PENDING:
-            # Not at once: whoever publishes is in the middle of the bus's list of sinks.
+            # Not at once: the publisher is iterating over the bus's list of sinks.
             self._full_at = sys.maxsize
             assert self._timer is not None, "something is pending"
             self._timer.cancel()
@@ -284,9 +284,9 @@ class Group:
             self._timer = None
 
     def announcements(self, start: int) -> Sequence[bytes]:
-        """Encode what is to be told of the channels from a place in `channels` on.
+        """Encode the announcements of the channels from a place in `channels` on.
 
-        Those that come together are told the same: it is encoded once.
+        Members that join together get the same announcements: they are encoded once.
         """
         count = len(self.channels)
         if self._made[:2] != (start, count):
@@ -307,9 +307,9 @@ class Group:
         self._waiting[member] = None
 
     def join(self, member: Member) -> None:
-        """Make ``member`` receive from here on.
+        """Send to ``member`` from here on.
 
-        Its cursor stands at the boundary and it was told of all ``channels``.
+        Its cursor is at the boundary, and all ``channels`` were announced to it.
         """
         self._wake()
         self._announce()
@@ -319,9 +319,9 @@ class Group:
         self._writes = tuple(self._members.values())
 
     def leave(self, member: Member) -> tuple[int, int]:
-        """Take ``member`` out.
+        """Remove ``member``.
 
-        Return the offset up to which it was served, and how many channels it was told of.
+        Return the offset up to which it was served, and how many channels were announced to it.
         """
         self._waiting.pop(member, None)
         if self._members.pop(member, None) is not None:
@@ -342,7 +342,9 @@ class Groups:
         self._groups: dict[Key, Group] = {}
         self._streams = 0
         self._budget: Budget[Member] = Budget()
-        self._due: dict[Member, float] = {}  # who is held back and has all, and when it goes on
+        self._due: dict[
+            Member, float
+        ] = {}  # held back with nothing left to read: when each continues
         self._review_timer: asyncio.Handle | None = None
         self._reviewed_s = 0.0
 
@@ -370,12 +372,12 @@ class Groups:
         return self._streams
 
     def enter(self, key: Key, held_bytes: int = 0) -> Group:
-        """Return the group of this key for one more user; makes it.
+        """Return the group of this key for one more user; create it if necessary.
 
-        ``held_bytes`` is what the channels of the user's other groups take.
+        ``held_bytes`` is the memory of the channels of the user's other groups.
 
         Raises:
-            ProtocolError: It would be a new one, and the channels of all take too much memory.
+            ProtocolError: It would be a new one, and the channels of all use too much memory.
         """
         group = self._groups.get(key)
         if group is None:
@@ -399,7 +401,7 @@ class Groups:
         return group
 
     def release(self, group: Group) -> None:
-        """Let go of a group; without users it is closed."""
+        """Release a group; without users it is closed."""
         group.users -= 1
         if not group.users:
             group.close()
@@ -413,7 +415,7 @@ class Groups:
         return {member.client for member in self._budget}
 
     def admits(self, member: Member, group: Group) -> bool:
-        """Tell whether a subscription that has caught up may join its group.
+        """Return whether a subscription that has caught up may join its group.
 
         If not, it is held back from now on.
         """
@@ -437,7 +439,7 @@ class Groups:
         self._due.pop(member, None)
 
     def _busy(self) -> None:
-        # Of a single group nobody is to be held back, for whose sake?
+        # With a single group no client is held back: no other would gain.
         if self._review_timer is None and len(self._groups) > 1:
             self._review_later()
 

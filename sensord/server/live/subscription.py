@@ -1,9 +1,9 @@
 """A subscription: one client's cursor on the log.
 
-Theory of operation. Wherever a subscription begins, it is a cursor with a phase. Behind its
-group's boundary it reads the log in bounded pieces and sends them on a private stream; at the
-boundary it joins the group and costs nothing more. A congested client leaves the group with the
-cursor it had; when it reads again it continues from there. `_advance` is all of that:
+Theory of operation. A subscription is a cursor with a phase, wherever it begins. Behind its group's
+boundary it reads the log in bounded pieces and sends them on a private stream; at the boundary it
+joins the group and costs nothing more. A congested client leaves the group with the cursor it had;
+when it reads again it continues from there. `_advance` does all of that:
 
     cursor < boundary   send one piece of the log, come back when it is its turn again
     cursor > boundary   a snapshot was taken inside the group's window: wait for its flush
@@ -125,7 +125,7 @@ class Subscription(LogRequest):
         old = self.group
         self._use(group)
         self._groups.release(old)
-        self._sent_phase = None  # even a change to the same phase is sent
+        self._sent_phase = None  # send even a change to the same phase
         self._is_at_start = False
         self._announced = 0
         self._phase = Phase.CATCHING_UP
@@ -283,7 +283,7 @@ class Subscription(LogRequest):
             yield from (data for _, data in frames(codec, self.stream, stop, records))
 
     def _skip(self, gap: Gap) -> None:
-        """Name readings that cannot be had, and send the last values among them."""
+        """Name readings that are not available, and send the last values among them."""
         last = [
             record
             for channel in self.group.channels
@@ -337,7 +337,7 @@ class Subscription(LogRequest):
         if self._sent_phase == sent:
             return
         self._sent_phase = sent
-        # Where a time is in the journal is found by reading: nobody could continue from here.
+        # The journal must be read to place a time, so no position to continue from is known yet.
         is_sought = self._is_at_start and self._cursor.is_sought
         is_place = self._phase is not Phase.SNAPSHOT and not is_sought
         cursor = self._cursor.offset if is_place else None

@@ -1,8 +1,8 @@
 """Listings: topics, devices or clients as rows, and with ``follow`` each change of them.
 
-Theory of operation. Rows that are to be sent stand under a key by which a client recognises the
-row: at first all rows, later those that changed. A turn makes some of them and sends them. So a row
-that changes often while its client does not read waits once, and nothing else is held.
+Theory of operation. Pending rows are kept under a key by which a client recognises the row: at
+first all rows, later those that changed. A turn makes some of them and sends them. So a row that
+changes often while its client does not read waits once, and nothing else is held.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ class Listing(OpenRequest):
         self._is_attached = False
         self._pending: dict[str, Callable[[], Message | None]] = {}
         self._left = 0
-        """How many of the pending rows belong to the answer; those behind them are changes."""
+        """How many of the pending rows belong to the answer; those after them are changes."""
         self._is_complete = False
 
     def begin(self) -> None:

@@ -60,7 +60,7 @@ class Outgoing:
             self._waiting.append(iter(made))
 
     def send(self, most: int) -> None:
-        """Send up to ``most`` packets, fewer if there are none left or the client is congested."""
+        """Send up to ``most`` packets, fewer if no more are left or the client is congested."""
         while self._waiting and most and not self._client.is_congested:
             data = next(self._waiting[0], None)
             if data is None:

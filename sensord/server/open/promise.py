@@ -15,8 +15,8 @@ __all__ = ["Promise"]
 class Promise(OpenRequest):
     """An answer that waits for the disk.
 
-    A cancelled one is carried out and answered all the same: only what would follow the answer is
-    left out.
+    Cancelling it does not stop it: it is carried out and answered; only what would follow the
+    answer is dropped.
     """
 
     def __init__(self, number: int, caller: Caller, *, is_followed: bool = False) -> None:

@@ -1,11 +1,11 @@
 """Open requests: answered in several messages, until their ``end``.
 
-Theory of operation. A request that has more to send takes turns with all others that have
+Theory of operation. A request that has more to send takes turns with all others
 (`sensord.server.turns`), and advances a little in each. While its client is congested it writes
-nothing; it continues when the client has read. What is ready waits in `Outgoing`, and a control
-message that comes later never overtakes it. One that reads the log sends the readings and names in
-gaps what cannot be had: together these are exactly the readings asked for, and the ledger `lost`
-counts those named.
+nothing; it continues when the client has read. Ready packets wait in `Outgoing`, and a later
+control message never overtakes them. A request that reads the log sends the readings and names in
+gaps those that are not available: together these are exactly the readings asked for, and the ledger
+`lost` counts those named.
 """
 
 from __future__ import annotations

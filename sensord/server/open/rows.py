@@ -20,7 +20,7 @@ ROWS = 256
 def row_packets(
     codec: Codec, rows: Sequence[Row], message: Callable[[Sequence[Row], bool], Sendable]
 ) -> Iterator[bytes]:
-    """Encode rows; ``message`` makes one of some rows, told whether they are the last.
+    """Encode rows; ``message`` makes a message of some rows, with a flag for the last ones.
 
     Messages of long texts are halved until they are small.
     """

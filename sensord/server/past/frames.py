@@ -1,7 +1,7 @@
-"""Frames of the past, encoded once for all who read the same at about the same time.
+"""Frames of the past, encoded once for all clients that read the same at about the same time.
 
-Many monitors that were cut off together come back together, and ask for the same hour: what is
-made of it differs in the number of the stream only.
+Many monitors that were cut off together return together, and ask for the same hour: their frames
+differ in the number of the stream only.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ class PastFrames:
         key = _Key(codec, topics, cursor, len(records))
         first, last = records[0], records[-1]
         made = self._made.pop(key, None)
-        # The same objects, for there is one reading of an offset: nothing is compared by value.
+        # The same objects, for an offset has one reading: nothing is compared by value.
         if made is None or made.first is not first or made.last is not last:
             made = _Made(first, last, codec.frame(0, cursor, records))
         self._made[key] = made

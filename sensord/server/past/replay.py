@@ -55,8 +55,8 @@ class Replay(LogRequest):
         self._stop = log.tail
         self._ahead: deque[Record | Gap] = deque()
         self._pace = self._new_pace()
-        self._is_found = False  # the place where it begins, though nothing is read ahead
-        self._steps = 0  # readings that are due whatever the clock shows
+        self._is_found = False  # its first reading's place, though nothing is read ahead
+        self._steps = 0  # readings to send regardless of the clock
         self._announced: set[int] = set()
         self._timer: asyncio.Handle | None = None
 
@@ -86,7 +86,7 @@ class Replay(LogRequest):
         self._advance()
 
     def step(self, count: int) -> None:
-        """Send the next readings, whatever the clock shows."""
+        """Send the next readings, regardless of the clock."""
         if not self._is_paused:
             self._hold()
             self._send_phase()
@@ -169,7 +169,7 @@ class Replay(LogRequest):
         self._advance()
 
     def _advance(self) -> None:
-        """Send what is due, read ahead, and wait for what comes next."""
+        """Send what is due, read ahead, and wait for the next reading."""
         self._cancel_timer()
         self._outgoing.send(sys.maxsize)
         if self._is_stopped():
@@ -265,13 +265,13 @@ class Replay(LogRequest):
 
     def _send_phase(self) -> None:
         phase = Phase.PAUSED if self._is_paused else Phase.REPLAYING
-        # Where a time is in the journal is found by reading: nobody could continue from here.
+        # The journal must be read to place a time, so no position to continue from is known yet.
         is_sought = self._cursor.is_sought and not self._ahead and not self._is_found
         cursor = None if is_sought else self._place()
         self._send(StreamChange(self.number, self.stream, phase, cursor))
 
     def _place(self) -> int:
-        """Return the offset behind what was sent."""
+        """Return the offset after the last reading sent."""
         if not self._ahead:
             return self._cursor.offset
         head = self._ahead[0]

@@ -121,7 +121,7 @@ class Past(LogRequest):
         self._come_back()
 
     def _skip(self, gap: Gap) -> None:
-        """Name readings that cannot be had."""
+        """Name readings that are not available."""
         stop = self._within(gap.stop)
         # The counts are of all of it, which may be more than was asked for.
         lost = None if stop < gap.stop else gap.lost(self._channels.values())
@@ -130,7 +130,7 @@ class Past(LogRequest):
 
     @property
     def _place(self) -> int:
-        """The offset that is reached; what is missed may take the cursor beyond the end."""
+        """The offset that is reached; a gap may move the cursor beyond the end."""
         return max(self._start, self._within(self._cursor.offset))
 
     def _within(self, offset: int) -> int:
@@ -145,7 +145,7 @@ class Past(LogRequest):
 
     @abstractmethod
     def _take(self, records: Sequence[Record], stop: int) -> None:
-        """Make some readings ready to be sent; ``stop`` is the offset behind them."""
+        """Prepare some readings for sending; ``stop`` is the offset after them."""
 
     @abstractmethod
     def _reached(self) -> None:

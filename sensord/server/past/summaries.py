@@ -1,9 +1,9 @@
 """Summaries of the past: one row for each channel and interval, and with ``follow`` of later ones.
 
-Theory of operation. The same cursor reads the past and what follows it: with ``follow`` it moves to
-the tail at most `READ_S` after something was published, and at the end of the present interval. An
+Theory of operation. One cursor reads the past and what follows it: with ``follow`` it moves to the
+tail at most `READ_S` after a reading was published, and at the end of the present interval. An
 interval is over when a reading of a later one comes, or, at the tail, when the clock has passed its
-end. So there is no seam where an interval could be lost or sent twice.
+end. So no interval can be lost or sent twice between past and present.
 """
 
 from __future__ import annotations

@@ -15,8 +15,8 @@ from sensord.model.readings import Channel, Level, Record, Value, ValueType
 __all__ = ["Interval", "Row", "Summarizer"]
 
 SLEW_US = 2_000_000
-"""A log time so little before the present interval is a clock being slewed, not one that was set:
-the journal takes it the same way."""
+"""A log time this little before the present interval is a clock being slewed, not one that was set;
+the journal uses the same rule."""
 
 _BAD = Level.BAD
 _NUMBERS = frozenset({ValueType.FLOAT, ValueType.INT})
@@ -32,7 +32,7 @@ class Row:
         self.is_number = channel.metadata.type in _NUMBERS
         self.count = 1
         self.first = self.last = value
-        # Numbers, if the channel's type says so: then nothing else passed the bus.
+        # Numbers, if that is the channel's type: then nothing else passed the bus.
         self.min = self.max = self.total = value
 
     @property
@@ -53,7 +53,7 @@ class Row:
 
 
 class Interval(NamedTuple):
-    """An interval that is complete. ``stop`` is the offset behind what it is made of."""
+    """A complete interval. ``stop`` is the offset after its last reading."""
 
     start_us: int
     stop: int
@@ -77,7 +77,7 @@ class Summarizer:
         return self._end_us if self._rows else None
 
     def take(self, records: Iterable[Record]) -> Iterator[Interval]:
-        """Take the next readings; yield each interval that they complete."""
+        """Add the next readings; yield each interval that they complete."""
         rows = self._rows
         for offset, log_us, channel, (_, value, quality, restates) in records:
             if not self._start_us <= log_us < self._end_us:
@@ -91,7 +91,7 @@ class Summarizer:
             if restates or quality.level is _BAD:
                 continue
             if value is None and channel.metadata.type is not ValueType.JSON:
-                continue  # not a value, whatever the quality
+                continue  # not a value, whatever its quality
             row = rows.get(channel.number)
             if row is None:
                 rows[channel.number] = Row(channel, value)

@@ -48,7 +48,7 @@ class _Sending(OpenRequest):
         self._come_back()
 
     def close(self) -> None:
-        """Follow it no longer; it is delivered all the same."""
+        """Stop following it; it is delivered all the same."""
         super().close()
         if self._timer is not None:
             self._timer.cancel()

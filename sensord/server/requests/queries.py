@@ -1,6 +1,6 @@
-"""Answers to those who ask for what is known or recorded; and ``ping``, and ``cancel``.
+"""Answers to queries of known or recorded readings; and ``ping``, and ``cancel``.
 
-An answer that goes on with the readings that come is a subscription.
+An answer that continues with new readings is a subscription.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ __all__ = ["HANDLERS"]
 
 
 def bye(caller: Caller, request: Bye) -> None:
-    """Let the client be gone as soon as its connections have ended."""
+    """Make the client ephemeral: it is gone as soon as its connections have ended."""
     member = caller.shared.sharing.presence.find(caller.identity.id)
     assert member is not None, "it has said hello and is here"
     member.is_ephemeral = True

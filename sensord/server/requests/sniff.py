@@ -1,9 +1,8 @@
-"""The request ``sniff``: what a device's connection carries, for as long as somebody looks.
+"""The request ``sniff``: the traffic of a device's connection, for as long as a client asks.
 
-Theory of operation. What is seen waits in the request, and leaves a few times a second. What waits
-is bounded: beyond it, pieces are only counted, and the count stands where they are missing. So a
-client that reads slowly loses sights and nothing else; the device, its readings and other clients
-do not notice.
+Theory of operation. Sights wait in the request, and leave a few times a second. What waits is
+bounded: beyond it, pieces are only counted, and the count takes their place. So a client that reads
+slowly loses sights and nothing else; the device, its readings and other clients do not notice.
 """
 
 from __future__ import annotations

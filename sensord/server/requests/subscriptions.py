@@ -69,7 +69,7 @@ def _change(caller: Caller, number: int, subscription: Subscription, key: Key) -
 
 
 def _held_bytes(caller: Caller, mine: Subscription) -> int:
-    """Return what the channels of the caller's other subscriptions take, by its part in each."""
+    """Return the memory of the caller's other subscriptions' channels, its share of each."""
     others = (o for o in caller.ongoing.values() if isinstance(o, Subscription) and o is not mine)
     return sum(other.group.list_bytes // other.group.users for other in others)
 
