@@ -293,7 +293,8 @@ class Session:
         )
         if request.groups is not None:
             presence.set_groups(self._member, frozenset(request.groups))
-        self.identity = self._member.sessions[self]
+        token = "" if self.entry.token is None else self.entry.token.name
+        self.identity = replace(self._member.sessions[self], token=token)
         log, limits = self.shared.bus.log, self.shared.limits
         welcome = Welcome(
             request.id,

@@ -52,8 +52,11 @@ class Audit:
         if is_minor and not self.allowance.admits_minor(who.id):
             self._unrecorded[what] += 1
             return
+        by: dict[str, Value] = {"id": who.id, "name": who.name, "address": who.address}
+        if who.token:
+            by["token"] = who.token
         value: dict[str, Value] = {
-            "who": {"id": who.id, "name": who.name, "address": who.address},
+            "who": by,
             "subject": subject,
             "result": result,
         }

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import secrets
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 __all__ = ["Identity", "Issuer"]
 
@@ -24,6 +24,8 @@ class Identity:
     id: str
     name: str = ""
     address: str = ""
+    token: str = field(default="", compare=False)
+    """The name of the token that let it in, if one did; a client may come with another one."""
 
 
 class Issuer:

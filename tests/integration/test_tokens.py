@@ -22,7 +22,7 @@ from tests.integration.test_http import exchange, read
 from tests.kit.daemon import REPOSITORY, SENSORD, Daemon
 from tests.kit.loops import on_each_loop
 from tests.kit.monitor import Closed, monitor
-from tests.kit.station import Station
+from tests.kit.station import EPOCH, Station
 
 READ = Rights(read=("plant/#",))
 
@@ -168,6 +168,28 @@ async def test_a_revoked_token_ends_its_sessions(tmp_path: Path) -> None:
         closed = await client.closed()
         assert (closed.code, closed.reason) == (4203, "the token was revoked")
         assert (await stays.ask("ping"))["op"] == "result"
+
+
+@on_each_loop
+async def test_the_audit_names_the_token_of_each_act(tmp_path: Path) -> None:
+    """A client chooses its name; two that chose the same one are told apart by their tokens."""
+    keys = Keys(tmp_path)
+    rights = Rights(read=("$audit/#",), write=("state/#",))
+    texts = [keys.make(rights, name)[0] for name in ("panel", "phone")]
+    async with Station(gate=keys.gate()) as station:
+        async with monitor(station.url, says_hello=False) as client:
+            await client.ask("hello", client="anna", token=texts[0])
+            await client.ask("put", topic="state/a", value=1)
+        async with monitor(station.url, says_hello=False) as client:
+            await client.ask("hello", client="anna", token=texts[1])
+            await client.ask("put", topic="state/a", value=2)
+            answer = await client.ask(
+                "history", topics=["$audit/state"], **{"from": {"epoch": EPOCH, "offset": 0}}
+            )
+            story = client.story_of(answer["id"])
+            await client.until(lambda: story.is_ended)
+        by = [reading.value["who"] for reading in story.readings]
+        assert [(one["name"], one["token"]) for one in by] == [("anna", "panel"), ("anna", "phone")]
 
 
 @on_each_loop
