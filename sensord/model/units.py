@@ -100,6 +100,9 @@ LONGEST = 64
 """Characters; no unit is longer, and the check's effort is bounded."""
 
 
+_ENERGY = re.compile(r"([GMkm]?)(W|A)h")
+
+
 def unit_fault(unit: str) -> str | None:
     """Return what is wrong with a unit and which was meant, or None for a code of UCUM."""
     if doubt := _DOUBTFUL.get(unit):
@@ -116,15 +119,27 @@ def unit_fault(unit: str) -> str | None:
 def meant_unit(unit: str) -> str | None:
     """Return the code that was probably meant by what is none, or None."""
     plain = unit.strip().casefold()
-    if plain in _MEANT:
-        return _MEANT[plain]
+    if (code := spelled_unit(unit)) is not None:
+        return code
     near = difflib.get_close_matches(plain, [one for one in _MEANT if len(one) > 3], n=1)  # noqa: PLR2004  # short ones are near to anything
     return _MEANT[near[0]] if near else None
 
 
 def spelled_unit(text: str) -> str | None:
-    """Return the code that people mean by a spelling of theirs, or None if it is not known."""
-    return _MEANT.get(text.strip().casefold())
+    """Return the code that people mean by a spelling of theirs, or None if it is not known.
+
+    Milli and mega differ by their case alone: a spelling that is one is never read as the other,
+    unless nobody means what it says (``mhz``).
+    """
+    text = text.strip()
+    if (energy := _ENERGY.fullmatch(text)) is not None:
+        return f"{energy[1]}{energy[2]}.h"
+    code = _MEANT.get(text.casefold())
+    if code is None or {text[:1], code[:1]} != {"m", "M"}:
+        return code
+    if text.islower():
+        return None if text == "mwh" else code
+    return code if text.isupper() and not _is_unit(text) else None
 
 
 def _is_unit(unit: str) -> bool:

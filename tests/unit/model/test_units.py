@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from sensord.decode.nmea0183 import quantities
 from sensord.model import units
-from sensord.model.units import meant_unit, unit_fault
+from sensord.model.units import meant_unit, spelled_unit, unit_fault
 
 
 @pytest.mark.parametrize(
@@ -78,3 +78,23 @@ def test_no_text_raises(text: str) -> None:
     """Whatever stands in a configuration."""
     unit_fault(text)
     meant_unit(text)
+
+
+@pytest.mark.parametrize(
+    ("spelling", "code"),
+    [
+        ("mWh", "mW.h"),
+        ("MWh", "MW.h"),
+        ("mwh", None),
+        ("mPa", None),
+        ("mHz", None),
+        ("MV", None),
+        ("MA", None),
+        ("mhz", "MHz"),
+        ("MAH", "mA.h"),
+        ("mv", "mV"),
+    ],
+)
+def test_milli_is_never_read_as_mega(spelling: str, code: str | None) -> None:
+    """The 5 mWh of a USB meter were 5 MW.h."""
+    assert spelled_unit(spelling) == code
