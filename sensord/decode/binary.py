@@ -373,6 +373,9 @@ def reader_of(name: str, one: Field, order: Order) -> Callable[[bytes], Sample |
 def _finish(one: Field) -> Callable[[str, int | float | str], Sample]:
     """Return what makes a sample of a raw value."""
     missing, scale, offset = set(one.missing), one.scale, one.offset
+    if one.type.startswith("i"):
+        # Manuals write the bits, 8000 hexadecimal, whatever number they are.
+        missing |= {number - 2 ** (8 * one.size) for number in missing if number > 0}
     power = _POWERS.get(scale)
     is_plain = scale == 1.0 and not offset
     bit, bits = one.bit, one.bits

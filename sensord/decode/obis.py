@@ -173,4 +173,7 @@ class Decoder(TextDecoder):
             return None
         # In the hour that comes twice, W is the second one.
         zoned = local.replace(fold=1 if found[2] == "W" else 0, tzinfo=self._zone)
+        if found[2] and self._zone is not None and bool(zoned.dst()) != (found[2] == "S"):
+            faults.append(Fault(BAD_TIME, self.quoted(text)))  # of two times one is an hour off
+            return None
         return round(zoned.timestamp() * 1_000_000)

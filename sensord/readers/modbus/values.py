@@ -43,8 +43,8 @@ MISSING = Quality(Level.BAD, Reason.MISSING)
 NOT_FINITE = Quality(Level.BAD, Reason.NOT_FINITE)
 WRONG_TYPE = Quality(Level.BAD, Reason.WRONG_TYPE)
 
-DIGITS = 12
-"""Of a scaled value: more than any sensor has, and fewer than a scale of 0.1 falsifies."""
+DIGITS = 15
+"""Of a scaled value: those of a counter in four words, and fewer than a scale of 0.1 falsifies."""
 
 
 EXACT_FROM = 2.0**24
@@ -95,7 +95,7 @@ def decode(form: Form, data: bytes) -> tuple[Value, Quality]:
     number = _bcd(ordered) if form.type == "bcd" else _number(form, ordered)
     if number is None:
         return None, WRONG_TYPE
-    if number in form.missing:
+    if number in form.missing or _bits(form, number) in form.missing:
         return None, MISSING
     if isinstance(number, float) and not math.isfinite(number):
         return None, NOT_FINITE
@@ -105,6 +105,13 @@ def decode(form: Form, data: bytes) -> tuple[Value, Quality]:
         return number, GOOD
     value = number * form.scale + form.offset
     return (float(f"{value:.{DIGITS}g}"), GOOD) if math.isfinite(value) else (None, NOT_FINITE)
+
+
+def _bits(form: Form, number: float) -> float:
+    """Return a negative whole number as its bits, which manuals write: 8000 hexadecimal."""
+    if number >= 0 or form.type not in {"i8", "i16", "i32", "i64"}:
+        return number
+    return number + (1 << int(form.type[1:]))
 
 
 def encode(form: Form, value: Value) -> bytes:

@@ -220,3 +220,10 @@ def test_groups_that_cannot_be_are_refused() -> None:
     assert '"a" needs a place' in found
     assert "{c} is not one of them" in found
     assert "offsets count in the group" in found
+
+
+def test_what_is_missing_may_be_written_as_its_bits() -> None:
+    """8000 hexadecimal is -32768 to an i16, which passed as a temperature."""
+    one = Field(at=0, type="i16", missing=(0x8000,))
+    (found,) = Decoder(Config(fields={"t": one})).decode(b"\x80\x00").samples
+    assert (found.value, found.quality.reason) == (None, "missing")

@@ -165,3 +165,11 @@ def test_a_padded_count_is_a_number() -> None:
     """Meters pad all of their numbers: the tariff, the power failures."""
     (one,) = samples(Config(), "0-0:96.7.21(00004)")
     assert one.value == 4
+
+
+def test_a_summer_time_in_winter_is_no_time() -> None:
+    """The meter and its zone differ by an hour, and nobody knows which is right."""
+    decoder = Decoder(Config(zone="Europe/Amsterdam"))
+    found = decoder.decode(b"0-1:24.2.1(261130200000S)(1*m3)")
+    assert [one.reason for one in found.faults] == [BAD_TIME]
+    assert [(one.value, one.time_us) for one in found.samples] == [(1, None)]
