@@ -43,6 +43,7 @@ _ENDS = "\0\ufeff"
 _CODE = re.compile(r"[0-9]+[eE][0-9]+")
 _PADDED_CODE = re.compile(r"0[0-9]+[eE][0-9]+")
 _PADDED_HEX = re.compile(r"0[0-9]+[a-fA-F]+")
+_GROUPED = re.compile(r"\s*[+-]?\s*[1-9][0-9]{0,2}(?:\.[0-9]{3})+\s*")
 _APART = re.compile(r"\s*([+-])\s+(?=[0-9.])")
 _QUANTITY = re.compile(
     r"([+-]?\s*(?:[0-9]+(?:[.,][0-9]*)?|[.,][0-9]+)(?:[eE][+-]?[0-9]+)?)\s*\*?\s*((?:[^\W\d_]|%(?![0-9])|[°/\[])[^,]*)"
@@ -180,5 +181,7 @@ def quantity(text: str, *, decimal_comma: bool = False) -> tuple[int | float, st
 
 def number_with_comma(text: str) -> int | float | None:
     """Return the number that ``text`` is where a comma parts the decimals, or None."""
-    # A text with both is grouped in thousands: `1.234,5` is no number here.
-    return number(text if "." in text else text.replace(",", "."))
+    # A text with both is grouped in thousands: `1.234,5` is no number here, and `1.234` may be.
+    if "." in text:
+        return None if _GROUPED.fullmatch(text) else number(text)
+    return number(text.replace(",", "."))

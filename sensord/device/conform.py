@@ -172,7 +172,7 @@ def _number(rules: Rules, value: object, quality: Quality) -> tuple[Value, Quali
         return _refused(_NOT_FINITE, quality)
     if rules.type is ValueType.INT:
         whole = round(result)
-        if type(value) is float and abs(value) > _EXACT and quality == GOOD:
+        if type(result) is float and abs(result) >= _EXACT and quality == GOOD:
             quality = _INEXACT  # the digits that a float has no room for are lost
         # What the rules made is rounded; a fraction that the device sent was not expected.
         if result != whole and not rules.makes_fractions:

@@ -207,9 +207,11 @@ def _unfit(topic: str) -> str | None:
 def _inferred(rules: ChannelRules, value: Value) -> ValueType:
     """Return the type of a channel that declares none: a number if anything else says so."""
     inferred = infer_type(value)
-    if not rules.is_number or inferred is ValueType.INT:
+    if not rules.is_number:
         return inferred
-    is_whole = rules.base != DECIMAL and not rules.is_scaled and rules.decimals is None
+    if rules.is_scaled or rules.decimals is not None:
+        return ValueType.FLOAT
+    is_whole = rules.base != DECIMAL or inferred is ValueType.INT
     return ValueType.INT if is_whole else ValueType.FLOAT
 
 

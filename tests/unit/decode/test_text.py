@@ -9,7 +9,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sensord.decode.base import Sample
-from sensord.decode.text import NOT_FINITE, TextOptions, TextValues, number, quantity
+from sensord.decode.text import (
+    NOT_FINITE,
+    TextOptions,
+    TextValues,
+    number,
+    number_with_comma,
+    quantity,
+)
 
 
 @pytest.mark.parametrize(
@@ -154,3 +161,11 @@ def test_no_text_raises(text: str) -> None:
     """Whatever it is, it is a number, infinite, or none."""
     found = number(text)
     assert found is None or isinstance(found, int) or math.isnan(found) or found == float(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "value"), [("1.013", None), ("-12.345.678", None), ("21.5", 21.5), ("0.125", 0.125)]
+)
+def test_with_a_decimal_comma_a_point_may_group_thousands(text: str, value: float | None) -> None:
+    """1.013 hPa passed where the device meant 1013."""
+    assert number_with_comma(text) == value

@@ -284,3 +284,14 @@ def test_an_undeclared_integer_that_no_float_is_makes_an_integer(
 ) -> None:
     """Every other number makes a float."""
     assert infer_type(value) is type_
+
+
+@pytest.mark.parametrize(
+    ("rules", "value"), [({}, 9007199254740992.0), ({"scale": 2.0}, 2**53 + 1)]
+)
+def test_a_whole_number_that_went_through_a_float_is_not_called_good(
+    rules: dict[str, float], value: float
+) -> None:
+    """9007199254740993.0 is read as the float before it."""
+    _, quality = conform(Rules(type=ValueType.INT, **rules), value, GOOD)  # type: ignore[arg-type]  # scales
+    assert quality.reason == Reason.INEXACT

@@ -1079,3 +1079,12 @@ def test_false_is_no_zero_of_a_quantity() -> None:
         ("boiler/on", 0),
         ("boiler/x", None),
     ]
+
+
+def test_a_large_first_value_does_not_round_those_that_follow() -> None:
+    """It made a channel of whole numbers, in which 21.456 was 21, good."""
+    scene = one_line("n=9007199254740993", n=ChannelRules(decimals=2))
+    scene.line("n=21.456")
+    first, second = (record.reading for record in scene.records)
+    assert first.quality.reason == Reason.INEXACT
+    assert (second.value, second.quality) == (21.46, GOOD)
