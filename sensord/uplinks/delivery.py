@@ -41,6 +41,7 @@ from sensord.sharing.store import Store, StoreError
 from sensord.uplinks.destination import Batch, Destination, RejectedError, UplinkError
 from sensord.uplinks.options import Options
 from sensord.uplinks.progress import Progress
+from sensord.uplinks.windows import Windows
 
 __all__ = ["Uplink"]
 
@@ -56,6 +57,9 @@ STATUS_S = 30.0
 
 NAMED_AGAIN_S = 300.0
 """A refused reading is named in the log at most this often."""
+
+SINGLE = 1.5
+"""What came within so many periods since the last turn is one period's."""
 
 NO_GROUP = -1
 """The number of a channel that is not the bus's."""
@@ -111,6 +115,9 @@ class Uplink:
         self._gap_channel = Channel(NO_GROUP, f"$gap/{name}", metadata)
         self._gap = ""
         self._is_rewound = False
+        self._live_windows: Windows | None = None
+        self._behind_windows: Windows | None = None
+        self._begin_windows()
         self._progress = self._restored(saved)
 
     # -- what it is asked --------------------------------------------------------------------------
@@ -127,6 +134,7 @@ class Uplink:
         """Deliver again from an offset on."""
         self._progress = Progress(min(offset, self._bus.log.tail))
         self._is_dirty = self._is_rewound = True
+        self._begin_windows()
         self._report()
 
     def position(self) -> Value:
@@ -190,43 +198,63 @@ class Uplink:
     async def _deliver(self) -> None:
         if self._is_live_first:
             self._progress.set_behind(self._bus.log.tail)
+        self._begin_windows()
+        interval_s = max(self._options.interval, self._options.period)
         while True:
             began = self._loop.time()
             await self._unpaused()
             await self._deliver_live()
-            until = began + self._options.interval
+            until = began + interval_s
             await self._deliver_behind(until)
             await asyncio.sleep(max(0.0, until - self._loop.time()))
 
+    def _begin_windows(self) -> None:
+        """Hold nothing back, and compare with nothing sent before: it may not have arrived."""
+        period_s, deadband = self._options.period, self._options.deadband
+        if period_s or deadband:
+            self._live_windows = Windows(period_s, deadband)
+            self._behind_windows = Windows(period_s, deadband)
+        self._read_behind = 0
+        self._caught_up_at = -float("inf")
+
     async def _deliver_live(self) -> None:
-        cursor = self._cursor(self._progress.live)
+        cursor, windows = self._cursor(self._progress.live), self._live_windows
+        began, tail = self._loop.time(), self._bus.log.tail
+        if windows is not None:
+            # Turns are a period apart, or a little more.
+            is_single = began - self._caught_up_at < SINGLE * self._options.period
+            windows.begin(is_single=is_single)
         try:
-            tail = self._bus.log.tail
             while cursor.offset < tail and self._resume.is_set():
                 before = self._progress
                 piece = await self._read(cursor, tail)
-                await self._send_piece(piece)
+                await self._send_piece(piece, windows, is_last=piece.stop >= tail)
                 if self._progress is not before:
                     return  # rewound meanwhile
-                self._progress.delivered(piece.stop)
+                self._progress.delivered(_position(piece, windows))
                 self._is_dirty = True
         finally:
             cursor.close()
+        self._caught_up_at = began
 
     async def _deliver_behind(self, until: float) -> None:
         """Deliver from the ranges behind until a loop time, within the bandwidth."""
-        progress = self._progress
+        progress, windows = self._progress, self._behind_windows
         while progress.behind and self._loop.time() < until and self._resume.is_set():
             first = progress.behind[0]
-            cursor = self._cursor(first.start)
+            # What is held was read already.
+            is_open = windows is not None and windows.start is not None
+            cursor = self._cursor(self._read_behind if is_open else first.start)
             try:
                 while first.start < first.stop and self._loop.time() < until:
                     began = self._loop.time()
                     piece = await self._read(cursor, first.stop)
-                    sent = await self._send_piece(piece)
+                    is_last = piece.stop >= first.stop
+                    sent = await self._send_piece(piece, windows, is_last=is_last)
                     if self._progress is not progress:
                         return  # rewound meanwhile
-                    progress.delivered_behind(piece.stop)
+                    self._read_behind = piece.stop
+                    progress.delivered_behind(_position(piece, windows))
                     self._is_dirty = True
                     if self._progress.behind and self._progress.behind[0] is not first:
                         break
@@ -251,7 +279,7 @@ class Uplink:
 
     # -- sending -----------------------------------------------------------------------------------
 
-    async def _send_piece(self, piece: Piece) -> int:
+    async def _send_piece(self, piece: Piece, windows: Windows | None, *, is_last: bool) -> int:
         """Send the readings of a piece, and in a gap those that are missing; return the bytes."""
         sent = 0
         if self._gap:
@@ -259,16 +287,23 @@ class Uplink:
             self._gap = ""
         for part in piece.in_order():
             if isinstance(part, Gap):
+                if windows is not None:
+                    sent += await self._send(windows.end())
                 counts = None if part.counts is None else part.counts.total()
                 gap = self._gap_record(part.start, part.stop, part.reason, counts)
                 sent += await self._send([gap])
                 self._counts["gaps"] += 1
             elif part[0]:
-                sent += await self._send(part[0])
+                records = part[0] if windows is None else windows.add(part[0])
+                sent += await self._send(records)
                 self._delivered_us = part[0][-1].log_us
+        if windows is not None and is_last:
+            sent += await self._send(windows.end())
         return sent
 
     async def _send(self, records: Sequence[Record]) -> int:
+        if not records:
+            return 0
         try:
             sent = await self._destination.send(Batch(self._bus.log.epoch, records))
         except RejectedError as exc:
@@ -363,3 +398,8 @@ class Uplink:
             "delivered_us": self._delivered_us,
         }
         self._bus.publish(self._status, Reading(self._bus.now_us(), value))
+
+
+def _position(piece: Piece, windows: Windows | None) -> int:
+    """Return up to where a piece is delivered: what is held back is not."""
+    return piece.stop if windows is None or windows.start is None else windows.start

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import socket
 import threading
@@ -139,6 +140,25 @@ def test_a_reading_that_the_database_refuses_costs_itself_alone(tmp_path: Path) 
             assert (status(daemon)["state"], status(daemon)["rejected"]) == ("up", 1)
             held = recorded(daemon)
             until(lambda: set(points(influx)) >= set(held))
+
+
+def test_a_period_thins_live_readings_and_the_backlog_alike(tmp_path: Path) -> None:
+    """At most one value a period, and the newest of what was recorded before."""
+    with Influx(tmp_path) as influx:
+        uplink = influx_uplink(influx) + 'period = "500ms"\n'
+        with Daemon(tmp_path, config(tmp_path, uplink)) as daemon:
+            daemon.wait_for_log("uplink is up")
+            influx.kill()
+            daemon.wait_for_log("uplink is down")
+            before = len(recorded(daemon))
+            until(lambda: len(recorded(daemon)) > before + 150)
+            influx.start()
+            until(lambda: len(points(influx)) > 8 and status(daemon)["behind"] == 0)
+            held, found = recorded(daemon), sorted(points(influx))
+    assert {time for time in found if time <= max(held)} <= set(held)
+    spacing = [(b - a) / 1e6 for a, b in itertools.pairwise(found)]
+    assert sum(spacing) / len(spacing) > 0.4, spacing
+    assert max(spacing) < 2.0, "no period is left out"
 
 
 def test_an_uplink_is_paused_resumed_and_rewound(tmp_path: Path) -> None:

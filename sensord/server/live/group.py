@@ -21,6 +21,7 @@ from typing import NamedTuple, Protocol
 
 from sensord.bus import Bus
 from sensord.errors import ProtocolError
+from sensord.log.thinning import Thinning, newest
 from sensord.model.readings import Channel, Record
 from sensord.server.live.budget import (
     CHANNEL_BYTES,
@@ -31,7 +32,6 @@ from sensord.server.live.budget import (
     is_too_wide,
     to_hold,
 )
-from sensord.server.live.thinning import Thinning, newest
 from sensord.server.packets import FRAME_READINGS, Write, announcements, frames
 from sensord.server.past.frames import PastFrames
 from sensord.server.turns import Turns

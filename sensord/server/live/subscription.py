@@ -19,9 +19,9 @@ from collections.abc import Iterator, Sequence
 
 from sensord.bus import Bus
 from sensord.log import Archive, Cursor, Gap, Piece
+from sensord.log.thinning import Thinning, conflate
 from sensord.model.readings import Channel, Position, Record
 from sensord.server.live.group import Group, Groups
-from sensord.server.live.thinning import Thinning, conflate
 from sensord.server.open.request import Client, LogRequest
 from sensord.server.packets import FRAME_BYTES, Write, frames, packet
 from sensord.wire.ops.subscriptions import COST, Phase, StreamChange

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from sensord.log.thinning import Thinning, conflate, newest
 from sensord.model.readings import (
     GOOD,
     Channel,
@@ -21,7 +22,6 @@ from sensord.model.readings import (
     Value,
     ValueType,
 )
-from sensord.server.live.thinning import Thinning, conflate, newest
 from sensord.wire.ops.subscriptions import Options
 
 STATE = Channel(0, "a", Metadata())
