@@ -24,6 +24,7 @@ KINDS: dict[str, type[Any]] = {
     "binary": frames.Config,
     "slip": packed.Config,
     "cobs": packed.Config,
+    "hdlc": packed.Config,
     "sml": sml_transport.Config,
     "mixed": mixed.Config,
 }

@@ -1,10 +1,12 @@
-"""Framings that mark the ends of packets and encode the mark where it occurs inside: SLIP, COBS.
+"""Framings that mark the ends of packets and encode the mark inside: SLIP, COBS, HDLC.
 
-Source: RFC 1055; Cheshire and Baker, Consistent Overhead Byte Stuffing, 1999.
+Source: RFC 1055; RFC 1662, section 4 (HDLC's octet stuffing); Cheshire and Baker,
+Consistent Overhead Byte Stuffing, 1999.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
@@ -21,13 +23,14 @@ BAD_STUFFING = "bad escape in packet"
 _SLIP_END, _SLIP_ESCAPE = 0xC0, 0xDB
 _SLIP = {0xDC: 0xC0, 0xDD: 0xDB}
 _COBS_END = 0
+_HDLC_END, _HDLC_ESCAPE, _HDLC_FLIP = 0x7E, 0x7D, 0x20
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Config:
-    """Which of the two, and the checksum of an unpacked packet."""
+    """Which of them, and the checksum of an unpacked packet."""
 
-    type: Literal["slip", "cobs"]
+    type: Literal["slip", "cobs", "hdlc"]
     checksum: FrameChecksum | None = None
     max_bytes: Annotated[Size, Within(1, 65_536)] = 1024
 
@@ -36,8 +39,8 @@ class PacketFramer:
     """Cuts a stream into packets and unpacks them."""
 
     def __init__(self, config: Config) -> None:
-        self._is_slip = config.type == "slip"
-        self._end = bytes([_SLIP_END if self._is_slip else _COBS_END])
+        end, self._unpacked = _KINDS[config.type]
+        self._end = bytes([end])
         self._max_bytes = config.max_bytes
         check = FrameConfig(length=1, checksum=config.checksum, start="", max_bytes=65_536)
         self._checker = None if config.checksum is None else FrameFramer(check)
@@ -70,7 +73,7 @@ class PacketFramer:
         return framed
 
     def _unpack(self, packet: bytes, framed: Framed) -> None:
-        unpacked = _unslipped(packet) if self._is_slip else _uncobbed(packet)
+        unpacked = self._unpacked(packet)
         if unpacked is None:
             framed.faults.append(Fault(BAD_STUFFING, excerpt(packet)))
         elif self._checker is not None and (reason := self._checker.wrong(unpacked)):
@@ -106,3 +109,24 @@ def _uncobbed(packet: bytes) -> bytes | None:
         if code < 0xFF and at < len(packet):  # noqa: PLR2004  # the longest run has no zero behind it
             out.append(0)
     return bytes(out)
+
+
+def _unstuffed(packet: bytes) -> bytes | None:
+    out = bytearray()
+    bytes_ = iter(packet)
+    for byte in bytes_:
+        if byte != _HDLC_ESCAPE:
+            out.append(byte)
+            continue
+        escaped = next(bytes_, None)
+        if escaped is None:
+            return None
+        out.append(escaped ^ _HDLC_FLIP)
+    return bytes(out)
+
+
+_KINDS: dict[str, tuple[int, Callable[[bytes], bytes | None]]] = {
+    "slip": (_SLIP_END, _unslipped),
+    "cobs": (_COBS_END, _uncobbed),
+    "hdlc": (_HDLC_END, _unstuffed),
+}

@@ -77,3 +77,14 @@ def test_bad_packets_are_faults() -> None:
     framer.feed(b"ab")
     framer.reset()
     assert framer.feed(b"cd\xc0").messages == [b"cd"]
+
+
+def test_hdlc_is_unstuffed_and_checked() -> None:
+    """The answer of an SPS30, whose data hold both marks."""
+    body = bytes.fromhex("00 03 00 02 7E 7D")
+    body += bytes([~sum(body) & 0xFF])
+    stuffed = body.replace(b"\x7d", b"\x7d\x5d").replace(b"\x7e", b"\x7d\x5e")
+    config = Config(type="hdlc", checksum=FrameChecksum(type="sum8_inverted"))
+    framed = PacketFramer(config).feed(b"\x7e" + stuffed + b"\x7e\x7e\x01\x7d\x7e")
+    assert framed.messages == [body]
+    assert [one.reason for one in framed.faults] == [BAD_STUFFING]
