@@ -34,10 +34,20 @@ from sensord.model.readings import GOOD, Level, Metadata, Quality, Reason, Value
 from sensord.model.topics import topic_fault
 from sensord.model.units import spelled_unit
 
-__all__ = ["BAD_TIME", "NOT_JSON", "PATH_MISSING", "TOO_DEEP", "Config", "Decoder", "TimeUnit"]
+__all__ = [
+    "BAD_TIME",
+    "NOT_JSON",
+    "PATH_MISSING",
+    "SAME_NAME",
+    "TOO_DEEP",
+    "Config",
+    "Decoder",
+    "TimeUnit",
+]
 
 NOT_JSON = "not JSON"
 TOO_DEEP = "nested too deep"
+SAME_NAME = "two keys with one name"
 PATH_MISSING = "path missing"
 
 MAX_DEPTH = 12
@@ -307,7 +317,10 @@ class _Harvest:
         """Take every leaf under ``node``, named by its keys and indexes."""
         children: Iterable[tuple[str, Value]]
         if isinstance(node, dict):
-            children = zip(map(field_level, node), node.values(), strict=True)
+            levels = [*map(field_level, node)]
+            children = zip(levels, node.values(), strict=True)
+            if len({*levels}) < len(levels):
+                children = self._apart(children)
         elif isinstance(node, list):
             children = zip(map(str, range(len(node))), node, strict=True)
         else:
@@ -327,6 +340,14 @@ class _Harvest:
                 self.take(name, child)
             else:
                 self.take_leaves(name, child, depth + 1, skipped)
+
+    def _apart(self, children: Iterable[tuple[str, Value]]) -> Iterable[tuple[str, Value]]:
+        """Return the first child of each level: others would share its channel."""
+        self._note(SAME_NAME)
+        first: dict[str, Value] = {}
+        for level, child in children:
+            first.setdefault(level, child)
+        return first.items()
 
     def take(self, field: str, node: Value) -> None:
         """Take ``node`` whole, whatever it is."""

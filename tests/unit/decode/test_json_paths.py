@@ -18,6 +18,7 @@ from sensord.decode.json_paths import (
     NOT_JSON,
     PARTLY_FINITE,
     PATH_MISSING,
+    SAME_NAME,
     TOO_DEEP,
     Config,
     Decoder,
@@ -359,3 +360,10 @@ def test_a_text_that_is_json_is_read_as_such() -> None:
     found = decoder.decode(b'{"payload": "{"}')
     assert [one.reason for one in found.faults] == [NOT_JSON]
     assert [one.value for one in found.samples] == ["{"]
+
+
+def test_two_keys_that_become_one_name_share_no_channel() -> None:
+    """Their values alternated in it, all good."""
+    found = Decoder(Config()).decode(b'{"a/b": 1, "a_b": 2, "c": 3}')
+    assert [(one.field, one.value) for one in found.samples] == [("a_b", 1), ("c", 3)]
+    assert [one.reason for one in found.faults] == [SAME_NAME]
