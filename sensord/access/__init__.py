@@ -1,1 +1,1 @@
-"""Decide who may come in, and what each may see and do."""
+"""Decide which clients are admitted, and what each may read and do."""

@@ -132,7 +132,7 @@ class Gate:
         return cookie_of(entry.token, until_us), (until_us - now_us) // 1_000_000
 
     def ended(self, entry: Entry, now_us: int) -> str | None:
-        """Return why a session that was let in must end now, or None."""
+        """Return why an admitted session must end now, or None."""
         if entry.token is None:
             return None
         token = self._tokens.get(entry.token.id)
@@ -157,5 +157,5 @@ class Gate:
 
     @staticmethod
     def closed() -> Gate:
-        """Return a gate that lets nobody in from the network."""
+        """Return a gate that admits no client from the network."""
         return Gate(None, EVERYTHING, NOTHING)

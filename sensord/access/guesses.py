@@ -1,4 +1,4 @@
-"""Slow down whoever shows wrong tokens: each address waits longer for each refusal.
+"""Slow down addresses that send wrong tokens: each refusal makes the next answer later.
 
 Pure. Only the answer waits, never the loop. Tokens cannot be guessed; this keeps a program with an
 old token from asking a thousand times a second.

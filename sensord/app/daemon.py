@@ -64,7 +64,7 @@ log = logging.getLogger("sensord.app")
 
 READERS_STOP_S = 1.0
 SESSIONS_STOP_S = 0.7
-"""Together well under two seconds: nobody should have to wait, or to kill."""
+"""Together well under two seconds, so that no one needs to wait, or to kill."""
 SPARE_DESCRIPTORS, PER_DEVICE = 16, 3
 """What journal, store and recordings that are read need open at once, and a device: its line, and
 the line that is being opened again."""
@@ -105,7 +105,7 @@ class App:
         read: Read | None = None,
         aborted: str = "",
     ) -> None:
-        """``is_each_address_needed`` ends the start if one is missing: somebody waits at it.
+        """``is_each_address_needed`` ends the start if one is missing: an operator waits at it.
 
         ``read`` reads the configuration again, for a reload; ``aborted`` is the stack in which the
         run before was aborted.
@@ -120,7 +120,7 @@ class App:
         self._failure: BaseException | None = None
 
     async def run(self, on_ready: Callable[[list[str]], None] | None = None) -> None:
-        """Run until stopped; ``on_ready`` is told the addresses once it listens.
+        """Run until stopped; ``on_ready`` is called with the addresses once it listens.
 
         Raises:
             StartError: It cannot start.
@@ -223,7 +223,7 @@ class App:
             raise self._failure
 
     async def _stop_in_order(self, running: _Running) -> None:
-        """Do every step, whatever the ones before did; the first failure ends in an error."""
+        """Run every step, even if an earlier one failed; the first failure ends in an error."""
         with StopOrder() as order:
             order.step("service manager", self._notifier.stopping)
             order.step("listeners", running.server.refuse)
@@ -284,10 +284,10 @@ class App:
         await restore_last(bus, archive, names, written, self._clock)
 
     def _store(self, loop: asyncio.AbstractEventLoop, recovery: Recovery | None) -> Store:
-        """Open the store beside the journal.
+        """Open the store next to the journal.
 
-        If the journal is not open, its folder may be another one than it will be: then the store
-        is opened when the journal is.
+        If the journal is not open, its folder may still change: then the store is opened with the
+        journal.
         """
         folder = None
         if self.config.journal.enabled:
@@ -325,7 +325,7 @@ class App:
     def _gate(self) -> Gate:
         server = self.config.server
         tokens = Path(server.tokens) if server.tokens else None
-        # Without a file of tokens, nobody has any: the loopback works as it always did.
+        # Without a file of tokens there are no tokens: the loopback works as it always did.
         is_locked = tokens is not None and not server.insecure
         local = server.local or (NOTHING if is_locked else EVERYTHING)
         return Gate(tokens, local, EVERYTHING if server.insecure else server.anonymous)
@@ -362,20 +362,20 @@ class App:
         bus.publish(bus.channel("$sys/aborted", metadata), Reading(bus.now_us(), value))
 
     async def _watch(self) -> None:
-        """Tell the service manager that the loop still turns."""
+        """Report to the service manager that the loop still turns."""
         interval_s = self._notifier.watchdog_interval_s
         while interval_s is not None:
             self._notifier.watchdog()
             await asyncio.sleep(interval_s)
 
     def _cut_off(self, names: list[str]) -> None:
-        """End the process although something hangs: the rest is done, nobody should wait."""
+        """End the process although something hangs: the rest is done."""
         log.error("not all has stopped, cut off", extra={"hanging": " ".join(sorted(names))})
         logging.shutdown()
         os._exit(0 if self._failure is None else 1)
 
     def _surprised(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
-        """Stop on what nobody caught: an unknown state must not go on serving."""
+        """Stop on an uncaught error: an unknown state must not continue serving."""
         exception = context.get("exception")
         if exception is None:
             loop.default_exception_handler(context)
@@ -423,7 +423,7 @@ async def _run(
 
 
 def _calm_collector() -> None:
-    """Let the garbage collector look seldom, and not at what was made at the start.
+    """Run the garbage collector rarely, and not on what was made at the start.
 
     Records hold no cycles, but the ring keeps some 100,000 tuples that each full collection would
     walk: measured at 10,000 readings a second, a tenth of all CPU and pauses of 10 ms.
@@ -434,6 +434,6 @@ def _calm_collector() -> None:
 
 
 def _raise_descriptor_limit() -> None:
-    """Take as many descriptors as the system gives: uvloop drops connections beyond, silently."""
+    """Raise the limit of descriptors to the maximum: uvloop drops connections beyond, silently."""
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))

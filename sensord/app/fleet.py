@@ -73,7 +73,7 @@ class Fleet:
         return [one.task for one in self._members.values() if one.task is not None]
 
     def add(self, config: DeviceConfig) -> None:
-        """Build a device, and let clients act on it; its reader does not run yet."""
+        """Build a device that clients may act on; its reader does not run yet."""
         device = self._device(config)
         reader = _reader(config, device)
         self._members[config.name] = _Member(config, device, reader)

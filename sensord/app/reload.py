@@ -1,8 +1,8 @@
-"""Reload the configuration: what changed restarts, everything else goes on.
+"""Reload the configuration: what changed restarts, everything else continues.
 
-The new configuration is checked whole; one with a fault changes nothing. Subscribers stay, devices
-and uplinks that stand as before are not touched, and the log continues. What only a start reads is
-named, and stays as it is.
+The new configuration is checked whole; one with a fault changes nothing. Subscribers stay,
+unchanged devices and uplinks are not touched, and the log continues. Settings that only a start
+reads are reported, and keep their old values.
 """
 
 from __future__ import annotations

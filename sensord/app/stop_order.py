@@ -1,9 +1,9 @@
-"""The order of a stop: step after step, each whatever became of the ones before.
+"""The order of a stop: step after step, even if an earlier one failed.
 
 Owns which steps failed and the deadline of the whole; knows nothing of what the steps do. A step
-that raises is logged and noted, one that waits beyond its deadline is left behind. A step that
-blocks the loop itself can only be ended with the process: a thread does that when the whole stop
-has taken too long.
+that raises is logged and noted, one that exceeds its deadline is abandoned. A step that blocks the
+loop itself can only be ended with the process: a thread does that when the whole stop has taken too
+long.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ LONGEST_S = 30.0
 """All steps together have deadlines that are shorter; below systemd's default of 90 s."""
 
 THREAD_S = 0.5
-"""How long a thread may take to end that was told to."""
+"""How long a thread may run after it was asked to end."""
 
 
 class StopError(SensordError):
@@ -48,7 +48,7 @@ class StopOrder:
     def __init__(self, longest_s: float = LONGEST_S) -> None:
         self.failed: list[str] = []
         self.is_broken = False
-        """Whether a step failed in a way that nobody foresaw: what it left open may never close."""
+        """Whether a step failed in an unforeseen way: what it left open may never close."""
         self._longest_s = longest_s
         self._is_over = threading.Event()
         self._guard = threading.Thread(target=self._watch, name="stop-deadline", daemon=True)
@@ -97,7 +97,7 @@ class StopOrder:
 
 
 def stuck_threads(prefix: str, within_s: float = THREAD_S) -> list[str]:
-    """Return the names of threads that were told to end and do not: the disk holds them.
+    """Return the names of threads that were asked to end and did not: the disk holds them.
 
     The interpreter would wait for them before it ends.
     """

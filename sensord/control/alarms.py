@@ -98,7 +98,7 @@ class Alarms:
         self._turn: asyncio.Handle | None = None
 
     def begin(self, services: Services) -> None:
-        """Load the store's rows, publish every alarm, watch, and let clients act."""
+        """Load the store's rows, publish every alarm, watch, and accept acts of clients."""
         kept = self._store.load(KIND)
         for name in kept.keys() - self._rules.keys():
             self._store.delete(KIND, name)
@@ -176,7 +176,7 @@ class Alarms:
             self._tick(watch)
 
     def _tick(self, watch: _Watch) -> None:
-        """Do what is due for one alarm, and set its timer."""
+        """Process what is due for one alarm, and set its timer."""
         if watch.timer is not None:
             watch.timer.cancel()
             watch.timer = None
@@ -215,7 +215,7 @@ class Alarms:
         """Keep and publish a change.
 
         Raises:
-            StoreError: Too much waits for the disk, and somebody waits for the change.
+            StoreError: Too much waits for the disk, and a client waits for the change.
         """
         if done is not None:
             self._store.put(KIND, watch.name, life.told(), done)

@@ -1,7 +1,7 @@
 """Brings each `set` and `call` from the client to its target, and the outcome back.
 
-It refuses what cannot be, asks the leases, has the key on the disk before anything is sent, keeps
-the one deadline, writes the audit, and sends the outcome to everybody who asked with that key. A
+It refuses invalid acts, checks the leases, has the key on the disk before anything is sent, keeps
+the one deadline, writes the audit, and sends the outcome to all clients that asked with that key. A
 command is made at most once for each key, and its outcome is the one in the audit.
 """
 
@@ -28,14 +28,14 @@ from sensord.sharing.store import StoreError
 __all__ = ["Accepted", "Dispatch"]
 
 MOST_COMPARED = 20
-"""Names that one which is not there may be a slip for."""
+"""The names that an unknown one may be a slip for."""
 
 STOPPED = "the server stops; it was not sent"
 STOPPED_AFTER = "the server stops; find out if it was done before you try again"
 
 
 class Accepted(NamedTuple):
-    """An act that goes on. ``is_repeated`` says that it was asked for before."""
+    """An act in progress. ``is_repeated`` means that it was asked for before."""
 
     call: Call
     is_repeated: bool
@@ -66,10 +66,10 @@ class Dispatch:
         self._is_closing = False
 
     def begin(self, committed: Position | None) -> None:
-        """Say of the acts that a restart interrupted that their outcome is unknown.
+        """Report the outcome of the acts that a restart interrupted as unknown.
 
-        ``committed`` is where the log ended on the disk: of acts that ended later the audit knows
-        nothing, so their outcomes are said again.
+        ``committed`` is where the log ended on the disk: the audit lacks acts that ended later, so
+        their outcomes are reported again.
         """
         now, at = self._loop.time(), self._bus.log.position
         interrupted = self._keys.restore(now, self._bus.now_us(), at)
@@ -119,7 +119,7 @@ class Dispatch:
         return Accepted(call, is_repeated=False)
 
     def close(self) -> None:
-        """End what is under way: nobody is left to confirm it."""
+        """End the acts in progress: nothing is left to confirm them."""
         self._is_closing = True
         for call in tuple(self._live):
             if call.is_acting:
@@ -204,7 +204,7 @@ class Dispatch:
             at = self._bus.log.position
             self._keys.end(call, now, self._bus.now_us(), at, lambda _: self._settle(call))
         if self._is_closing or not call.is_kept:
-            # Whoever stops cannot wait for the disk; it is written before the process ends.
+            # A stop cannot wait for the disk; it is written before the process ends.
             self._settle(call)
 
     def _settle(self, call: Call) -> None:

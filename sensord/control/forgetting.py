@@ -45,7 +45,7 @@ class Feeder(Protocol):
         ...
 
     def release(self, channel: Channel) -> None:
-        """Let go of a channel that it does not feed any more."""
+        """Release a channel that it no longer feeds."""
         ...
 
 
@@ -72,7 +72,7 @@ class Forgetting:
         """Forget all topics that the filters select, and return them.
 
         Raises:
-            ProtocolError: There are none or too many, or one of them is fed; none is forgotten.
+            ProtocolError: They select none or too many, or one of them is fed; none is forgotten.
         """
         bus = self._bus
         channels = [one for one in bus.select(filters) if bus.find(one.topic) is one]

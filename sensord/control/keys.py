@@ -35,7 +35,7 @@ UNKNOWN = Outcome(None, "unknown", RESTARTED, may_have_acted=True)
 
 
 def digest(what: What, name: str, args: Mapping[str, Value]) -> str:
-    """Return what tells one command from another."""
+    """Return what distinguishes one command from another."""
     text = json.dumps([what, name, dict(args)], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:32]
 
@@ -70,9 +70,9 @@ class Keys:
         self._memory.add(call.who.id, call.key, call)
 
     def end(self, call: Call, now: float, wall_us: int, at: Position, done: Done) -> None:
-        """Remember how it ended; ``done`` is called when that is on the disk, or cannot be.
+        """Record the outcome; ``done`` is called when it is on the disk, or cannot be.
 
-        ``at`` is where the log stands.
+        ``at`` is the tail of the log.
         """
         assert call.outcome is not None
         call.ended_at = at
@@ -80,9 +80,9 @@ class Keys:
 
         def put(error: Exception | None) -> None:
             if error is not None:
-                # Those who wait are told all the same; it is written when the disk takes it.
+                # Those who wait are notified all the same; it is written when the disk accepts it.
                 self._keep(call, outcome, wall_us, None)
-            # Only now: one that is not settled must be found by whoever asks again.
+            # Only now: a repeated request must find one that is not settled.
             done(error)
             self._note_over(call, now)
 
@@ -90,9 +90,9 @@ class Keys:
             put(None)
 
     def restore(self, now: float, wall_us: int, at: Position) -> list[Call]:
-        """Load what was remembered; return the acts that were under way, now unknown.
+        """Load the recorded acts; return those that were in progress, now unknown.
 
-        ``at`` is where the log stands.
+        ``at`` is the tail of the log.
         """
         interrupted: list[Call] = []
         over: list[tuple[int, Call]] = []
@@ -176,7 +176,7 @@ def _name(call: Call) -> str:
 
 
 def _ignore(_error: Exception | None) -> None:
-    """Nobody waits."""
+    """Do nothing: no one waits."""
 
 
 def _read(told: Value) -> tuple[Call | None, int]:

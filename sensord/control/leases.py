@@ -1,10 +1,10 @@
-"""Leases: who alone may act on a device, a topic or an action, and until when.
+"""Leases: which client alone may act on a device, a topic or an action, and until when.
 
-Devices with what they declare can be held, and topics that clients write.
+A lease is on a device with what it declares, or on a topic that clients write.
 
-A lease ends when it is given back, when it was not renewed in time, and when its holder is gone.
-It outlives the process: after a start its holder has the grace time to come back. `check` is the
-one place that is asked whether somebody else holds what a client wants to act on.
+A lease ends when it is released, when it was not renewed in time, and when its holder is gone. It
+outlives the process: after a start its holder has the grace time to come back. `check` is the one
+place that decides whether another client holds what a client wants to act on.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ TIMER_S = 0.001
 """A loop's timers count milliseconds and may be half of one early; a lease never is."""
 
 MOST_WRITTEN = 1_000
-"""Topics that clients write and that were ever held: each stands under ``$sys/leases`` for ever."""
+"""Topics that clients write and that were ever held: each keeps a topic under ``$sys/leases``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,11 +58,11 @@ class _Held:
         self.before = before
         """What was held until this is on the disk: that is what was promised."""
         self.is_void = False
-        """The disk did not take it."""
+        """The disk did not accept it."""
         self.is_told = False
-        """Whether anybody has been told of it: it is on the disk."""
+        """Whether it was published: it is on the disk."""
         self.end = ""
-        """Why it has ended, to be told after that."""
+        """Why it has ended, to be published after that."""
         self.timers: list[asyncio.Handle] = []
 
     def stop(self) -> None:
@@ -72,9 +72,9 @@ class _Held:
 
 
 class Leases:
-    """Keeps who holds what.
+    """Records which client holds which lease.
 
-    ``is_there`` tells whether a client of this id is there, or away within its grace time.
+    ``is_there`` returns whether the client of an id is here, or away within its grace time.
     """
 
     def __init__(
@@ -103,32 +103,32 @@ class Leases:
     # -- what can be held --------------------------------------------------------------------------
 
     def declare(self, subject: str, within: str = "") -> None:
-        """Let a subject be held; ``within`` names the device that it is a part of.
+        """Allow leases on a subject; ``within`` names the device that it is a part of.
 
-        Each one held stands for a topic under ``$sys/leases``, and topics stay: declare few.
+        Each one held has a topic under ``$sys/leases``, and topics stay: declare few.
         """
         wholes = self._within.setdefault(subject, set())
         if within and within != subject:
             wholes.add(within)
 
     def withdraw(self, device: str) -> None:
-        """Let a device, and what is part of it, not be held any more; leases on them run out."""
+        """Allow no new leases on a device and its parts; those on them run out."""
         for subject in [one for one, wholes in self._within.items() if device in {one, *wholes}]:
             del self._within[subject]
 
     def declare_written(self, topics: str) -> None:
-        """Let each topic that a filter selects be held: clients write them."""
+        """Allow leases on each topic that a filter selects: clients write them."""
         self._written.append(topics)
 
     def is_declared(self, subject: str) -> bool:
-        """Tell whether a subject is a device, or of one."""
+        """Return whether a subject is a device, or part of one."""
         return subject in self._within
 
     def _can_be_held(self, subject: str) -> bool:
         return subject in self._within or any(matches(one, subject) for one in self._written)
 
     def begin(self) -> None:
-        """Go on with the leases from before the start, of what is still declared."""
+        """Restore the leases from before the start, on what is still declared."""
         now_us = self._bus.now_us()
         for subject, told in self._store.load(KIND).items():
             lease = _read(subject, told)
@@ -136,7 +136,7 @@ class Leases:
                 self._forget(subject, None)
                 continue
             if lease.until_us <= now_us or not self._is_there(lease.holder.id):
-                # Those who saw it taken learn that it is over.
+                # Clients that received the lease receive its end.
                 self._forget(subject, None)
                 self._say(lease, "expired" if lease.until_us <= now_us else "gone")
                 continue
@@ -150,7 +150,7 @@ class Leases:
     # -- acting ------------------------------------------------------------------------------------
 
     def check(self, subject: str, who: Identity) -> None:
-        """Refuse to act on what somebody else holds.
+        """Refuse to act on what another client holds.
 
         Raises:
             ProtocolError: ``held``, with the holder's name.
@@ -174,7 +174,7 @@ class Leases:
         """Take a lease, or renew it; ``done`` is called when it is on the disk.
 
         Raises:
-            ProtocolError: Somebody else holds it or a part of it, or there is nothing to hold.
+            ProtocolError: Another client holds it or a part of it, or there is nothing to hold.
         """
         self._audit.allowance.admit(who.id, Rank.ACT)
         if not self._can_be_held(subject):
@@ -215,7 +215,7 @@ class Leases:
 
         def forgotten(error: Exception | None) -> None:
             if error is not None and subject not in self._held:
-                self._forget(subject, None)  # it is written when the disk takes it
+                self._forget(subject, None)  # it is written when the disk accepts it
             done(error)
 
         held = self._mine(subject, who)
@@ -223,7 +223,7 @@ class Leases:
         self._end(held, "given_back", forgotten)
 
     def gone(self, who: Identity) -> None:
-        """Learn that a client is gone: what it holds is free."""
+        """Free the leases of a client that is gone."""
         for held in tuple(self._held.values()):
             if held.lease.holder.id == who.id:
                 self._end(held, "gone")
@@ -247,7 +247,7 @@ class Leases:
 
     def _renew(self, held: _Held, who: Identity, duration_s: float, done: Done) -> Lease:
         old, now_us = held.lease, self._bus.now_us()
-        # Whoever wants it shorter gives it back; but a clock that was set must make none endless.
+        # A client may release it earlier; but a clock that was set must make none endless.
         longest_us = self._until(now_us, self._longest_s)
         until_us = max(self._until(now_us, duration_s), min(old.until_us, longest_us))
         lease = Lease(old.subject, who, old.since_us, until_us)
@@ -270,9 +270,9 @@ class Leases:
         return now_us + round(min(duration_s, self._longest_s) * 1e6)
 
     def _keep(self, held: _Held, why: str, done: Done) -> None:
-        """Hold a lease from now on, and go back to the one before if the disk does not take it.
+        """Hold a lease from now on, and return to the previous one if the disk does not accept it.
 
-        It is told when it is on the disk, as its holder is.
+        It is published when it is on the disk, as its holder is.
         """
 
         def kept(error: Exception | None) -> None:
@@ -327,7 +327,7 @@ class Leases:
                 self._say(lease, why)
 
     def _forget(self, subject: str, done: Done | None) -> None:
-        """Take a lease from the disk: if that fails, a restart gives it back until its end."""
+        """Remove a lease from the disk: if that fails, a restart restores it until its end."""
         try:
             self._store.delete(KIND, subject, done)
         except StoreError as exc:
@@ -354,7 +354,7 @@ class Leases:
         self._tell(lease, why)
 
     def _tell(self, lease: Lease, why: str) -> None:
-        """Publish a lease: the topic is there from when it was first taken."""
+        """Publish a lease: its topic exists from the first time it was held."""
         if lease.subject not in self._within:
             self._written_told.add(lease.subject)
         metadata = Metadata(ValueType.JSON, description="who may act")

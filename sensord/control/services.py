@@ -1,9 +1,9 @@
-"""What clients offer: a name, whose calls go to the client, until it takes the name back.
+"""The services that clients offer: calls of a name go to its client, until it withdraws it.
 
 An offer is a target like a device's action: what holds for `call` holds for both. When an offer
 ends, its calls end: those that were sent to the client as ``unknown``, the others as
-``unavailable``. All offers stand in one retained topic, told a little later than they change, so
-that whoever offers and withdraws all day fills no log.
+``unavailable``. One retained topic lists all offers. It is published a little after they change, so
+a client that offers and withdraws all day does not fill the log.
 """
 
 from __future__ import annotations
@@ -33,17 +33,17 @@ MOST_OPEN = 64
 """Calls of one service that may be under way; more of them are refused."""
 
 TELL_S = 0.1
-"""The list is told so much later than it changes, with all that changes meanwhile."""
+"""The delay between a change and its publication, with all changes made meanwhile."""
 
 GONE = "the service is gone; it was not asked"
 GONE_AFTER = "the service went away before it answered; find out before you try again"
 
 
 class Offer:
-    """A service that a client offers, with its calls that are under way.
+    """A service that a client offers, with its calls in progress.
 
-    ``ask`` is told of each call with its number: it must be sent to the client, and called `acting`
-    just before. ``end`` is told that the client has offered the name elsewhere.
+    ``ask`` is called for each call with its number: it must send it to the client, and call
+    `acting` just before. ``end`` is called when the client has offered the name elsewhere.
     """
 
     def __init__(
@@ -68,10 +68,10 @@ class Offer:
         self.queue = PromptQueue(self._start)
 
     def check(self, args: Mapping[str, Value]) -> Mapping[str, Value]:
-        """Take the arguments as they are.
+        """Accept any arguments.
 
         Raises:
-            ProtocolError: It has too much to do.
+            ProtocolError: It has too many calls.
         """
         if len(self._open) + len(self.queue) >= MOST_OPEN:
             raise ProtocolError("too_many", f"{MOST_OPEN} calls of {self.name} are under way")
@@ -99,7 +99,7 @@ class Offer:
         self._is_over = True
 
     def fail(self) -> None:
-        """End the calls: nobody is there to answer."""
+        """End the calls: no client is left to answer."""
         self.queue.fail("unavailable", GONE)
         for call in tuple(self._open.values()):
             if call.is_acting:
@@ -125,12 +125,12 @@ class Services:
         self._is_closed = False
 
     def begin(self) -> None:
-        """Say that nothing is offered, if a log from before the start says otherwise."""
+        """Publish that nothing is offered, if a log from before the start reports otherwise."""
         if self._bus.find(TOPIC) is not None:
             self._tell()
 
     def offer(self, offer: Offer) -> None:
-        """Let clients call it.
+        """Allow clients to call it.
 
         Raises:
             ProtocolError: The name is taken, or there are too many.
@@ -147,7 +147,7 @@ class Services:
                 is_minor=True,
             )
             raise
-        # Of all offers, so that no number is taken for that of another call.
+        # Unique among all offers, so that no number is mistaken for another call's.
         offer.numbers = self._numbers
         offer.since_us = self._bus.now_us()
         self._offers[offer.name] = offer
@@ -155,11 +155,11 @@ class Services:
         self._changed()
 
     def is_offered(self, name: str) -> bool:
-        """Return whether somebody offers a service of this name."""
+        """Return whether a client offers a service of this name."""
         return name in self._offers
 
     def withdraw(self, offer: Offer) -> None:
-        """Take a name back, and end its calls in the loop's next turn.
+        """Withdraw a name, and end its calls in the loop's next turn.
 
         Not at once: a caller may be the very session that is ending.
         """
@@ -173,7 +173,7 @@ class Services:
         self._loop.call_soon(offer.fail)
 
     def close(self) -> None:
-        """Stop the timer; nobody is there to be told."""
+        """Stop the timer; no one is left to notify."""
         self._is_closed = True
         if self._telling is not None:
             self._telling.cancel()

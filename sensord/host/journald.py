@@ -1,4 +1,4 @@
-"""What the daemon says on stderr: constant messages with fields, one line each, for journald."""
+"""The daemon's lines on stderr: constant messages with fields, one line each, for journald."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class FieldsFormatter(logging.Formatter):
         if record.exc_info and record.exc_info[0] is not None:
             text += "\n" + self.formatException(record.exc_info)
         if self._to_journal:
-            # Each line carries the priority: journald takes every line for a message of its own.
+            # Each line carries the priority: journald reads every line as a message of its own.
             mark = f"<{_PRIORITY.get(record.levelname, 6)}>"
             return "\n".join(mark + line for line in text.splitlines())
         stamp = self.formatTime(record, "%H:%M:%S")

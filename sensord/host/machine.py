@@ -1,4 +1,4 @@
-"""What the machine itself knows: which boot this is, and who is to set its clock."""
+"""What the machine itself knows: the present boot, and what sets its clock."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _TIMEX_BYTES = 512
 """More than its structure has anywhere; zeros mean: change nothing."""
 
 Judgement = tuple[bool | None, str]
-"""Whether the clock is synchronised, if that is known, and who says so."""
+"""Whether the clock is synchronised, if that is known, and the source of that knowledge."""
 
 
 def boot_id(path: Path = BOOT_ID) -> str:
@@ -49,7 +49,7 @@ def has_hardware_clock(folder: Path = HARDWARE_CLOCKS) -> bool:
             if path.read_text().strip() == "1":
                 return True
         except OSError:
-            pass  # one that cannot be read is none
+            pass  # an unreadable one is ignored
     return False
 
 

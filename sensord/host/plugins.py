@@ -17,7 +17,7 @@ __all__ = ["MissingLibraryError", "Plugins"]
 
 
 class MissingLibraryError(SensordError):
-    """A module of ours needs a library that is not installed."""
+    """A built-in module needs a library that is not installed."""
 
     def __init__(self, name: str, library: str) -> None:
         """``name`` is the module's in the configuration, and that of the extra."""
@@ -42,7 +42,7 @@ class Plugins:
         return sorted({*self._ours, *(entry.name for entry in others)})
 
     def module(self, name: str) -> ModuleType | Any | None:  # noqa: ANN401  # any object may do
-        """Return what stands under a name, or None. Ours come before those of others.
+        """Return the module with a name, or None. Built-in ones precede those of others.
 
         Raises:
             MissingLibraryError: It needs a library that is not installed.

@@ -1,12 +1,12 @@
-"""Tell the service manager how the daemon is: ready, alive, stopping.
+"""Report the daemon's state to the service manager: ready, alive, stopping.
 
-Owns one datagram socket towards systemd. Knows nothing of the daemon: `app` decides when to call
-what. Outside of systemd every call does nothing.
+Owns one datagram socket towards systemd. Knows nothing of the daemon: `app` decides what to call
+when. Outside of systemd every call does nothing.
 
-Theory of operation: a message is a datagram of ``KEY=value`` lines, sent without waiting. What
-could not be sent is counted, and a *state* (ready, stopping, status) is remembered and goes out
-with the next message: a lost ``READY=1`` would otherwise cost a running daemon its start. A lost
-*pulse* (watchdog) is not made up for: it says "alive now".
+Theory of operation: a message is a datagram of ``KEY=value`` lines, sent without waiting. A message
+that could not be sent is counted, and a *state* (ready, stopping, status) is sent again with the
+next message: a lost ``READY=1`` would otherwise cost a running daemon its start. A lost *pulse*
+(watchdog) is not repeated: it means "alive now".
 
 Source: sd_notify(3), sd_watchdog_enabled(3), systemd.service(5).
 """
@@ -53,7 +53,7 @@ class Notifier:
 
     @property
     def watchdog_interval_s(self) -> float | None:
-        """How often to call `watchdog`: half the allowed silence, or None if nobody listens."""
+        """How often to call `watchdog`: half the allowed silence, or None without a listener."""
         return None if self._address is None else self._watchdog_interval_s
 
     def ready(self) -> None:
@@ -68,7 +68,7 @@ class Notifier:
         self._tell({"RELOADING": "1", "MONOTONIC_USEC": str(at_us)})
 
     def stopping(self) -> None:
-        """Say that an orderly stop has begun."""
+        """Report that an orderly stop has begun."""
         self._tell({"STOPPING": "1"})
 
     def status(self, text: str) -> None:
@@ -77,7 +77,7 @@ class Notifier:
         self._tell({"STATUS": " ".join(text.split())[:STATUS_CHARS]})
 
     def watchdog(self) -> None:
-        """Say that the daemon is alive now."""
+        """Report that the daemon is alive now."""
         self._tell({"WATCHDOG": "1"})
 
     def statistics(self) -> NotifierStatistics:
@@ -108,7 +108,7 @@ class Notifier:
         if self._socket is None:
             self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
             self._socket.settimeout(0)  # a full socket raises instead of waiting
-        # Addressed each time, not connected: a socket that was made anew is simply found again.
+        # Addressed each time, not connected: this finds a socket that was created again.
         self._socket.sendto(message, address)
 
 

@@ -1,6 +1,6 @@
 """The two clocks: a monotonic one for timers and the wall clock for timestamps.
 
-They are handed in, so that tests move them by hand. Pure modules take times as arguments instead.
+They are passed in, so that tests set them by hand. Pure modules take times as arguments instead.
 """
 
 from __future__ import annotations

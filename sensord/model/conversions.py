@@ -1,4 +1,4 @@
-"""Units: what each one is in base units, and how a value of one becomes a value of another.
+"""Units: each one in base units, and conversions between them.
 
 Devices spell units in their own ways (``kWh``, ``°C``, ``uSv/hr``); channels announce UCUM codes
 (``kW.h``, ``Cel``, ``uSv/h``). A spelling may stand for several units: ``C`` is a coulomb to UCUM
@@ -144,7 +144,7 @@ _SPELLINGS = {
     "cps": "/s",
     "%r.h.": "%",
 }
-"""How devices write units, whatever the case, beside what people write in configurations."""
+"""Spellings of devices, regardless of case, besides those that people write in configurations."""
 
 _SAME_KIND = {"nm"}
 """Spellings of two units of one kind, here nanometres and nautical miles: none of them is meant."""
@@ -185,7 +185,7 @@ class Conversion(NamedTuple):
         """
         if self.is_none:
             return value
-        # A float stands for the decimal that the device wrote.
+        # A float represents the decimal that the device wrote.
         exact = Fraction(value) if isinstance(value, int) else Fraction(repr(value))
         return float(exact * self.factor + self.offset)
 
@@ -195,15 +195,15 @@ SAME = Conversion(Fraction(1), Fraction(0))
 
 
 def is_known(unit: str) -> bool:
-    """Tell whether a UCUM code is one that values can be converted to and from."""
+    """Return whether a UCUM code is one that values can be converted to and from."""
     return _parsed(unit) is not None
 
 
 @functools.lru_cache(maxsize=1024)
 def conversion(spelling: str, unit: str) -> Conversion | None:
-    """Return how a value in a device's unit becomes one in the unit with that UCUM code.
+    """Return the conversion from a device's unit to the one with that UCUM code.
 
-    None if they do not measure the same, or one is not known here.
+    None if they measure different quantities, or one is not known here.
     """
     if spelling == unit:
         return SAME
@@ -223,7 +223,7 @@ def meaning(spelling: str) -> str | None:
 
 
 def _meanings(spelling: str) -> list[str]:
-    """Return the UCUM codes that a spelling may stand for, the code that it is itself first."""
+    """Return the UCUM codes that a spelling may mean, starting with itself if it is one."""
     if len(spelling) > MAX_CHARACTERS or spelling.casefold() in _SAME_KIND:
         return []
     plain = "".join(spelling.split()).translate(_SIGNS)
@@ -281,5 +281,5 @@ def _component(text: str) -> tuple[_Unit, int] | None:
             if name.startswith(prefix) and (base := _METRIC.get(name.removeprefix(prefix))):
                 unit = base._replace(factor=base.factor * power)
                 break
-    # A unit with a zero of its own, such as Cel, stands alone.
+    # A unit with a zero of its own, such as Cel, cannot be combined.
     return None if unit is None or unit.offset else (unit, exponent)

@@ -47,7 +47,8 @@ MAX_DECIMALS = 300
 """More than makes sense, but every float can be multiplied and divided by 10 to this power."""
 
 Value = bool | int | float | str | list["Value"] | dict[str, "Value"] | None
-"""What a reading may hold. Floats are finite; None stands under a bad quality or inside JSON."""
+"""The types of a reading's value. Floats are finite; None is allowed under a bad quality and in
+JSON."""
 
 
 class Level(enum.IntEnum):
@@ -77,7 +78,7 @@ class Reason(enum.StrEnum):
     CLOCK_CORRECTED = "clock_corrected"
     """It was, and is put right."""
     WEEK_ROLLOVER = "week_rollover"
-    """A date that was 1024 or 2048 weeks behind, and is put right."""
+    """A date that was 1024 or 2048 weeks behind, and is corrected."""
 
 
 class Quality(NamedTuple):
@@ -122,7 +123,7 @@ class ValueType(enum.StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Metadata:
-    """What is known of a channel beside its topic.
+    """The facts about a channel besides its topic.
 
     Units: ``unit`` is a UCUM code (``Cel``, ``m/s``, ``deg``), empty for none.
     """
@@ -163,10 +164,10 @@ class Channel:
 
 
 class Record(NamedTuple):
-    """A reading as it stands in the log.
+    """A reading in the log.
 
     Units: ``log_us`` is when the bus accepted it, in microseconds since 1970-01-01 UTC.
-    For a reading that restates, ``log_us`` is when the old value was said again.
+    For a reading that restates, ``log_us`` is its report time.
     """
 
     offset: int

@@ -43,14 +43,14 @@ MAX_LEVELS = 16
 
 
 def topic_fault(topic: str) -> str | None:
-    """Say what is wrong with a topic, or None if it is well formed."""
+    """Return what is wrong with a topic, or None if it is well formed."""
     if "+" in topic or "#" in topic:
         return "a topic may not contain the wildcards + and #"
     return _shape_fault(topic)
 
 
 def filter_fault(pattern: str) -> str | None:
-    """Say what is wrong with a filter, or None if it is well formed."""
+    """Return what is wrong with a filter, or None if it is well formed."""
     levels = pattern.split("/")
     if "#" in levels[:-1]:
         return "# may only be the last level of a filter"
@@ -73,7 +73,7 @@ def _shape_fault(text: str) -> str | None:
 
 
 def matches(pattern: str, topic: str) -> bool:
-    """Tell whether a well-formed filter selects a well-formed topic."""
+    """Return whether a well-formed filter selects a well-formed topic."""
     wanted, levels = pattern.split("/"), topic.split("/")
     if topic.startswith("$") and wanted[0] in {"+", "#"}:
         return False
@@ -104,10 +104,10 @@ def expand(pattern: str, values: Mapping[str, str]) -> str:
 
 
 def pattern_fault(pattern: str) -> str | None:
-    """Say what is wrong with a topic pattern, or None if it can make topics.
+    """Return what is wrong with a topic pattern, or None if it can make topics.
 
-    Placeholders are ``{device}``, ``{field}``, ``{source}``, ``{1}``, ``{2}``, ... for what the
-    wildcards of a reader's own filter stood for, and the names of decoded fields.
+    Placeholders are ``{device}``, ``{field}``, ``{source}``, ``{1}``, ``{2}``, ... for the levels
+    that matched the wildcards of a reader's own filter, and the names of decoded fields.
     """
     names = _PLACEHOLDER.findall(pattern)
     for name in names:
@@ -123,7 +123,7 @@ def pattern_fault(pattern: str) -> str | None:
 
 
 def _is_field_place(name: str) -> bool:
-    """Return whether a placeholder may be meant for a field, and is no misspelt one of ours."""
+    """Return whether a placeholder may be a field's name, and not a misspelt built-in one."""
     is_near = difflib.get_close_matches(name, _OURS, n=1, cutoff=0.8)
     return _FIELD_PLACE.fullmatch(name) is not None and not is_near
 
@@ -134,7 +134,7 @@ def fields_in(pattern: str) -> frozenset[str]:
 
 
 def can_make(pattern: str, topic: str) -> bool:
-    """Tell whether a topic pattern makes this topic for some values of its placeholders."""
+    """Return whether a topic pattern makes this topic for some values of its placeholders."""
     literal = (re.escape(part) for part in _PLACEHOLDER.split(pattern)[::2])
     return re.fullmatch(".+".join(literal), topic) is not None
 
@@ -175,11 +175,11 @@ class FilterTree(Generic[T]):
         self._root: _Node[T] = _Node()
 
     def add(self, pattern: str, item: T) -> None:
-        """Hold ``item`` under ``pattern``; the same pair may be added more than once."""
+        """Add ``item`` under ``pattern``; the same pair may be added more than once."""
         _add(self._root, pattern, item)
 
     def remove(self, pattern: str, item: T) -> None:
-        """Take back one `add` of the same pair.
+        """Undo one `add` of the same pair.
 
         Raises:
             KeyError, ValueError: The pair was not added.
@@ -298,7 +298,7 @@ class _Wanted:
         self._after[None] = _Wanted(plus) if plus else None
 
     def after(self, level: str) -> _Wanted | None:
-        """Return what is wanted below one more level; None if nothing is."""
+        """Return the selection below one more level; None if it is empty."""
         known = self._after
         if level not in known:
             return known[None]
@@ -309,7 +309,7 @@ class _Wanted:
         return found
 
     def within(self, children: dict[str, _Node[T]]) -> list[tuple[_Node[T], _Wanted]]:
-        """Return the wanted children of a topic's node, with what is wanted of each."""
+        """Return the selected children of a topic's node, with the selection of each."""
         known, after = self._after, self.after
         other = known[None]
         if other is None:

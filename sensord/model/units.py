@@ -23,7 +23,7 @@ B[W] B[kW] B[V] B[mV] B[uV] B[mW] B[SPL] [iU] [IU] kat U osm eq
 gf dyn erg P St Gal Mx G Oe Ci R RAD REM
 mho att m[H2O] m[Hg] [car_m] cal_IT cal_th cal_[15] cal_[20] tex
 """
-"""Those that take a prefix. ``B[mW]``, for dBm, is no code of UCUM but is in use."""
+"""Units that accept a prefix. ``B[mW]``, for dBm, is no code of UCUM but is in use."""
 
 _PLAIN_LIST = """
 % 10* 10^ [pi] [ppth] [ppm] [ppb] [pptr] [pH] 1
@@ -38,7 +38,7 @@ deg ' '' gon circ
 NTU FTU [NTU] [FNU] [APL'U] [CFU] [arb'U] bit_s [drp]
 iso8601
 """
-"""Those that take none. ``iso8601`` is sensord's own, for times written as texts."""
+"""Units that accept no prefix. ``iso8601`` is sensord's own, for times written as texts."""
 
 _PREFIXES = frozenset(_PREFIX_LIST.split())
 _METRIC = frozenset(_METRIC_LIST.split())
@@ -117,7 +117,7 @@ def unit_fault(unit: str) -> str | None:
 
 
 def meant_unit(unit: str) -> str | None:
-    """Return the code that was probably meant by what is none, or None."""
+    """Return the code that an invalid one probably means, or None."""
     plain = unit.strip().casefold()
     if (code := spelled_unit(unit)) is not None:
         return code
@@ -143,7 +143,7 @@ def spelled_unit(text: str) -> str | None:
 
 
 def _is_unit(unit: str) -> bool:
-    """Tell whether a text is a code: terms joined by . and /, annotations in braces."""
+    """Return whether a text is a code: terms joined by . and /, annotations in braces."""
     if len(unit) > LONGEST or not unit.isascii() or any(one.isspace() for one in unit):
         return False
     bare = _ANNOTATION.sub("", unit)

@@ -1,6 +1,7 @@
-"""What a value takes in memory, roughly: texts and nested values have any size. Pure.
+"""The approximate memory of a value: texts and nested values have any size. Pure.
 
-A bound in bytes of JSON is none of memory: ``[[[[1]]]]`` has nine characters and takes 300 bytes.
+A bound in bytes of JSON does not bound memory: ``[[[[1]]]]`` has nine characters and uses 300
+bytes.
 """
 
 from __future__ import annotations
@@ -13,11 +14,11 @@ NUMBER, TEXT, LIST, DICT = 32, 56, 72, 232
 """Bytes of an empty one, in CPython on a 64-bit machine."""
 
 PLACE, ENTRY = 8, 104
-"""Of an item in a list, and of a key in a dictionary with the place that it takes there."""
+"""The memory of an item in a list, and of a key in a dictionary with its slot."""
 
 
 def weight_of(value: Value) -> int:
-    """Return about how many bytes a value takes."""
+    """Return about how many bytes of memory a value uses."""
     match value:
         case str():
             # Python keeps one, two or four bytes for each character.

@@ -1,7 +1,7 @@
-"""The player: hands on what was recorded, at the pace at which it was recorded or at another.
+"""The player: passes on recorded readings, at the recorded pace or another.
 
-Owns when each reading is due and at which times it is told. Must never know who receives it: the
-command `sensord replay` publishes on a bus, a device with the reader `replay` takes samples.
+Owns when each reading is due and with which times it is passed on. Must never know its receivers:
+the command `sensord replay` publishes on a bus, a device with the reader `replay` sends samples.
 """
 
 from sensord.playback.clock import PlayedClock

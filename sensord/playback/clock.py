@@ -1,7 +1,7 @@
-"""The clock of a recording that is being played: it says the time that is being replayed.
+"""The clock of a recording that is being played: it shows the time that is being replayed.
 
-So a monitor that asks for the last ten minutes gets the last ten that were recorded, and what the
-server tells of itself stands among the readings where it belongs.
+A monitor that asks for the last ten minutes then gets the last ten recorded ones, and the server's
+own readings have their place among the recorded ones.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ __all__ = ["PlayedClock"]
 
 
 class PlayedClock:
-    """Goes on between two readings at the speed of the replay, but not beyond the next one."""
+    """Runs between two readings at the speed of the replay, but not beyond the next one."""
 
     def __init__(self, clock: Clock, wall_us: int) -> None:
         self._clock = clock
@@ -31,10 +31,10 @@ class PlayedClock:
         return self._clock.monotonic_us()
 
     def reached(self, wall_us: int) -> None:
-        """Stand at a time: that of a reading just handed on."""
+        """Stop at a time: that of the reading just passed on."""
         self._wall_us = self._limit_us = wall_us
 
     def go_on(self, speed: float, limit_us: int) -> None:
-        """Go on from there, up to the time of the next reading."""
+        """Run on from there, up to the time of the next reading."""
         self._at_us = self._clock.monotonic_us()
         self._speed, self._limit_us = speed, limit_us

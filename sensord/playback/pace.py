@@ -30,7 +30,7 @@ class Pace:
         self._left_us: float | None = None  # recorded time to the last due, while held
 
     def due_us(self, log_us: int, now_us: int) -> int:
-        """Say when the next reading is due, which was logged at ``log_us``.
+        """Return when the next reading is due, which was logged at ``log_us``.
 
         Units: ``now_us`` and the answer are of a clock that never goes back.
         """
@@ -40,11 +40,11 @@ class Pace:
         return self._due_us
 
     def peek_us(self, log_us: int, now_us: int) -> int:
-        """Say the same of a reading that is not played yet."""
+        """Return the same for a reading that is not played yet."""
         return self._plan(log_us, now_us)[0]
 
     def _plan(self, log_us: int, now_us: int) -> tuple[int, float, int]:
-        """Return when a reading is due, what is left of a microsecond, and what is skipped."""
+        """Return when a reading is due, the fraction of a microsecond, and the time skipped."""
         if self._log_us is None:
             return now_us, 0.0, 0
         step_us = max(0, log_us - self._log_us)
@@ -58,7 +58,7 @@ class Pace:
         return max(self._due_us + wait_us, now_us - MOST_LATE_US), rest_us, skipped_us
 
     def skip_to(self, log_us: int, now_us: int) -> None:
-        """Make a reading due now, whatever its time."""
+        """Make a reading due now, regardless of its time."""
         self._log_us, self._due_us, self._rest_us = log_us, now_us, 0.0
         if self._left_us is not None:
             self._left_us = 0.0
@@ -69,7 +69,7 @@ class Pace:
             self._left_us = (self._due_us - now_us) * self._speed
 
     def run(self, now_us: int, speed: float | None = None) -> None:
-        """Let the clock run on from where it was held, at another speed if one is given."""
+        """Run the clock on from where it was held, at another speed if one is given."""
         self.hold(now_us)
         assert self._left_us is not None
         self._speed = speed or self._speed

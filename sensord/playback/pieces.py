@@ -68,23 +68,23 @@ class Pieces:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        # Behind a piece that is being read: that takes milliseconds, but a dead disk may take for
-        # ever. The scan has a file open, and would keep it until garbage is collected.
+        # After a piece that is being read: that needs milliseconds, but a dead disk may block
+        # without end. The scan has a file open, and would keep it until garbage is collected.
         closing = asyncio.get_running_loop().run_in_executor(self._pool, self._scan.close)
         self._pool.shutdown(wait=False)
         await asyncio.wait((closing,), timeout=STOP_S)
         for done in (closing, self._coming):
             if done is not None and done.done() and not done.cancelled():
-                done.exception()  # seen: nobody will ask for it
+                done.exception()  # retrieved here, as no other code will
 
     def __aiter__(self) -> Self:
         return self
 
     async def __anext__(self) -> Piece:
-        """Return the next piece, and have the one behind it read meanwhile.
+        """Return the next piece, and read the one after it meanwhile.
 
         Raises:
-            RecordingError, JournalError, OSError: A recording cannot be read on.
+            RecordingError, JournalError, OSError: A recording cannot be read further.
         """
         assert self._coming is not None
         piece = await self._coming

@@ -1,9 +1,9 @@
-"""Play recordings: each reading is handed on when its time has come.
+"""Play recordings: each reading is passed on when it is due.
 
-Theory of operation. Pieces of the recordings come from a thread, one ahead. Those readings whose
-time has come are handed on together, at most `TURN` in one turn of the loop; then the player
-sleeps until the next one is due. When the end is reached and it is to loop, it begins anew, with
-all times moved on, so that they never go back.
+Theory of operation. Pieces of the recordings come from a thread, one ahead. Readings that are due
+are passed on together, at most `TURN` in one turn of the loop; then the player sleeps until the
+next one is due. At the end of a looped recording it starts again, with all times shifted so that
+they never go back.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ MAX = float("inf")
 """The speed of one that waits for nothing but those who receive."""
 
 TURN = 1024
-"""Readings handed on in one turn of the loop: publishing them takes some 5 ms."""
+"""Readings passed on in one turn of the loop: publishing them takes some 5 ms."""
 
 ROUND_US = 1_000_000
 """From the last reading of a round to the first of the next."""
@@ -45,7 +45,7 @@ class State(enum.StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """How to play. ``speed`` 1 is as recorded, `MAX` as fast as those who receive can take it."""
+    """How to play. ``speed`` 1 is as recorded, `MAX` as fast as the receivers can accept it."""
 
     speed: float = 1.0
     is_looping: bool = False
@@ -78,11 +78,11 @@ class Progress:
 
 
 HandOn = Callable[[Sequence[Record], int], None]
-"""Takes readings as they were recorded, and what is to be added to their times."""
+"""Receives readings as recorded, and the shift to add to their times."""
 
 
 async def _no_wait() -> None:
-    """Let the others have their turn."""
+    """Yield to other tasks."""
     await asyncio.sleep(0)
 
 
@@ -99,7 +99,7 @@ class Player:
         on_hole: Callable[[Hole], None] = lambda _: None,
         room: Callable[[], Awaitable[None]] = _no_wait,
     ) -> None:
-        """``room`` waits, at the speed `MAX`, until those who receive can take more."""
+        """``room`` waits, at the speed `MAX`, until the receivers can accept more."""
         begins = [span.start_us for _, span in recordings if span.end > span.first]
         first_us = max(min(begins, default=0), options.selection.since_us or 0)
         self._recordings = recordings
@@ -122,7 +122,7 @@ class Player:
         """The time that is being replayed."""
 
     def progress(self) -> Progress:
-        """Tell how far it has come."""
+        """Return the progress."""
         return Progress(
             state=self._state,
             reason=self._reason,
@@ -138,10 +138,10 @@ class Player:
         )
 
     async def run(self) -> None:
-        """Play to the end, or for ever.
+        """Play to the end, or in an endless loop.
 
         Raises:
-            SensordError: A recording cannot be read on.
+            SensordError: A recording cannot be read further.
         """
         try:
             while await self._play_round() and self._options.is_looping:
@@ -160,7 +160,7 @@ class Player:
         self._state, self._reason = State.FAILED, reason
 
     async def _play_round(self) -> bool:
-        """Play all once; tell whether there was anything."""
+        """Play all once; return whether there were any readings."""
         is_empty = True
         async with Pieces(self._recordings, self._options.selection) as pieces:
             async for piece in pieces:

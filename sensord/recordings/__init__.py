@@ -1,7 +1,7 @@
 """Recordings: journals and MCAP files as a whole, read, described and exported.
 
-Owns what stands around a reading outside the daemon: files of sensord's or others' making, and the
-texts and tables that readings become. Must never know the bus, a device or a monitor.
+Owns readings outside the daemon: files of sensord's or others' making, and the texts and tables
+that readings become. Must never know the bus, a device or a monitor.
 """
 
 from sensord.recordings.contents import (

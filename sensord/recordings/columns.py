@@ -1,4 +1,4 @@
-"""Records as a batch: the columns that outputs and players take."""
+"""Records as a batch: the columns that outputs and players accept."""
 
 from __future__ import annotations
 

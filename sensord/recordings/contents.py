@@ -51,14 +51,14 @@ class Span:
     """Empty if the recording names no log."""
     first: int
     end: int
-    """The offset behind the last reading; equal to ``first`` if there is none."""
+    """The offset after the last reading; equal to ``first`` if there is none."""
     start_us: int
     end_us: int
 
 
 @dataclass(frozen=True, slots=True)
 class Topic:
-    """What a recording says of a topic; one with two types or units is two."""
+    """A recording's description of a topic; one with two types or units is two."""
 
     topic: str
     type: str
@@ -80,7 +80,7 @@ class Contents:
     open_readings: int = 0
     """Readings in a segment that is still open."""
     ring_readings: int = 0
-    """Readings that stand in the commit ring only."""
+    """Readings that are in the commit ring only."""
     unread: int = 0
     """Of the readings, those that are there and cannot be read."""
     holes: list[Hole] = field(default_factory=list)
@@ -108,11 +108,11 @@ class Selection:
     is_until_ago: bool = False
 
     def wants(self, topic: str) -> bool:
-        """Tell whether a topic is asked for."""
+        """Return whether a topic is asked for."""
         return self.topics is None or any(matches(pattern, topic) for pattern in self.topics)
 
     def is_within(self, start_ns: int, end_ns: int) -> bool:
-        """Tell whether a span of log times has a part in the time asked for."""
+        """Return whether a span of log times overlaps the time asked for."""
         is_late = self.until_us is not None and start_ns >= self.until_us * 1000
         is_early = self.since_us is not None and end_ns < self.since_us * 1000
         return not is_late and not is_early
@@ -146,7 +146,7 @@ class Recording(Protocol):
     path: Path
 
     def span(self) -> Span:
-        """Say where it begins and ends.
+        """Return where it begins and ends.
 
         Raises:
             RecordingError, JournalError: It cannot be read.
@@ -154,7 +154,7 @@ class Recording(Protocol):
         ...
 
     def contents(self) -> Contents:
-        """Say what is in it.
+        """Describe its content.
 
         Raises:
             RecordingError, JournalError: It cannot be read.
@@ -162,7 +162,7 @@ class Recording(Protocol):
         ...
 
     def notes(self) -> list[str]:
-        """Say what is odd about it, beside holes."""
+        """Report oddities besides holes."""
         ...
 
     def scan(self, selection: Selection) -> Iterator[Batch | Hole]:

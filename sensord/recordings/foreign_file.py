@@ -1,6 +1,6 @@
-"""One MCAP file that others wrote, such as with the `mcap` package.
+"""One MCAP file of another program, such as the `mcap` package.
 
-Its records are taken one after the other, so neither chunks nor an index nor a footer are needed.
+Its records are read one after the other, so neither chunks nor an index nor a footer are needed.
 Readings are the messages whose encoding is JSON; they are numbered from 0 in the file's order.
 """
 
@@ -71,14 +71,14 @@ class ForeignFile:
     # -- what is in it ----------------------------------------------------------------------------
 
     def span(self) -> Span:
-        """Say where it begins and ends: its readings, whatever else is in it."""
+        """Return where it begins and ends: its readings, whatever else is in it."""
         seen = self._look()
         count = sum(n for number, n in seen.counts.items() if self._is_json(seen, number))
         start_us = 0 if seen.end_ns < seen.start_ns else seen.start_ns // 1000
         return Span("", 0, count, start_us, seen.end_ns // 1000)
 
     def contents(self) -> Contents:
-        """Say what is in it."""
+        """Describe its content."""
         seen = self._look()
         what = f"MCAP file of {self._library}" if self._library else "MCAP file"
         found = Contents(what, self.span(), self.path.stat().st_size)
@@ -94,11 +94,11 @@ class ForeignFile:
         return found
 
     def lacking(self) -> str:
-        """Return what it takes to read all of it, empty if nothing is missing."""
+        """Return the package needed to read all of it, empty if nothing is missing."""
         return self._look().lacking
 
     def _holes(self) -> list[Hole]:
-        """Look into each chunk: an index can stand beside one that cannot be read."""
+        """Check each chunk: one with an index may still be unreadable."""
         holes, position = [], 0
         for item in self._items():
             count = item.count if isinstance(item, Hole) else len(item.sequences)
@@ -108,7 +108,7 @@ class ForeignFile:
         return holes
 
     def notes(self) -> list[str]:
-        """Say which messages cannot be read, and if the end is missing."""
+        """Report messages that cannot be read, and whether the end is missing."""
         seen, notes = self._look(), []
         others = sum(n for number, n in seen.counts.items() if not self._is_json(seen, number))
         if others:
@@ -130,7 +130,7 @@ class ForeignFile:
         return self._seen
 
     def _look_through(self) -> _Seen:
-        """Count by the message indexes, and look into chunks only where these do not tell."""
+        """Count by the message indexes; read chunks only where these do not suffice."""
         seen = _Seen()
         chunk: ChunkEntry | None = None
         indexed: list[int] = []
@@ -163,7 +163,7 @@ class ForeignFile:
     def _look_into(
         self, file: BinaryIO, chunk: ChunkEntry, indexed: list[int], seen: _Seen
     ) -> None:
-        """Learn of a chunk what its message indexes did not tell: its channels, or all."""
+        """Read from a chunk what its message indexes lack: its channels, or all."""
         if indexed and all(number in seen.channels for number in indexed):
             return
         try:
@@ -213,7 +213,7 @@ class ForeignFile:
                 return
 
     def _items(self) -> Iterator[Columns | Hole]:
-        """Yield the JSON messages of each chunk, and of what stands between chunks."""
+        """Yield the JSON messages of each chunk, and those between chunks."""
         known = dict(self._look().channels)  # by their last meaning; scanning corrects it
         self._channels = {number: _channel(record) for number, record in known.items()}
         loose: list[tuple[int, int, int, int, bytes]] = []
@@ -251,7 +251,7 @@ class ForeignFile:
         return Columns(cut[0], cut[1], cut[2], cut[3], texts, columns.is_inner)
 
     def _lost(self, file: BinaryIO, chunk: ChunkEntry, known: dict[int, ChannelRecord]) -> int:
-        """Count the readings of a chunk that cannot be read, as far as its indexes tell."""
+        """Count the readings of a chunk that cannot be read, as far as its indexes show."""
         count, at = 0, chunk.position + chunk.length
         for entry in entries(file, at):
             if entry.opcode != Opcode.MESSAGE_INDEX:
@@ -277,7 +277,7 @@ class ForeignFile:
 
 
 def lacking_of(recording: Recording) -> str:
-    """Return what it takes to read all of a recording, empty if nothing is missing."""
+    """Return the package needed to read all of a recording, empty if nothing is missing."""
     return recording.lacking() if isinstance(recording, ForeignFile) else ""
 
 

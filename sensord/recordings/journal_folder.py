@@ -36,7 +36,7 @@ class JournalFolder:
             raise RecordingError(path, f"there is no journal in this folder{hint}")
 
     def span(self) -> Span:
-        """Say where it begins and ends."""
+        """Return where it begins and ends."""
         view = self._view
         starts = [(part.first, part.start_us) for part in view.sealed[:1]]
         starts += [(x.first, x.chunks[0].entry.start_ns // 1000) for x in view.unsealed if x.chunks]
@@ -83,7 +83,7 @@ class JournalFolder:
         )
 
     def contents(self) -> Contents:
-        """Say what is in it: of sealed segments what their summaries tell, of others all."""
+        """Describe its content: sealed segments by their summaries, others by all their records."""
         view = self._view
         found = Contents("journal", self.span(), self._bytes(), segments=len(view.sealed))
         found.notes = self.notes()
@@ -95,7 +95,7 @@ class JournalFolder:
             self._count_sealed(part, counts, found.notes)
         boundary = settled[-1].end if settled else None
         if boundary is not None:
-            # Without a topic no chunk is decoded, and the holes between are named all the same.
+            # Without a topic no chunk is decoded, but the holes between them are named.
             named = self._reader.scan(stop=boundary, topics=())
             found.holes += [item for item in named if isinstance(item, Hole)]
         for item in self._reader.scan(boundary, view.end):
@@ -135,7 +135,7 @@ class JournalFolder:
 def _settled(view: View) -> list[Sealed]:
     """Return the sealed segments before the first reading that is in none.
 
-    After a crash during a repair an open segment may stand between sealed ones.
+    After a crash during a repair an open segment may lie between sealed ones.
     """
     begins = [part.first for part in view.unsealed] + [block.first for block in view.pending]
     limit = min(begins, default=view.end)

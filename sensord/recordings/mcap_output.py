@@ -1,7 +1,7 @@
-"""Readings into one sealed MCAP file, like a segment of the journal but for its offsets.
+"""Write readings to one sealed MCAP file, like a journal's segment except for its offsets.
 
-Readings that were not asked for leave gaps in the offsets, so each reading's offset is told by its
-sequence number, and the fact `EXPORT` says so.
+Readings that were not asked for leave gaps in the offsets, so each reading's offset is derived from
+its sequence number, and the fact `EXPORT` marks the file.
 
 Source: docs/recordings.md, MCAP; docs/journal.md, Segments.
 """
@@ -31,7 +31,7 @@ from sensord.recordings.segment_file import EXPORT, FORMAT
 __all__ = ["McapOutput"]
 
 LastNote = Callable[[int], tuple[str, dict[str, str]]]
-"""What is said of a file when it is sealed, by how many readings are in it."""
+"""Returns the facts added when a file is sealed, from its number of readings."""
 
 
 class McapOutput:
@@ -70,14 +70,14 @@ class McapOutput:
         self._part.unlink(missing_ok=True)
 
     def add(self, batch: Batch) -> None:
-        """Write readings behind the others.
+        """Append readings.
 
         Raises:
             OSError: The disk fails.
-            RecordingError: There are more channels than MCAP can tell apart.
+            RecordingError: There are more channels than MCAP can number.
         """
         file = self._file_from(batch.offsets[0])
-        # Offsets only rise in a file; another log's are moved behind those of the one before.
+        # Offsets only rise in a file; another log's are moved after those of the previous one.
         self._shift = max(self._shift, self._next - batch.offsets[0])
         offsets = [offset + self._shift for offset in batch.offsets]
         self._next = offsets[-1] + 1
@@ -102,7 +102,7 @@ class McapOutput:
 
     @property
     def readings(self) -> int:
-        """Readings that are in it: those that the disk did not take are not."""
+        """Readings that are in it: those that the disk did not accept are not."""
         written = [] if self._file is None else self._file.chunks
         return sum(chunk.count for chunk in written) + self._gathered
 
@@ -112,7 +112,7 @@ class McapOutput:
         self.note(*hole_note(moved))
 
     def note(self, name: str, facts: dict[str, str]) -> None:
-        """Say something of the file beside its readings."""
+        """Add a fact about the file besides its readings."""
         self._notes.append((name, facts))
         self._tell_notes()
 
@@ -131,10 +131,10 @@ class McapOutput:
         self._flush()
 
     def salvage(self, last: LastNote | None = None) -> None:
-        """Seal what there is room for, when the disk would not take all.
+        """Seal what fits when the disk is full.
 
         Raises:
-            OSError: Not even that.
+            OSError: Even that fails.
         """
         self.drop()
         try:

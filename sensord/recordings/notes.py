@@ -1,4 +1,4 @@
-"""What an MCAP file says of itself in metadata records, beside its first facts.
+"""The facts about an MCAP file in its metadata records, besides its first facts.
 
 Source: docs/recordings.md, MCAP.
 """
@@ -61,7 +61,7 @@ def notes_of(descriptor: int, name: str) -> list[dict[str, str]]:
             record = read_at(descriptor, min(length, _LARGEST_BYTES), at)
             told, facts = mcap.metadata_of(record[HEADER.size :])
         except (ValueError, struct.error):
-            continue  # damaged; the readings are none the worse for it
+            continue  # damaged; the readings do not depend on it
         if told == name:
             found.append(facts)
     return found

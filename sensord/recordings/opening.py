@@ -29,7 +29,7 @@ _HEAD_BYTES = 4096
 def open_recording(path: Path, form: TextForm = AS_IT_IS) -> Recording:
     """Open a journal's folder, an MCAP file, JSON lines that sensord exported, or CSV.
 
-    ``form`` says of a text file what it does not settle itself.
+    ``form`` settles what a text file leaves open.
 
     Raises:
         RecordingError, JournalError: It is none of these, or cannot be read.
@@ -74,7 +74,7 @@ def _text_file(path: Path, head: bytes, form: TextForm) -> Recording:
 
 
 def _read_head(head: bytes) -> tuple[str, dict[str, str] | None]:
-    """Return the library that wrote a file and, if it is sensord, what it says of the file."""
+    """Return the library that wrote a file and, if it is sensord, the file's facts."""
     library = ""
     try:
         for opcode, start, end in mcap.records(head, len(MAGIC)):

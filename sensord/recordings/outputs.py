@@ -1,4 +1,4 @@
-"""What an export writes into: one class a format, all with the same three acts.
+"""The targets of an export: one class a format, all with the same three methods.
 
 An output is a context: leaving it before `complete` leaves nothing behind.
 """
@@ -37,14 +37,14 @@ class Format(enum.StrEnum):
 
 
 class Output(Protocol):
-    """Takes readings, and is complete or nothing."""
+    """Accepts readings, and is complete or empty."""
 
     def add(self, batch: Batch) -> None:
-        """Write readings behind the others."""
+        """Append readings."""
         ...
 
     def hole(self, hole: Hole) -> None:
-        """Note that readings are missing, in a format that can tell."""
+        """Note that readings are missing, in a format that can express it."""
         ...
 
     def complete(self) -> None:

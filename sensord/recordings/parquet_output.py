@@ -64,7 +64,7 @@ class ParquetOutput:
         self._writer.close()
 
     def add(self, batch: Batch) -> None:
-        """Write readings behind the others."""
+        """Append readings."""
         channels = [batch.channel(number) for number in batch.numbers]
         qualities = batch.qualities or [GOOD] * len(batch)
         restates = batch.restates or [False] * len(batch)

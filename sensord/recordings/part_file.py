@@ -11,7 +11,7 @@ __all__ = ["PartFile", "part_path", "sync_folder"]
 
 
 def part_path(path: Path) -> Path:
-    """Say what a file is called while this process makes it: in the same folder, to be renamed."""
+    """Return the name of a file while this process writes it: in the same folder, to be renamed."""
     return path.with_name(f".{path.name}.{os.getpid()}.part")
 
 
@@ -27,7 +27,7 @@ def sync_folder(folder: Path) -> None:
 class PartFile:
     """Written under another name; leaving the block with an error or an interrupt removes it.
 
-    Whoever finished writing calls `complete`.
+    Call `complete` after the last write.
     """
 
     def __init__(self, path: Path) -> None:

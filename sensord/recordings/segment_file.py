@@ -1,7 +1,7 @@
 """One MCAP file that sensord wrote: a segment of a journal, or an export.
 
 A segment has every offset from its first on; an export may lack those that were not asked for, so
-each reading's offset is told by its sequence number, counted on from the one before.
+each reading's offset is derived from its sequence number, counted on from the one before.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from sensord.recordings.notes import holes_of
 __all__ = ["EXPORT", "FORMAT", "SegmentFile"]
 
 EXPORT = "export"
-"""The fact by which an export says that its offsets may have gaps."""
+"""The fact of an export whose offsets may have gaps."""
 
 FORMAT = 1
 """The newest format of segments that this version reads."""
@@ -69,19 +69,19 @@ class SegmentFile:
             raise RecordingError(self.path, f"cannot be opened: {error.strerror}") from error
 
     def span(self) -> Span:
-        """Say where it begins and ends."""
+        """Return where it begins and ends."""
         table = self._table
         times = (table.start_ns // 1000, table.end_ns // 1000)
         return Span(self._epoch, self._first, self._end(), *times)
 
     def _end(self) -> int:
-        """Find the offset behind the last reading: in an export only its sequence tells."""
+        """Find the offset after the last reading: in an export only its sequence shows it."""
         for located in reversed(self._table.chunks):
             try:
                 sequences = self._sequences(located)
             except (ValueError, OSError):
                 continue
-            # Some 2^32 readings between two chunks are beyond what a sequence can tell.
+            # Some 2^32 readings between two chunks are beyond what a sequence can express.
             low = located.first
             return low + (sequences[-1] - low) % SEQUENCES + 1
         return self._first
@@ -98,7 +98,7 @@ class SegmentFile:
         return self._codec.decode(entry, read_at(descriptor, entry.length, entry.position))
 
     def contents(self) -> Contents:
-        """Say what its summary tells."""
+        """Describe its content from its summary."""
         table = self._table
         found = Contents("MCAP file of sensord", self.span(), table.size)
         counts: Counter[Described] = Counter()
@@ -111,7 +111,7 @@ class SegmentFile:
         return found
 
     def notes(self) -> list[str]:
-        """Say if the file was found without its summary."""
+        """Report whether the file was found without its summary."""
         if self._table.is_indexed:
             return []
         reasons = "it is being written, or was cut off or damaged"
@@ -163,11 +163,11 @@ class SegmentFile:
             os.close(descriptor)
 
     def _behind(self, located: Located, position: int) -> int:
-        """Return an offset that no reading behind a chunk is below."""
+        """Return a lower bound of the offsets after a chunk."""
         return position + located.count if self._is_export else max(position, located.end)
 
     def _rows(self, descriptor: int, located: Located, position: int) -> Rows:
-        """Read a chunk none of whose readings stands before ``position``.
+        """Read a chunk none of whose readings is before ``position``.
 
         Raises:
             ValueError, IndexError: It is damaged.
@@ -188,7 +188,7 @@ class _Channels(dict[int, Channel]):
 
 
 def _may_have(located: Located, selection: Selection, wanted: set[int] | None) -> bool:
-    """Tell whether a chunk may have readings that are asked for."""
+    """Return whether a chunk may have readings that are asked for."""
     entry = located.entry
     if not selection.is_within(entry.start_ns, entry.end_ns):
         return False
@@ -198,7 +198,7 @@ def _may_have(located: Located, selection: Selection, wanted: set[int] | None) -
 
 
 def _offsets(sequences: Sequence[int], first: int) -> Sequence[int]:
-    """Tell the offsets of messages, the first of which has the offset ``first``."""
+    """Return the offsets of messages, the first of which has the offset ``first``."""
     count = len(sequences)
     if sequences[-1] == (first + count - 1) % SEQUENCES:
         return range(first, first + count)

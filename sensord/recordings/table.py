@@ -1,8 +1,8 @@
-"""Readings of a CSV file: sensord's own as a spreadsheet saved it, or anybody's with a time column.
+"""Readings of a CSV file: sensord's own as a spreadsheet saved it, or others' with a time column.
 
-Pure: lines go in. Theory of operation. Two ways through the file: the first learns how it writes
-times and numbers and refuses what could mean two things, the second reads each line by itself. A
-line that cannot be read gives a `Damage` and costs no other. So a quoted field ends with its line.
+Pure: lines go in. Theory of operation. The file is read twice: the first pass finds its form of
+times and numbers and refuses ambiguous ones, the second reads each line by itself. A line that
+cannot be read gives a `Damage` and costs no other. So a quoted field ends with its line.
 """
 
 from __future__ import annotations
@@ -36,10 +36,10 @@ class Table:
     """What one file's lines mean; made of all of them, used to read them."""
 
     def __init__(self, lines: Iterable[str], form: TextForm, *, is_marked: bool) -> None:
-        """Learn it; ``is_marked`` says that a byte order mark stands in front.
+        """Find its form; ``is_marked`` means that a byte order mark precedes it.
 
         Raises:
-            UndecidedError: It could mean two things.
+            UndecidedError: It is ambiguous.
             ValueError: It has no header that is understood.
         """
         self._form = form
@@ -204,7 +204,7 @@ def _header(numbered: Iterable[tuple[int, str, TextForm]]) -> tuple[int, str, He
 
 
 def _content(lines: Iterable[str], form: TextForm) -> Iterator[tuple[int, str, TextForm]]:
-    """Yield the lines that say something, with their numbers and the form by the first of them."""
+    """Yield the non-empty lines, with their numbers and the form found in the first of them."""
     is_first = True
     for number, line in enumerate(lines, 1):
         if not line.strip():

@@ -1,7 +1,7 @@
-"""The header of a CSV file: which column is what. Pure.
+"""The header of a CSV file: the meaning of each column. Pure.
 
 Three shapes are known: sensord's own columns, one reading a line (``time,topic,value``), and one
-column a channel behind a time column.
+column a channel after a time column.
 """
 
 from __future__ import annotations
@@ -78,8 +78,8 @@ def header_of(line: str, form: TextForm) -> Header:
     """Read a header.
 
     Raises:
-        ValueError: It is none, with what was expected.
-        UndecidedError: It could mean two things.
+        ValueError: It is not a header; the text has what was expected.
+        UndecidedError: It is ambiguous.
     """
     found: list[Header] = []
     faults: list[ValueError] = []
@@ -179,7 +179,7 @@ def _channels(
 
 
 def _unit_in(title: str) -> tuple[str, str]:
-    """Return name and unit of a title such as ``OutTemp (C)``; what is no unit stays in the name.
+    """Return name and unit of a title such as ``OutTemp (C)``; an unknown unit stays in the name.
 
     The spellings of people are without regard to capitals, so a short one that begins with m, which
     may be milli or mega, is one only as it stands.

@@ -1,8 +1,8 @@
 """One file of readings as lines: JSON lines of sensord, or CSV of sensord's or others' making.
 
-Such a file does not say what type its channels were declared with, so the values tell: a topic of
-whole numbers only is one of integers, a topic of several types is one of JSON.
-A line that cannot be read is counted and named, and costs no other.
+Such a file does not contain its channels' types, so the values decide: a topic of whole numbers
+only is one of integers, a topic of several types is one of JSON. A line that cannot be read is
+counted and named, and costs no other.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ _LONGEST = 1 << 20
 """Characters of a line; what is longer is no line."""
 
 Key = tuple[str, str]
-"""Topic and unit: what such a file says of a channel."""
+"""Topic and unit: such a file's description of a channel."""
 
 _MARKS = {
     codecs.BOM_UTF8: "utf-8-sig",
@@ -46,7 +46,7 @@ _MARKS = {
 
 
 def encoding_of(head: bytes, form: TextForm) -> tuple[str, bool]:
-    """Return a text file's encoding, and whether a byte order mark says so."""
+    """Return a text file's encoding, and whether a byte order mark gives it."""
     for mark, encoding in _MARKS.items():
         if head.startswith(mark):
             return encoding, True
@@ -54,12 +54,12 @@ def encoding_of(head: bytes, form: TextForm) -> tuple[str, bool]:
 
 
 def is_json_lines(head: bytes) -> bool:
-    """Tell by its first bytes whether a file holds JSON lines of sensord."""
+    """Return whether a file's first bytes are JSON lines of sensord."""
     return head.removeprefix(codecs.BOM_UTF8).startswith(b'{"offset":')
 
 
 def lines_of(path: Path, encoding: str) -> Iterator[str]:
-    """Read a file's lines, with their ends; what is not of the encoding stands as surrogates.
+    """Read a file's lines, with their ends; undecodable bytes become surrogates.
 
     Raises:
         RecordingError: It cannot be read.
@@ -77,10 +77,10 @@ class TextFile:
     """A file of lines; reading what is in it means reading all of it."""
 
     def __init__(self, path: Path, head: bytes, form: TextForm) -> None:
-        """Learn what its lines are.
+        """Find the form of its lines.
 
         Raises:
-            RecordingError: They hold no readings, or could mean two things.
+            RecordingError: They hold no readings, or are ambiguous.
         """
         self.path = path
         self._encoding, is_marked = encoding_of(head, form)
@@ -97,14 +97,14 @@ class TextFile:
         self._read = table.rows
 
     def span(self) -> Span:
-        """Say where it begins and ends; it names no log."""
+        """Return where it begins and ends; it names no log."""
         seen = self._look()
         if not seen.readings:
             return Span("", 0, 0, 0, 0)
         return Span("", seen.first, seen.end, seen.start_us, seen.end_us)
 
     def contents(self) -> Contents:
-        """Say what is in it."""
+        """Describe its content."""
         seen = self._look()
         found = Contents(self._what, self.span(), self.path.stat().st_size)
         counts = Counter({Described(*seen.channel(key)): n for key, n in seen.counts.items()})
@@ -137,7 +137,7 @@ class TextFile:
                 break
             if isinstance(row, Damage) or not _is_wanted(selection, row):
                 continue
-            # Offsets rise within a batch; those of another log may begin anew.
+            # Offsets rise within a batch; those of another log may start again.
             if len(records) >= _BATCH or (records and row.offset <= records[-1].offset):
                 yield batch_of(records)
                 records = []

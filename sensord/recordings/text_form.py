@@ -35,7 +35,7 @@ class Damage(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class TextForm:
-    """What somebody says of a text file.
+    """What a user specifies about a text file.
 
     ``rate`` gives lines without a time one: so many a second from ``begin_us`` on, or from the
     beginning of 1970, marked as the times of a clock that was not set.

@@ -1,7 +1,7 @@
-"""Numbers as spreadsheets write them: with which decimal mark is learned from the file. Pure.
+"""Numbers as spreadsheets write them: the file shows which decimal mark it uses. Pure.
 
-``1,234`` is 1234 here and 1.234 there. So the whole file is looked at: a mark that stands before
-one, two or more than three digits, or behind a leading zero, is the decimal one.
+``1,234`` is 1234 here and 1.234 there. So the whole file is read: a mark before one, two or more
+than three digits, or after a leading zero, is the decimal one.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _MOST_DIGITS = 400
 
 
 def is_numeric(text: str) -> bool:
-    """Tell whether a text is made of what numbers are made of, and holds a digit."""
+    """Return whether a text consists of a number's characters, and holds a digit."""
     return _NUMERIC.fullmatch(text) is not None and any(one.isdecimal() for one in text)
 
 

@@ -45,7 +45,7 @@ COLUMNS = (
 _LEVELS = {level.name.lower(): level for level in Level}
 _NAMES = {level: name for name, level in _LEVELS.items()}
 _FORMULA = tuple("=+-@")
-"""A spreadsheet takes a text that begins with one of these for a formula, and runs it."""
+"""A spreadsheet reads a text that begins with one of these as a formula, and runs it."""
 
 
 class Row(NamedTuple):
@@ -89,7 +89,7 @@ def csv_of(records: Iterable[Record]) -> str:
 def json_lines_of(records: Iterable[Record]) -> str:
     """Write records as JSON objects, one a line.
 
-    A lone surrogate stands as itself: encoded with `backslashreplace` it is its JSON escape.
+    A lone surrogate stays as it is: encoded with `backslashreplace` it is its JSON escape.
     """
     lines = []
     for offset, log_us, channel, found in records:
@@ -111,7 +111,7 @@ def json_lines_of(records: Iterable[Record]) -> str:
 
 
 def read_csv(lines: Iterable[str]) -> Iterator[Row]:
-    """Read lines of CSV back, given with their line ends as they stand in the file.
+    """Read lines of CSV, given with their line ends as in the file.
 
     Raises:
         ValueError: The header is another, or a line is not whole.
@@ -222,7 +222,7 @@ def _is_json(text: str) -> bool:
     except ValueError:
         return False
     except RecursionError:
-        pass  # nested too deep to tell
+        pass  # nested too deep to decide
     return True
 
 

@@ -112,7 +112,7 @@ class TimeColumn:
         """Return microseconds since 1970.
 
         Raises:
-            ValueError: It is no time of the form; the text says what was expected.
+            ValueError: It is not a time of the form; the text has what was expected.
         """
         time_us = self._read(text)
         if not 0 <= time_us <= LATEST_US:
@@ -156,7 +156,7 @@ class TimeColumn:
             return None
 
     def _placed(self, moment: datetime) -> int:
-        """Place a local time; in an hour that comes twice, or never, it is none."""
+        """Place a local time; one in an hour that occurs twice, or never, is invalid."""
         if self._zone is None:
             raise ValueError(f"the time {moment} names no zone, which others do; say --zone")
         early, late = (moment.replace(tzinfo=self._zone, fold=fold) for fold in (0, 1))

@@ -1,8 +1,8 @@
-"""Turn what a subscription brings into readings as a recording has them. Pure.
+"""Turn a subscription's messages into readings as a recording has them. Pure.
 
-The wire tells values, times and the cursor behind each frame, but neither the offset nor the log
-time of each reading. So these are made up as near as can be: offsets are the last ones before the
-cursor, in order; a live reading was logged when it arrived, an older one when it was told.
+The wire carries values, times and the cursor after each frame, but neither the offset nor the log
+time of each reading. So these are approximated: offsets are the last ones before the cursor, in
+order; a live reading was logged when it arrived, an older one at its report time.
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ from sensord.recordings.columns import batch_of
 __all__ = ["Told", "Transcript"]
 
 Told = tuple[Channel, Reading, int]
-"""A reading of a channel, and when it was said."""
+"""A reading of a channel, and its report time."""
 
 TRAVEL_US = 5_000_000
-"""What was told as longer ago than this when it arrived has a clock of its own."""
+"""A reading with a report time older than this on arrival comes from another clock."""
 
 
 class Transcript:
@@ -32,7 +32,7 @@ class Transcript:
 
     @property
     def next_offset(self) -> int:
-        """The offset behind the newest reading."""
+        """The offset after the newest reading."""
         return self._next
 
     def batch(
@@ -40,7 +40,7 @@ class Transcript:
     ) -> Batch:
         """Return readings that arrived together, at least one, as a batch.
 
-        ``position`` is behind them, if it is known; ``now_us`` is the server's clock.
+        ``position`` is after them, if it is known; ``now_us`` is the server's clock.
         """
         self._enter(position)
         first = self._next
@@ -55,7 +55,7 @@ class Transcript:
         )
 
     def passed(self, position: Position | None) -> None:
-        """Go on at a position: what is before it does not come."""
+        """Continue at a position: readings before it will not come."""
         self._enter(position)
         if position is not None:
             self._next = max(self._next, position.offset)
@@ -69,6 +69,6 @@ class Transcript:
         if is_live and not now_us - TRAVEL_US <= reported_us <= now_us:
             reported_us = now_us
         elif reported_us > now_us:
-            reported_us = self._log_us  # a device whose clock is ahead says nothing of the past
+            reported_us = self._log_us  # a device whose clock is ahead does not report the past
         self._log_us = max(self._log_us, reported_us)
         return self._log_us

@@ -56,11 +56,11 @@ PLAIN_BURST, PLAIN_RATE = MIB, 128 * 1024
 burst would be more than the monitors' outboxes hold, and make all of them lag."""
 
 SMALL_BYTES = 256
-"""A value has so much for nothing: small ones cost little beyond what the journal takes."""
+"""The bytes of a value that are free: small ones cost little beyond what the journal needs."""
 
 
 MINOR_BURST, MINOR_RATE = 500, 20
-"""For events that nobody relies on, such as refusals: every monitor of the audit receives them."""
+"""For minor events, such as refusals: every monitor of the audit receives them."""
 
 MOST_KNOWN = 10_000
 """Clients counted before those that used nothing lately are forgotten."""
@@ -96,7 +96,7 @@ class Bounds:
         )
 
     def acts_per_s(self, readings_per_s: float) -> float:
-        """Estimate the acts a second of one client, beside readings of devices."""
+        """Estimate the acts a second of one client, in addition to readings of devices."""
         return (self.rate + self.per_reading * readings_per_s) / 2 / ACT_BYTES
 
 
@@ -190,7 +190,7 @@ class Allowance:
         self._plain.spend(client, max(0, size - SMALL_BYTES))
 
     def admits_minor(self, client: str) -> bool:
-        """Return whether an event that nobody relies on may be recorded, and charge it."""
+        """Return whether a minor event may be recorded, and charge it."""
         if not self.has_room(client, Rank.PRESENCE):
             return False
         if self._now is not None:
@@ -237,7 +237,7 @@ class Allowance:
 
 
 class _Meter:
-    """Measures the size of values that are compressed one behind the other."""
+    """Measures the size of values that are compressed one after the other."""
 
     def __init__(self) -> None:
         self._compressor: zstandard.ZstdCompressionObj | None = None

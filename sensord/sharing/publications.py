@@ -157,7 +157,7 @@ class Publishing:
         return f"{tap.owner.name or tap.owner.id} publishes it"
 
     def may_feed(self, _channel: Channel) -> str:
-        """Return an empty text: nobody publishes what is not published."""
+        """Return an empty text: a topic that is not published has no publisher."""
         return ""
 
     def release(self, channel: Channel) -> None:

@@ -1,7 +1,7 @@
 """How far the clock can be trusted: under ``$sys/clock``, and as clock records of the log.
 
-Readings carry wall time, so whoever reads them wants to know of a board that has no time yet, or
-whose clock was set under way. Timers do not care: they use the monotonic clock.
+Readings carry wall time, so their readers need to know of a board that has no time yet, or whose
+clock was set meanwhile. Timers are not affected: they use the monotonic clock.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ RECORD_US = 3600 * 1_000_000
 last one."""
 
 MADE_US = 1_793_491_200_000_000
-"""2026-11-01: before this version was made. A clock that says an earlier time is wrong."""
+"""2026-11-01: before this version was made. A clock that shows an earlier time is wrong."""
 
 
 @dataclass(frozen=True)
@@ -108,7 +108,7 @@ class ClockStatus:
         return self._drift_us is not None and abs(drift_us - self._drift_us) > STEP_US
 
     def _of_this_boot(self, drift_us: int) -> Trust:
-        """Return what an earlier daemon found of the same clock in the same boot."""
+        """Return what an earlier daemon found about the same clock in the same boot."""
         last = self._former.records[-1] if self._former.records else None
         if last is None or last.boot != self._machine.boot:
             return Trust.UNSET
@@ -118,7 +118,7 @@ class ClockStatus:
         if judgement[0]:
             self._best = Trust.SYNCHRONISED
         elif has_stepped:
-            # Somebody has set it, and not to nonsense.
+            # It was set, and to a plausible time.
             self._best = Trust.UNSET if wall_us < MADE_US else Trust.SET
         if self._best is Trust.UNSET and not self._is_wrong(judgement, wall_us):
             self._best = Trust.SET

@@ -1,7 +1,7 @@
 """Recording: the journal as the rest of the daemon sees it.
 
-Opens the journal at start, says where the log goes on and what was last read of each device; tells
-how it fares under ``$sys/journal``. A journal that cannot be used is no reason not to stream.
+Opens the journal at start, returns where the log continues and the last reading of each device, and
+reports its state under ``$sys/journal``. Streaming works without a usable journal.
 """
 
 from __future__ import annotations
@@ -45,18 +45,18 @@ __all__ = ["JournalStatus", "folder_of", "open_archive", "open_log", "record", "
 log = logging.getLogger("sensord.journal")
 
 RESTORE_S = 0.2
-"""The start waits for it: what stands further back than can be read meanwhile is not known.
+"""The start waits for it: readings further back than can be read meanwhile are not restored.
 
 Chunks that hold none of the readings looked for cost nothing: millions of readings are passed."""
 
 STRAYS_NAMED = 16
 
 STATUS_US = 60 * 1_000_000
-"""The status is itself recorded, so it is told seldom, unless something changes."""
+"""The status is itself recorded, so it is published rarely, unless something changes."""
 
 
 def folder_of(options: Options, environment: Mapping[str, str], *, is_root: bool) -> Path:
-    """Return where the journal is: where the configuration says, else where state belongs."""
+    """Return the journal's folder: the configured one, else the default for state."""
     if options.folder:
         return Path(options.folder)
     if state := environment.get("STATE_DIRECTORY"):  # set by systemd for StateDirectory=
@@ -70,10 +70,10 @@ def folder_of(options: Options, environment: Mapping[str, str], *, is_root: bool
 async def open_log(
     options: Options, ring: int, clock: Clock
 ) -> tuple[Log, Recorder | None, Recovery | None]:
-    """Open the journal and return the log that goes on where it ended.
+    """Open the journal and return the log that continues where it ended.
 
     Without a recovery the journal could not be opened: the log is in memory only, and `record`
-    tries again. Without a recorder there is to be none.
+    tries again. Without a recorder, none is wanted.
 
     Raises:
         JournalBusyError: Another process writes it.
@@ -124,10 +124,10 @@ async def restore_last(
     clients: Collection[Channel],
     clock: Clock,
 ) -> None:
-    """Know the last readings of before the start: of devices, and in channels that clients wrote.
+    """Restore the last readings from before the start: of devices, and of channels clients wrote.
 
-    They are read, not published: nothing new was learned. Those of devices are uncertain until each
-    device has spoken; of the others, whoever they belong to knows what still holds.
+    They are restored, not published: they are not new. Those of devices are uncertain until each
+    device has sent; for the others, their publisher knows what still holds.
     """
     if archive is None:
         return
@@ -150,9 +150,9 @@ async def restore_last(
 
 
 def _from_before(record: Record, now_us: int) -> Record:
-    """Say of a state that nobody knows whether it still is; an event happened, whatever came after.
+    """Mark a state as uncertain, since it may have changed; an event stays as it happened.
 
-    What was bad or uncertain keeps its reason: that is no better now.
+    A bad or uncertain reading keeps its reason: that has not improved.
     """
     reading = record.reading
     if record.channel.is_event:
@@ -170,7 +170,7 @@ async def record(
     on_renewal: Callable[[], None],
     on_late: Callable[[], None],
 ) -> None:
-    """Carry the log to the journal until cancelled, and tell how that fares.
+    """Carry the log to the journal until cancelled, and publish its state.
 
     ``on_renewal`` is called when the log continues under another epoch, ``on_late`` when a journal
     that the start could not open has been opened.
@@ -198,7 +198,7 @@ async def record(
 
 
 class JournalStatus:
-    """Tells how the journal fares under ``$sys/journal``."""
+    """Publishes the journal's state under ``$sys/journal``."""
 
     def __init__(self, bus: Bus, clock: Clock, options: Options | None = None) -> None:
         self._bus = bus
@@ -212,7 +212,7 @@ class JournalStatus:
         self._meter = WearMeter()
 
     def tell(self, statistics: Statistics | None) -> None:
-        """Tell it, if something changed or it was not told for a while."""
+        """Publish it, if something changed or it was not published for a while."""
         state = "off" if statistics is None else statistics.state.value
         told = (
             state,
@@ -245,7 +245,7 @@ class JournalStatus:
         self._bus.publish(self._channel, Reading(self._clock.wall_us(), value))
 
     def _wear(self, statistics: Statistics, now_us: int) -> dict[str, Value]:
-        """Tell how much is written in a day, once it has been measured for long enough."""
+        """Publish the daily wear, once it has been measured for long enough."""
         value: dict[str, Value] = {"measured_s": statistics.elapsed_us // 1_000_000}
         wear, per_day = self._meter.measure(statistics.disk, now_us)
         if wear is not None:

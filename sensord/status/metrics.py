@@ -70,7 +70,7 @@ def _number(value: float) -> str:
 def _family(
     prefix: str, fields: Mapping[str, Value], described: Mapping[str, tuple[str, str, float, str]]
 ) -> Iterator[Metric]:
-    """Yield a metric of each number that is there: name, kind, factor and help by field."""
+    """Yield a metric for each number that is present: name, kind, factor and help by field."""
     for field, (name, kind, factor, text) in described.items():
         value = fields.get(field)
         if isinstance(value, int | float):

@@ -1,7 +1,7 @@
 """One verdict on the daemon: what is wrong, worst first. Pure.
 
-It is made of the last values under ``$sys``, so a monitor at the other end of the wire, the
-command `sensord status` and ``/readyz`` come to the same conclusion.
+It is made from the last values under ``$sys``, so a remote monitor, the command `sensord status`
+and ``/readyz`` come to the same conclusion.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ class Severity(IntEnum):
 
 
 class Finding(NamedTuple):
-    """One thing that is right or wrong. ``mend`` says what to do about it, if anything."""
+    """One thing that is right or wrong. ``mend`` is the remedy, if any."""
 
     severity: Severity
     subject: str
@@ -62,7 +62,7 @@ def _below(system: Mapping[str, Value], prefix: str) -> dict[str, Fields]:
 
 
 def _alarms(alarms: Mapping[str, Fields]) -> Iterator[Finding]:
-    """Yield the alarms that wait for somebody; the daemon itself works all the same."""
+    """Yield the alarms that wait to be acknowledged; the daemon itself works all the same."""
     for name, one in alarms.items():
         if one.get("state") in {"raised", "cleared"} and not one.get("shelved"):
             text = str(one.get("text") or one.get("cause") or "")

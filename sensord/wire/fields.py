@@ -1,4 +1,4 @@
-"""Reading the fields of a request: each is checked by name, and a fault says what to send."""
+"""Reading the fields of a request: each is checked by name, and an error names what to send."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def topics(message: Message) -> tuple[str, ...]:
             raise bad("topics", "each filter is a text")
         if fault := filter_fault(topic):
             raise bad("topics", f'"{topic[:80]}": {fault}')
-    # Order and repetition say nothing; sorted, equal selections are equal.
+    # Order and repetition do not matter; sorted, equal selections are equal.
     return tuple(sorted(set(found)))
 
 
@@ -108,7 +108,7 @@ def value(message: Message, field: str, default: object = _MISSING) -> Value:
     """Read a value that a reading may hold, or null.
 
     Raises:
-        ProtocolError: It is missing and has no default, or it is none.
+        ProtocolError: It is missing and has no default, or is not a value.
     """
     found = message.get(field, default)
     if found is _MISSING:

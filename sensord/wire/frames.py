@@ -1,6 +1,6 @@
 """Data frames and message encodings: records in, payload bytes out, and back.
 
-One codec each for the two subprotocols; `docs/protocol.md`, sections 4 and 5, says what they write.
+One codec each for the two subprotocols; `docs/protocol.md`, sections 4 and 5, defines their output.
 Encoding is a hot path: one loop builds a flat list of plain values and the C packer does the rest.
 `docs/performance.md` has its profile.
 """
@@ -55,7 +55,7 @@ class DecodedFrame(NamedTuple):
 
 
 Announced = Callable[[int], Metadata]
-"""Gives the metadata announced for a channel number; raises KeyError if there is none."""
+"""Returns the metadata announced for a channel number; raises KeyError without any."""
 
 
 class Codec(Protocol):
@@ -145,12 +145,12 @@ class _Msgpack:
             if restates or quality is not GOOD:
                 bare = self._wrap(record)
                 if restates:
-                    reported_us = log_us  # told when it was restated
+                    reported_us = log_us  # the report time
             elif type(value) is float:
                 scale = channel.scale
                 scaled = value * scale
                 if scale and -EXACT < scaled < EXACT:
-                    # The check makes it exact, whatever the product was rounded to; -0.0 is not 0.
+                    # The check makes it exact, however the product was rounded; -0.0 is not 0.
                     integer = round(scaled)
                     if integer / scale == value and (integer or copysign(1.0, value) > 0):
                         bare = integer
@@ -215,7 +215,7 @@ def _no_extension(code: int, _: bytes) -> NoReturn:
 
 
 def _holds_timestamp(found: object) -> bool:
-    """Tell whether a timestamp, which the library reads by itself, stands anywhere in an object."""
+    """Return whether an object contains a timestamp, which the library decodes by itself."""
     match found:
         case msgpack.Timestamp():
             return True
@@ -305,7 +305,7 @@ def _no_constant(name: str) -> object:
 
 
 def _floated(value: Value, metadata: Metadata) -> Value:
-    """Give a float channel floats: some JSON writers say 5 for 5.0."""
+    """Convert the values of a float channel to floats: some JSON writers write 5 for 5.0."""
     return float(value) if metadata.scale and type(value) is int else value
 
 
@@ -321,7 +321,7 @@ def _wrap_json(record: Record) -> dict[str, object]:
 
 
 def _told_us(record: Record) -> int:
-    """Return the time that the frame tells: a reading that restates is told when it did."""
+    """Return a reading's time in the frame: the report time if it restates."""
     return record.log_us if record.reading.restates else record.reading.time_us
 
 

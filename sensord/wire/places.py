@@ -1,4 +1,4 @@
-"""Where to begin in the log, as requests say it: a position, a time, or so long ago."""
+"""Where to begin in the log, as requests give it: a position, a time, or an age."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def read_start(raw: object) -> Start:
     """Read where a subscription begins.
 
     Raises:
-        ProtocolError: It is none of those.
+        ProtocolError: It is none of these.
     """
     match raw:
         case None:
@@ -69,7 +69,7 @@ def read_place(field: str, raw: object) -> Place:
     """Read a place in the log.
 
     Raises:
-        ProtocolError: It is none.
+        ProtocolError: It is not a place.
     """
     found = _place(raw)
     if found is None:

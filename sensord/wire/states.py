@@ -1,7 +1,7 @@
 """The states of a session and what each event does to them.
 
-A pair that is missing from the table is an error; the picture and the table in `docs/protocol.md`,
-section 3.1, say the same, and a test compares them.
+A pair that is missing from the table is an error; a test compares it with the picture and the table
+in `docs/protocol.md`, section 3.1.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ __all__ = ["TRANSITIONS", "Event", "State", "after"]
 
 
 class State(enum.Enum):
-    """Where a session stands."""
+    """The state of a session."""
 
     OPENING = "opening"
     READY = "ready"

@@ -1,8 +1,8 @@
 """The journal: the log on disk, in files that other tools open as they are.
 
-`Writer` takes commits and survives the disk; `Reader` gives readings back, with every hole named.
-Both are synchronous and know no loop and no clock. What stands on the disk is described in
-`docs/journal.md`, which is normative.
+`Writer` accepts commits and survives disk failures; `Reader` returns readings, with every hole
+named. Both are synchronous and know no loop and no clock. `docs/journal.md` is normative for the
+format.
 """
 
 from sensord.log.journal.damage import Damage, Ledger, Losses

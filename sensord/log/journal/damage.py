@@ -1,7 +1,7 @@
 """Damage that a start or a read found: where it is, what it costs, and whether it was reported.
 
-Theory of operation. Whoever meets damage describes it as a `Damage` and goes on. The daemon has one
-`Ledger`: it keeps each damage once, so that the log names it once, and counts what is lost.
+Theory of operation. Code that meets damage describes it as a `Damage` and continues. The daemon has
+one `Ledger`: it keeps each damage once, so that the log names it once, and counts what is lost.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ from sensord.mcap.segment import Located
 __all__ = ["Damage", "Ledger", "Losses", "Report", "damaged_chunk", "ignore"]
 
 MOST = 10_000
-"""Damages that are told apart. Beyond it they are still counted, and the log no longer names them:
-a disk that is this damaged must not fill the memory, nor the log."""
+"""Damages that are kept apart. Beyond it they are counted, but no longer logged: a disk that is
+this damaged must fill neither the memory nor the log."""
 
 TOPICS_NAMED = 8
 """Topics that a sentence names; the fields have all."""
@@ -37,20 +37,20 @@ class Damage:
     count: int = 0
     """The offsets that are lost, from ``first`` on; 0 if nothing is lost."""
     topics: tuple[str, ...] = ()
-    """Whose readings may be among them; empty where nobody knows."""
+    """Topics whose readings may be among them; empty if unknown."""
     start_us: int | None = None
     end_us: int | None = None
     """When these were logged, where that is known."""
 
     @property
     def key(self) -> tuple[str, int | None, int, int]:
-        """What makes it the same damage: its offsets, or without a loss its place."""
+        """The identity of a damage: its offsets, or without a loss its place."""
         # A segment is renamed when it is sealed, and may be copied: offsets stay.
         return ("", None, self.first, self.count) if self.count else (self.file, self.at, 0, 0)
 
     @property
     def fields(self) -> dict[str, object]:
-        """What a line of the log says of it."""
+        """The fields of its log line."""
         fields: dict[str, object] = {"file": self.file}
         if self.at is not None:
             fields["at"] = self.at
@@ -76,17 +76,17 @@ class Damage:
 
 
 Report = Callable[[Damage, Exception | None], None]
-"""Takes damage that a read met; the exception is that of a fault that nobody foresaw."""
+"""Called with each damage that a read met; the exception is that of an unforeseen fault."""
 
 
 def ignore(_damage: Damage, _cause: Exception | None) -> None:
-    """Report to nobody: the holes name what is lost."""
+    """Report nothing: the holes name what is lost."""
 
 
 def damaged_chunk(
     file: str, located: Located, reason: str, channels: Mapping[int, Described]
 ) -> Damage:
-    """Describe a chunk whose content cannot be read, by what stands around it."""
+    """Describe a chunk whose content cannot be read, from the data around it."""
     entry = located.entry
     numbers = {number for number, _ in entry.channels()}
     return Damage(
@@ -114,7 +114,7 @@ class Losses(NamedTuple):
     lost: int
     """Offsets that cannot be read because of them."""
     unforeseen: int
-    """Reads that failed in a way that nobody foresaw."""
+    """Reads that failed in an unforeseen way."""
 
 
 class Ledger:
@@ -125,7 +125,7 @@ class Ledger:
         self._known: set[tuple[str, int | None, int, int]] = set()
         self._losses = Losses(0, 0, 0)
         self.strays: tuple[Stray, ...] = ()
-        """What stands in the folder and is not part of the journal, as the start found it."""
+        """Files in the folder that are not part of the journal, as the start found them."""
 
     def add(self, damage: Damage, *, is_unforeseen: bool = False) -> bool:
         """Enter damage; return whether it is to be reported, which it is once."""

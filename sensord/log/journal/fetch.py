@@ -40,10 +40,10 @@ def own_channels() -> ChannelFor:
 
 
 class Source:
-    """A journal as a scan sees it; for one thread.
+    """A journal as seen by a scan; for one thread.
 
-    Up to ``kept`` chunks stay decoded, those used last: many who read the same at about the same
-    time have it decoded once. A chunk's 5,000 readings take some 2 MiB.
+    The ``kept`` most recently used chunks stay decoded: many clients that read the same at about
+    the same time have it decoded once. A chunk's 5,000 readings use some 2 MiB.
     """
 
     def __init__(
@@ -55,7 +55,7 @@ class Source:
     ) -> None:
         self.look = look
         self.report = report
-        """Takes what is found damaged."""
+        """Called with each damage found."""
         self.keeps = kept > 0
         """Whether anything stays decoded; else use `rows`, which decodes no more than it must."""
         self._kept = kept
@@ -88,7 +88,7 @@ class Source:
         return _Channels(self, described)
 
     def channel(self, described: Described) -> Channel:
-        """Return the channel object for what a recording says of it."""
+        """Return the channel object for a recording's description."""
         found = self._channels.get(described)
         if found is None:
             found = self._channels[described] = self._channel_for(*described)
@@ -136,7 +136,7 @@ class Source:
                     columns = pick_messages(raw, wanted)
                     return Rows(_offsets(columns, located), columns)
             except ValueError:
-                pass  # the index is damaged; the chunk says itself what is in it
+                pass  # the index is damaged; the chunk itself shows its content
         columns = columns_of(raw)
         if len(columns.texts) != located.count:
             raise ValueError("it has another number of messages than its indexes")
@@ -176,10 +176,10 @@ def _wanted(indexes: bytes, located: Located, numbers: set[int]) -> list[tuple[i
 
 
 def _offsets(columns: Columns, located: Located) -> range | list[int]:
-    """Tell the offsets of messages by their sequence numbers.
+    """Return the offsets of messages, from their sequence numbers.
 
     Raises:
-        ValueError: These are not the messages that should stand here.
+        ValueError: Other messages were expected here.
     """
     first, sequences = located.first, columns.sequences
     if len(sequences) == located.count:

@@ -19,7 +19,7 @@ class FolderLock:
         self._descriptor: int | None = None
 
     def take(self) -> None:
-        """Take the lock, anew if it is held: the folder may have become another.
+        """Acquire the lock, again if it is held: the folder may have been replaced.
 
         Raises:
             OSError: The folder cannot be opened.

@@ -1,7 +1,7 @@
 """Find the last readings of channels: the journal read from its end.
 
-What a daemon knows of its devices before they have spoken. A channel that was quiet for long stands
-far back, so whoever asks may stop between any two steps; each decodes one chunk at most.
+A daemon restores these until its devices send. A channel that was quiet for long is far back, so
+the caller may stop between any two steps; each decodes one chunk at most.
 """
 
 from __future__ import annotations
@@ -27,9 +27,9 @@ __all__ = ["Newest"]
 
 
 class Newest:
-    """The search: the records that each step found, which may be none.
+    """The search: the records that each step found, possibly no records.
 
-    What cannot be read is passed over; the last reading before it is then taken for the last.
+    What cannot be read is skipped; the last reading before it then counts as the last.
     """
 
     def __init__(self, source: Source, wanted: Iterable[Described]) -> None:
@@ -49,7 +49,7 @@ class Newest:
             try:
                 yield from self._part(view, part)
             except (OSError, ValueError, JournalError):
-                pass  # damaged; whoever reads these readings reports it
+                pass  # damaged; a reader of these readings reports it
             except Exception as error:  # noqa: BLE001  # as in `Scan.__next__`
                 self._source.report(Damage(_name(part), f"cannot be read: {error!r}"), error)
 

@@ -22,7 +22,7 @@ class Numbering:
         """By number. Entries are only added, so readers may look on from other threads."""
         self.ids: dict[Channel, int] = {}
         self.unwritten: list[bytes] = []
-        """Lines that must stand in the registry before a frame may use their numbers."""
+        """Lines that must be in the registry before a frame may use their numbers."""
         self._numbers = {channel: number for number, channel in known.items()}
         self._next = max(known, default=0) + 1
 

@@ -1,4 +1,4 @@
-"""The way into a journal for whoever reads it."""
+"""The entry point for reading a journal."""
 
 from __future__ import annotations
 
@@ -34,9 +34,9 @@ class Reader:
         kept: int = 0,
         report: Report = ignore,
     ) -> None:
-        """Read a journal; ``kept`` chunks stay decoded for those who read the same next.
+        """Read a journal; ``kept`` chunks stay decoded for the next to read the same.
 
-        ``report`` is called with what is found damaged.
+        ``report`` is called with each damage found.
         """
         self._journal = source
         self._source = Source(self.view, channel_for or own_channels(), kept, report)
@@ -70,7 +70,7 @@ class Reader:
 
         Without ``start`` reading begins at the oldest, without ``stop`` it ends at the newest
         committed reading. ``since_us`` is included, ``until_us`` is not. ``topics`` are filters.
-        ``window`` takes the place of both times; without ``corrections`` times are as recorded.
+        ``window`` replaces both times; without ``corrections`` times are as recorded.
         """
         if window is None:
             window = Window(

@@ -1,6 +1,6 @@
 """The journal's facts, one a line: its epoch, its channels, its sealed segments and its holes.
 
-`Facts` is what the lines say; `Registry` is the file that they are appended to.
+`Facts` is the content of the lines; `Registry` is the file that they are appended to.
 
 Source: docs/journal.md, The registry.
 """
@@ -53,12 +53,12 @@ class Hole:
 
     @property
     def end(self) -> int:
-        """The offset behind them."""
+        """The offset after them."""
         return self.first + self.count
 
 
 def add_hole(holes: list[Hole], hole: Hole) -> None:
-    """Add a hole to a list, or let the last one grow by it if they are one."""
+    """Add a hole to a list, or extend the last one if they are adjacent."""
     last = holes[-1] if holes else None
     if last is not None and last.end == hole.first and last.reason == hole.reason:
         holes[-1] = replace(last, count=last.count + hole.count)
@@ -105,13 +105,13 @@ class Sealed:
 
     @property
     def end(self) -> int:
-        """The offset behind its last reading."""
+        """The offset after its last reading."""
         return self.first + self.count
 
 
 @dataclass(slots=True)
 class Facts:
-    """What the registry says."""
+    """The content of the registry."""
 
     epoch: str = ""
     channels: dict[int, Described] = field(default_factory=dict)
@@ -142,7 +142,7 @@ class Facts:
         return [*self.former, self.epoch] if self.epoch else self.former
 
     def lines(self) -> Iterator[bytes]:
-        """Yield the lines that say the same."""
+        """Yield the lines for these facts."""
         for epoch in [*self.former[-FORMER_KEPT:], self.epoch]:
             yield epoch_line(epoch)
         for number, channel in self.channels.items():
@@ -163,7 +163,7 @@ class Facts:
             self.suspects.append(text)
 
     def add(self, found: dict[str, Any]) -> None:
-        """Take in what a line says; what is unknown is passed over."""
+        """Add the fact of a line; an unknown one is ignored."""
         match found:
             case {"journal": int(version), "epoch": str(epoch)}:
                 if self.epoch and self.epoch != epoch:
@@ -191,10 +191,10 @@ def is_alike(text: str, other: str) -> bool:
 
 
 def read_facts(path: Path) -> Facts:
-    """Read the registry; lines that are damaged are noted and left out.
+    """Read the registry; damaged lines are noted and left out.
 
     Raises:
-        OSError: The file cannot be read; one that is not there has no lines.
+        OSError: The file cannot be read; a missing one has no lines.
     """
     facts = Facts()
     try:
@@ -247,7 +247,7 @@ def hole_line(hole: Hole) -> bytes:
 
 
 def clock_line(record: ClockRecord) -> bytes:
-    """Write what the wall clock said at a moment."""
+    """Write the wall clock's time at a moment."""
     found: dict[str, object] = {
         "clock": record.first,
         "boot": record.boot,
@@ -280,10 +280,10 @@ class Registry:
         self._size = 0
 
     def rewrite(self, facts: Facts) -> None:
-        """Replace the file by one that says just this; a crash leaves the old one or the new.
+        """Replace the file by these facts; a crash leaves the old file or the new.
 
         Raises:
-            OSError: There is no room; the old file still stands.
+            OSError: There is no room; the old file is unchanged.
         """
         part = self._folder / f"{NAME}.part"
         self._disk.remove(part)
@@ -302,10 +302,10 @@ class Registry:
         self._descriptor, self._size = descriptor, len(data)
 
     def open(self) -> None:
-        """Append to the file as it is.
+        """Append to the existing file.
 
         Raises:
-            OSError: It is not there or cannot be written.
+            OSError: It is missing or cannot be written.
         """
         self.close()
         path = self._folder / NAME

@@ -1,8 +1,8 @@
 """Mend a segment that a crash left open.
 
-When all damage is at its end the file goes on where what is whole ends. Otherwise its whole chunks
-are copied into new segments, one for each run of offsets without a gap, and those replace it; a
-crash in between leaves both, and the next start does it again.
+If all damage is at its end, the file continues after its whole part. Otherwise its whole chunks are
+copied into new segments, one for each run of offsets without a gap, and those replace it; a crash
+in between leaves both, and the next start repeats the repair.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _MAP_ENTRY = struct.Struct("<HQ")
 def resume(
     disk: Disk, left: Unsealed, known: Mapping[int, Described], facts: Mapping[str, str]
 ) -> SegmentWriter:
-    """Go on with a segment that is damaged at its end at most, behind its last whole chunk.
+    """Continue a segment that is damaged at its end at most, after its last whole chunk.
 
     Raises:
         OSError: It cannot be opened or cut.
@@ -48,10 +48,10 @@ def rewrite(
     facts_for: Callable[[int], Mapping[str, str]],
     until_us: int,
 ) -> list[Sealed]:
-    """Copy what is whole into sealed segments and remove the damaged file.
+    """Copy the whole chunks into sealed segments and remove the damaged file.
 
     Raises:
-        OSError: The damaged file still stands.
+        OSError: The damaged file is still there.
     """
     data, codec, made = read_regular(left.path), ChunkCodec(), []
     for run in _runs(left.walk.chunks):
@@ -89,7 +89,7 @@ def _runs(chunks: list[Found]) -> Iterator[list[Found]]:
 
 
 def _copy(data: bytes, found: Found, codec: ChunkCodec) -> EncodedChunk:
-    """Take a chunk as it stands, or make its header and indexes anew."""
+    """Copy a chunk unchanged, or rebuild its header and indexes."""
     first, entry = found.located.first, found.located.entry
     end = entry.position + entry.length
     record = data[entry.position : end]
@@ -103,7 +103,7 @@ def _copy(data: bytes, found: Found, codec: ChunkCodec) -> EncodedChunk:
 
 
 def _channel(left: Unsealed, number: int, known: Mapping[int, Described]) -> Described:
-    """Say what a channel is: the registry has a CRC for it, the open segment has not."""
+    """Describe a channel: the registry has a CRC for it, the open segment has not."""
     if number in known:
         return known[number]
     record = left.walk.channels.get(number)

@@ -17,7 +17,7 @@ from sensord.log.journal.timeline import ClockRecord, Trust, elapsed_bases
 __all__ = ["PLAUSIBLE_FROM_US", "SETTLE_US", "count_expired"]
 
 PLAUSIBLE_FROM_US = 1_577_836_800_000_000
-"""2020-01-01: a clock that says less was never set."""
+"""2020-01-01: a clock that shows an earlier time was never set."""
 SETTLE_US = 3600 * 1_000_000
 """How long the clock must have run without a step before anything is removed for its age."""
 

@@ -43,7 +43,7 @@ _CHECKED_FROM = 8
 
 
 class Flag(enum.IntFlag):
-    """What a frame says beside its readings."""
+    """The properties of a frame."""
 
     NONE = 0
     CLOSED = 1
@@ -53,7 +53,7 @@ class Flag(enum.IntFlag):
 
 @dataclass(frozen=True, slots=True)
 class Head:
-    """What a frame says of itself and of the log."""
+    """The header of a frame: its own fields, and those of the log."""
 
     serial: int
     slot: int
@@ -66,7 +66,7 @@ class Head:
 
     @property
     def end(self) -> int:
-        """The offset behind its last reading."""
+        """The offset after its last reading."""
         return self.first + self.count
 
 
@@ -175,9 +175,9 @@ class Ring:
         self._descriptor = descriptor
 
     def adopt(self, frames: Sequence[Frame], needed: Sequence[Frame]) -> bool:
-        """Go on behind the newest of ``frames``, keeping the slots of those that are needed.
+        """Continue after the newest of ``frames``, keeping the slots of those that are needed.
 
-        False if the file is not there or has not the size that it should have.
+        Return False if the file is missing or has another size.
 
         Raises:
             OSError: The file cannot be opened.
@@ -206,11 +206,11 @@ class Ring:
         return encode_body(block, self._compressor)
 
     def fits(self, body: bytes) -> bool:
-        """Tell whether a frame with this body fits into what is free."""
+        """Return whether a frame with this body fits into the free space."""
         return self._room_for(body) is not None
 
     def is_half_full_with(self, body: bytes) -> bool:
-        """Tell whether a frame with this body leaves less than half of the ring free."""
+        """Return whether a frame with this body leaves less than half of the ring free."""
         room = self._room_for(body)
         return room is None or room[1] > self._slots // 2
 
@@ -243,7 +243,7 @@ class Ring:
             self._held.append(_Held(room[0], slots, head.end))
 
     def free(self, before: int) -> None:
-        """Let go of the slots of readings before an offset."""
+        """Free the slots of readings before an offset."""
         while self._held and self._held[0].end <= before:
             self._held.popleft()
 

@@ -1,7 +1,7 @@
-"""Cut what the log hands over into runs that may stand in one segment each.
+"""Cut the log's records into runs that each fit one segment.
 
-Pure. A run has consecutive offsets and rising log times. Where the wall clock steps, or offsets
-are missing, another run begins and asks for a new segment.
+Pure. A run has consecutive offsets and rising log times. Where the wall clock steps, or offsets are
+missing, a new run begins and asks for a new segment.
 
 Source: docs/journal.md, Clock steps.
 """
@@ -46,11 +46,11 @@ class Intake:
         self._must_begin = False
 
     def begin_segment(self) -> None:
-        """Let the next run begin a segment."""
+        """Begin a segment with the next run."""
         self._must_begin = True
 
     def clock_stepped(self, wall_us: int, monotonic_us: int) -> bool:
-        """Tell whether the wall clock was set since this was last asked."""
+        """Return whether the wall clock was set since the last call."""
         drift, before = wall_us - monotonic_us, self._drift_us
         self._drift_us = drift
         return before is not None and abs(drift - before) > STEP_US
@@ -66,7 +66,7 @@ class Intake:
         """Yield the runs in ``records``, whose offsets rise.
 
         Raises:
-            ValueError: They do not; the caller gave the same offset twice.
+            ValueError: They do not rise; the caller passed an offset twice.
         """
         for part in self._without_gaps(records):
             times = list(map(_LOG_US, part))

@@ -1,16 +1,16 @@
 """Read a journal: one iterator over sealed segments, the open one and the ring.
 
-What is not there or not whole comes as a `Hole` between the batches, so whoever reads knows of
-every offset whether it was given, not asked for, or lost, and why.
+Missing and damaged readings come as a `Hole` between the batches, so for every offset a reader
+knows whether it was returned, not asked for, or lost, and why.
 
-Theory of operation. A scan takes one look (`View`) at the parts of the journal and goes through
-them in the order of their offsets; at the end it looks again, until there is nothing new. Each step
-decodes one chunk at most, about 5 ms, so a caller may stop, pace or share time between any two.
-Parts that the time or the topics rule out are skipped by what the registry, the summary or the
-message indexes say of them, without decoding.
+Theory of operation. A scan takes one look (`View`) at the parts of the journal and reads them in
+the order of their offsets; at the end it looks again, until nothing new appears. Each step decodes
+one chunk at most, about 5 ms, so a caller may stop, pace or share time between any two. Parts that
+the time or the topics rule out are skipped by the registry, the summary or the message indexes,
+without decoding.
 
-Damage is a hole, and is reported. So is a read that fails in a way that nobody foresaw: the scan
-remembers which piece it was reading (`_spot`), names it, and resumes behind it.
+Damage is a hole, and is reported. So is a read that fails in an unforeseen way: the scan records
+which piece it is reading (`_spot`), names it, and resumes after it.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ class _Spot(NamedTuple):
     damage: Damage
     """What to report if it cannot be."""
     end: int
-    """The offset behind it."""
+    """The offset after it."""
 
 
 class Scan:
@@ -85,11 +85,11 @@ class Scan:
     def __next__(self) -> Batch | Hole:
         """Return the next step.
 
-        Part of the catch-all around a monitor's session, for all that reads a journal on behalf of
-        somebody: one piece of a disk must not end what reads it, nor hide the pieces behind it.
+        Part of the catch-all around a monitor's session, for every read of a journal on its behalf:
+        one piece of a disk must not end its reader, nor hide the pieces after it.
 
         Raises:
-            JournalError: No piece can be named that cannot be read.
+            JournalError: The piece that cannot be read is unknown.
         """
         try:
             return next(self._steps)
@@ -99,7 +99,7 @@ class Scan:
             return self._step_over(error)
 
     def _step_over(self, error: Exception) -> Hole:
-        """Name the piece whose reading failed in a way that nobody foresaw, and go behind it."""
+        """Name the piece whose reading failed in an unforeseen way, and continue after it."""
         spot, what = self._spot, f"cannot be read: {type(error).__name__}: {error}"
         if spot is None or spot.end <= self.position:
             raise JournalError(what, first=self.position) from error
@@ -110,7 +110,7 @@ class Scan:
         return hole
 
     def close(self) -> None:
-        """Let go of what was read: a scan left in the middle holds a chunk, and itself."""
+        """Release what was read: an unfinished scan holds a chunk, and itself."""
         self._steps.close()
 
     def _run(self) -> Generator[Batch | Hole]:
@@ -334,7 +334,7 @@ def _whole(part: Sealed | OpenSegment) -> Damage:
 
 
 def _is_missed(view: View, part: Sealed | OpenSegment) -> bool:
-    """Return whether a file is gone that retention cannot have removed: older ones stand."""
+    """Return whether a file is gone that retention cannot have removed: older ones remain."""
     oldest = view.sealed[0].first if view.sealed else part.first
     return oldest < part.first and sealed_path(view.folder, oldest).exists()
 
@@ -358,6 +358,6 @@ def open_part(folder: Path, part: Sealed | OpenSegment) -> int:
 
 
 def _has_any(located: Located, numbers: set[int]) -> bool:
-    """Tell whether a chunk has messages of any of the channels."""
+    """Return whether a chunk has messages of any of the channels."""
     places = located.entry.places
     return not places or any(number in numbers for number, _ in located.entry.channels())

@@ -42,11 +42,11 @@ class Statistics:
     epoch: str
     oldest_offset: int
     oldest_us: int
-    """When the oldest segment begins, 0 if there is none."""
+    """The time at which the oldest segment begins, 0 without segments."""
     committed_offset: int
-    """The offset behind the last reading that a power cut cannot take."""
+    """The offset after the last reading that survives a power cut."""
     waiting: int
-    """Readings in memory that the disk has not taken yet."""
+    """Readings in memory that the disk has not accepted yet."""
     commits: int
     recorded: int
     """Readings committed since the start."""
@@ -66,7 +66,7 @@ class Statistics:
     lost: int = 0
     """Offsets that cannot be read because of them."""
     unforeseen: int = 0
-    """Reads that failed in a way that nobody foresaw."""
+    """Reads that failed in an unforeseen way."""
     strays: tuple[str, ...] = ()
     """Names in the folder that are not part of the journal."""
 

@@ -1,4 +1,4 @@
-"""A log that began without its journal, and a journal that is to take it over.
+"""The adoption of a log that began without its journal.
 
 Pure. Offsets of such a log begin so high that the journal's own are below them.
 
@@ -36,7 +36,7 @@ def first_offset(wall_us: int) -> int:
 
 
 def take_over(found: Survey, log: Takeover) -> int | None:
-    """Let the journal found go on where the log is; None if the log begins before its end.
+    """Continue the log in the journal found; return None if the log begins before its end.
 
     Return how many readings are lost.
     """

@@ -1,7 +1,7 @@
-"""What the wall clock was worth, and how much time really passed: along the clock records.
+"""How far the wall clock can be trusted, and how much time really passed: the clock records.
 
 Pure. A board without a clock battery boots with a wrong time. Within a boot the monotonic clock
-counts how much time passed; between two boots nobody knows, unless both had a clock that can be
+counts how much time passed; between two boots that is unknown, unless both had a clock that can be
 trusted.
 
 Source: docs/journal.md, Clock records.
@@ -42,7 +42,7 @@ class Trust(enum.IntEnum):
 
 
 class ClockRecord(NamedTuple):
-    """What the wall clock said at a moment of a boot."""
+    """The wall clock's time at a moment of a boot."""
 
     first: int
     """Readings from this offset on have this clock's times."""
@@ -108,7 +108,7 @@ def elapsed_bases(
 
 
 def _follow(boot: _Boot, before: _Boot, *, uses_log_times: bool) -> None:
-    """Let a boot begin where the one before it ended."""
+    """Begin a boot where the previous one ended."""
     first, last = boot.records[0], before.records[-1]
     if uses_log_times and first.before_us is not None:
         before.end_us = max(before.end_us, first.before_us - last.drift_us)
@@ -181,7 +181,7 @@ class Timeline:
     corrections: Shifts = field(default=NO_SHIFTS, compare=False)
     """What is added to the times that an unset clock gave."""
     present: Shifts = field(default=NO_SHIFTS, compare=False)
-    """What makes each log time that of the present clock, as if it had never been set."""
+    """Converts each log time to the present clock, as if that had never been set."""
 
     @staticmethod
     def of(records: Iterable[ClockRecord]) -> Timeline:
@@ -190,13 +190,13 @@ class Timeline:
         return Timeline(kept, _corrections(kept), _present(kept))
 
     def adding(self, *records: ClockRecord) -> Timeline:
-        """Return the timeline that goes on with more records."""
+        """Return the timeline extended by more records."""
         return Timeline.of((*self.records, *records))
 
     def needed_from(self, oldest: int) -> list[ClockRecord]:
         """Return the records that readings from an offset on need.
 
-        Of several that say the same of a boot, the first and the last are enough.
+        Of several equal ones of a boot, the first and the last are enough.
         """
         firsts = [record.first for record in self.records]
         found: list[ClockRecord] = []
@@ -207,7 +207,7 @@ class Timeline:
         return found
 
     def after(self, last: ClockRecord | None) -> list[ClockRecord]:
-        """Return the records behind one of them."""
+        """Return the records after one of them."""
         found = []
         for record in reversed(self.records):
             if record == last:

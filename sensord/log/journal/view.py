@@ -18,7 +18,7 @@ __all__ = ["OpenSegment", "View", "look"]
 
 
 class OpenSegment(NamedTuple):
-    """A segment that has no footer yet: its chunks are known to whoever wrote or walked it."""
+    """A segment without a footer: its writer, or a walk, knows its chunks."""
 
     path: Path
     first: int
@@ -34,7 +34,7 @@ class View(NamedTuple):
     sealed: tuple[Sealed, ...]
     unsealed: tuple[OpenSegment, ...]
     pending: tuple[Block, ...]
-    """What stands in the ring only."""
+    """Readings that are in the ring only."""
     channels: Mapping[int, Described]
     """What the numbers in ``unsealed`` and ``pending`` mean."""
     holes: tuple[Hole, ...]
@@ -47,8 +47,8 @@ class View(NamedTuple):
     def channels_of(self, part: Sealed, walked: Mapping[int, Described]) -> Mapping[int, Described]:
         """Return the channels of a sealed segment whose summary is damaged.
 
-        ``walked`` are those that stand in its data, where no CRC covered them before 0.2: what the
-        registry knows otherwise is believed.
+        ``walked`` are those in its data, where no CRC covered them before 0.2: where the registry
+        differs, it is believed.
         """
         if part.first < self.numbered_from:
             return walked
@@ -71,7 +71,7 @@ class View(NamedTuple):
 
     @property
     def end(self) -> int:
-        """The offset behind the newest reading, or the hole that follows it."""
+        """The offset after the newest reading, or the hole that follows it."""
         ends = [hole.end for hole in self.holes]
         ends += [self.sealed[-1].end] if self.sealed else []
         ends += [part.chunks[-1].end for part in self.unsealed if part.chunks]

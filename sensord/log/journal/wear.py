@@ -1,7 +1,7 @@
-"""What a disk is written in a day, by whomever, and how long it will bear that.
+"""The bytes written to a disk in a day, by any program, and the days until it is worn.
 
-The kernel counts every sector: the journal's own pages, what the file system adds to them, and what
-other programs write. Only Linux tells, and not for what is no disk of its own (tmpfs, networks).
+The kernel counts every sector: the journal's own pages, the file system's additions, and the writes
+of other programs. Only Linux reports it, and only for real disks (not tmpfs or networks).
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import NamedTuple
 __all__ = ["MEASURED_US", "Wear", "WearMeter", "wear_of", "years_left"]
 
 MEASURED_US = 600 * 1_000_000
-"""A shorter time says nothing about a day."""
+"""A shorter time does not represent a day."""
 
 _SECTOR = 512
 _SECTORS_WRITTEN = 6
@@ -35,9 +35,9 @@ class Wear(NamedTuple):
 
 
 def wear_of(number: int, blocks: Path = Path("/sys/dev/block")) -> Wear | None:
-    """Return what is known of a disk by its number, ``st_dev``; None if the kernel tells nothing.
+    """Return the facts of a disk by its number, ``st_dev``; None if the kernel reports none.
 
-    A card wears as a whole: what its other partitions are written counts too.
+    A card wears as a whole: writes to its other partitions count too.
     """
     place = Path(os.path.realpath(blocks / f"{os.major(number)}:{os.minor(number)}"))
     try:
@@ -59,9 +59,9 @@ class WearMeter:
         self._first_us = 0
 
     def measure(self, number: int, monotonic_us: int) -> tuple[Wear | None, int | None]:
-        """Look at a disk; return it, and the bytes that a day like the time since writes to it.
+        """Look at a disk; return it, and the bytes a day at the rate since then.
 
-        Another disk in its place, or one that was put back, begins anew.
+        Another disk in its place, or one that was reinserted, is measured from the beginning.
         """
         found, first = wear_of(number, self._blocks), self._first
         took_us = monotonic_us - self._first_us

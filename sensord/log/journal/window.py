@@ -1,4 +1,4 @@
-"""The span of time that a scan is asked for, whatever the wall clock said meanwhile. Pure."""
+"""The span of time that a scan is asked for, however the wall clock was set. Pure."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ class Window(NamedTuple):
         return True
 
     def exact_ns(self, first: int, end: int) -> tuple[int | None, int | None] | None:
-        """Return the recorded log times of some offsets that bound it, or None if there are none.
+        """Return the recorded log times of some offsets that bound it, or None without any.
 
         They differ from one reading to the next where the clock was set between them.
         """

@@ -1,4 +1,4 @@
-"""What a device's reader hands on, as values, and how they stand in a capture. Pure.
+"""What a device's reader passes on, as values, and their form in a capture. Pure.
 
 Source: docs/recordings.md, Raw captures.
 """
@@ -53,10 +53,10 @@ What = Piece | Message | Values | Event
 
 
 class Arrival(NamedTuple):
-    """Something that came, and when.
+    """One arrival, and its time.
 
     Units: ``at_us`` is the wall clock at the start of the capture and the time passed since then,
-    so it never goes back; ``wall_us`` is what the wall clock said.
+    so it never goes back; ``wall_us`` is the time that the wall clock showed.
     """
 
     at_us: int
@@ -65,9 +65,9 @@ class Arrival(NamedTuple):
 
 
 class Stored(NamedTuple):
-    """The channel of the file that something stands in: one a kind, and for messages one a route.
+    """The channel of the file for an arrival: one a kind, and for messages one a route.
 
-    ``facts`` are its metadata; with them and a payload `what_of` makes the same again.
+    ``facts`` are its metadata; with them and a payload `what_of` restores the arrival.
     """
 
     topic: str
@@ -76,11 +76,11 @@ class Stored(NamedTuple):
 
 
 BYTES, JSON = "bytes", "json"
-"""Message encodings. No tool takes the first for something that it can read."""
+"""Message encodings. No tool mistakes the first for one that it can read."""
 
 
 def stored(device: str, what: What) -> Stored:
-    """Say in which channel something stands."""
+    """Return the channel for an arrival."""
     match what:
         case Piece():
             return Stored(device, BYTES, (("capture", "stream"),))
@@ -127,7 +127,7 @@ def _route_of(facts: Mapping[str, str]) -> Route:
 
 
 def payload_of(what: What) -> bytes:
-    """Return what stands in the channel."""
+    """Return the payload of an arrival."""
     match what:
         case Piece(data):
             return data
@@ -149,10 +149,10 @@ def _row(sample: Sample) -> list[object]:
 
 
 def what_of(facts: Mapping[str, str], payload: bytes) -> What:
-    """Make it again.
+    """Restore an arrival.
 
     Raises:
-        ValueError, KeyError, TypeError: It is none of these.
+        ValueError, KeyError, TypeError: It is no arrival.
     """
     kind = facts["capture"]
     if kind == "stream":

@@ -1,9 +1,8 @@
-"""A capture as a recording: what the live intake makes of it, on the capture's own times.
+"""A capture as a recording: the output of the live intake, on the capture's own times.
 
-Theory of operation. One way through the file is a bus and an intake of their own, with a clock that
-stands at the arrival which is being taken. Before each arrival the timers are served that were due
-by then, at their own times, as the daemon would have. So the readings depend on the file alone, and
-two ways through it give the same.
+Theory of operation. One pass through the file has a bus and an intake of its own, with a clock set
+to the arrival that is being processed. Before each arrival the timers due by then run, at their own
+times, as in the daemon. So the readings depend on the file alone, and two passes give the same.
 """
 
 from __future__ import annotations
@@ -44,7 +43,7 @@ _BATCH = 1024
 
 
 class Capture:
-    """A capture, decoded by the configuration that stands in it, or by another."""
+    """A capture, decoded by the configuration in it, or by another."""
 
     def __init__(
         self, path: Path, device: Device | None = None, log: LogFile | None = None
@@ -64,12 +63,12 @@ class Capture:
         self._seen: _Seen | None = None
 
     def span(self) -> Span:
-        """Say where its readings begin and end; they are of no log."""
+        """Return where its readings begin and end; they are of no log."""
         seen = self._look()
         return Span("", 0, seen.readings, seen.start_us, seen.end_us)
 
     def contents(self) -> Contents:
-        """Say what is in it."""
+        """Describe its content."""
         seen, device = self._look(), self.device
         decoder = f", {device.decoder}" if device.decoder else ""
         what = f"raw capture of {device.name} ({device.reader}{decoder})"
@@ -84,7 +83,7 @@ class Capture:
         return found
 
     def notes(self) -> list[str]:
-        """Say how much of it could not be understood, and if the end is missing."""
+        """Report how much of it could not be decoded, and whether the end is missing."""
         seen = self._look()
         notes = list(seen.named)
         notes += [f"{count} times {reason}" for reason, count in sorted(seen.faults.items())]
@@ -93,7 +92,7 @@ class Capture:
         return notes
 
     def faults(self) -> Counter[str]:
-        """Say what could not be understood, and how often."""
+        """Return the decoding faults, with their counts."""
         return Counter(self._look().faults)
 
     def damaged(self) -> int:
@@ -177,7 +176,7 @@ def _is_wanted(asked: Selection, record: Record) -> bool:
 
 
 class _Clock:
-    """Stands where it is put."""
+    """A clock that shows the time it was set to."""
 
     def __init__(self) -> None:
         self.at_us = self.now_us = 0
@@ -213,7 +212,7 @@ class _Run:
         self._records: list[Record] = []
 
     def readings(self, file: CaptureFile | LogFile) -> Iterator[Record | Hole]:
-        """Take all that arrived; yield what is published."""
+        """Process all arrivals; yield what is published."""
         offset = 0
         if isinstance(file, LogFile):
             self._log = file
@@ -229,10 +228,10 @@ class _Run:
             offset += len(records)
 
     def selected(self, channel: Channel) -> None:
-        """Learn of a new channel; nothing is to be done."""
+        """Ignore a new channel."""
 
     def push(self, record: Record) -> None:
-        """Take what is published."""
+        """Accept a published record."""
         self._records.append(record)
 
     def _fault(self, fault: Fault) -> None:

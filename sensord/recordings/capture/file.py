@@ -26,7 +26,7 @@ _HEAD_BYTES = 4096
 
 
 def is_capture(path: Path) -> bool:
-    """Tell whether a path leads to a capture."""
+    """Return whether a path leads to a capture."""
     try:
         with open_binary(path) as file:
             head = file.read(_HEAD_BYTES)

@@ -1,4 +1,4 @@
-"""Takes what a reader hands on, in the place of a device, and writes it into a capture."""
+"""Writes what a reader passes on into a capture, in place of a device."""
 
 from __future__ import annotations
 
@@ -47,20 +47,20 @@ class Capturing:
     # -- the reader's link -------------------------------------------------------------------------
 
     def opened(self, detail: str) -> None:
-        """Do nothing: the watch is told."""
+        """Do nothing: the watch is notified."""
 
     def data(self, data: bytes) -> None:
-        """Take the next bytes of the stream."""
+        """Record the next bytes of the stream."""
         self.bytes += len(data)
         self._add(Piece(data))
 
     def message(self, route: Route, payload: bytes) -> None:
-        """Take one whole message."""
+        """Record one whole message."""
         self.bytes += len(payload)
         self._add(Message(route, payload))
 
     def samples(self, samples: Iterable[Sample], route: Route = DEVICE) -> None:
-        """Take values that need no decoding."""
+        """Record values that need no decoding."""
         self._add(Values(tuple(samples), route))
 
     def availability(self, name: str, *, is_there: bool) -> None:
@@ -77,7 +77,7 @@ class Capturing:
         """Do nothing: the same."""
 
     def when_kept(self, act: Callable[[], None]) -> None:
-        """Call ``act``: a capture is another client than the daemon, and takes nothing from it."""
+        """Call ``act``: a capture is a client of its own and removes nothing from the daemon."""
         act()
 
     def fault(self, reason: str, detail: str, *, device: str = "") -> None:
@@ -88,7 +88,7 @@ class Capturing:
     # -- the supervisor's watch --------------------------------------------------------------------
 
     def connecting(self) -> None:
-        """Learn that the reader is started."""
+        """Note that the reader is started."""
 
     def up(self, detail: str) -> None:
         """Note that the device is there."""
@@ -118,7 +118,7 @@ class Capturing:
         try:
             act()
         except OSError as error:
-            # The reader must not take it for a fault of its device.
+            # The reader must not mistake it for a fault of its device.
             self._output.drop()
             self.failure = SensordError(f"cannot write: {error.strerror or error}")
         except SensordError as error:

@@ -1,8 +1,8 @@
-"""A text log as a capture: each line as it arrived, at the time that the file says.
+"""A text log as a capture: each line as it arrived, at the time in the file.
 
-Theory of operation. The time is that of the line (a prefix, a column, a report's own), or the one
-that the device said last: NMEA's RMC and ZDA, or the decoder's source time. What came before the
-first such time has that one. A time of the device that leaps is believed when the next confirms it.
+Theory of operation. The time is that of the line (a prefix, a column, a report's own), or the last
+one that the device sent: NMEA's RMC and ZDA, or the decoder's source time. Lines before the first
+such time get that one. A leap in the device's time is believed when the next one confirms it.
 Without any time, lines come at the rate asked for.
 """
 
@@ -77,7 +77,7 @@ _GPSD: dict[str, Any] = {
 
 
 def is_log(path: Path, device: Device | None) -> bool:
-    """Tell whether a path leads to a log: any text for a device, else NMEA or a known log."""
+    """Return whether a path leads to a log: any text for a device, else NMEA or a known log."""
     try:
         with path.open("rb") as file:
             if file.read(len(MAGIC)) == MAGIC:
@@ -102,14 +102,14 @@ class LogFile:
     is_whole = True
 
     def __init__(self, path: Path, device: Device | None, form: TextForm) -> None:
-        """Learn where the times are.
+        """Find where the times are.
 
         Raises:
-            RecordingError: It has no times, or some that could mean two things.
+            RecordingError: It has no times, or ambiguous ones.
         """
         self.path = path
         self.place = ""
-        """Where the arrival at hand stands."""
+        """The place of the current arrival."""
         self.is_clock_set = True
         """Whether its times are those of a clock, not made up."""
         self._form = form
@@ -175,7 +175,7 @@ class LogFile:
             raise RecordingError(self.path, f"cannot be read: {error.strerror}") from error
 
     def _timed(self, line: bytes) -> tuple[str, bytes] | None:
-        """Return the time that stands in a line and what is for the decoder, or None."""
+        """Return the time in a line and the rest for the decoder, or None."""
         if self._header is not None:
             try:
                 fields = split(line.decode("latin-1"), self._header.separator)
@@ -245,7 +245,7 @@ class LogFile:
             count += 1
 
     def _is_comment(self, line: bytes) -> bool:
-        """Tell whether a line is a logger's comment: no sentence begins so."""
+        """Return whether a line is a logger's comment: no sentence begins so."""
         return line.startswith(b"#") and self.device.decoder == "nmea0183"
 
     def _at_rate(self, count: int) -> int:
@@ -253,7 +253,7 @@ class LogFile:
         return min((self._form.begin_us or 0) + int(count * 1e6 / self._form.rate), LATEST_US)
 
     def _own_times(self) -> Callable[[bytes], int | None]:
-        """Return what reads the time that the device says in a line, if it says any."""
+        """Return the function that reads the device's own time from a line, if lines have one."""
         found = decoders.find(self.device.decoder) if self.device.decoder else None
         if found is None:
             return lambda _: None

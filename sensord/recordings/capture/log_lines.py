@@ -44,7 +44,7 @@ def signalk(line: bytes) -> tuple[str, bytes, bytes] | None:
 
 
 def parted(line: bytes) -> tuple[str, bytes] | None:
-    """Return the time in front of a line and what is behind it, or None if there is no time."""
+    """Return the time at the start of a line and the rest, or None if there is no time."""
     found = _TAGGED.fullmatch(line) or _TIMED.fullmatch(line)
     return None if found is None else (found[1].decode(), found[2])
 
@@ -66,7 +66,7 @@ def json_time(line: bytes) -> str | None:
 
 
 def is_fix(line: bytes) -> bool:
-    """Tell whether a line of gpspipe is a report of a fix."""
+    """Return whether a line of gpspipe is a report of a fix."""
     return (_gpspipe(line) or {}).get("class") == "TPV"
 
 

@@ -1,4 +1,4 @@
-"""Open whatever holds readings, captures too."""
+"""Open any file with readings, captures too."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ __all__ = ["open_any"]
 
 
 def open_any(path: Path, device: Device | None = None, form: TextForm = AS_IT_IS) -> Recording:
-    """Open a recording; a capture is decoded as ``device`` says, else as it says itself.
+    """Open a recording; a capture is decoded by ``device``, else by its own configuration.
 
-    With a device any other text is a log of its lines; without, only those that show what they are.
+    With a device any other text is a log of its lines; without, only a text of a known form.
 
     Raises:
         RecordingError, JournalError: It cannot be read.

@@ -23,7 +23,7 @@ from sensord.recordings.segment_file import FORMAT
 __all__ = ["CAPTURE", "DEVICE", "CaptureOutput"]
 
 CAPTURE = "capture"
-"""The fact by which a file says that it holds no readings, but what a device sent."""
+"""The fact that marks a file as holding a device's arrivals, not readings."""
 
 DEVICE = "sensord.device"
 """The metadata record with the device's table of the configuration, as JSON."""
@@ -64,11 +64,11 @@ class CaptureOutput:
         part_path(self._path).unlink(missing_ok=True)
 
     def add(self, arrival: Arrival) -> None:
-        """Write what came behind the others.
+        """Append an arrival.
 
         Raises:
             OSError: The disk fails.
-            SensordError: There are more sources than a file can tell apart.
+            SensordError: There are more sources than a file can number.
         """
         channel = stored(self._device, arrival.what)
         number = self._numbers.get(channel)
@@ -104,10 +104,10 @@ class CaptureOutput:
             self.drop()
 
     def salvage(self) -> None:
-        """Seal what there is room for, when the disk would not take all.
+        """Seal what fits when the disk is full.
 
         Raises:
-            OSError: Not even that.
+            OSError: Even that fails.
         """
         self.drop()
         try:

@@ -134,7 +134,7 @@ def _key_and_timeout(message: Message) -> tuple[str, float | None]:
 class Outcome(Answer):
     """How a ``set`` or ``call`` ended: done with a value unless there is a ``reason``.
 
-    ``message`` says what to do; ``may_have_acted`` is true where nobody knows.
+    ``message`` names the remedy; ``may_have_acted`` is true where the outcome is unknown.
     """
 
     op: ClassVar[str] = "outcome"

@@ -2,12 +2,12 @@
 
 A *request* goes to the server and is answered by exactly one `result` or `error`; the type of its
 result is a parameter of the request, so a client that sends ``Put`` gets a ``Version`` back. An
-*answer* is whatever the server sends with the id of a request. Both ends use the same types, and no
-control message is built or taken apart anywhere else.
+*answer* is any message that the server sends with the id of a request. Both ends use the same
+types, and no other code builds or parses control messages.
 
 Writing leaves defaults out. Reading a request checks each field and raises `ProtocolError`; reading
-an answer takes the server at its word, and raises KeyError, TypeError or ValueError where it broke
-the protocol, which the client's conversation reports.
+an answer trusts the server, and raises KeyError, TypeError or ValueError where it broke the
+protocol, which the client's conversation reports.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ class Action(enum.StrEnum):
 
 
 class Sendable(Protocol):
-    """Whatever can be written as one control message."""
+    """Any object that can be written as one control message."""
 
     def write(self) -> Message:
         """Return the message."""
@@ -68,7 +68,7 @@ class Answer(ABC):
 
     @abstractmethod
     def _fields(self) -> Message:
-        """Return what stands in the message beside ``op`` and ``id``."""
+        """Return the fields of the message besides ``op`` and ``id``."""
 
     @classmethod
     @abstractmethod

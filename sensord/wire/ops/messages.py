@@ -44,8 +44,8 @@ KINDS = ("client", "group", "watching")
 class Sent(Result):
     """The result of ``send``.
 
-    ``message`` is the message's number, or None if nobody is to receive it. ``is_repeated`` marks
-    one that was accepted before under the same key.
+    ``message`` is the message's number, or None if it has no receivers. ``is_repeated`` marks one
+    that was accepted before under the same key.
     """
 
     message: int | None
@@ -274,7 +274,7 @@ class Delivery(Answer):
 
 @dataclass(frozen=True, slots=True)
 class Receipt:
-    """What became of a message with one receiver; ``reason`` says why it was refused."""
+    """The fate of a message at one receiver; ``reason`` is set if it was refused."""
 
     client: str
     status: str

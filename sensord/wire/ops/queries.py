@@ -175,7 +175,7 @@ class Topics(PlainRequest):
 class _Listing(PlainRequest):
     action: ClassVar[Action] = Action.READ
     place: ClassVar[str]
-    """Where what is listed stands."""
+    """The field that contains the listed rows."""
 
     is_following: bool = False
 

@@ -58,7 +58,7 @@ class Serve(PlainRequest):
 
 @dataclass(frozen=True, slots=True)
 class Receivers(Result):
-    """The result of ``tell``: how many callers have the part."""
+    """The result of ``tell``: how many callers received the part."""
 
     receivers: int
 

@@ -193,7 +193,7 @@ class Cancel(PlainRequest):
 class Error:
     """The request failed; its id is null if the message had none.
 
-    ``present`` is what stands where a conditional write found another version.
+    ``present`` is the current value where a conditional write found another version.
     """
 
     op: ClassVar[str] = "error"

@@ -1,4 +1,4 @@
-"""Subscriptions: ``subscribe`` and ``unsubscribe``, and what tells of their streams."""
+"""Subscriptions: ``subscribe`` and ``unsubscribe``, and the messages about their streams."""
 
 from __future__ import annotations
 
@@ -156,7 +156,7 @@ class Unsubscribe(PlainRequest):
 
 
 class Phase(enum.StrEnum):
-    """Where a subscription or replay stands."""
+    """The phase of a subscription or replay."""
 
     SNAPSHOT = "snapshot"
     CATCHING_UP = "catching_up"
@@ -209,9 +209,9 @@ class StreamChange(Answer):
 
 @dataclass(frozen=True, slots=True)
 class Gap(Answer):
-    """Readings that were asked for and do not come.
+    """Readings that were asked for and are not sent.
 
-    ``lost`` counts them by topic, or is None where nobody knows any more.
+    ``lost`` counts them by topic, or is None where that is unknown.
     """
 
     op: ClassVar[str] = "gap"
