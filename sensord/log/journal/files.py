@@ -131,7 +131,7 @@ class Store:
         epoch, numbered_from = self.segments.epoch, self.numbered_from
         firsts = [*sealed, *(left.first for left in self.segments.unsealed)]
         clocks = self.timeline.needed_from(min(firsts, default=self.needed))
-        return Facts(epoch, channels, sealed, holes, self.former, numbered_from, clocks)
+        return Facts(epoch, channels, sealed, holes, self.former, numbered_from, clocks=clocks)
 
     def renumber(self, wall_us: int) -> None:
         """Begin again with channel 1, once nothing uses the old numbers any more.

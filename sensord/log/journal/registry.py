@@ -38,7 +38,10 @@ __all__ = [
 
 NAME = "registry"
 FORMAT = 1
-_WITHOUT_EPOCH = (b'{"channel":', b'{"sealed":', b'{"hole":', b'{"clock":', b'{"numbered_from":')
+_WITHOUT_EPOCH = tuple(
+    b'{"%s":' % key
+    for key in (b"channel", b"sealed", b"hole", b"clock", b"numbered_from", b"removed_before")
+)
 _CRC_DIGITS = 8
 FORMER_KEPT = 64
 
@@ -121,6 +124,8 @@ class Facts:
     """Epochs that the log had before, the oldest first."""
     numbered_from: int = 0
     """Before this offset the numbers of channels had other meanings."""
+    removed_before: int | None = None
+    """Segments that begin before this offset were removed by retention, None if that is unknown."""
     clocks: list[ClockRecord] = field(default_factory=list)
     """In the order of their offsets."""
     format: int = FORMAT
@@ -149,6 +154,7 @@ class Facts:
             yield channel_line(number, channel)
         if self.numbered_from:
             yield _line({"numbered_from": self.numbered_from})
+        yield removed_line(self.removed_before or 0)
         for hole in self.holes:
             yield hole_line(hole)
         for segment in self.sealed.values():
@@ -177,6 +183,8 @@ class Facts:
                 self.sealed[first] = Sealed(first, count, start, end, until, size)
             case {"numbered_from": int(first)}:
                 self.numbered_from = first
+            case {"removed_before": int(first)}:
+                self.removed_before = max(first, self.removed_before or 0)
             case {"hole": int(first), "count": int(count), "reason": str(reason)}:
                 self.holes.append(Hole(first, count, reason))
             case {"clock": int(), "boot": str(), "trust": str()}:
@@ -239,6 +247,11 @@ def sealed_line(segment: Sealed) -> bytes:
     """Write what there is to know of a sealed segment."""
     found = asdict(segment)
     return _line({"sealed": found.pop("first"), **found})
+
+
+def removed_line(before: int) -> bytes:
+    """Write that retention removed the segments that begin before an offset."""
+    return _line({"removed_before": before})
 
 
 def hole_line(hole: Hole) -> bytes:

@@ -195,8 +195,20 @@ class Segments:
     def _remove_oldest(self) -> bool:
         if not self.sealed:
             return False
-        self._disk.remove(sealed_path(self._folder, self.sealed[0].first))
+        oldest = self.sealed[0]
+        # First, so that nobody takes the file for lost; on a full disk there is room after.
+        is_noted = self._note_removal(oldest)
+        self._disk.remove(sealed_path(self._folder, oldest.first))
+        if not is_noted:
+            self._note_removal(oldest)
         del self.sealed[0]
+        return True
+
+    def _note_removal(self, segment: Sealed) -> bool:
+        try:
+            self._registry.append([registry.removed_line(segment.end)], sync=False)
+        except OSError:
+            return False
         return True
 
     def close(self) -> None:

@@ -39,6 +39,7 @@ from sensord.log.journal.registry import (
 )
 from sensord.log.journal.ring import SLOT_BYTES, Flag, Frame, decode_body, read_ring
 from sensord.log.journal.strays import (
+    HIGHEST,
     Stray,
     conflict_reason,
     is_proven,
@@ -403,9 +404,10 @@ def _name_gaps(folder: Path, found: Survey) -> None:
     parts = sorted(
         [(s.first, s.end) for s in found.sealed] + [(s.first, s.end) for s in found.unsealed]
     )
+    here = {first for first, _ in parts}
+    _name_removed(folder, found, here)
     if not parts:
         return
-    here = {first for first, _ in parts}
     oldest = parts[0][0]
     for first, known in sorted(found.facts.sealed.items()):
         # Retention removes the oldest first; while it does so, somebody who only reads sees this.
@@ -417,6 +419,22 @@ def _name_gaps(folder: Path, found: Survey) -> None:
         if first > end:
             _lose(found, Damage("", "missing between two segments", None, end, first - end))
         end = max(end, stop)
+
+
+def _name_removed(folder: Path, found: Survey, here: set[int]) -> None:
+    """Name the oldest segments whose files are gone, unless retention removed them."""
+    gone = [first for first in found.facts.sealed if first < min(here, default=HIGHEST)]
+    if found.facts.removed_before is None or not gone:
+        return
+    # Again: it may have removed them since.
+    removed = read_facts(folder / registry.NAME).removed_before or 0
+    for first in sorted(gone):
+        if first >= removed:
+            known = found.facts.sealed[first]
+            name, times = sealed_path(folder, first).name, (known.start_us, known.end_us)
+            found.damage.append(
+                Damage(name, "the file is gone", None, first, known.count, (), *times)
+            )
 
 
 def _stands(folder: Path, first: int) -> bool:

@@ -28,6 +28,7 @@ FACTS = Facts(
     {1: Described("a/b", Metadata(ValueType.INT, "m", 2, Kind.EVENT, "größe", "dev"))},
     {0: Sealed(0, 10, 1, 2, 3, 400)},
     [Hole(10, 5, "why")],
+    removed_before=7,
 )
 
 
