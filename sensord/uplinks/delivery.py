@@ -293,6 +293,7 @@ class Uplink:
                 gap = self._gap_record(part.start, part.stop, part.reason, counts)
                 sent += await self._send([gap])
                 self._counts["gaps"] += 1
+                self._report()
             elif part[0]:
                 records = part[0] if windows is None else windows.add(part[0])
                 sent += await self._send(records)

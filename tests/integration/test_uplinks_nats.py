@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import urllib.request
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +32,14 @@ start = "oldest"
 def stored(server: JetStream) -> list[dict[str, Any]]:
     """Return the readings in the stream, in order."""
     return [json.loads(one.data or b"") for one in server.messages(STREAM)]
+
+
+def newest(daemon: Daemon) -> int:
+    """Return the offset of the newest reading in the log."""
+    url = f"http://{daemon.address}/api/readings?topics=plant/level"
+    with urllib.request.urlopen(url, timeout=30) as answer:
+        offset: int = json.loads(answer.read())["readings"][0]["offset"]
+        return offset
 
 
 def levels(rows: list[dict[str, Any]]) -> dict[int, float]:
@@ -158,3 +167,28 @@ def test_credentials_that_the_server_refuses_are_named(tmp_path: Path) -> None:
         (tmp_path / "secret").write_text("wrong\n")
         daemon.start()
         assert "uthorization" in daemon.wait_for_log("uplink is down")
+
+
+def test_what_has_left_the_log_is_named_in_a_gap_and_delivery_resumes_behind_it(
+    tmp_path: Path,
+) -> None:
+    """Also after a kill: the stream's last message may be the gap."""
+    text = "log.ring = 2048\n" + config(tmp_path, uplink(server := JetStream(tmp_path)))
+    text = text.replace("[journal]\n", "[journal]\nenabled = false\n").replace("20ms", "1ms")
+    with server, Daemon(tmp_path, text) as daemon:
+        until(lambda: server.count(STREAM) > 10)
+        assert sensord("uplinks", "pause", "cloud", "--url", daemon.url).returncode == 0
+        daemon.wait_for_log("uplink is paused")
+        begun = newest(daemon)
+        until(lambda: newest(daemon) > begun + 8000)
+        assert sensord("uplinks", "resume", "cloud", "--url", daemon.url).returncode == 0
+        until(lambda: status(daemon)["gaps"] > 0)
+        until(lambda: bool(stored(server)[-1]["topic"] == "plant/level"))
+        rows = stored(server)
+    [at] = [i for i, row in enumerate(rows) if row["topic"] == "$gap/cloud"]
+    gap = rows[at]["value"]
+    assert gap["count"] is None or gap["count"] > 0
+    before, after = rows[at - 1]["offset"], rows[at + 1]["offset"]
+    assert before < gap["from"] < gap["to"] <= after
+    offsets = [row["offset"] for row in rows]
+    assert offsets == sorted(set(offsets))
