@@ -64,7 +64,7 @@ STEADY_S = 10.0
 """A connection that lasted this long resets the pause."""
 
 REPEAT_S = 30.0
-"""An act whose connection was lost is repeated for this long: nobody wants it an hour later."""
+"""An act whose connection was lost is repeated for this long: later it is no longer wanted."""
 
 BUSY = range(4100, 4200)
 DO_NOT = frozenset({1002, 1003, 1007, 1008, 1009, *range(4200, 4300)})

@@ -30,7 +30,7 @@ RESERVED = "state/"
 
 
 class Place(NamedTuple):
-    """What a reader's options say that it occupies: only one device can."""
+    """A place that a reader's options occupy: only one device can."""
 
     key: str
     """The option that names it."""
@@ -56,7 +56,7 @@ class Checked(NamedTuple):
     scopes: Sequence[Scope] = ()
     """By the index of its filters; empty if none has rules of its own."""
     is_every: bool = False
-    """Whether its channels publish every sample, unless they say otherwise."""
+    """Whether its channels publish every sample by default."""
 
 
 class _Pattern(NamedTuple):
@@ -70,7 +70,7 @@ class _Pattern(NamedTuple):
 def check_devices(
     devices: Sequence[Checked], faults: Faults, resolve: Callable[[str], str]
 ) -> None:
-    """Report devices that take something from each other; ``resolve`` follows symbolic links."""
+    """Report devices that conflict with each other; ``resolve`` follows symbolic links."""
     _check_places(devices, faults, resolve)
     patterns = {device.name: list(_patterns(device)) for device in devices}
     for device in devices:
@@ -213,7 +213,7 @@ def _placed(device: Checked, index: int, pattern: str) -> str:
 
 
 def _by_source(pattern: str) -> bool:
-    """Return whether a pattern tells the messages of several sources apart."""
+    """Return whether a pattern distinguishes the messages of several sources."""
     is_numbered = re.search(r"\{(source|[1-9][0-9]*)\}", pattern) is not None
     return is_numbered or bool(fields_in(pattern))
 
@@ -285,10 +285,10 @@ def _counts_each(channels: Mapping[str, ChannelRules], name: str, device: Checke
 
 
 def _check_ids(device: Checked, faults: Faults) -> None:
-    """Warn of a stream of several devices, whose values would take turns in one channel."""
+    """Warn of a stream of several devices, whose values would alternate in one channel."""
     path: Path = ("devices", device.name)
     if device.device or fields_in(device.topic) or any(one.device for one in device.scopes):
-        return  # they are told apart
+        return  # their topics differ
     for i, one in enumerate(getattr(device.config, "topics", ())):
         levels = getattr(one, "plain", "").split("/")
         if fields_in(getattr(one, "topic", "")):
@@ -384,7 +384,7 @@ _PLACE = re.compile(r"\{[^{}]*\}")
 
 
 def overlap(one: str, other: str) -> bool:
-    """Tell whether some topic fits both; each is a topic pattern or a filter.
+    """Return whether some topic matches both; each is a topic pattern or a filter.
 
     ``{source}`` stands for any number of levels, any other placeholder for one or a part of one.
     """
@@ -423,7 +423,7 @@ def _levels_fit(one: str, other: str) -> bool:
 
 
 def _covers(wide: str, narrow: str) -> bool:
-    """Tell whether a filter selects all that another one does."""
+    """Return whether a filter selects all that another one does."""
     a, b = wide.split("/"), narrow.split("/")
     if a[-1] == "#":
         a.pop()

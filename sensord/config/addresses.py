@@ -22,7 +22,7 @@ _IPv6 = ipaddress.IPv6Address
 
 
 def is_loopback(host: str) -> bool:
-    """Tell whether only this machine can reach ``host``."""
+    """Return whether only this machine can reach ``host``."""
     if host.lower() == "localhost":
         return True
     address = _address(host)
@@ -84,7 +84,7 @@ def _address(host: str) -> _IPv4 | _IPv6 | None:
 
 
 def _names(host: str) -> set[str]:
-    """Return the addresses that a host stands for, as far as that is known everywhere."""
+    """Return the addresses of a host, as far as they are the same everywhere."""
     if host.lower() == "localhost":
         return {"127.0.0.1", "::1"}
     return {str(_address(host) or host.lower())}
@@ -102,7 +102,7 @@ def _taken(host: str, port: int, seen: dict[str, tuple[set[str], int]]) -> str |
 
 
 def _is_within(names: set[str], every: set[str]) -> bool:
-    """Tell whether one of the addresses is among all of a family, and names that family."""
+    """Return whether one of the addresses is among all of a family, and that family."""
     wide = every & _EVERY
     families = {_IPv4 if "." in one else _IPv6 for one in wide}
     return any(type(_address(name)) in families for name in names)

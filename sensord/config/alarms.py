@@ -1,4 +1,4 @@
-"""What a configuration says of an alarm: on which topic, when, how urgent."""
+"""The configuration of an alarm: on which topic, when, how urgent."""
 
 from __future__ import annotations
 

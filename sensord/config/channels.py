@@ -1,4 +1,4 @@
-"""What a configuration says of single channels."""
+"""The configuration of single channels."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ __all__ = ["ChannelRules", "rules_of"]
 
 @dataclass(frozen=True, slots=True)
 class ChannelRules:
-    """What the configuration says of one field's channel."""
+    """The configuration of one field's channel."""
 
     type: ValueType | None = None
     unit: str | None = None
@@ -31,7 +31,7 @@ class ChannelRules:
     range: tuple[float, ...] = ()
     missing: tuple[Scalar, ...] = ()
     values: dict[str, Scalar] = field(default_factory=dict)
-    """What the device says, and what the channel then holds."""
+    """The device's word, and the channel's value for it."""
     base: Literal[10, 2, 8, 16] = 10
     sign: Sign = "none"
     bits: Annotated[int, Within(2, 64)] | None = None
@@ -102,7 +102,7 @@ class ChannelRules:
 
 
 def rules_of(channels: Mapping[str, ChannelRules], name: str) -> ChannelRules | None:
-    """Return what is said of a field: by its own name, else by the first pattern that fits."""
+    """Return the rules of a field: by its own name, else by the first pattern that matches."""
     exact = channels.get(name)
     if exact is not None:
         return exact

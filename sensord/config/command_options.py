@@ -1,4 +1,4 @@
-"""What clients may have a device do: the tables ``writable`` and ``actions`` of a device.
+"""The commands that clients may send: the tables ``writable`` and ``actions`` of a device.
 
 How it is sent is the reader's business: its options stand in the same table, and it brings their
 type. What is here holds for every reader: which values are allowed, and what confirms a command.
@@ -55,7 +55,7 @@ class Argument:
             yield "default", message
 
     def fault(self, value: Value) -> str | None:
-        """Say why a value is not one of these, or None."""
+        """Return why a value is not one of these, or None."""
         match self.type:
             case ValueType.BOOL:
                 return None if isinstance(value, bool) else "send true or false"
@@ -148,7 +148,7 @@ class _Confirmed:
 
 @dataclass(frozen=True, slots=True)
 class Writable(_Confirmed):
-    """One topic that clients may set. What is not said here is said by its channel."""
+    """One topic that clients may set. Its channel supplies what is missing here."""
 
     type: ValueType | None = None
     range: tuple[float, ...] = ()
@@ -190,7 +190,7 @@ class Write(Protocol):
         ...
 
     def message(self, values: Mapping[str, Value]) -> object:
-        """Return what is to be sent, with the values in their places; the reader's own type.
+        """Return the message to send, with the values in their places; the reader's own type.
 
         Raises:
             ValueError: The values cannot be sent; the text says which and why.
@@ -249,12 +249,12 @@ class Command:
         raise ValueError(f"the device has no word for {value}; send one of {known}")
 
     def told(self, text: str) -> Value:
-        """Return what a word of the device stands for, or None."""
+        """Return the meaning of a device's word, or None."""
         plain = text.strip().casefold()
         return next((one for word, one in self.values.items() if word.casefold() == plain), None)
 
     def has_reached(self, value: Value, wanted: Value) -> bool:
-        """Tell whether the state's value is the one that was asked for."""
+        """Return whether the state's value is the one that was asked for."""
         if not (isinstance(value, int | float) and isinstance(wanted, int | float)):
             return type(value) is type(wanted) and value == wanted
         if isinstance(value, bool) or isinstance(wanted, bool):

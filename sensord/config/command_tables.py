@@ -1,4 +1,4 @@
-"""Resolve what a device's tables ``writable`` and ``actions`` say into its commands.
+"""Resolve a device's tables ``writable`` and ``actions`` into its commands.
 
 The options of both kinds of table, and those of the reader, stand side by side; they are told
 apart here. What a writable topic does not say, its channel says.

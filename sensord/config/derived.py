@@ -1,4 +1,4 @@
-"""What a configuration says of a derived channel: its source, and what is worked out of it."""
+"""The configuration of a derived channel: its source, and how it is computed."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class Derived:
     fallback: tuple[str, ...] | None = None
     """Further sources, the best first, for when those before are bad or silent."""
     timeout: Annotated[Duration, Within(0.1, 366 * 86_400.0)] | None = None
-    """How long a source with a ``fallback`` may be silent; None for ever."""
+    """How long a source with a ``fallback`` may be silent; None means without limit."""
     wrap: float | None = None
     """Where the counter of a ``total`` begins at 0 again."""
     decimals: Annotated[int, Within(0, 15)] | None = None

@@ -1,7 +1,7 @@
-"""Recognise the fields in which a stream says which of several devices speaks.
+"""Recognise the fields by which a stream identifies which of several devices sent it.
 
-A receiver or a gateway hands on what many devices say, with an id in each message. Where the topic
-does not have that id, their values take turns in one channel. Pure.
+A receiver or a gateway passes on the messages of many devices, with an id in each. Where the topic
+does not have that id, their values alternate in one channel. Pure.
 """
 
 from __future__ import annotations
@@ -28,17 +28,17 @@ _LABELS = frozenset(_LABEL_NAMES.split())
 
 
 def is_certain(field: str) -> bool:
-    """Tell whether a field names a device, by its name alone."""
+    """Return whether a field names a device, by its name alone."""
     return _plain(field) in _CERTAIN
 
 
 def is_id(field: str) -> bool:
-    """Tell whether a field names a device if its values alternate."""
+    """Return whether a field names a device if its values alternate."""
     return _plain(field) in _LIKELY
 
 
 def is_label(field: str) -> bool:
-    """Tell whether a field says what another one is, in an element of a list."""
+    """Return whether a field labels another one, in an element of a list."""
     *levels, _ = field.split("/")
     return any(level.isdecimal() for level in levels) and _plain(field) in _LABELS
 

@@ -1,4 +1,4 @@
-"""What differs between two configurations: what a reload has to restart. Pure.
+"""The difference of two configurations: what a reload has to restart. Pure.
 
 Devices and uplinks are compared as they stand in the file, with their profiles: their options hold
 objects, such as compiled patterns, that are never equal.

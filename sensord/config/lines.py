@@ -1,6 +1,6 @@
 """Find the line of each key in a TOML text, for error messages.
 
-`tomllib` tells values but not where they stand. This walks a text that `tomllib` has already
+`tomllib` returns values but not their places. This walks a text that `tomllib` has already
 accepted, so it needs no errors of its own. Keys inside inline tables and arrays are not listed:
 their fault is shown at the key that holds them.
 """

@@ -1,7 +1,7 @@
-"""Load a configuration file and report all that is wrong with it at once.
+"""Load a configuration file and report all its faults at once.
 
-Beside reading the file, the paths of ports and of the journal are looked at: links are followed,
-and a file where a folder should be is found. No device and no network is touched.
+Besides reading the file, it checks the paths of ports and of the journal: links are followed, and a
+file where a folder should be is found. No device and no network is touched.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ def parse(
     is_no_folder: Callable[[str], bool] = lambda _: False,
     uplinks: Registry | None = None,
 ) -> Config:
-    """Check the text of a configuration; ``file`` is what messages call it.
+    """Check the text of a configuration; ``file`` is its name in messages.
 
     ``resolve`` follows the symbolic links of a path: two names may be those of one port.
     ``is_no_folder`` tells whether something else than a folder stands in its place.
@@ -125,7 +125,7 @@ def with_profiles(
 
 
 def _put_units(table: dict[str, Any], at: KeyPath, folder: Path, own: str, faults: Faults) -> None:
-    """Put the profiles in that units behind a connection name; the connection is the user's."""
+    """Add the profiles of units behind a connection; the connection is the user's."""
     units = table.get("units")
     if not isinstance(units, dict):
         return

@@ -36,7 +36,7 @@ def fill(text: str, values: Mapping[str, Value]) -> str:
 
 
 def text_fault(text: str, samples: Mapping[str, Value]) -> str | None:
-    """Say what is wrong with a text, given a value of each name, or None."""
+    """Return what is wrong with a text, given a value of each name, or None."""
     for name, form in _PLACE.findall(text):
         if name not in samples:
             known = ", ".join(f"{{{one}}}" for one in samples) or "none"

@@ -99,7 +99,7 @@ Printable = Annotated[str, _Text.PRINTABLE]
 """Text that the system would refuse later, and less clearly, with a zero byte in it."""
 
 Scalar = Annotated[bool | int | float | str, _Unit.SCALAR]
-"""One plain value, of whatever type it is written as."""
+"""One plain value, of any type."""
 
 _BYTES = {"": 1, "B": 1, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30, "kB": 10**3, "MB": 10**6}
 _BYTES |= {"GB": 10**9}
@@ -112,7 +112,7 @@ _AMOUNT = re.compile(r"\s*(\d+(?:\.\d+)?)\s*([A-Za-z]*)\s*")
 
 
 def structure(cls: type[T], table: Mapping[str, object], path: Path, faults: Faults) -> T | None:
-    """Build ``cls`` from ``table``; every fault goes to ``faults``, and then the answer is None."""
+    """Build ``cls`` from ``table``; collect every fault in ``faults``, and then return None."""
     fields = {f.name: f for f in dataclasses.fields(cls)}  # type: ignore[arg-type]  # cls is a dataclass
     hints = _hints(typing.cast("Hashable", cls))
     before = len(faults.found)
@@ -133,7 +133,7 @@ def structure(cls: type[T], table: Mapping[str, object], path: Path, faults: Fau
             whole = False
     if not whole:
         return None
-    # Unknown and faulty keys do not hide what else is wrong: their defaults stand in for them.
+    # Unknown and faulty keys do not hide other faults: defaults replace them.
     built = cls(**values)
     told = {at for at, _ in faults.found[before:]}
     for at, message in _own(built, "faults", path):
@@ -145,7 +145,7 @@ def structure(cls: type[T], table: Mapping[str, object], path: Path, faults: Fau
 
 
 def _own(built: object, name: str, path: Path) -> Iterator[tuple[Path, str]]:
-    """Yield what a class says of its own fields, at their paths."""
+    """Yield a class's own faults and warnings, at their paths."""
     own: Callable[[], Iterator[tuple[str | Path, str]]] | None = getattr(built, name, None)
     for key, message in () if own is None else own():
         yield ((*path, key) if isinstance(key, str) and key else (*path, *key)), message
@@ -196,7 +196,7 @@ def _convert(hint: Any, raw: object, path: Path, faults: Faults) -> object:
         built = structure(typing.cast("type[object]", hint), raw, path, faults)
         return _FAULTY if built is None else built
     if hint is object:
-        return raw  # structured later, by whoever knows what it is
+        return raw  # structured later, by code that knows its type
     if issubclass(hint, enum.Enum):
         value = _choice(tuple(member.value for member in hint), raw, path, faults)
         return value if value is _FAULTY else hint(value)

@@ -86,7 +86,7 @@ class _Bits:
 
 
 class _Field(NamedTuple):
-    """A field: where it stands, and how its bits are read; None is no value."""
+    """A field: its place, and how its bits are read; None is no value."""
 
     name: str
     start: int
@@ -133,7 +133,7 @@ def _turn(bits: _Bits, start: int, length: int) -> Value:
 
 
 def _sum(bits: _Bits, start: int, length: int) -> Value:
-    """Read the ship's dimensions: two distances from the antenna, one behind the other."""
+    """Read the ship's dimensions: two distances from the antenna, one after the other."""
     half = length // 2
     return (bits.unsigned(start, half) + bits.unsigned(start + half, half)) or None
 

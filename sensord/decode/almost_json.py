@@ -1,4 +1,4 @@
-"""Read what devices send in the place of JSON.
+"""Read the almost-JSON that some devices send.
 
 They print it piece by piece, so what is wrong with it is mostly one value: ``nan`` and ``inf`` of
 printf, ``00.0`` of a fixed width, ``---`` of a sensor that is away, nothing at all. Each costs at
@@ -44,7 +44,7 @@ class WrittenInt(int):
 
 @dataclass(frozen=True, slots=True)
 class Unreadable:
-    """A value that is none of JSON's; ``text`` is what stood there."""
+    """A value that is not JSON; ``text`` is its text."""
 
     text: str
 

@@ -26,13 +26,13 @@ class Config(TextOptions):
     field: str = "value"
 
     def faults(self) -> Iterator[tuple[str, str]]:
-        """Yield what the types cannot say."""
+        """Yield the faults that the types cannot express."""
         if (fault := topic_fault(self.field)) is not None:
             yield "field", fault
 
 
 class Decoder(TextDecoder):
-    """Turns one message into samples, whatever its form."""
+    """Turns one message into samples, of any form."""
 
     def __init__(self, config: Config) -> None:
         super().__init__(config)

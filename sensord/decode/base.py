@@ -1,4 +1,4 @@
-"""What every framer and decoder is, and what they hand on.
+"""The interface of every framer and decoder, and their results.
 
 A *framer* cuts a byte stream into messages; a *decoder* turns one message into *samples*. Neither
 ever raises because of what a device sent: what cannot be understood becomes a `Fault`, which is
@@ -48,7 +48,7 @@ UNREAD = Quality(Level.BAD, Reason.WRONG_TYPE)
 
 
 BAD_TIME = "bad time"
-"""The reason of the fault for a source time that is none, or out of bounds."""
+"""The reason of the fault for a source time that is invalid, or out of bounds."""
 
 
 class Sample(NamedTuple):
@@ -62,7 +62,7 @@ class Sample(NamedTuple):
     value: Value
     quality: Quality = GOOD
     time_us: int | None = None
-    """The source time, where the device says it; else the time of arrival counts."""
+    """The source time, if the device sends it; else the time of arrival counts."""
     text: str | None = None
     """How the device wrote the value. Only after `Writer.keep_text`, and where the value differs
     from it or is no text."""
@@ -103,12 +103,12 @@ class Decoded(NamedTuple):
 
 make_decoded: Callable[[tuple[list[Sample], list[Fault]]], Decoded]
 make_decoded = functools.partial(tuple.__new__, Decoded)
-"""The same for what a message held."""
+"""The samples and faults of a message."""
 
 
 @runtime_checkable
 class Dated(Protocol):
-    """A decoder of devices that may say a date which is wrong in a known way."""
+    """A decoder of devices that may send a date which is wrong in a known way."""
 
     def mend_dates(self, samples: list[Sample], wall_us: int) -> list[Sample]:
         """Return samples with such dates put right, by a clock that can be trusted."""
@@ -129,7 +129,7 @@ class Framer(Protocol):
     """Cuts a byte stream into messages, keeping an incomplete one for later."""
 
     def feed(self, data: bytes) -> Framed:
-        """Take the next bytes, however they were cut."""
+        """Process the next bytes, however they were cut."""
         ...
 
     def reset(self) -> None:
@@ -180,7 +180,7 @@ class Writer(Protocol):
     """That of the device's text, for quoting it as it came."""
     decimal_comma: bool
     lists_units: bool
-    """Whether its options name the units that may come: it lets no other pass."""
+    """Whether its options name the units that may come: it rejects all others."""
 
     def keep_text(self) -> None:
         """Add to each sample how its value was written."""

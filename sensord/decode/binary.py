@@ -92,7 +92,7 @@ class Field:
         return self.type in {"ascii", "hex"}
 
     def faults(self) -> Iterator[tuple[str, str]]:
-        """Yield what the types cannot say."""
+        """Yield the faults that the types cannot express."""
         needs = self.type not in _SIZES
         if needs and self.bytes is None:
             yield "bytes", f"is needed with {self.type}: how many bytes it has"
@@ -141,7 +141,7 @@ class Repeat:
     fields: dict[str, Field]
 
     def faults(self) -> Iterator[tuple[str, str]]:
-        """Yield what the types cannot say."""
+        """Yield the faults that the types cannot express."""
         if self.count is not None and self.count.is_text:
             yield "count", "is a number"
         places = {place for name in self.fields for place in _PLACES.findall(name)}
@@ -166,7 +166,7 @@ class Kind:
     repeat: Repeat | None = None
 
     def faults(self) -> Iterator[tuple[str, str]]:
-        """Yield what the types cannot say."""
+        """Yield the faults that the types cannot express."""
         for at, wanted in self.when.items():
             if not at.lstrip("-").isdecimal():
                 yield "when", f'expected an offset for each entry, such as "1" = "86", got "{at}"'
@@ -193,7 +193,7 @@ class Config:
     ignore_unknown: bool = False
 
     def faults(self) -> Iterator[tuple[str, str]]:
-        """Yield what the types cannot say."""
+        """Yield the faults that the types cannot express."""
         if bool(self.fields or self.repeat) == bool(self.messages):
             yield "fields", "give either fields, or messages if there are several kinds"
         units: dict[str, str] = {}
@@ -404,7 +404,7 @@ def _finish(one: Field) -> Callable[[str, int | float | str], Sample]:
 
 
 def _raw(one: Field, order: Order) -> Callable[[bytes], int | float | str | None]:
-    """Return what reads the plain value from the bytes of a field; None: it is none."""
+    """Return the function that reads a field's plain value; it returns None without one."""
     kind = one.type
     is_swapped = order.endswith("_swapped")
     endian: Literal["big", "little"] = "big" if order.startswith("big") else "little"

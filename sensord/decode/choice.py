@@ -1,4 +1,4 @@
-"""Pass each message to the decoder that its beginning asks for: frames beside lines of text."""
+"""Pass each message to the decoder selected by its beginning: frames beside lines of text."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Choice:
         return hex_bytes(self.starts_hex) or self.starts.encode()
 
     def faults(self) -> Iterator[tuple[str, str]]:
-        """Yield what the types cannot say."""
+        """Yield the faults that the types cannot express."""
         if hex_bytes(self.starts_hex) is None:
             yield "starts_hex", 'expected bytes in hexadecimal digits, such as "B5 62"'
         if self.starts and self.starts_hex:
@@ -61,7 +61,7 @@ class Config:
     ignore_unknown: bool = False
 
     def faults(self) -> Iterator[tuple[str, str]]:
-        """Yield what the types cannot say."""
+        """Yield the faults that the types cannot express."""
         if not self.choices:
             yield "choices", "at least one is needed"
 
@@ -109,7 +109,7 @@ class Decoder:
         return able.is_zone_known if isinstance(able, Zoned) else True
 
     def metadata(self, field: str) -> Metadata | None:
-        """Return what the first decoder that knows a field says of it."""
+        """Return the metadata of the first decoder that knows a field."""
         found = (decoder.metadata(field) for _, decoder in self._choices)
         return next((one for one in found if one is not None), None)
 

@@ -37,7 +37,7 @@ class Config(TimedOptions):
     text_fields: tuple[str, ...] = ()
 
     def faults(self) -> Iterator[tuple[str, str]]:
-        """Yield what the types cannot say."""
+        """Yield the faults that the types cannot express."""
         named = [field for field in self.fields if field]
         if not named:
             yield "fields", "name at least one column"

@@ -89,7 +89,7 @@ class Named:
     unit: str = ""
 
     def faults(self) -> Iterator[tuple[str, str]]:
-        """Yield paths that are none."""
+        """Yield invalid paths."""
         for key in ("list", "name", "value", "unit"):
             path = getattr(self, key)
             if (path or key != "unit") and parse_path(path) is None:
@@ -122,7 +122,7 @@ class Config:
     parse: tuple[str, ...] = ()
 
     def faults(self) -> Iterator[tuple[str, str]]:
-        """Yield what the types cannot say."""
+        """Yield the faults that the types cannot express."""
         for name, path in self.fields.items():
             if (fault := topic_fault(name)) is not None:
                 yield "fields", f'"{name}": {fault}'
@@ -213,7 +213,7 @@ class Decoder:
         return decoded if self._units is None else self._units.applied(decoded)
 
     def _harvest(self, root: Value, harvest: _Harvest, reasons: list[str]) -> None:
-        """Take the values that are asked for."""
+        """Collect the values that are asked for."""
         skipped = self._time_field
         if self._root is not None:
             root, skipped = _find(root, self._root), ""
@@ -273,7 +273,7 @@ class Decoder:
 
 
 class _NamedPaths:
-    """Takes the values of an array whose objects name them."""
+    """Collects the values of an array whose objects name them."""
 
     def __init__(self, steps: dict[str, tuple[Step, ...]]) -> None:
         self._steps = steps
@@ -285,7 +285,7 @@ class _NamedPaths:
         return cls({key: parse_path(getattr(named, key)) or () for key in keys})
 
     def harvest(self, root: Value, harvest: _Harvest) -> None:
-        """Take each value under its name; an object without one is left out."""
+        """Collect each value under its name; an object without one is left out."""
         found = _find(root, self._steps["list"])
         for one in found if isinstance(found, list) else []:
             name, value = _find(one, self._steps["name"]), _find(one, self._steps["value"])
@@ -300,7 +300,7 @@ class _NamedPaths:
 
 
 class _Harvest:
-    """The samples taken from one message so far."""
+    """The samples collected from one message so far."""
 
     __slots__ = ("_has_escapes", "_keeps_text", "_time_us", "_whole", "reasons", "samples")
 
@@ -314,7 +314,7 @@ class _Harvest:
         """What went wrong, each reason once a message."""
 
     def take_leaves(self, field: str, node: Value, depth: int, skipped: str) -> None:
-        """Take every leaf under ``node``, named by its keys and indexes."""
+        """Collect every leaf under ``node``, named by its keys and indexes."""
         children: Iterable[tuple[str, Value]]
         if isinstance(node, dict):
             levels = [*map(field_level, node)]
@@ -350,7 +350,7 @@ class _Harvest:
         return first.items()
 
     def take(self, field: str, node: Value) -> None:
-        """Take ``node`` whole, whatever it is."""
+        """Collect ``node`` whole, whatever its type."""
         if len(self.samples) == MAX_SAMPLES:
             self._note(TOO_MANY_VALUES)
             return
@@ -372,7 +372,7 @@ class _Harvest:
         self.samples.append(make_sample((field, node, quality, self._time_us, text, None)))
 
     def take_null(self, field: str) -> None:
-        """Take note that a value is null: for some channels that is a value that is missing."""
+        """Note that a value is null: for some channels that is a missing value."""
         if len(self.samples) < MAX_SAMPLES:
             self.samples.append(Sample(field, None, NOTHING, self._time_us, "null"))
 
@@ -389,7 +389,7 @@ class _Harvest:
         return (float(node), GOOD, text) if is_finite else (None, NOT_FINITE, text)
 
     def _cleaned(self, node: Value | Unreadable, depth: int) -> Value:
-        """Return ``node`` without what may not pass: the rest of it stands."""
+        """Return ``node`` without its invalid parts."""
         if isinstance(node, Unreadable):
             self._whole = PARTLY_READ
             return None
@@ -420,7 +420,7 @@ class _Harvest:
 
 
 def _find(root: Value, path: tuple[Step, ...]) -> Value:
-    """Return what stands at ``path``; None when nothing does, or null."""
+    """Return the value at ``path``; None if it is absent or null."""
     node = root
     for step in path:
         if isinstance(step, str) and isinstance(node, dict):
@@ -433,7 +433,7 @@ def _find(root: Value, path: tuple[Step, ...]) -> Value:
 
 
 def _is_null(root: Value, path: tuple[Step, ...]) -> bool:
-    """Tell whether there is a null at ``path``, and not merely nothing."""
+    """Return whether there is a null at ``path``, and not merely nothing."""
     parent = _find(root, path[:-1])
     if not path:
         return root is None

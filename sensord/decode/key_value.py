@@ -42,7 +42,7 @@ class Config(TimedOptions):
     allow_bare: bool = False
 
     def faults(self) -> Iterator[tuple[str, str]]:
-        """Yield what the types cannot say."""
+        """Yield the faults that the types cannot express."""
         if not self.separator:
             yield "separator", "may not be empty"
         if not self.assign:

@@ -1,4 +1,4 @@
-"""Make a topic level of whatever a device calls something."""
+"""Make a topic level of a device's name for a thing."""
 
 from __future__ import annotations
 

@@ -39,7 +39,7 @@ class Config(TextOptions):
     words: dict[str, bool] = dataclasses.field(default_factory=dict)
 
     def faults(self) -> Iterator[tuple[str, str]]:
-        """Yield what the types cannot say."""
+        """Yield the faults that the types cannot express."""
         if (fault := topic_fault(self.field)) is not None:
             yield "field", fault
         if not all(unit.strip() for unit in self.units):

@@ -55,7 +55,7 @@ class Config(TextOptions):
     zone: str = ""
 
     def faults(self) -> Iterator[tuple[str, str]]:
-        """Yield what the types cannot say."""
+        """Yield the faults that the types cannot express."""
         for name, code in self.fields.items():
             if (fault := topic_fault(name)) is not None:
                 yield "fields", f'"{name}": {fault}'
@@ -81,7 +81,7 @@ class Decoder(TextDecoder):
         self._has_zone = bool(config.zone)
         self._units: dict[str, str] = {}
         self._groups: dict[str, str | None] = {}
-        """The group that a code without one stands for: the first that was received."""
+        """The group of a code without one: the first that was received."""
         self._clock_us: int | None = None
 
     def decode(self, message: bytes) -> Decoded:
@@ -108,7 +108,7 @@ class Decoder(TextDecoder):
         if match is None:
             if line.startswith("/"):
                 self._clock_us = None  # another telegram begins
-            # The identification, the end, an empty line: what stands around the data.
+            # The identification, the end, an empty line: the frame around the data.
             if "(" in line:
                 faults.append(Fault(NO_DATA, self.quoted(line)))
             return

@@ -20,10 +20,10 @@ class BrokenError(ValueError):
 
 
 def fields(data: bytes) -> Iterator[tuple[int, int | bytes]]:
-    """Yield the number of each field with its value: a number, or bytes as they stand there.
+    """Yield the number of each field with its value: a number, or its bytes unchanged.
 
     Raises:
-        BrokenError: The bytes are no message; the fields before were yielded.
+        BrokenError: The bytes are not a message; the fields before were yielded.
     """
     at = 0
     while at < len(data):

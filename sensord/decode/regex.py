@@ -34,10 +34,10 @@ class Config(TimedOptions):
     pattern: str
     text_fields: tuple[str, ...] = ()
     skip_unmatched: bool = False
-    """Whether a line that does not match is no fault: it is one that nobody asked for."""
+    """Whether a line that does not match is ignored and not a fault."""
 
     def faults(self) -> Iterator[tuple[str, str]]:
-        """Yield what the types cannot say."""
+        """Yield the faults that the types cannot express."""
         if message := pattern_fault(self.pattern):
             yield "pattern", message
         try:
@@ -66,7 +66,7 @@ _AMBIGUOUS = (
 
 
 def pattern_fault(pattern: str) -> str | None:
-    """Say why a regular expression cannot be used on what a device sends, or None if it can."""
+    """Return why a regular expression is invalid or too slow, or None if it can be used."""
     try:
         re.compile(pattern)
     except (re.error, OverflowError, RecursionError) as error:
@@ -78,14 +78,14 @@ def pattern_fault(pattern: str) -> str | None:
 
 
 class Pattern:
-    """A regular expression that looks at no text that it could take very long on."""
+    """A regular expression that skips texts on which it could be very slow."""
 
     def __init__(self, pattern: str) -> None:
         self._search = re.compile(pattern).search
         self.longest = longest_line(pattern)
 
     def search(self, text: str) -> re.Match[str] | None:
-        """Return the first match; None if there is none, or if the text is too long."""
+        """Return the first match; None without one, or if the text is too long."""
         return self._search(text) if len(text) <= self.longest else None
 
 

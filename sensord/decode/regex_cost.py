@@ -1,15 +1,16 @@
-"""How long a regular expression may take at worst, told from the pattern alone.
+"""The worst-case cost of a regular expression, computed from the pattern alone.
 
-Python's engine tries one way of matching after the other. Where a repetition may take characters
-that what follows it may take too, as in ``.*,``, there are as many ways as the line has characters,
-and each such repetition multiplies. A repetition of something that can itself be matched in several
-ways, as in ``(a+)+``, doubles the ways with every character: no line is short enough for that.
+Python's engine tries one way of matching after the other. Where a repetition may match characters
+that the part after it may match too, as in ``.*,``, there are as many ways as the line has
+characters, and each such repetition multiplies. A repetition of something that can itself match in
+several ways, as in ``(a+)+``, doubles the ways with every character: no line is short enough for
+that.
 
 Theory of operation. The pattern's tree is walked from its end to its beginning, with the set of
-characters that may come next. Of each part the `Cost` is told for a line of ``n`` characters: in
-how many ways it can match, at most ``factor * n ** ways``, and how many steps it takes until all of
-them have failed, at most ``factor * n ** steps``. What succeeds is over; only failing is repeated.
-It errs on the side of too many.
+characters that may come next. The `Cost` of each part is computed for a line of ``n`` characters:
+in how many ways it can match, at most ``factor * n ** ways``, and how many steps it needs until all
+of them have failed, at most ``factor * n ** steps``. A success ends the search; only failing is
+repeated. It errs on the side of too many.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ Node = Any
 """A piece of the engine's tree, which has no types of its own."""
 
 Characters = frozenset[int]
-"""Codes of ASCII, and beyond it the kinds that Python's categories tell apart."""
+"""Codes of ASCII, and beyond it the kinds that Python's categories distinguish."""
 
 ASCII_END = 128
 SPACE, DIGIT, LETTER, OTHER = range(ASCII_END, ASCII_END + 4)
@@ -40,7 +41,7 @@ BEYOND: Characters = frozenset({SPACE, DIGIT, LETTER, OTHER})
 ALL: Characters = frozenset(range(ASCII_END)) | BEYOND
 
 BOUNDED = 64
-"""A repetition that may go on for longer is taken for one without end."""
+"""A repetition that may be longer counts as one without end."""
 
 
 class TooManyWaysError(Exception):
@@ -168,7 +169,7 @@ class _Walk:
         part = self.sequence(items, _After(again | after.follow, is_sure=False))
         can_fail = bool(least) and part.can_fail
         is_nullable = not least or part.is_nullable
-        # May it stop, and what follows go on with the same characters?
+        # May it stop, and the rest continue with the same characters?
         is_ambiguous = least != most and (part.is_nullable or bool(first & after.follow))
         cost = part.cost
         if most <= BOUNDED:
@@ -196,7 +197,7 @@ class _Walk:
         return part._replace(cost=part.cost._replace(ways=0))
 
     def _one(self, kind: Node, value: Node) -> Characters | None:
-        """Return which characters a part that takes exactly one may take; None for others."""
+        """Return which characters a part that matches exactly one may match; None for others."""
         if kind is op.ANY:
             return ALL
         if kind is op.LITERAL:
@@ -255,7 +256,7 @@ def _range(low: int, high: int) -> Characters:
 
 
 def _exactly(low: int, high: int) -> Characters:
-    """Return what is taken out by a range; beyond ASCII a kind is never taken out whole."""
+    """Return what a range excludes; beyond ASCII a kind is never excluded whole."""
     return frozenset(range(low, min(high + 1, ASCII_END)))
 
 

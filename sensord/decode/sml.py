@@ -52,7 +52,7 @@ class Config:
     input: Literal["raw", "hex"] = "raw"
 
     def faults(self) -> Iterator[tuple[str, str]]:
-        """Yield what the types cannot say."""
+        """Yield the faults that the types cannot express."""
         for name, code in self.fields.items():
             if (fault := topic_fault(name)) is not None:
                 yield "fields", f'"{name}": {fault}'
@@ -125,7 +125,7 @@ class Decoder:
 
 
 def _text(value: bytes) -> str:
-    """Return what octets say: words as they are, identifiers in hexadecimal digits."""
+    """Return the text of octets: words unchanged, identifiers in hexadecimal digits."""
     text = value.decode("latin-1")
     return text if text and text.isascii() and text.isprintable() else value.hex()
 
@@ -147,7 +147,7 @@ def _entries(node: _Node) -> Iterator[list[_Node]]:
 
 
 class _BrokenError(ValueError):
-    """What stands there is no element."""
+    """The bytes there are not an element."""
 
 
 class _Parser:

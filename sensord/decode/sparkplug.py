@@ -201,7 +201,7 @@ def _value(found: dict[int, int | bytes]) -> Value:
 
 
 def _shortest(data: bytes) -> float:
-    """Return the shortest decimal number that four bytes stand for: it was meant."""
+    """Return the shortest decimal number that four bytes represent, as it was meant."""
     exact: float = _FLOAT.unpack(data)[0]
     if not math.isfinite(exact):
         return exact

@@ -77,7 +77,7 @@ class TextDecoder:
         self._values.keeps_text = True
 
     def metadata(self, field: str) -> Metadata | None:  # noqa: ARG002  # part of the protocol
-        """Return None: bare text says nothing of itself."""
+        """Return None: bare text carries no metadata."""
         return None
 
     def quoted(self, text: str) -> bytes:
@@ -86,7 +86,7 @@ class TextDecoder:
 
 
 class TextValues:
-    """Turns text into samples, as the options say."""
+    """Turns text into samples, by the options."""
 
     def __init__(self, options: TextOptions, text_fields: tuple[str, ...] = ()) -> None:
         self.number = number_with_comma if options.decimal_comma else number
@@ -104,7 +104,7 @@ class TextValues:
             return None
 
     def sample(self, field: str, text: str) -> Sample | None:
-        """Return what a stripped text says, or None if it holds control characters.
+        """Return the value of a stripped text, or None if it holds control characters.
 
         Line noise turns numbers into such texts; a real word holds none.
         """
@@ -129,10 +129,10 @@ class TextValues:
 
 
 def number(text: str) -> int | float | None:
-    """Return the number that ``text`` is, or None; it may be infinite or not a number.
+    """Return the number in ``text``, or None; it may be infinite or not a number.
 
     Digits alone are an int. Python's own liberties (``1_000``, other scripts' digits) are not
-    taken: a device that sends them did not mean a number.
+    accepted: a device that sends them did not mean a number.
     """
     try:
         value = float(text)
@@ -156,7 +156,7 @@ def number(text: str) -> int | float | None:
 
 
 def is_code(text: str) -> bool:
-    """Tell whether a text that could be read as a number is as well a code: ``1E5``, ``00e5``.
+    """Return whether a text that could be read as a number is as well a code: ``1E5``, ``00e5``.
 
     Digits, an ``e`` and digits are what hexadecimal and identifiers look like. Hardly anything
     that prints numbers leaves out both the point and the sign of the exponent.
@@ -165,7 +165,7 @@ def is_code(text: str) -> bool:
 
 
 def _is_padded(text: str) -> bool:
-    """Tell whether a whole number has zeros before it, which a number would lose: ``0042``."""
+    """Return whether a whole number has zeros before it, which a number would lose: ``0042``."""
     return text[0] == "0" and len(text) > 1
 
 

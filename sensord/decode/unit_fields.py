@@ -1,4 +1,4 @@
-"""Give values the units that stand beside them in the message: ``DC 3.999 V``. Pure."""
+"""Give values the units that follow them in the message: ``DC 3.999 V``. Pure."""
 
 from __future__ import annotations
 

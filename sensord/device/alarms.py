@@ -27,11 +27,11 @@ class State(enum.StrEnum):
 
     NORMAL = "normal"
     RAISED = "raised"
-    """It is on, and nobody has acknowledged it."""
+    """It is on and unacknowledged."""
     ACKNOWLEDGED = "acknowledged"
-    """It is on, and somebody looks after it."""
+    """It is on and acknowledged."""
     CLEARED = "cleared"
-    """It is off again, and nobody has acknowledged that it was on."""
+    """It is off again, and was not acknowledged while it was on."""
 
 
 class Event(enum.StrEnum):
@@ -87,9 +87,9 @@ class Condition:
         return min(times, default=None)
 
     def reading(self, reading: Reading, now_us: int) -> bool:
-        """Judge a reading that came at ``now_us``; return whether the alarm went on or off.
+        """Evaluate a reading that came at ``now_us``; return whether the alarm went on or off.
 
-        Call `tick` with the same time before: a delay may have passed meanwhile.
+        Call `tick` with the same time first: a delay may have passed meanwhile.
         """
         before = self.is_on
         level = reading.quality.level
@@ -105,7 +105,7 @@ class Condition:
         return self.is_on is not before
 
     def tick(self, now_us: int) -> bool:
-        """Let time pass; return whether the alarm went on or off."""
+        """Advance the time; return whether the alarm went on or off."""
         before = self.is_on
         self._settle(now_us)
         self._update(now_us)
@@ -205,11 +205,11 @@ class Life:
         return replace(self, shelved={"until_us": until_us, "by": dict(by), "text": text})
 
     def unshelve(self) -> Life:
-        """Return the alarm taken off the shelf."""
+        """Return the alarm, no longer shelved."""
         return replace(self, shelved=None)
 
     def told(self) -> dict[str, Value]:
-        """Return what stands in the store and, with the rules, under ``$sys/alarms``."""
+        """Return the row for the store, which with the rules is published under ``$sys/alarms``."""
         return {
             "state": self.state.value,
             "since_us": self.since_us,
@@ -224,7 +224,7 @@ class Life:
 
     @classmethod
     def of(cls, kept: Value) -> Life:
-        """Return what `told` wrote; a new life for anything else."""
+        """Return the alarm that `told` wrote; a new one for anything else."""
         match kept:
             case {
                 "state": "normal" | "raised" | "acknowledged" | "cleared" as state,

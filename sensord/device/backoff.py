@@ -1,8 +1,8 @@
 """How long to wait before trying a device again. Pure: chance and times are arguments.
 
-The wait doubles from one failure to the next up to a cap, and half of it is left to chance, so
-that a hundred gateways do not knock on a restarted broker in the same instant. A run that stayed
-up for a while starts from the beginning again; one that fell at once does not, or a broker that
+The wait doubles from one failure to the next up to a cap, and half of it is random, so that a
+hundred gateways do not reconnect to a restarted broker in the same instant. A run that stayed up
+for a while starts from the beginning again; one that fell at once does not, or a broker that
 accepts and drops would be called without end.
 """
 
@@ -30,12 +30,12 @@ REMOTE = Limits()
 """For what others serve as well: a long cap spares a broker that is coming back."""
 
 LOCAL = Limits(cap_s=5.0)
-"""For ports of this machine: looking again costs one system call, and somebody may be standing
-there with the plug in hand, waiting for the first value."""
+"""For ports of this machine: looking again costs one system call, and somebody may have just
+plugged the device in and be waiting for the first value."""
 
 
 class Backoff:
-    """Count failures and say how long to wait after each.
+    """Count failures and return how long to wait after each.
 
     ``chance`` returns a number from 0 up to 1, such as `random.random`.
     """

@@ -1,9 +1,9 @@
-"""What clients can have done: targets by their names, and each call of one until its outcome.
+"""The acts of clients: targets by their names, and each call of one until its outcome.
 
-A *target* acts: a device that takes commands, or a service that a client offers. A *call* is one
+A *target* acts: a device that accepts commands, or a service that a client offers. A *call* is one
 accepted `set` or `call` request. It waits in its target's queue until it is ready and all before it
-have left. The target marks it as `acting` when it can no longer be taken back, then, if it likes,
-sends parts of its answer, and at last its outcome: `done` or `failed`, of which the first counts.
+have left. The target marks it as `acting` when it can no longer be withdrawn, then optionally sends
+parts of its answer, and finally its outcome: `done` or `failed`, of which the first counts.
 
 Names of actions of devices are ``<device>/<action>``; services have other names. Pure.
 """
@@ -47,7 +47,7 @@ MOST_PARTS = 8
 class Outcome:
     """How a call ended: done with a value, or failed with a reason.
 
-    ``message`` says what to do. ``may_have_acted`` is true where nobody knows.
+    ``message`` names the remedy. ``may_have_acted`` is true where the outcome is unknown.
     """
 
     value: Value = None
@@ -57,15 +57,15 @@ class Outcome:
 
     @property
     def is_done(self) -> bool:
-        """Whether it was done, as far as the target says."""
+        """Whether it was done, as far as the target reports."""
         return not self.reason
 
 
 class Part:
     """A part of an answer on its way to all who wait for it.
 
-    Each of them says `settle`, when it was told or when it never will be; ``over`` is told how many
-    were.
+    Each receiver calls `settle`, when it has the part or never will; ``over`` is called with how
+    many have it.
     """
 
     __slots__ = ("_open", "_over", "_told", "number", "value")
@@ -80,7 +80,7 @@ class Part:
         self._over = over
 
     def settle(self, *, was_told: bool) -> None:
-        """Say what became of it with one receiver."""
+        """Record whether one receiver got it."""
         self._told += was_told
         self._open -= 1
         if not self._open:
@@ -129,7 +129,7 @@ class Call:
         self.args = args
         self.who = who
         self.key = key
-        """Tells one act of a client from another; a second call with it is not made."""
+        """Identifies an act among those of its client; a second call with it is not made."""
         self.digest = digest
         """Of the request, so that a key cannot be used for something else."""
         self.deadline = deadline
@@ -151,7 +151,7 @@ class Call:
         self._parts_under_way = 0
 
     def acting(self) -> None:
-        """Say that from here on it may have acted, whatever becomes of it."""
+        """Record that from here on it may have acted, whatever its outcome."""
         self.is_acting = True
 
     def hear(self, hearer: Callable[[Part], None]) -> None:
@@ -159,15 +159,15 @@ class Call:
         self._hearers.append(hearer)
 
     def leave(self, hearer: Callable[[Part], None]) -> None:
-        """Take back a `hear`."""
+        """Undo a `hear`."""
         if hearer in self._hearers:
             self._hearers.remove(hearer)
 
     def part(self, value: Value, over: Callable[[int], None]) -> None:
-        """Tell a part of the answer; ``over`` is told how many have it, when all have that wait.
+        """Send a part of the answer; ``over`` is called with how many have it, after the last one.
 
         Raises:
-            ProtocolError: Too many are on their way.
+            ProtocolError: Too many are in transit.
         """
         if self._parts_under_way >= MOST_PARTS:
             text = f"{MOST_PARTS} parts are on their way; wait for their results"
@@ -193,9 +193,9 @@ class Call:
         return self._end(Outcome(value))
 
     def failed(self, reason: str, message: str, *, may_have_acted: bool | None = None) -> bool:
-        """End it: it was not done, or nobody knows. False if it had ended before.
+        """End it: it was not done, or that is unknown. Return False if it had ended before.
 
-        Unless said otherwise it may have acted if it was `acting`.
+        By default it may have acted if it was `acting`.
         """
         unsure = self.is_acting if may_have_acted is None else may_have_acted
         return self._end(Outcome(None, reason, message, unsure))
@@ -250,7 +250,7 @@ class Target(Protocol):
 
     @property
     def timeout_s(self) -> float:
-        """How long one of its calls may take; a client may ask for less."""
+        """How long one of its calls may last; a client may ask for less."""
         ...
 
     @property
@@ -270,7 +270,7 @@ class Target(Protocol):
 class CallQueue:
     """Calls that wait for one device or service, in the order in which they were accepted.
 
-    A call that is not ready holds up those behind it; one that ends leaves.
+    A call that is not ready blocks those after it; one that ends leaves.
     """
 
     def __init__(self, woken: Callable[[], None]) -> None:
@@ -282,19 +282,19 @@ class CallQueue:
         return len(self._calls)
 
     def add(self, call: Call) -> None:
-        """Let a call wait for its turn."""
+        """Add a call to the queue."""
         self._calls.append(call)
         call.when_over(lambda _: self._leave(call))
         if call.is_ready:
             self._woken()
 
     def ready(self, call: Call) -> None:
-        """Let a call be made."""
+        """Mark a call as ready."""
         call.is_ready = True
         self._woken()
 
     def next(self) -> Call | None:
-        """Remove and return the first call; None if there is none, or it is not ready."""
+        """Remove and return the first call; None without one, or if it is not ready."""
         return self._calls.popleft() if self._calls and self._calls[0].is_ready else None
 
     def fail(self, reason: str, message: str) -> None:
@@ -327,7 +327,7 @@ class Calls:
         self._targets: dict[str, Target] = {}
 
     def register(self, name: str, target: Target) -> None:
-        """Let ``target`` be called by a name.
+        """Register ``target`` under a name.
 
         Raises:
             ProtocolError: The name is taken.
@@ -337,7 +337,7 @@ class Calls:
         self._targets[name] = target
 
     def unregister(self, name: str) -> None:
-        """Take a name back."""
+        """Remove a name."""
         del self._targets[name]
 
     def find(self, name: str) -> Target | None:

@@ -33,7 +33,7 @@ class Child:
 
     @property
     def is_away(self) -> bool:
-        """Whether it has not been heard, or is reported as offline."""
+        """Whether it has not sent anything, or is reported as offline."""
         return self.state is not State.UP
 
     @property

@@ -1,4 +1,4 @@
-"""A reader beside which the commands of its device are made, for as long as it runs."""
+"""A reader that runs together with the commands of its device."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ class ReaderWithCommands:
         return limits
 
     async def run(self, link: Link) -> None:
-        """Run both until one of them ends: the reader with its connection, or by a fault of ours.
+        """Run both until one of them ends: the reader with its connection, or by an internal fault.
 
         Raises:
-            DeviceError: As the reader does.
+            DeviceError: The reader's.
         """
         writer = cast("Writer", self._reader)
         name = self._commands.device

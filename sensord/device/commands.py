@@ -1,11 +1,11 @@
 """The commands of one device: in order, one at a time, each confirmed as it is declared.
 
 Theory of operation. Calls wait in a bounded queue. `run` removes them one by one, has the reader
-send, and waits until what the device says next has confirmed it: a message with the declared
-answer, or a state that reaches the value. Their deadlines are kept by whoever accepted them: a
-call that ends there leaves the queue, or interrupts the reader. While a command is under way the
-intake shows here what it receives; at other times it costs nothing. When the device goes away, the
-calls that wait fail, and the outcome of what was sent is unknown.
+send, and waits until the device's next output has confirmed it: a message with the declared answer,
+or a state that reaches the value. Their deadlines are kept by the code that accepted them: a call
+that ends there leaves the queue, or interrupts the reader. While a command is in progress the
+intake passes here what it receives; at other times it costs nothing. When the device goes away, the
+waiting calls fail, and the outcome of what was sent is unknown.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _YES = frozenset({"1", "true", "on", "yes"})
 
 
 class Writer(Protocol):
-    """A reader whose device takes commands."""
+    """A reader whose device accepts commands."""
 
     async def write(self, order: Order) -> None:
         """Send one command over the connection that the reader holds.
@@ -56,10 +56,10 @@ class Order:
         call.when_over(lambda _: self._answered.set())
 
     def sending(self) -> None:
-        """Say that the next byte is the command's: from here on it may have acted.
+        """Note that the next byte is the command's: from here on it may have acted.
 
         Raises:
-            DeviceError: It is too late: nobody waits for it any more.
+            DeviceError: It is too late: no one waits for it any more.
         """
         if self._call.outcome is not None:
             raise DeviceError("too late", "its time is over")
@@ -74,11 +74,11 @@ class Order:
         await self._answered.wait()
 
     def has_answer(self) -> None:
-        """Learn that the answer has come."""
+        """Note that the answer has come."""
         self._answered.set()
 
     def refused(self, why: str) -> None:
-        """Say that the command was not taken, and why."""
+        """Record that the command was refused, and why."""
         self._call.failed("rejected", why, may_have_acted=False)
 
 
@@ -95,7 +95,7 @@ class _UnderWay:
         self.wanted = self.value if command.is_set else command.reaches
 
     def heard(self, message: bytes) -> bool:
-        """Look at a message; tell whether it is the answer."""
+        """Check a message; return whether it is the answer."""
         command, text = self.command, message.decode("utf-8", "replace")
         if command.refusal is not None and command.refusal.search(text):
             self.order.refused(f"the device said: {text.strip()[:200]}")
@@ -162,7 +162,7 @@ class Commands:
         *,
         most_waiting: int,
     ) -> None:
-        """``listen`` is told whether to show here what the device says."""
+        """``listen`` is called with whether to pass the device's output here."""
         self.device = device
         self.commands = commands
         self._listen = listen
@@ -182,18 +182,18 @@ class Commands:
     # -- what the device tells ---------------------------------------------------------------------
 
     def up(self) -> None:
-        """Learn that the device is there."""
+        """Mark the device as up."""
         self._is_up = True
 
     def down(self, why: str) -> None:
-        """Learn that it is not: nothing that waits is sent later, when nobody expects it."""
+        """Mark the device as down: nothing that waits is sent later, unexpectedly."""
         self._is_up, self._why_down = False, why
         if self._current is not None:
             self._break_off(self._current.call)
         self.queue.fail("unavailable", self.absence)
 
     def heard(self, message: bytes) -> bool:
-        """Look at a message of the device; tell whether it is an answer to a command."""
+        """Check a message of the device; return whether it is an answer to a command."""
         return self._current is not None and self._current.heard(message)
 
     def saw(self, topic: str, value: Value, quality: Quality) -> None:

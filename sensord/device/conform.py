@@ -1,10 +1,10 @@
-"""Make a sample's value what its channel declares: scaled, typed, checked.
+"""Convert a sample's value to what its channel declares: scaled, typed, checked.
 
-The last gate before the bus: whatever a decoder hands on, what leaves here is a `Value` that every
-encoder can write. Pure.
+The last gate before the bus: whatever a decoder passes on, each value that leaves here is a `Value`
+that every encoder can write. Pure.
 
-A value that cannot be made to fit is not dropped: it becomes ``None`` under a bad quality, so that
-its channel shows the trouble. What the device itself called bad stays bad for the device's reason.
+A value that does not fit is not dropped: it becomes ``None`` under a bad quality, so that its
+channel shows the trouble. A value that the device itself marked as bad keeps the device's reason.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _MAX_TEXT_BITS = 4096
 _EXACT = 2.0**53
 """Below this every whole number is a float."""
 _MIN_INVERTED = 1e-15
-"""The inverse of a smaller scale is beyond the integers that a float tells apart."""
+"""The inverse of a smaller scale is beyond the integers that a float represents exactly."""
 
 _OUT_OF_RANGE = Quality(Level.BAD, Reason.OUT_OF_RANGE)
 _WRONG_TYPE = Quality(Level.BAD, Reason.WRONG_TYPE)
@@ -140,7 +140,7 @@ def conform(rules: Rules, value: Value, quality: Quality) -> tuple[Value, Qualit
 
 
 def value_fault(value: object) -> str | None:
-    """Say why a value cannot be sent to anybody, or None if it can."""
+    """Return why a value cannot be sent, or None if it can."""
     fault = _json_fault(value, 0)
     if fault is None:
         return None
@@ -196,7 +196,7 @@ def _scaled(rules: Rules, value: float) -> int | float:
     if rules.offset != 0.0:
         result = result + rules.offset
     if rules.decimals is not None and -_INFINITY < result < _INFINITY:
-        # Adding 0 turns -0.0 into 0.0: nobody wants to read -0.00.
+        # Adding 0 turns -0.0 into 0.0: -0.00 would only confuse.
         result = round(result, rules.decimals) + 0
     return result
 
@@ -223,7 +223,7 @@ def _string(value: object, quality: Quality) -> tuple[Value, Quality]:
 
 
 def _is_float(value: int) -> bool:
-    """Tell whether an integer is a float of its own."""
+    """Return whether an integer has an exact float."""
     if -_EXACT <= value <= _EXACT:
         return True
     try:
@@ -233,7 +233,7 @@ def _is_float(value: int) -> bool:
 
 
 def _json_fault(value: object, depth: int) -> Quality | None:
-    """Say why a value cannot be encoded, or None if it can.
+    """Return why a value cannot be encoded, or None if it can.
 
     Types are compared exactly: encoders refuse most subclasses.
     """
@@ -259,7 +259,7 @@ def _first_fault(values: Iterable[object], depth: int) -> Quality | None:
 
 
 def _is_encodable(text: str) -> bool:
-    """Tell whether a text has a UTF-8 form; one with a lone surrogate has not."""
+    """Return whether a text has a UTF-8 form; one with a lone surrogate has not."""
     if text.isascii():
         return True
     try:

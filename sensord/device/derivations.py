@@ -181,7 +181,7 @@ class Derivations:
             self._choose(one, record.log_us, index)
 
     def _choose(self, one: _Derived, now_us: int, index: int | None = None) -> None:
-        """Publish what the best source says, if it has just spoken or is another one now."""
+        """Publish the best source's reading, if it is new or the best source has changed."""
         choice, before = one.derivation.choice(now_us), one.chosen
         if choice == before and (choice is None or index != choice):
             return

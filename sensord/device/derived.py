@@ -1,4 +1,4 @@
-"""Work values out of other channels' readings: over a window, a rate, a total, a difference.
+"""Derive values from other channels' readings: over a window, a rate, a total, a difference.
 
 Pure: times are arguments, in microseconds of the wall clock.
 
@@ -128,7 +128,7 @@ class Derivation:
         return min(usable)[1] if usable else None
 
     def chosen(self, index: int | None) -> tuple[int, Result]:
-        """Return the reading of a source that was chosen: its time, and what it says."""
+        """Return the reading of a source that was chosen: its time, value and quality."""
         one = None if index is None else self._latest[index]
         return (0, Result(None, _NONE_LEFT)) if one is None else (one.start_us, Result(*one[1:]))
 
@@ -206,7 +206,7 @@ class Derivation:
     def _count(self, value: float) -> None:
         """Follow a counter across its wraps and resets."""
         before, self.count = self.count, value
-        # What it did between the kept count and this one, a wrap perhaps, nobody saw.
+        # Its course between the kept count and this one, perhaps a wrap, is unknown.
         self._doubt, self.is_resumed = INCOMPLETE if self.is_resumed else GOOD, False
         lost, self._before_zero = self._before_zero, None
         if lost is not None and value == 0:

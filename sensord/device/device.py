@@ -1,7 +1,7 @@
 """A device at work: between its reader and its intake, with its state under ``$sys/devices``.
 
-A reader sees it as its link, the supervisor as its watch. It adds the clock to what arrives, keeps
-the timer of the publish policies, publishes the device's death and tells how it fares.
+A reader sees it as its link, the supervisor as its watch. It adds the time to what arrives, keeps
+the timer of the publish policies, publishes the device's death and reports its state.
 """
 
 from __future__ import annotations
@@ -41,10 +41,10 @@ STATUS_S = 60.0
 """Counts are published this often: each time is a write on the SD card of a recording gateway."""
 
 EARLY_STATUS_S = (1.0, 10.0)
-"""Of a device that has just come up they are published sooner: somebody may be wiring it."""
+"""For a device that has just come up they are published sooner: somebody may be wiring it."""
 
 FAULT_STATUS_S = 10.0
-"""A fault shows sooner, for somebody may be looking for it."""
+"""A fault is published sooner, for somebody may be looking for it."""
 
 MOST_OFFLINE = 100
 """So many are named in the status, which is recorded."""
@@ -54,7 +54,7 @@ _DISCONNECTED = Quality(Level.BAD, Reason.DISCONNECTED)
 
 @dataclass(frozen=True, slots=True)
 class Statistics:
-    """What is told of a device under ``$sys/devices/<name>``."""
+    """The content of ``$sys/devices/<name>``."""
 
     state: State
     detail: str
@@ -67,11 +67,11 @@ class Statistics:
     faults: dict[str, int]
     passed_over: dict[str, int]
     offline: list[str]
-    """The availability topics that say so, at most `MOST_OFFLINE`."""
+    """The availability topics that report so, at most `MOST_OFFLINE`."""
 
 
 class ClockTrust(Protocol):
-    """Whoever knows whether the wall clock can be trusted."""
+    """Reports whether the wall clock can be trusted."""
 
     def is_set(self, monotonic_us: int, wall_us: int) -> bool:
         """Return whether a reading that comes now may be given the clock's time."""
@@ -123,8 +123,8 @@ class Device:
         )
         """What clients may have it do."""
         self.lens = Lens(config.name, bus, self._listen_again, self._behind)
-        """What its connection carries, for who looks."""
-        self._is_awaited = False  # a command waits for what the device says
+        """Shows what its connection carries, on request."""
+        self._is_awaited = False  # a command waits for the device's output
         self._repeats = Repeats()
         self._state = State.CONNECTING
         self._detail = ""
@@ -147,7 +147,7 @@ class Device:
         )
 
     def statistics(self) -> Statistics:
-        """Tell how the device fares."""
+        """Return the state of the device, and its counts."""
         totals = self._intake.totals
         return Statistics(
             state=self._state,
@@ -208,17 +208,17 @@ class Device:
     # -- the reader's link -------------------------------------------------------------------------
 
     def opened(self, _detail: str) -> None:
-        """Forget what was incomplete: the device is there anew."""
+        """Drop incomplete input: the device is back."""
         self._intake.reset()
 
     def data(self, data: bytes) -> None:
-        """Take the next bytes of the stream."""
+        """Process the next bytes of the stream."""
         now_us, wall_us = self._now()
         self._intake.data(data, now_us, wall_us)
         self._after(wall_us)
 
     def message(self, route: Route, payload: bytes) -> None:
-        """Take one whole message."""
+        """Process one whole message."""
         now_us, wall_us = self._now()
         known = len(self._intake.children)
         self._intake.message(route, payload, now_us, wall_us)
@@ -229,7 +229,7 @@ class Device:
         self._after(wall_us)
 
     def samples(self, samples: Iterable[Sample], route: Route = DEVICE) -> None:
-        """Take values that need no decoding."""
+        """Process values that need no decoding."""
         now_us, wall_us = self._now()
         self._intake.samples(route, samples, now_us, wall_us)
         self._after(wall_us)
@@ -250,16 +250,16 @@ class Device:
         self._tell_status_soon()
 
     def describe(self, field: str, metadata: Metadata, *, device: str = "") -> None:
-        """Learn what is known of a field of samples, and of whose it is."""
+        """Record the metadata of a field of samples, and its device."""
         self._intake.describe(field, metadata, device)
         if device:
             self._intake.expect(device, device, self._clock.wall_us())
 
     def received(self, data: bytes, source: str = "") -> None:
-        """Do nothing: nobody looks."""
+        """Do nothing: no lens is in use."""
 
     def sent(self, data: bytes, source: str = "") -> None:
-        """Do nothing: nobody looks."""
+        """Do nothing: no lens is in use."""
 
     def when_kept(self, act: Callable[[], None]) -> None:
         """Call ``act`` once what was published so far is in the journal."""
@@ -280,12 +280,12 @@ class Device:
     # -- the supervisor's watch --------------------------------------------------------------------
 
     def connecting(self) -> None:
-        """Learn that the reader is started."""
+        """Note that the reader is started."""
         if self._state is State.CONNECTING:
             self._happened(Event.START, "")
 
     def up(self, detail: str) -> None:
-        """Learn that the device is there."""
+        """Note that the device is up."""
         self._connects += 1
         self._early = [*EARLY_STATUS_S]
         self.commands.up()
@@ -295,7 +295,7 @@ class Device:
         self._happened(Event.OPENED, self._detail if self._state is State.SILENT else detail)
 
     def down(self, reason: str, detail: str, retry_in_s: float) -> None:
-        """Learn that it is not: its channels say so at once."""
+        """Note that the device is down, and publish that on its channels at once."""
         event = event_of(reason)
         self._intake.spoil(self._clock.monotonic_us(), _DISCONNECTED)
         text = f"{reason}: {detail}" if detail else reason

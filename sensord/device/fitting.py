@@ -1,10 +1,10 @@
-"""Fit what a device said of one field to what its channel declares.
+"""Fit a device's value of one field to what its channel declares.
 
-Stands between the decoder, which says what a text plainly is, and `conform`, which checks a value:
-here the declaration decides how what came is read. A channel of texts gets the text as it was
+Sits between the decoder, which finds what a text plainly is, and `conform`, which checks a value:
+here the declaration decides how the input is read. A channel of texts gets the text as it was
 written, one of numbers a number in the unit that it announces, or nothing good. Pure.
 
-What an undeclared channel is, its first value has decided; only what is written like that is read.
+The first value decides the type of an undeclared channel; only what is written like that is read.
 """
 
 from __future__ import annotations
@@ -105,7 +105,7 @@ class Fit:
         """Whether a number in no unit of its own goes straight to `conform`."""
 
     def knows_nothing_as(self, text: str | None) -> bool:
-        """Tell whether a value that was left empty, as ``text`` has it, is declared as missing."""
+        """Return whether a value left empty, as ``text`` has it, is declared as missing."""
         return text is not None and text.casefold() in self._missing_words
 
     def of(
@@ -137,7 +137,7 @@ class Fit:
         return conform(self.rules, value, quality)
 
     def _meant(self, value: Value, quality: Quality, text: str | None) -> tuple[Value, Quality]:
-        """Return what a value stands for by declaration; any other is of the wrong type."""
+        """Return the declared meaning of a value; any other is of the wrong type."""
         said = [text, _as_word(value)]
         words = [one.strip().casefold() for one in said if one is not None]
         meant = next((self._values[one] for one in words if one in self._values), None)
@@ -165,7 +165,7 @@ class Fit:
         if amount is not None:
             return amount, unit
         found = quantity(text, decimal_comma=comma)
-        # Where no unit is announced, one says nothing: what came is not plainly a number.
+        # Where no unit is announced, one carries no meaning: the input is not plainly a number.
         wanted = self._unit or self._units.announced
         if found is None or not wanted or conversion(found[1], wanted) is None:
             return _NOT_A_NUMBER, unit

@@ -90,10 +90,10 @@ class Totals:
 
 
 class Listener(Protocol):
-    """Somebody who waits for what the device says next: a command that is under way."""
+    """An object that waits for a device's next output: a command in progress."""
 
     def heard(self, message: bytes) -> bool:
-        """Look at a message; tell whether it is an answer, which need not be decodable."""
+        """Check a message; return whether it is an answer, which need not be decodable."""
         ...
 
     def saw(self, topic: str, value: Value, quality: Quality) -> None:
@@ -166,7 +166,7 @@ class Intake:
         self.due_us: int | None = None
         """When `tick` may have something to do, or None; it may be early, never late."""
         self.listener: Listener | None = None
-        """Only while somebody waits: at other times what comes is not looked at twice."""
+        """Set only while a command waits: otherwise input is not examined twice."""
         self._behind_us = int(device.time_behind * 1e6)
         self._ahead_us = int(device.time_ahead * 1e6)
         self._bounds_us: tuple[int, int] | None = None
@@ -196,11 +196,11 @@ class Intake:
         """What was reported as away; bounded by `MAX_AWAY`."""
 
     def describe(self, field_: str, metadata: Metadata, device: str = "") -> None:
-        """Learn what is known of a field whose samples need no decoding."""
+        """Record the metadata of a field whose samples need no decoding."""
         self._maker.describe(field_, metadata, device)
 
     def expect(self, device: str, depends_on: str, wall_us: int) -> None:
-        """Know of a device that has not been heard yet, and of what will report it."""
+        """Add a device that has not sent yet, and the source that will report it."""
         if device == self._name:
             return
         child = self.children.find(device, wall_us)
@@ -213,7 +213,7 @@ class Intake:
         self._away.clear()
 
     def data(self, data: bytes, now_us: int, wall_us: int) -> None:
-        """Take the next bytes of a stream."""
+        """Process the next bytes of a stream."""
         messages, faults = self._framer.feed(data)
         for fault in faults:
             self.fault(fault)
@@ -221,7 +221,7 @@ class Intake:
             self.message(DEVICE, message, now_us, wall_us)
 
     def message(self, route: Route, message: bytes, now_us: int, wall_us: int) -> None:
-        """Take one whole message."""
+        """Process one whole message."""
         self.totals.messages += 1
         is_answer = self.listener is not None and self.listener.heard(message)
         if not message:
@@ -277,7 +277,7 @@ class Intake:
         *,
         is_answer: bool,
     ) -> None:
-        """Take a message whose device is named in its topic or in itself."""
+        """Process a message whose device is named in its topic or in itself."""
         found = way.identifier.of(route, samples)
         if found is None:
             return
@@ -311,7 +311,7 @@ class Intake:
         return max(0, wall_us - behind_us), min(LATEST_US, wall_us + ahead_us)
 
     def samples(self, route: Route, samples: Iterable[Sample], now_us: int, wall_us: int) -> None:
-        """Take decoded values, whose times the reader answers for."""
+        """Process decoded values, whose times the reader vouches for."""
         self._bounds_us = 0, LATEST_US
         self._is_time_refused = False
         way = self._way
@@ -460,7 +460,7 @@ class Intake:
         return {tap.channel.topic for tap in taps if tap is not None}
 
     def is_away(self, name: str) -> bool:
-        """Tell whether ``name`` reported its sources as away."""
+        """Return whether ``name`` reported its sources as away."""
         return name in self._away
 
     def away(self) -> list[str]:
@@ -552,9 +552,9 @@ class Intake:
             self._note_due(tap)
 
     def spoil(self, now_us: int, quality: Quality) -> None:
-        """Say of every state of this device that its last value now has ``quality``.
+        """Publish every state of this device with its last value under ``quality``.
 
-        Events are left alone: they happened, whatever became of the device.
+        Events are left alone: they happened, whatever the device's state.
         """
         for taps in self._taps.by_source.values():
             self._spoil(taps.values(), now_us, quality)
@@ -571,7 +571,7 @@ class Intake:
 
 
 def _is_same(known: Reading, value: Value, time_us: int | None) -> bool:
-    """Tell whether a value is the one that is known already, as far as can be seen."""
+    """Return whether a value is the one that is known already, as far as can be seen."""
     is_later = time_us is not None and time_us > known.time_us
     return type(known.value) is type(value) and known.value == value and not is_later
 

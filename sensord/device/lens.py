@@ -1,9 +1,9 @@
-"""A lens on a device's connection: what it carries, shown to those who look, while it runs.
+"""A lens on a device's connection: shows what it carries while it runs.
 
-Theory of operation. A reader gets its link through the lens. While nobody looks, the methods of
-that link are the device's own, and the intake has no listener, so looking costs nothing at other
-times. The first eye exchanges the methods for those that show what passes and then call the
-device's; the last one that closes puts them back. The connection itself is never touched.
+Theory of operation. A reader gets its link through the lens. While the lens is unused, the methods
+of that link are the device's own, and the intake has no listener, so it costs nothing. The first
+eye replaces the methods by those that show what passes and then call the device's; the last one
+that closes restores them. The connection itself is never touched.
 """
 
 from __future__ import annotations
@@ -21,18 +21,18 @@ __all__ = ["Eye", "Lens", "Lenses", "ReaderSeen"]
 
 
 class Eye(Protocol):
-    """Somebody who looks."""
+    """One client's view through a lens."""
 
     def see(self, sight: Sight) -> None:
         """Accept what was seen; may not wait, and may not raise."""
         ...
 
     def moved(self, lens: Lens) -> None:
-        """Learn through which lens it looks from now on: a reload replaced the device."""
+        """Switch to another lens: a reload replaced the device."""
         ...
 
     def ended(self) -> None:
-        """Learn that it looks no more: the device was removed."""
+        """End: the device was removed."""
         ...
 
 
@@ -59,7 +59,7 @@ class Lens:
 
     @property
     def is_used(self) -> bool:
-        """Whether somebody looks."""
+        """Whether any eye is open."""
         return bool(self._eyes)
 
     @property
@@ -165,7 +165,7 @@ class Lens:
 
 
 class _SeenLink:
-    """A link whose methods are those of another one, until somebody looks."""
+    """A link whose methods are those of another one, until an eye opens."""
 
     __slots__ = (
         "_lens",
@@ -250,7 +250,7 @@ class Lenses:
     def __init__(self) -> None:
         self._lenses: dict[str, Lens] = {}
         self._removed: dict[str, Lens] = {}
-        """Those that somebody looked through when they were removed."""
+        """Lenses that were in use when they were removed."""
 
     def __iter__(self) -> Iterator[Lens]:
         return iter(self._lenses.values())

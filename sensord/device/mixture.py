@@ -1,4 +1,4 @@
-"""Recognise one channel that several devices feed, by an id beside it that alternates.
+"""Recognise one channel that several devices feed, by an adjacent id that alternates.
 
 Pure. An id that changes once is a device that was replaced; one that counts up is a number of
 messages. Only what comes back, or is a number here and a text there, is several devices.
@@ -56,7 +56,7 @@ class Mixture:
 
 
 def _counts(values: Sequence[Value]) -> bool:
-    """Tell whether values are a count of something, which begins again one day."""
+    """Return whether values are a count of something, which may restart."""
     numbers = [one for one in values if isinstance(one, int | float)]
     steps = {after - before for before, after in pairwise(numbers)}
     return len(numbers) == len(values) and len(steps) == 1

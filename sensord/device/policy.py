@@ -66,11 +66,11 @@ class Policy:
 
 
 def is_change(old: Reading, new: Reading, deadband: float, percent: float) -> bool:
-    """Tell whether ``new`` differs from ``old`` by more than the deadband, or in quality."""
+    """Return whether ``new`` differs from ``old`` by more than the deadband, or in quality."""
     if new.quality != old.quality:
         return True
     before, after = old.value, new.value
-    # True == 1 and 1 == 1.0 in Python; a change of type is a change all the same.
+    # True == 1 and 1 == 1.0 in Python; a change of type is still a change.
     if type(before) is not type(after):
         return True
     if before == after:
@@ -85,7 +85,7 @@ def is_change(old: Reading, new: Reading, deadband: float, percent: float) -> bo
 
 
 class Publisher:
-    """One channel's policy at work. Feed it samples and time; it says what to publish."""
+    """One channel's policy at work. Feed it samples and time; it returns what to publish."""
 
     __slots__ = ("_held", "_last", "_next_us", "_policy", "_seen_us", "_sent_us", "_stale")
 
@@ -99,7 +99,7 @@ class Publisher:
         self._stale = False
 
     def offer(self, now_us: int, reading: Reading) -> Reading | None:
-        """Take a sample; return what to publish now, if anything."""
+        """Process a sample; return what to publish now, if anything."""
         policy = self._policy
         self._seen_us = now_us
         if policy.policy == "every":
@@ -212,7 +212,7 @@ class Publisher:
         return reading
 
     def spoil(self, now_us: int, quality: Quality) -> Reading | None:
-        """Say of the last value that its quality is now ``quality``; None if nothing was said yet.
+        """Return the last value with ``quality``; None if nothing was published yet.
 
         The next sample is published as a change, whatever it holds.
         """

@@ -1,12 +1,12 @@
-"""What every reader is, and the little it sees of the daemon.
+"""The interface of every reader, and its view of the daemon.
 
-A reader connects, hands on what arrives and *raises* when the connection fails. It never retries,
+A reader connects, passes on what arrives and *raises* when the connection fails. It never retries,
 never swallows a fault and never sleeps before connecting: the supervisor does all that, for every
 reader alike.
 
-A reader whose devices take commands is a `Writer` too. Its module has a ``Write``, the options of
+A reader whose devices accept commands is a `Writer` too. Its module has a ``Write``, the options of
 how one command is sent, and it has ``write``, which sends one over the connection that `run` holds.
-What confirms a command is not its business.
+It does not decide what confirms a command.
 
 Adding a reader: copy `template.py`, which names each step. Its ``Config`` may say
 ``needs_decoder: ClassVar[bool] = False`` if it hands on samples and no bytes, and have
@@ -31,10 +31,10 @@ class Link(Protocol):
     """A reader's way into the daemon. None of these waits, and none raises."""
 
     def opened(self, detail: str) -> None:
-        """Say that the device is there now, and how it was reached (``/dev/ttyUSB0 at 9600``).
+        """Report that the device is up, and how it was reached (``/dev/ttyUSB0 at 9600``).
 
-        Call it once a run, before anything is handed on. What the device told before is not
-        continued: an incomplete message is forgotten.
+        Call it once a run, before anything is passed on. Earlier input is not continued: an
+        incomplete message is dropped.
         """
         ...
 
@@ -58,7 +58,7 @@ class Link(Protocol):
         ...
 
     def describe(self, field: str, metadata: Metadata, *, device: str = "") -> None:
-        """Say what is known of a field of samples, before its first value is handed on.
+        """Report the metadata of a field of samples, before its first value is passed on.
 
         ``device`` is that of its route; it is away until its `availability` is reported, under
         its name.
@@ -67,18 +67,18 @@ class Link(Protocol):
         ...
 
     def received(self, data: bytes, source: str = "") -> None:
-        """Report bytes that came and are not handed on by `data` or `message`, for who looks.
+        """Show bytes that came and are not passed on by `data` or `message` in the lens.
 
         Nothing is decoded or counted by it.
         """
         ...
 
     def sent(self, data: bytes, source: str = "") -> None:
-        """Report bytes that were sent, for who looks; ``source`` is where to, such as a topic."""
+        """Show bytes that were sent in the lens; ``source`` is their target, such as a topic."""
         ...
 
     def when_kept(self, act: Callable[[], None]) -> None:
-        """Call ``act`` once the readings of all that was handed on are safe from a crash.
+        """Call ``act`` once the readings of everything passed on are safe from a crash.
 
         That is when they are in the journal; at once, if there is none or it fails.
         """
@@ -97,7 +97,7 @@ class Reader(Protocol):
     """One device's connection; built from its config alone, opens nothing until it runs."""
 
     async def run(self, link: Link) -> None:
-        """Connect and hand on what arrives, for as long as the connection holds.
+        """Connect and pass on what arrives, for as long as the connection holds.
 
         Raises:
             DeviceError: The connection could not be made or was lost. Returning means the same:

@@ -31,9 +31,9 @@ class Route(NamedTuple):
     places: tuple[tuple[str, str], ...] = ()
     """The decoded fields that identify its device, with their values."""
     group: str = ""
-    """What several sources that bring the same values have in common; empty for none."""
+    """The common key of several sources that bring the same values; empty for none."""
     device: str = ""
-    """The device behind the connection that it is of; empty for the connection itself."""
+    """Its device behind the connection; empty for the connection itself."""
 
     @property
     def key(self) -> Hashable:
@@ -47,7 +47,7 @@ DEVICE = Route("")
 
 
 def from_source(fault: Fault, route: Route) -> Fault:
-    """Name where a message came from, for whoever must look there."""
+    """Return the source of a message in an operator's terms."""
     if not route.source:
         return fault
     parts = [f"from {route.source}", fault.detail]

@@ -13,16 +13,16 @@ __all__ = ["BEHIND", "CONNECTION", "REASONS", "Event", "State", "after", "behind
 
 
 class State(enum.StrEnum):
-    """How a connection, or a device behind one, fares."""
+    """The state of a connection, or of a device behind one."""
 
     ABSENT = "absent"
-    """It is not there: no port, no host, nothing plugged in."""
+    """It is absent: no port, no host, nothing plugged in."""
     CONNECTING = "connecting"
     UP = "up"
     SILENT = "silent"
-    """It was opened, and nothing is heard."""
+    """It was opened, and nothing arrives."""
     FAULTED = "faulted"
-    """It is there, and cannot be used: a permission, a login, a setting, a fault of ours."""
+    """It is present but unusable: a permission, a login, a setting, an internal fault."""
     STOPPED = "stopped"
     """The daemon stops."""
 
@@ -75,7 +75,7 @@ CONNECTION: Mapping[tuple[State, Event], State] = {
     (_F, Event.FAILED): _F,
     (_F, Event.STOP): _S,
 }
-"""Of a configured device. While it is tried again it keeps the state that says what is wrong."""
+"""Of a configured device. While it is retried it keeps the state that names the problem."""
 
 BEHIND: Mapping[tuple[State, Event], State] = {
     (_A, Event.HEARD): _U,

@@ -1,7 +1,7 @@
 """Keep one reader running: connect, run, fault, wait, again, until cancelled.
 
-This is one of the places in the program that catch everything: whatever a reader raises stays
-with its device, is counted, logged and told, and the others do not notice. A fault that repeats is
+This is one of the places in the program that catch everything: any error of a reader stays with its
+device, is counted, logged and published, and the others do not notice. A fault that repeats is
 logged when it first comes and then at most every few minutes, with the count.
 """
 
@@ -27,14 +27,14 @@ REPEAT_US = 300 * 1_000_000
 
 
 class Watch(Protocol):
-    """Is told how a reader fares. None of these waits, and none raises."""
+    """Receives the progress of a reader. No method waits, and none raises."""
 
     def connecting(self) -> None:
         """The reader is started, for the first time or again."""
         ...
 
     def up(self, detail: str) -> None:
-        """The device is there; ``detail`` says how it was reached. Nothing was handed on yet."""
+        """The device is up; ``detail`` is how it was reached. Nothing was passed on yet."""
         ...
 
     def down(self, reason: str, detail: str, retry_in_s: float) -> None:
@@ -43,7 +43,7 @@ class Watch(Protocol):
 
 
 class Repeats:
-    """Tells which of many equal events to log. There are few kinds, so they are all kept."""
+    """Decides which of many equal events to log. There are few kinds, so they are all kept."""
 
     def __init__(self, period_us: int = REPEAT_US) -> None:
         self._period_us = period_us
@@ -52,7 +52,7 @@ class Repeats:
     def note(self, kind: str, now_us: int, *, must: bool = False) -> int | None:
         """Count one event; return how many went unlogged before it, or None: leave it unlogged.
 
-        One that ``must`` be logged is, whatever was logged before.
+        One that ``must`` be logged always is.
         """
         logged_us, unlogged = self._seen.get(kind, (None, 0))
         if logged_us is not None and not must and now_us - logged_us < self._period_us:
@@ -96,7 +96,7 @@ async def supervise(
 
 
 class _NotedLink:
-    """A link that also tells the supervisor when the device is there; the rest costs nothing."""
+    """A link that also notifies the supervisor when the device is up; the rest costs nothing."""
 
     __slots__ = (
         "_link",
@@ -142,7 +142,7 @@ class _Supervisor:
         self._runs = 0
         self._unexpected = 0
         self._opened_us: int | None = None
-        self._reads_as_down = False  # the last line of it in the log says so
+        self._reads_as_down = False  # the last line of it in the log reports it as down
 
     def connecting(self) -> None:
         self._runs += 1
@@ -152,12 +152,12 @@ class _Supervisor:
     def opened(self, detail: str) -> None:
         self._opened_us = self._clock.monotonic_us()
         self._watch.up(detail)
-        # Whoever reads that it is down must also read that it came back, however soon.
+        # A log that shows it as down must also show its return, however soon.
         self._log(logging.INFO, "up", "device is up", {"detail": detail}, must=self._reads_as_down)
         self._reads_as_down = False
 
     def ended(self, error: Exception) -> float:
-        """Take down what ended a run; return how long to wait before the next."""
+        """Record what ended a run; return how long to wait before the next."""
         up_s = 0.0
         if self._opened_us is not None:
             up_s = (self._clock.monotonic_us() - self._opened_us) / 1e6
@@ -169,7 +169,7 @@ class _Supervisor:
             fields |= {"reason": reason, "detail": detail}
             self._log(logging.WARNING, reason, "device is down", fields)
         else:
-            # A fault of ours or of a library: a person has to look, so with the traceback.
+            # A fault of sensord or of a library: a person has to look, so with the traceback.
             reason, detail = "reader failed", f"{type(error).__name__}: {error}"
             self._unexpected += 1
             fields |= {"reason": reason, "detail": detail}

@@ -26,7 +26,7 @@ MAX_IGNORED = 10_000
 """Fields that are remembered as ignored; others are looked up again each time."""
 
 EVERY = Policy(policy="every")
-"""What `event` channels get, whatever is configured: each one counts."""
+"""The policy of `event` channels, whatever is configured: each one counts."""
 
 
 class Tap:
@@ -116,7 +116,7 @@ class TapMaker:
             self._described[device, field_] = metadata
 
     def make(self, route: Route, sample: Sample, rules: ChannelRules) -> Tap | None:
-        """Make the tap of a field that is seen for the first time, or report why there is none."""
+        """Make the tap of a new field, or report why there is none."""
         field_ = sample.field
         topic = self._topic(rules.topic or route.pattern or self._device.topic, route, field_)
         if message := _unfit(topic):
@@ -205,7 +205,7 @@ def _unfit(topic: str) -> str | None:
 
 
 def _inferred(rules: ChannelRules, value: Value) -> ValueType:
-    """Return the type of a channel that declares none: a number if anything else says so."""
+    """Return the type of a channel that declares none: a number if other rules imply it."""
     inferred = infer_type(value)
     if not rules.is_number:
         return inferred

@@ -61,7 +61,7 @@ class Taps:
         message: int,
         is_answer: bool,
     ) -> Tap | None:
-        """Make the tap of a field that is seen for the first time, among those of its source.
+        """Make the tap of a new field, among those of its source.
 
         ``message`` numbers the messages, for each gets its share.
         A device that sends garbage must not fill the bus with channels, nor this table with
@@ -100,7 +100,7 @@ class Taps:
     def take_refused(self, route: Route) -> tuple[Fault, int]:
         """Return what to report of the fields that got no channel, and how many they are.
 
-        It names who has the channels, and what helps.
+        It names the holders of the channels, and a remedy.
         """
         refused, self.refused = self.refused, []
         most = self._device.max_channels

@@ -70,7 +70,7 @@ class Answer:
 
     @property
     def rest(self) -> bytes:
-        """What came behind the complete answer."""
+        """The bytes after the complete answer."""
         return bytes(self._held)
 
     def _is_framed(self, framer: Framer, data: bytes) -> bool:

@@ -34,7 +34,7 @@ class _UnansweredError(Exception):
 
 
 class Asker:
-    """Asks over one open line; ``turn`` is held by whoever has the line."""
+    """Asks over one open line; ``turn`` is the lock on the line."""
 
     def __init__(
         self, line: Line, link: Link, ending: Ending, settings: Settings, turn: asyncio.Lock
@@ -138,7 +138,7 @@ class Asker:
         """Carry out one step; return the named groups of its answer.
 
         A late answer is passed on like any other bytes. If it comes after the next request was
-        sent it counts as that one's: without the device's protocol nobody can tell.
+        It counts as the next request's answer if that was sent: the protocol is unknown here.
         """
         try:
             pause_s, baud = pause_of(step, groups), baud_of(step, groups)
@@ -155,7 +155,7 @@ class Asker:
         if answer is None:
             return {}
         if baud is not None:
-            deadline = time.monotonic() + step.timeout  # sending at a low rate takes long
+            deadline = time.monotonic() + step.timeout  # sending at a low rate needs long
         left_s = max(0.0, deadline - time.monotonic())
         if await self._ending.wait(until=self._answered, timeout_s=left_s):
             return answer.groups

@@ -1,4 +1,4 @@
-"""Connect to what blocks while it connects, and say in an operator's words why it failed.
+"""Run blocking connection attempts in threads, and explain failures in an operator's words.
 
 Opening a serial port, resolving a name and a TLS handshake may each block for seconds. They run in
 a thread of their own, named after what it opens. A thread cannot be cancelled, so one whose caller
@@ -25,7 +25,7 @@ T = TypeVar("T")
 
 
 class Ending:
-    """How a run ends: callbacks say what went wrong, the coroutine that waits raises it.
+    """The end of a run: callbacks report the fault, the waiting coroutine raises it.
 
     Only the first fault counts; what follows from it would hide it.
     """
@@ -39,14 +39,14 @@ class Ending:
         """End the run with ``error``, unless it has ended already."""
         if not self._future.done():
             self._future.set_exception(error)
-            self._future.exception()  # seen: nobody may be waiting, while the run is being closed
+            self._future.exception()  # retrieved: the run may be closing, with no one waiting
 
     def is_reached(self) -> bool:
-        """Tell whether the run has ended."""
+        """Return whether the run has ended."""
         return self._future.done()
 
     async def wait(self, *, until: asyncio.Future[Any] | None = None, timeout_s: float) -> bool:
-        """Wait for ``until`` and tell whether it came in time; raise if the run ends first."""
+        """Wait for ``until``; return whether it came in time, raise if the run ends first."""
         futures: tuple[asyncio.Future[Any], ...]
         futures = (self._future,) if until is None else (self._future, until)
         await asyncio.wait(futures, timeout=timeout_s, return_when=asyncio.FIRST_COMPLETED)
@@ -100,7 +100,7 @@ async def in_thread(
     try:
         return await done
     except asyncio.CancelledError:
-        # Cancelled between the delivery and our turn: nobody else will see the result.
+        # Cancelled between the delivery and this turn: no other code will see the result.
         if not done.cancelled() and done.exception() is None:
             unwanted(done.result())
         raise

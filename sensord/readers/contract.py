@@ -25,7 +25,7 @@ from sensord.model.readings import Metadata
 __all__ = ["Bench", "BrokenContractError", "RecordedLink", "checks"]
 
 DEADLINE_S = 30.0
-"""Longer than any step takes on a busy machine."""
+"""Longer than any step needs on a busy machine."""
 
 CANCELLED_AT_MOST = 64
 """Turns of the loop after which a run is cancelled, one run each: enough to connect in."""
@@ -98,10 +98,10 @@ class RecordedLink(Link):
         """Accept it: no reader must have any."""
 
     def received(self, data: bytes, source: str = "") -> None:
-        """Do nothing: it is for who looks."""
+        """Do nothing: it is for lenses."""
 
     def sent(self, data: bytes, source: str = "") -> None:
-        """Do nothing: the same."""
+        """Do nothing: it is for lenses."""
 
     def when_kept(self, act: Callable[[], None]) -> None:
         """Call ``act`` at once: nothing is kept here."""
@@ -133,19 +133,19 @@ class Bench(Protocol):
         ...
 
     async def appear(self) -> None:
-        """Let the device be there."""
+        """Make the device available."""
         ...
 
     async def vanish(self) -> None:
-        """Let it be away, in the middle of whatever it does."""
+        """Make it unavailable, in the middle of whatever it does."""
         ...
 
     async def speak(self, number: int) -> None:
-        """Have it say a message that the reader hands on."""
+        """Send a message that the reader passes on."""
         ...
 
     async def garbage(self) -> None:
-        """Have it say what no device should."""
+        """Send what no device should."""
         ...
 
     def has(self, link: RecordedLink, count: int) -> bool:
@@ -167,7 +167,7 @@ async def starts_without_its_device(bench: Bench) -> None:
 
 
 async def hands_on_what_is_said(bench: Bench) -> None:
-    """It is opened once, before anything is handed on; what is said comes once, in order."""
+    """It is opened once, before anything is passed on; each message comes once, in order."""
     await bench.appear()
     link = RecordedLink()
     async with _Run(bench.reader(), link):
@@ -204,7 +204,7 @@ async def reports_a_loss_and_returns(bench: Bench) -> None:
 
 
 async def survives_garbage(bench: Bench) -> None:
-    """What no device should say ends nothing: what follows it comes."""
+    """Garbage ends nothing: the messages after it come."""
     await bench.appear()
     link = RecordedLink()
     async with _Run(bench.reader(), link) as run:

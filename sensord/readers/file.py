@@ -44,7 +44,7 @@ class Config:
 
 
 class _Read(NamedTuple):
-    """What became of one file: its content, or why there is none."""
+    """The result for one file: its content, or why there is none."""
 
     path: str
     content: bytes
@@ -122,7 +122,7 @@ def _nothing(pattern: str, found: list[_Read]) -> DeviceError:
 
 
 def captures_of(pattern: str, path: str) -> tuple[str, ...]:
-    """Return what the wildcards of a pattern stand for in a path that it found."""
+    """Return what the wildcards of a pattern matched in a path that it found."""
     parts = [re.escape(part) for part in re.split(r"[*]", pattern)]
     found = re.fullmatch("([^/]*)".join(parts).replace(r"\?", "."), path)
     return found.groups() if found else ()

@@ -28,7 +28,7 @@ from sensord.readers.blocking import in_thread, network_error
 __all__ = ["SCHEMES", "Line", "Parity", "Settings", "is_remote", "open_line"]
 
 SCHEMES = ("socket", "rfc2217", "hwgrep", "loop")
-"""What a port may be beside a path; all but ``socket`` are pyserial's."""
+"""The kinds of a port besides a path; all but ``socket`` are pyserial's."""
 
 READ_BYTES = 65_536
 """More than a tty holds (4 KiB) or a pty (20 KiB): one wake-up empties the line."""
@@ -36,7 +36,7 @@ READ_BYTES = 65_536
 CONNECT_TIMEOUT_S = 5.0
 
 KEEPALIVE_IDLE_S = 30
-"""A terminal server that lost power says nothing; TCP asks after this long."""
+"""A terminal server that lost power sends nothing; TCP asks after this long."""
 
 THREAD_TIMEOUT_S = 1.0
 """How long a read in a thread may block before it looks whether the line is being closed. Closing
@@ -71,7 +71,7 @@ class Settings:
 
 
 def is_remote(port: str) -> bool:
-    """Tell whether the port is another machine's."""
+    """Return whether the port is another machine's."""
     return port.startswith(("socket://", "rfc2217://"))
 
 
@@ -79,7 +79,7 @@ class Line(Protocol):
     """An open line. Close it in every case; until then it owns its descriptors."""
 
     def start(self, on_data: OnData, on_end: OnEnd) -> None:
-        """Hand every arriving piece to ``on_data``, and to ``on_end`` why no more will come.
+        """Pass every arriving piece to ``on_data``, and to ``on_end`` why no more will come.
 
         ``on_end`` also gets whatever ``on_data`` raised.
         """
@@ -139,7 +139,8 @@ def open_line(settings: Settings) -> Line:
 
         def close(*, gently: bool) -> bool:
             was_altered = False
-            # What a device never took must not keep us: closing waits up to 30 s for it to drain.
+            # Output that the device never accepted must not block: closing waits up to 30 s to
+            # drain it.
             with suppress(termios.error, OSError):
                 termios.tcflush(port, termios.TCOFLUSH)
                 if gently or settings.dtr is not None or settings.rts is not None:
@@ -427,7 +428,7 @@ class _ThreadLine:
                         loop.call_soon_threadsafe(guarded, data)
             except Exception as error:  # noqa: BLE001  # pyserial raises anything when a port goes
                 if not self._closing:
-                    with suppress(RuntimeError):  # the loop is closed: nobody is left to tell
+                    with suppress(RuntimeError):  # the loop is closed: no one is left to notify
                         loop.call_soon_threadsafe(on_end, self._words.lost(str(error)))
 
         self._thread = threading.Thread(target=read, name=f"read:{self._port.name}", daemon=True)
@@ -447,7 +448,7 @@ class _ThreadLine:
         await _tuned(f"baud:{self._port.name}", tune, baud, self._words)
 
     def look(self) -> None:
-        """Do nothing: a thread reads whatever comes."""
+        """Do nothing: a thread reads all input."""
 
     @property
     def was_altered(self) -> bool:

@@ -1,4 +1,4 @@
-"""What an availability topic reports: whether a device behind a broker is there. Pure.
+"""The reports of an availability topic: whether a device behind a broker is there. Pure.
 
 A device's last will, or its gateway, publishes a word to a topic of its own. Which devices a topic
 speaks for follows from the filter that brings their values: in the pattern of the availability
@@ -24,7 +24,7 @@ _PLACES = re.compile(r"\{([^{}]*)\}|[+#]")
 
 @dataclass(frozen=True, slots=True)
 class Availability:
-    """Where a device or its last will says whether it is there, and in which words.
+    """Where a device or its last will reports whether it is there, and in which words.
 
     ``filter`` is a topic in which ``{1}``, ``{2}``, ... are what the wildcards of the values'
     filter stood for; a ``+`` or ``#`` is the next of these. A message that is a JSON object has the
@@ -115,7 +115,7 @@ def _folded(words: Iterable[str]) -> set[str]:
 
 
 class Witness:
-    """One availability pattern beside one filter of values."""
+    """One availability pattern with one filter of values."""
 
     def __init__(self, availability: Availability, values: str) -> None:
         self.availability = availability
@@ -146,5 +146,5 @@ class Witness:
         return re.sub(r"\{([^{}]*)\}", lambda found: values[found[1]], self._pattern)
 
     def speaks_in(self, topic: str) -> bool:
-        """Tell whether ``topic`` is one of the pattern's."""
+        """Return whether ``topic`` matches the pattern."""
         return self._matches(topic) is not None

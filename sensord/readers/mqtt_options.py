@@ -1,4 +1,4 @@
-"""The options of the reader `mqtt`: what a configuration may say of a broker. Pure."""
+"""The options of the reader `mqtt`. Pure."""
 
 from __future__ import annotations
 

@@ -19,7 +19,7 @@ MAX_ROUTES = 10_000
 
 
 def do_overlap(one: str, other: str) -> bool:
-    """Tell whether some topic satisfies both filters."""
+    """Return whether some topic satisfies both filters."""
     left, right = one.split("/"), other.split("/")
     first = {left[0], right[0]}
     if first & {"+", "#"} and any(level.startswith("$") for level in first):
@@ -66,7 +66,7 @@ class Router:
         return (*self._config.topics, *more)
 
     def has_availability(self, pattern: str) -> bool:
-        """Tell whether availability comes by a subscription, so that its retained words count."""
+        """Return whether availability comes by a subscription, so that its retained words count."""
         return any(w.filter == pattern for found in self._witnesses.values() for w in found)
 
     def availabilities(self, topic: str) -> list[Availability]:
@@ -75,7 +75,7 @@ class Router:
         return list(dict.fromkeys(one.availability for one in found))
 
     def is_absence(self, topic: str, payload: bytes) -> bool:
-        """Tell whether a message on a topic of values is the word that there is none."""
+        """Return whether a message on a topic of values is the word for no value."""
         known = (one for one in self.availabilities(topic) if one.is_beside_values)
         return any(one.is_there(payload) is False for one in known)
 
@@ -92,7 +92,7 @@ class Router:
         )
 
     def is_ignored(self, topic: str) -> bool:
-        """Tell whether the configuration wants nothing of ``topic``."""
+        """Return whether the configuration ignores ``topic``."""
         if topic in self._ignored:
             return True
         if not any(matches(pattern, topic) for pattern in self._config.ignore_topics):

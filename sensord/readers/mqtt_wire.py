@@ -107,7 +107,7 @@ def _tls_context(target: Target) -> ssl.SSLContext:
 
 
 class _Socket:
-    """What paho takes for its socket: reads come from a buffer that `fill` fills."""
+    """The socket that paho sees: reads come from a buffer that `fill` fills."""
 
     def __init__(self, connection: socket.socket) -> None:
         self._connection = connection
@@ -117,7 +117,7 @@ class _Socket:
         self._ended = False
 
     def fill(self) -> None:
-        """Take what has arrived, once the buffer is used up."""
+        """Read what has arrived, once the buffer is used up."""
         try:
             self._buffer = self._connection.recv(READ_BYTES)
         except (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError):
@@ -130,12 +130,12 @@ class _Socket:
 
     @property
     def has_news(self) -> bool:
-        """Tell whether paho should read on: there are bytes, or there will never be any."""
+        """Return whether paho should read on: there are bytes, or there will never be any."""
         return self._at < len(self._buffer) or self._ended or self._failed is not None
 
     @property
     def may_hold_more(self) -> bool:
-        """Tell whether bytes wait where the loop cannot see them: inside TLS."""
+        """Return whether bytes wait where the loop cannot see them: inside TLS."""
         return isinstance(self._connection, ssl.SSLSocket) and self._connection.pending() > 0
 
     def recv(self, buffer_size: int) -> bytes:
@@ -200,7 +200,7 @@ class Client(PahoClient):
 class Wire:
     """One connection of a client, from CONNECT to its end.
 
-    ``ending`` learns why it ended, or what a callback of the client raised.
+    ``ending`` records why it ended, or the error that a callback of the client raised.
     """
 
     def __init__(self, client: Client, connection: socket.socket, ending: Ending) -> None:
@@ -231,7 +231,7 @@ class Wire:
         self._timer = self._loop.call_later(self._tick_s, self._tick)
 
     def close(self) -> None:
-        """Say goodbye if there is still somebody to hear it, and give everything back."""
+        """Send DISCONNECT if the connection still works, and release everything."""
         self._ending.fail(DeviceError("closed"))  # what happens from here on is of no interest
         if self._timer is not None:
             self._timer.cancel()

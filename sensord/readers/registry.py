@@ -33,7 +33,7 @@ class ReaderType:
     config: type[Any]
     build: type[Any]
     write: type[Any] | None = None
-    """Its options of how a command is sent, if its devices take any."""
+    """Its options for sending a command, if its devices accept any."""
 
     def create(self, config: object) -> Reader:
         """Build a reader; it opens nothing yet."""

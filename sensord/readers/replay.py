@@ -1,4 +1,4 @@
-"""Play a recording as if a device said it: its readings are samples of this device.
+"""Play a recording as a device: its readings are samples of this device.
 
 The field of a sample is the topic that the reading has in the recording. Readings keep their
 qualities; which of them are published says the device's own policy.
@@ -54,7 +54,7 @@ class Config:
     max_wait: Annotated[Duration, Within(0, 366 * 86_400.0)] = LONGEST_WAIT_S
 
     def faults(self) -> Iterator[tuple[str, str]]:
-        """Yield what the types cannot say."""
+        """Yield the faults that the types cannot express."""
         if not self.files:
             yield "files", 'at least one is needed, such as ["/srv/monday.mcap"]'
         for pattern in self.filters:
@@ -91,7 +91,7 @@ class Reader:
             await player.run()
         except (RecordingError, JournalError, OSError) as error:
             raise DeviceError("cannot read the recording", str(error)) from error
-        # The end is no fault, and what was said last still holds.
+        # The end is no fault, and the last values still hold.
         await asyncio.Event().wait()
 
     def _open(self) -> list[tuple[Recording, Span]]:
@@ -117,12 +117,12 @@ class _Handing:
 
     def _field(self, channel: Channel) -> str:
         if len(self._fields) >= MOST_FIELDS:
-            self._fields.clear()  # some recordings make their channels anew in each round
+            self._fields.clear()  # some recordings create their channels again in each round
         # Others write topics with a slash in front.
         field = self._fields[channel] = channel.topic.strip("/")
         self._link.describe(field, channel.metadata)
         return field
 
     def hole(self, hole: object) -> None:
-        """Tell that something is missing."""
+        """Report a gap."""
         self._link.fault("hole in the recording", str(hole))

@@ -38,7 +38,7 @@ __all__ = [
 HIGHEST_BYTE = 0xFF
 
 LINE_END = "\n"
-"""What an answer ends with where nothing else is said."""
+"""The default end of an answer."""
 
 LONGEST_PAUSE_S = 3600.0
 
@@ -59,7 +59,7 @@ _ONE_BYTE = r"each character is one byte, \u0000 to \u00FF; write others as hexa
 
 
 def unhex(text: str) -> bytes | None:
-    """Return the bytes that hexadecimal digits stand for, or None."""
+    """Return the bytes of hexadecimal digits, or None."""
     try:
         return bytes.fromhex(text)
     except ValueError:
@@ -223,7 +223,7 @@ def baud_of(step: Step, groups: Mapping[str, str]) -> int | None:
     """Return the rate to change to, or None.
 
     Raises:
-        ValueError: What the device answered stands for no rate.
+        ValueError: The device's answer is not a rate.
     """
     if step.baud is None or type(step.baud) is int:
         return step.baud

@@ -1,4 +1,4 @@
-"""How long a line may be silent before it is taken for lost. Pure: times are arguments.
+"""How long a line may be silent before it counts as lost. Pure: times are arguments.
 
 Theory of operation. A device has a rhythm: it speaks ten times a second, or once an hour. Its
 pauses are noted, and one that came at least twice, and soon enough after the first time to be a
@@ -70,12 +70,12 @@ class Rhythm:
 
     @property
     def period_s(self) -> float:
-        """The longest pause that is a habit; 0 while there is none."""
+        """The longest habitual pause; 0 without one."""
         return self._period_s
 
     @property
     def limit_s(self) -> float:
-        """How long the line may be silent now; 0 for ever."""
+        """How long the line may be silent now; 0 means without limit."""
         if self._declared_s is not None:
             return self._declared_s
         known_s = PERIODS * self._period_s

@@ -112,7 +112,7 @@ class Config:
         return {"terminator": end}
 
     def with_framing(self, table: Mapping[str, object]) -> Config:
-        """Return the same whose answers end as the device's framing says, where nothing else is."""
+        """Return a copy whose answers end as the device's framing does, unless set otherwise."""
         poll = None if self.poll is None else with_framing(self.poll, table)
         requests = tuple(
             replace(
@@ -267,7 +267,7 @@ class _Session:
         """Whether it ended by silence."""
         self._is_over = False
         self._turn = asyncio.Lock()
-        """Whoever sends has the line for itself until the answer has come, or will not come."""
+        """The sender holds the line until the answer has come, or will not come."""
         self._asker = Asker(line, link, self._ending, config.settings(), self._turn)
 
     async def run(self) -> None:

@@ -64,7 +64,7 @@ class Disturbance:
         return any(one.type == "dead" and one.is_active(at_s) for one in self._faults)
 
     def delay_s(self, at_s: float) -> float:
-        """Return how long the answer takes."""
+        """Return how long the answer needs."""
         slow = (one for one in self._faults if one.type == "slow" and one.is_active(at_s))
         return sum(one.amount for one in slow)
 

@@ -52,7 +52,7 @@ CLOSE_TIMEOUT_S = 5.0
 """How long a client may take to answer a close frame before its socket is cut."""
 
 LINGER_S = 1.0
-"""How long what a refused request still sends is taken and thrown away.
+"""How long the rest of a refused request is read and discarded.
 
 A socket that is closed with bytes unread is reset, and the answer may be lost with it."""
 

@@ -96,7 +96,7 @@ class Place(NamedTuple):
     state_topic: str
     command_topic: str
     status_topic: str
-    """Where the uplink says ``online`` and ``offline``."""
+    """Where the uplink reports ``online`` and ``offline``."""
 
 
 class Entity(NamedTuple):

@@ -255,7 +255,7 @@ def _position(headers: dict[str, str], stream: str) -> Position:
     """Return the position after a message.
 
     Raises:
-        UplinkError: It is not one of ours.
+        UplinkError: sensord did not write it.
     """
     identity = headers.get("Nats-Msg-Id", "")
     found = re.fullmatch(r"(\w+):(\d+)(?:-(\d+))?", identity)

@@ -88,7 +88,7 @@ class Config(Options):
     last_table: Printable = "last_values"
     """Empty for none."""
     gateway: Printable = ""
-    """What stands in the column of that name; empty for the name of this machine."""
+    """The content of the column of that name; empty for the name of this machine."""
     timeout: Annotated[Duration, Within(0.1, 600)] = 30.0
 
     def faults(self) -> Iterator[tuple[str, str]]:

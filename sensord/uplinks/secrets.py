@@ -1,4 +1,4 @@
-"""Passwords and tokens in files of their own: none stands in the configuration."""
+"""Passwords and tokens in files of their own: the configuration contains none."""
 
 from __future__ import annotations
 

@@ -26,7 +26,7 @@ __all__ = ["TOO_LONG", "BlockFramer", "Config", "Drop"]
 TOO_LONG = "block too long"
 
 DROP_BYTES = 1024
-"""A record to be dropped that has no end within so many bytes is none."""
+"""A record to be dropped that has no end within so many bytes is not a record."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +37,7 @@ class Drop:
     end: str = "\n"
 
     def faults(self) -> Iterator[tuple[str, str]]:
-        """Yield what the types cannot say."""
+        """Yield the faults that the types cannot express."""
         if not self.start or not self.end:
             yield "start", "needs a start and an end"
 
@@ -59,7 +59,7 @@ class Config:
     max_bytes: Annotated[Size, Within(2, 2**20)] = 16 * 1024
 
     def faults(self) -> Iterator[tuple[str, str]]:
-        """Yield what the types cannot say."""
+        """Yield the faults that the types cannot express."""
         if not self.end:
             yield "end", "may not be empty"
         if not self.start and self.checksum is None:
@@ -98,7 +98,7 @@ class BlockFramer:
         self._is_fragment = not self._start
 
     def feed(self, data: bytes) -> Framed:
-        """Take the next bytes and return the lines of the blocks that are complete now."""
+        """Process the next bytes and return the lines of the blocks that are complete now."""
         framed = Framed([], [])
         self._held += data
         while self._step(framed):
@@ -168,7 +168,7 @@ class BlockFramer:
         self._blamed = max(0, self._blamed - count)
 
     def _find_end(self) -> int:
-        """Return the offset behind the block's end, or -1; drop the records before it."""
+        """Return the offset after the block's end, or -1; drop the records before it."""
         while True:
             at = self._held.find(self._end, self._searched)
             if at < 0:
@@ -206,7 +206,7 @@ class BlockFramer:
         return is_open and len(held) - self._cleaned < DROP_BYTES
 
     def _is_in_record(self, at: int) -> bool:
-        """Return whether an end stands in a record whose own end has not come."""
+        """Return whether an end lies in a record whose own end has not come."""
         return self._drop is not None and self._held.find(self._drop[0], self._cleaned, at) >= 0
 
 

@@ -39,7 +39,7 @@ _SIZES = {"u8": 1, "u16": 2, "u24": 3, "u32": 4}
 
 
 def hex_bytes(text: str) -> bytes | None:
-    """Return the bytes of hexadecimal digits, with or without blanks; None if it is none."""
+    """Return the bytes of hexadecimal digits, with or without blanks; None if invalid."""
     try:
         return bytes.fromhex(text)
     except ValueError:
@@ -85,7 +85,7 @@ class Config:
     max_bytes: Annotated[Size, Within(1, 65_536)] = 1024
 
     def faults(self) -> Iterator[tuple[str, str]]:
-        """Yield what the types cannot say."""
+        """Yield the faults that the types cannot express."""
         for key in ("start", "end"):
             if hex_bytes(getattr(self, key)) is None:
                 yield key, 'expected bytes in hexadecimal digits, such as "AA C0"'
@@ -127,7 +127,7 @@ class FrameFramer:
         self._lost_bytes, self._reason, self._has_frame = 0, "", False
 
     def feed(self, data: bytes) -> Framed:
-        """Take the next bytes and return the frames that are complete now."""
+        """Process the next bytes and return the frames that are complete now."""
         framed = Framed([], [])
         self._held += data
         while self._step(framed):

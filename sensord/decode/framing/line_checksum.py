@@ -21,7 +21,7 @@ _DECIMAL = re.compile(rb"[0-9]{1,10}")
 
 
 def as_bytes(text: str) -> bytes:
-    """Return the bytes of an option: each character stands for one, so that any can be written."""
+    """Return the bytes of an option: each character is one byte, so that any can be written."""
     return text.encode("latin-1")
 
 
@@ -43,7 +43,7 @@ class TextChecksum:
     includes_before: bool = False
 
     def faults(self) -> Iterator[tuple[str, str]]:
-        """Yield what the types cannot say."""
+        """Yield the faults that the types cannot express."""
         for key in ("after", "before"):
             if not getattr(self, key).isascii() and max(map(ord, getattr(self, key))) > 0xFF:  # noqa: PLR2004  # one byte
                 yield key, "each character stands for one byte, \\u0000 to \\u00FF"
@@ -55,7 +55,7 @@ class TextChecksum:
 
 
 class LineChecksum:
-    """Checks lines, and takes the checksum off them."""
+    """Checks lines, and removes the checksum from them."""
 
     def __init__(self, config: TextChecksum) -> None:
         kind = checksum(config.type)
@@ -87,7 +87,7 @@ class LineChecksum:
         return content if self._of(covered[begin:]) == found else None
 
     def _parted(self, line: bytes) -> tuple[bytes, bytes, bytes] | None:
-        """Return what stands before the checksum, the bytes up to it that count, and itself."""
+        """Return the part before the checksum, the bytes that it covers, and itself."""
         if not self._before:
             at = len(line) - self.width
             return None if at < 0 else (line[:at], line[:at], line[at:])

@@ -51,7 +51,7 @@ class Config:
     type: Literal["line"] = "line"
 
     def faults(self) -> Iterator[tuple[str, str]]:
-        """Yield what the types cannot say."""
+        """Yield the faults that the types cannot express."""
         if not self.terminator:
             yield "terminator", "may not be empty"
         elif self.start and (self.start in self.terminator or self.terminator in self.start):
@@ -82,7 +82,7 @@ class LineFramer:
         self._discarding = config.discard_first
 
     def feed(self, data: bytes) -> Framed:
-        """Take the next bytes and return the messages that are complete now."""
+        """Process the next bytes and return the messages that are complete now."""
         terminator, held = self._terminator, self._held
         searched = max(0, len(held) - len(terminator) + 1)
         held += data
@@ -116,7 +116,7 @@ class LineFramer:
         self._discarding = self._discard_first
 
     def _bound(self, faults: list[Fault]) -> None:
-        """Let go of a line that is too long already.
+        """Drop a line that is too long already.
 
         The held bytes contain no terminator, though they may end with the beginning of one.
         """

@@ -1,8 +1,8 @@
 """Cut a stream in which binary frames and lines of text alternate, such as UBX beside NMEA.
 
-Theory of operation. What begins with the frame's start bytes and proves to be a frame is one; all
-other bytes go to the framer of lines, so a start that is none costs nothing but the line it is in.
-While a candidate is not complete, what follows waits for it.
+Theory of operation. Bytes that begin with the frame's start bytes and prove to be a frame are one;
+all other bytes go to the framer of lines, so a false start costs nothing but its line. While a
+candidate is not complete, the bytes after it wait.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ class Config:
     lines: LineConfig = field(default_factory=LineConfig)
 
     def faults(self) -> Iterator[tuple[str, str]]:
-        """Yield what the types cannot say."""
+        """Yield the faults that the types cannot express."""
         if not self.frames.start:
             yield "frames", "needs start: it tells a frame from a line"
         if self.frames.checksum is None:
@@ -52,7 +52,7 @@ class MixedFramer:
         self._lines.reset()
 
     def feed(self, data: bytes) -> Framed:
-        """Take the next bytes and return what is complete now."""
+        """Process the next bytes and return what is complete now."""
         framed = Framed([], [])
         self._held += data
         while self._step(framed):

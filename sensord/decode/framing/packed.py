@@ -53,7 +53,7 @@ class PacketFramer:
         self._is_lost = False
 
     def feed(self, data: bytes) -> Framed:
-        """Take the next bytes and return the packets that are complete now."""
+        """Process the next bytes and return the packets that are complete now."""
         framed = Framed([], [])
         self._held += data
         *packets, rest = bytes(self._held).split(self._end)

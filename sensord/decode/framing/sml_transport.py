@@ -55,7 +55,7 @@ class SmlFramer:
         self._has_file = False
 
     def feed(self, data: bytes) -> Framed:
-        """Take the next bytes and return the files that are complete now."""
+        """Process the next bytes and return the files that are complete now."""
         framed = Framed([], [])
         self._held += data
         while self._step(framed):

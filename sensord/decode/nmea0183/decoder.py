@@ -1,4 +1,4 @@
-"""Find NMEA 0183 sentences in a line, decide whether to trust them, and have them read.
+"""Find NMEA 0183 sentences in a line, check them, and have them decoded.
 
 Theory of operation: a sentence begins at ``$`` or ``!`` and ends at ``*`` and its checksum. What
 stands before the start is passed over (a logger's time, a tag block, the rest of a line that we
@@ -53,8 +53,8 @@ TOO_LONG = "sentence too long"
 TOO_MANY_SENTENCES = "too many sentences"
 
 MAX_SENTENCE_BYTES = 512
-"""The standard says 82; proprietary ones are longer. Bounds the search for a checksum, and the
-numbers that Python is asked to read."""
+"""The standard's limit is 82; proprietary ones are longer. Bounds the search for a checksum, and
+the numbers that Python must parse."""
 
 MAX_SENTENCES = 32
 """In one message; more are noise."""
@@ -75,7 +75,7 @@ _TALKER_CHARACTERS = 2
 
 @dataclass(frozen=True, slots=True)
 class Config:
-    """What to trust and what to take.
+    """Which sentences to trust and to use.
 
     A checksum that is wrong is always a fault. With ``checksum = "if_present"`` a sentence may
     lack it, as long as the same one has not come with it before. ``talker_levels`` puts the talker
@@ -92,7 +92,7 @@ class Config:
     source_time: bool = False
 
     def faults(self) -> Iterator[tuple[str, str]]:
-        """Yield what the types cannot say."""
+        """Yield the faults that the types cannot express."""
         for name in self.ignore:
             if name not in SENTENCES and name[_TALKER_CHARACTERS:] not in SENTENCES:
                 yield "ignore", f'"{name}" is neither a sentence known here nor one with its talker'
@@ -142,7 +142,7 @@ class Decoder:
         return Decoded(samples, faults)
 
     def mend_dates(self, samples: list[Sample], wall_us: int) -> list[Sample]:
-        """Return samples with dates put right that are 1024 or 2048 weeks behind."""
+        """Return samples with dates corrected that are 1024 or 2048 weeks behind."""
         return mended(samples, wall_us)
 
     def metadata(self, field: str) -> Metadata | None:
@@ -157,7 +157,7 @@ class Decoder:
         self, sentence: bytes, samples: list[Sample], faults: list[Fault], *, is_proven: bool
     ) -> None:
         """Read one sentence, without its checksum."""
-        # Latin-1 takes every byte; the few texts in sentences are of it (NMEA 3.01).
+        # Latin-1 accepts every byte; the few texts in sentences use it (NMEA 3.01).
         fields = sentence[1:].decode("latin-1").split(",")
         if b" " in sentence or b"\0" in sentence:
             fields = [field.strip(_BLANKS) for field in fields]
@@ -194,7 +194,7 @@ class Decoder:
             faults.append(Fault(BAD_FIELD, excerpt(sentence)))
 
     def _may_trust(self, address: str, *, is_proven: bool) -> bool:
-        """Tell whether a sentence may be used.
+        """Return whether a sentence may be used.
 
         One that used to come with a checksum and now has none has lost its end.
         """

@@ -35,8 +35,8 @@ __all__ = [
 KNOTS = "[kn_i]"
 
 DERIVED_DECIMALS = 4
-"""Of values that are the sum, difference or conversion of what the device said: more digits than
-any device has, fewer than binary floating point makes up."""
+"""Of sums, differences and conversions of the device's values: more digits than any device has,
+fewer than binary floating point adds."""
 
 SPEED_UNITS = {"N": KNOTS, "M": "m/s", "K": "km/h", "S": "[mi_i]/h"}
 """The letter that follows a speed, and its unit."""
@@ -254,13 +254,13 @@ def coordinate(text: str, hemisphere: str) -> float | None:
 
 
 def utc_text(clock: str, year: str, month: str, day: str) -> str | None:
-    """Return an ISO 8601 text such as ``2008-07-05T10:00:00.000Z``, or None if it is no time.
+    """Return an ISO 8601 text such as ``2008-07-05T10:00:00.000Z``, or None if it is not a time.
 
-    A year of two digits is one of 1980 to 2079, for GPS began in 1980. Nothing else is mended: a
-    receiver with an old firmware may be 1024 weeks behind, and that is what it says.
+    A year of two digits is one of 1980 to 2079, for GPS began in 1980. Nothing else is corrected: a
+    receiver with an old firmware may be 1024 weeks behind, and its date is kept.
 
     Shape: ``clock`` is ``hhmmss`` or ``hhmmss.sss``. The fraction is cut to milliseconds. A leap
-    second, 60, is written as the device says it.
+    second, 60, is written as the device sends it.
     """
     whole, _, fraction = clock.partition(".")
     digits = whole + fraction + year + month + day

@@ -1,7 +1,7 @@
 """Dates of receivers that have lost count of the weeks. Pure.
 
-GPS sends the week modulo 1024. A receiver older than its firmware expects says a date that is 1024
-or 2048 weeks, some 20 or 40 years, too early; everything else that it says is right.
+GPS sends the week modulo 1024. A receiver older than its firmware expects sends a date that is 1024
+or 2048 weeks, some 20 or 40 years, too early; everything else that it sends is right.
 
 Source: IS-GPS-200, 20.3.3.3.1.1, Transmission week number.
 """
@@ -34,7 +34,7 @@ def mended(samples: list[Sample], wall_us: int) -> list[Sample]:
 
 
 def _in_time(sample: Sample, wall_us: int) -> Sample:
-    """Return a sample whose source time is put right in the same way."""
+    """Return a sample whose source time is corrected in the same way."""
     if sample.time_us is None:
         return sample
     for weeks in ROLLOVERS:

@@ -85,7 +85,7 @@ class Sentence:
             self.samples.append(Sample(self._prefix + field, value, quality))
 
     def take_in(self, unit: str | None, field: str, value: float) -> None:
-        """Add a sample that says its own unit."""
+        """Add a sample that has its own unit."""
         self.samples.append(Sample(self._prefix + field, value, GOOD, None, None, unit))
 
     def whole(self, at: int) -> int | None:
@@ -97,7 +97,7 @@ class Sentence:
         return None
 
     def count(self, at: int, field: str) -> None:
-        """Take a whole number."""
+        """Add a whole number."""
         if (value := self.whole(at)) is not None:
             self.take(field, value)
 
@@ -118,12 +118,12 @@ class Sentence:
         return None
 
     def number(self, at: int, field: str, quality: Quality = GOOD) -> None:
-        """Take a number."""
+        """Add a number."""
         if (value := self.amount(at)) is not None:
             self.take(field, value, quality)
 
     def measure(self, at: int, letter: str, field: str, quality: Quality = GOOD) -> None:
-        """Take a number that ``letter`` follows: its unit or reference.
+        """Add a number that ``letter`` follows: its unit or reference.
 
         Devices leave the letter out; another one means another quantity.
         """
@@ -135,7 +135,7 @@ class Sentence:
             self.is_faulty = True
 
     def signed_amount(self, at: int, positive: str, negative: str) -> float | None:
-        """Return a magnitude with the sign that the letter after it stands for."""
+        """Return a magnitude with the sign given by the letter after it."""
         value = self.amount(at)
         side = self.text(at + 1)
         if value is not None and value < 0:
@@ -149,12 +149,12 @@ class Sentence:
         return None
 
     def signed(self, at: int, sides: tuple[str, str], field: str, quality: Quality = GOOD) -> None:
-        """Take a magnitude with the sign that the letter after it stands for."""
+        """Add a magnitude with the sign given by the letter after it."""
         if (value := self.signed_amount(at, *sides)) is not None:
             self.take(field, value, quality)
 
     def speed(self, field: str, *places: int, quality: Quality = GOOD) -> None:
-        """Take a speed that stands at one or more places, each with its unit after it."""
+        """Add a speed found at one or more places, each with its unit after it."""
         given = [(at, SPEED_UNITS.get(self.text(at + 1))) for at in places if self.text(at)]
         if not given:
             return
@@ -166,7 +166,7 @@ class Sentence:
             self.speed_in(unit, field, at, quality)
 
     def speed_in(self, unit: str, field: str, at: int, quality: Quality = GOOD) -> None:
-        """Take a speed of that unit.
+        """Add a speed of that unit.
 
         A field keeps the unit it came in first; only where sentences differ is one converted.
         """
@@ -183,7 +183,7 @@ class Sentence:
         self.samples.append(Sample(self._prefix + field, value, quality))
 
     def position(self, at: int, quality: Quality) -> None:
-        """Take latitude and longitude, each with its hemisphere after it."""
+        """Add latitude and longitude, each with its hemisphere after it."""
         for field, place in (("latitude", at), ("longitude", at + 2)):
             if text := self.text(place):
                 degrees = coordinate(text, self.text(place + 1))

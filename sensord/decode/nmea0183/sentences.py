@@ -42,7 +42,7 @@ all but A and D (NMEA 2.3)."""
 
 _GGA_QUALITIES = {"": NO_FIX, "0": NO_FIX, "6": ESTIMATED, "7": MANUAL, "8": SIMULATED}
 
-# A receiver that corrects differentially may say D where A is meant.
+# A receiver that corrects differentially may send D where A is meant.
 _VALID = {"A", "D"}
 
 _SYSTEMS = {
@@ -61,7 +61,7 @@ _BAR_IN_INCH_OF_MERCURY = 0.0338638866667
 _FULL_CIRCLE = 360.0
 
 MAX_TRANSDUCERS = 256
-"""Bounds what is remembered, whatever names a device makes up."""
+"""Bounds the memory for names, however many a device makes up."""
 
 MAX_GSV_SENTENCES = 16
 """Of one group; 64 satellites are more than any system has in view."""
@@ -114,7 +114,7 @@ def _sentence(
 
 @_sentence("GGA", 14)
 def _gga(one: Sentence) -> None:
-    """Fix data. Its time lacks the date, so it is not taken."""
+    """Fix data. Its time lacks the date, so it is not used."""
     quality = _GGA_QUALITIES.get(one.text(6), GOOD)
     one.position(2, quality)
     one.count(6, "fix_quality")
@@ -239,14 +239,14 @@ def _vtg(one: Sentence) -> None:
 
 @_sentence("ZDA", 4)
 def _zda(one: Sentence) -> None:
-    """Date and time in UTC. The local zone is not taken."""
+    """Date and time in UTC. The local zone is not used."""
     date = (one.text(4), one.text(3), one.text(2))
     if one.text(1) and all(date):
         _take_time(one, date, GOOD)
 
 
 def _take_time(one: Sentence, date: tuple[str, str, str], quality: Quality) -> None:
-    """Take a time from the clock in field 1 and a date's year, month and day."""
+    """Add a time from the clock in field 1 and a date's year, month and day."""
     text = utc_text(one.text(1), *date)
     if text is None:
         one.is_faulty = True
@@ -261,7 +261,7 @@ def _take_time(one: Sentence, date: tuple[str, str, str], quality: Quality) -> N
 def _hdg(one: Sentence) -> None:
     """Heading of a magnetic sensor, its deviation and the variation.
 
-    The sensor's own heading plus the deviation is the magnetic heading that HDM and VHW tell.
+    The sensor's own heading plus the deviation is the magnetic heading in HDM and VHW.
     """
     deviation = one.signed_amount(2, "E", "W")
     if (heading := one.amount(1)) is not None:
@@ -397,7 +397,7 @@ def _wind_by_side(kind: str) -> Callable[[Sentence], None]:
         """Wind from the bow, its angle counted to the left or right."""
         angle = one.signed_amount(1, "R", "L")
         if angle is not None:
-            # MWV tells the same angle clockwise.
+            # MWV has the same angle clockwise.
             clockwise = angle if angle >= 0 else round(angle + _FULL_CIRCLE, DERIVED_DECIMALS)
             one.take(f"wind_angle_{kind}", clockwise)
         one.speed(f"wind_speed_{kind}", 3, 5, 7)
@@ -418,7 +418,7 @@ def _mwd(one: Sentence) -> None:
 
 
 def _air_pressure(one: Sentence) -> None:
-    """Take a pressure in inches of mercury and in bars, of which a device may leave out one."""
+    """Add a pressure in inches of mercury and in bars, of which a device may leave out one."""
     if one.text(3):
         one.measure(3, "B", "air_pressure")
     elif (inches := one.amount_in("I", 1)) is not None:

@@ -1,11 +1,11 @@
-"""The journal's files as the one who writes them has them: ring, registry and segments.
+"""The journal's files for its writer: ring, registry and segments.
 
-Every method leaves files and memory in agreement, also when it raises: what it had not finished is
-as if it had not begun, and may be tried again. Deciding *when* to try again is the writer's.
+Every method leaves files and memory in agreement, also when it raises: unfinished work counts as
+not begun, and may be repeated. Deciding *when* to repeat it is the writer's.
 
-Theory of operation. `pending` are the runs that stand in the ring only. A commit goes to the ring,
+Theory of operation. `pending` are the runs that are in the ring only. A commit goes to the ring,
 or, when that makes a chunk's worth, together with the pending runs to the segment. On a full disk
-the ring goes on alone, as a window: its oldest runs are dropped for the newest.
+the ring continues alone, as a window: its oldest runs are dropped for the newest.
 """
 
 from __future__ import annotations
@@ -77,10 +77,10 @@ class Store:
         numbering: Numbering,
         wall_us: int,
     ) -> None:
-        """Take over what a survey found and make a reservation; `settle` mends it then.
+        """Adopt the result of a survey and make a reservation; `settle` repairs the files then.
 
         ``epochs`` are all that the log had, the present one last. ``numbering`` may know more than
-        the survey: what was given out while the disk failed.
+        the survey: the numbers assigned while the disk failed.
 
         Raises:
             OSError: Nothing is open; what is on the disk is as good as before.
@@ -93,7 +93,7 @@ class Store:
         self.numbered_from = found.facts.numbered_from
         firsts = [*(s.first for s in found.sealed), *(s.first for s in found.unsealed)]
         oldest = min(firsts, default=self.needed)
-        # One that ends at the oldest reading tells why there is none before it.
+        # A hole that ends at the oldest reading explains why there is none before it.
         self._holes = [hole for hole in found.facts.holes if hole.end >= oldest]
         self._unnamed = [hole for hole in found.missing if hole.end >= oldest]
         self._write_facts(found.facts)
@@ -106,7 +106,7 @@ class Store:
         self.reserve(next_offset)
 
     def _write_facts(self, known: Facts) -> None:
-        """Write the registry anew; where there is no room for that, note what it lacks."""
+        """Rewrite the registry; without space for that, note what it lacks."""
         holes, numbering = [*self._holes, *self._unnamed], self.numbering
         sealed = {segment.first: segment for segment in self.segments.sealed}
         try:
@@ -134,10 +134,10 @@ class Store:
         return Facts(epoch, channels, sealed, holes, self.former, numbered_from, clocks=clocks)
 
     def renumber(self, wall_us: int) -> None:
-        """Begin again with channel 1, once nothing uses the old numbers any more.
+        """Begin again with channel 1, once the old numbers are unused.
 
         Raises:
-            OSError: The old numbers stand.
+            OSError: The old numbers remain.
         """
         self.settle(wall_us)
         sealed = {segment.first: segment for segment in self.segments.sealed}
@@ -146,10 +146,10 @@ class Store:
         self.numbering = Numbering({})
 
     def settle(self, wall_us: int) -> None:
-        """Seal what a crash left open, and put the ring's readings into a segment.
+        """Seal the segment that a crash left open, and move the ring's readings into a segment.
 
         Raises:
-            OSError: Not all of it is done; trying again goes on where this stopped.
+            OSError: It is not finished; another try continues where this one stopped.
         """
         self.segments.settle(self.numbering.channels, wall_us)
         self._flush(wall_us)
@@ -244,17 +244,17 @@ class Store:
 
     @property
     def holes(self) -> tuple[Hole, ...]:
-        """Every hole there is to tell of."""
+        """All known holes."""
         return (*self._holes, *self._unnamed)
 
     def reserve(self, next_offset: int, *, only_if_low: bool = False) -> None:
-        """Let the log hand out offsets up to `RESERVE` beyond ``next_offset``.
+        """Reserve offsets up to `RESERVE` beyond ``next_offset`` for the log.
 
         Raises:
-            OSError: It may not.
+            OSError: They are not reserved.
         """
         if not only_if_low or self.reserved - next_offset < RESERVE // 2:
-            # Twice, so that no single flipped bit can take the reservation.
+            # Twice, so that no single flipped bit can destroy the reservation.
             for _ in range(2):
                 self._write_head(next_offset, next_offset + RESERVE, self._flags)
 
@@ -312,7 +312,7 @@ class Store:
 
 
 def _leading(runs: list[Run], enough_bytes: int) -> Iterator[Run]:
-    """Yield the first runs that may stand in one chunk, up to a chunk's worth."""
+    """Yield the first runs that may share one chunk, up to a chunk's worth."""
     raw_bytes, before = 0, None
     for run in runs:
         block = run.block

@@ -21,9 +21,9 @@ class Recovery(NamedTuple):
     epochs: tuple[str, ...]
     """All that the log had in this folder, the present one last."""
     end: int
-    """The offset behind the last reading."""
+    """The offset after the last reading."""
     next_offset: int
-    """The log goes on here."""
+    """The offset at which the log continues."""
     is_new: bool
     """There was no journal, or none that could be read."""
     was_closed: bool
@@ -38,7 +38,7 @@ class Recovery(NamedTuple):
     damage: tuple[Damage, ...]
     """What was found damaged now; of holes, those that damage made."""
     strays: tuple[Stray, ...]
-    """What stands in the folder and is not part of it."""
+    """Files in the folder that are not part of it."""
     findings: tuple[str, ...]
     """All of this as sentences."""
     channels: tuple[Described, ...]

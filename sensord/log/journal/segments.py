@@ -1,7 +1,7 @@
 """All segments of one journal: the one being written, the sealed ones, and room for them.
 
-Every method leaves files and memory in agreement, also when it raises: what it had not finished is
-as if it had not begun, and may be tried again.
+Every method leaves files and memory in agreement, also when it raises: unfinished work counts as
+not begun, and may be repeated.
 
 Source: docs/journal.md, Sealing, and Retention and the full disk.
 """
@@ -40,7 +40,7 @@ class Segments:
         self.current: SegmentWriter | None = None
         self.epoch = ""
         self.end = 0
-        """The offset behind the last reading in a segment."""
+        """The offset after the last reading in a segment."""
         self.full_reason = ""
         """Why the last write found no room, empty if it did."""
         self.hold: int | None = None
@@ -52,10 +52,10 @@ class Segments:
         self._codec = ChunkCodec()
 
     def settle(self, channels: Mapping[int, Described], wall_us: int) -> None:
-        """Mend what a crash left open; the last one may be gone on with.
+        """Repair the files that a crash left open; the last one may be continued.
 
         Raises:
-            OSError: Not all of it is done; trying again goes on where this stopped.
+            OSError: It is not finished; another try continues where this one stopped.
         """
         while self.unsealed:
             self.seal(wall_us)
@@ -143,7 +143,7 @@ class Segments:
         sealed = Sealed(segment.first, segment.end - segment.first, *times, sizes[0])
         self.sealed.append(sealed)
         self.current = None
-        # Only a cache: without the line a reader takes the summary.
+        # Only a cache: without the line a reader uses the summary.
         with contextlib.suppress(OSError):
             self._registry.append([registry.sealed_line(sealed)], sync=False)
         while self.used_bytes() > self._shape.max_bytes and self._remove_oldest():
@@ -156,10 +156,10 @@ class Segments:
         return sum(sizes) + (self.current.size if self.current else 0) + self._shape.ring_bytes
 
     def with_room(self, write: Callable[[], None]) -> None:
-        """Write, removing the oldest sealed segments for as long as there is no room.
+        """Write, removing the oldest sealed segments while space is missing.
 
         Raises:
-            OSError: There is none, or the disk fails.
+            OSError: No space can be made, or the disk fails.
         """
         while True:
             try:

@@ -29,7 +29,7 @@ class Shape:
 
     @staticmethod
     def of(options: Options) -> Shape:
-        """Take over what an operator set."""
+        """Return the shape that an operator configured."""
         return Shape(
             max_bytes=options.max_bytes,
             max_age_us=int(options.max_age * _US),

@@ -1,4 +1,4 @@
-"""What stands in a journal's folder and is not part of it: it is named, and left alone.
+"""Files in a journal's folder that are not part of it: they are named, and left alone.
 
 Pure but for the list of the folder.
 """
@@ -23,7 +23,7 @@ _SEGMENT = re.compile(r"(\d{20})\.mcap(\.open)?")
 _ALIKE = re.compile(r".*\.mcap(\.open)?|.*\.part")
 
 Facts = Mapping[str, str]
-"""What the head of a segment says of it."""
+"""The facts at the head of a segment."""
 
 Listing = dict[str, bool]
 """The names that look like a journal's, and whether each is a regular file."""
@@ -56,8 +56,8 @@ def list_segments(
 ) -> tuple[list[tuple[int, bool]], list[Stray]]:
     """List the segments, first offset and whether it is unsealed, and the strays.
 
-    What stands in the place of one that the registry lists is listed, whatever it is: its readings
-    are missing.
+    A file in the place of one that the registry lists is listed, whatever it is: its readings are
+    missing.
     """
     # A rename between two reads of the folder can hide a file; two equal lists cannot both lie.
     seen, again = _names(folder), _names(folder)

@@ -1,7 +1,6 @@
-"""Look at a journal's folder without changing anything: what stands in it, what is missing.
+"""Examine a journal's folder without changing anything: what it has, what is missing.
 
-This is the first half of a start, and all that somebody does who reads a folder which another
-process writes.
+This is the first half of a start. A reader of a folder that another process writes does no more.
 
 Source: docs/journal.md, Start-up and Reading while the daemon writes.
 """
@@ -78,14 +77,14 @@ class Unsealed:
 
     @property
     def end(self) -> int:
-        """The offset behind its last whole reading."""
+        """The offset after its last whole reading."""
         chunks = self.walk.chunks
         return chunks[-1].located.end if chunks else self.first
 
 
 @dataclass(slots=True)
 class Survey:
-    """What stands in the folder."""
+    """The content of the folder."""
 
     facts: Facts
     epoch: str = ""
@@ -101,7 +100,7 @@ class Survey:
     strays: list[Stray] = field(default_factory=list)
     findings: list[str] = field(default_factory=list)
     end: int = 0
-    """The offset behind the last reading."""
+    """The offset after the last reading."""
     next_offset: int = 0
     """The first offset that surely was never given to a reading."""
     was_closed: bool = True
@@ -129,9 +128,9 @@ class Survey:
         return {*self.facts.epochs, *(frame.head.epoch for frame in self.frames)}
 
     def epochs_at(self, first: int) -> set[str]:
-        """All the epochs that a segment from an offset on can have, or none if that is not sure.
+        """All epochs that a segment from an offset on can have, or none if that is uncertain.
 
-        Former epochs lie before the present one. So behind its oldest frame it does not matter if
+        Former epochs lie before the present one. So after its oldest frame it does not matter if
         the registry has lost a former one.
         """
         if sure := self.sure_epochs:
@@ -200,12 +199,12 @@ class _File:
     first: int
     is_open: bool
     known: Sealed | None
-    """What the registry says of it."""
+    """The registry's line for it."""
     size: int = 0
     walk: Walk | None = None
     table: Table | None = None
     facts: Mapping[str, str] | None = None
-    """What its head says of it, unless the registry lists it."""
+    """The facts at its head, unless the registry lists it."""
     error: OSError | None = None
 
     def look(self, codec: ChunkCodec) -> None:
@@ -237,7 +236,7 @@ class _File:
 
     @property
     def span(self) -> tuple[int, int] | None:
-        """The offset of its first reading, and the one behind its last."""
+        """The offset of its first reading, and the one after its last."""
         if self.walk is not None and self.walk.chunks:
             return self.walk.chunks[0].located.first, self.walk.chunks[-1].located.end
         if self.table is not None and self.table.chunks:
@@ -246,7 +245,7 @@ class _File:
 
     @property
     def is_believed(self) -> bool:
-        """Whether it is one of this journal's whatever its head names."""
+        """Whether it belongs to this journal, whatever its head names."""
         return self.known is not None or self.error is not None
 
 
@@ -328,8 +327,8 @@ def _restore_channels(
 ) -> None:
     """Add the channels that a damaged registry lacks, from the segments.
 
-    A channel's line stands before that of any segment that uses it. So a registry without damaged
-    lines lacks at most channels of the segments that it does not list.
+    A channel's line precedes that of any segment that uses it. So a registry without damaged lines
+    lacks at most channels of the segments that it does not list.
     """
     facts, sources = found.facts, dict[int, Mapping[int, Described]]()
     lists_all = all(facts.sealed.get(segment.first) == segment for segment in found.sealed)
@@ -346,7 +345,7 @@ def _restore_channels(
         sources[left.first] = {r.id: described(r.topic, r.metadata) for r in records}
     known, taken = facts.channels, set(facts.channels.values())
     restored = 0
-    # The newest first: after the numbers were given anew, the ring has the newest meaning.
+    # The newest first: after a renumbering, the ring has the newest meaning.
     for _, channels in sorted(sources.items(), reverse=True):
         for number, channel in channels.items():
             if channel not in taken:
@@ -410,7 +409,7 @@ def _name_gaps(folder: Path, found: Survey) -> None:
         return
     oldest = parts[0][0]
     for first, known in sorted(found.facts.sealed.items()):
-        # Retention removes the oldest first; while it does so, somebody who only reads sees this.
+        # Retention removes the oldest first; a mere reader sees this meanwhile.
         if first > oldest and first not in here and _stands(folder, oldest):
             name, times = sealed_path(folder, first).name, (known.start_us, known.end_us)
             _lose(found, Damage(name, "the file is gone", None, first, known.count, (), *times))
@@ -492,7 +491,7 @@ def _frames(first: int, end: int, reason: str, slot: int | None = None) -> Damag
 
 
 def _name_channels(found: Survey) -> None:
-    """See to it that every number in use has a channel, whatever became of the registry."""
+    """Give every number in use a channel, even if the registry is damaged."""
     known = found.facts.channels
     used = {number for _, block in found.needed for number in block.ids}
     for left in found.unsealed:
@@ -516,7 +515,7 @@ def _choose_epoch(found: Survey) -> None:
         case EpochDecision.REGISTRY:
             found.epoch = found.facts.epoch
         case EpochDecision.NEW:
-            # Nobody can say which offsets were given under the old one.
+            # It is unknown which offsets were given under the old one.
             found.epoch = ""
         case _:
             assert_never(case.decision)

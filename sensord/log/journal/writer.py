@@ -1,8 +1,8 @@
-"""The journal's writer: takes commits, survives the disk, and says how it is.
+"""The journal's writer: accepts commits, survives disk failures, and reports its state.
 
-One thread at a time may call it; `statistics` and `view` may be used from any. It is told the time,
-starts no thread and waits for nothing but the disk. A disk that is full or fails is a state, not an
-exception: readings wait in memory up to a bound, then are dropped, counted and named.
+One thread at a time may call it; `statistics` and `view` may be used from any. Time is an argument;
+it starts no thread and waits for nothing but the disk. A disk that is full or fails is a state, not
+an exception: readings wait in memory up to a bound, then are dropped, counted and named.
 
 | state  | when                       | a commit goes to              | retried now and then     |
 | ------ | -------------------------- | ----------------------------- | ------------------------ |
@@ -47,7 +47,7 @@ RETRY_US = 5_000_000
 MAX_RETRY_US = 60_000_000
 """The time between tries on a failed disk doubles up to this."""
 UNBOUNDED = 1 << 62
-"""The reservation of an epoch that the disk does not know: nobody can give its offsets again."""
+"""The reservation of an epoch that the disk does not know: its offsets cannot be given again."""
 MAX_WAITING_BYTES = 8 << 20
 """Readings kept in memory for a failed disk, as messages: about 180,000."""
 
@@ -56,7 +56,7 @@ class Commit(NamedTuple):
     """What a commit came to."""
 
     committed_offset: int
-    """A power cut takes no reading before this offset."""
+    """Readings before this offset survive a power cut."""
     reserved: int
     """The log may hand out offsets below this one; see `Writer.renew_epoch`."""
     state: State
@@ -119,10 +119,10 @@ class Writer:
     # -- opening and closing --------------------------------------------------------------------
 
     def open(self, wall_us: int, monotonic_us: int, going_on: Takeover | None = None) -> Recovery:
-        """Lock the folder, mend it, and say where the log goes on.
+        """Lock the folder, repair the journal, and return where the log continues.
 
         A disk that is full or fails does not prevent that; see `statistics` for the state. A log
-        that runs already may go on as it is if the recovery has its epoch.
+        that runs already may continue unchanged if the recovery has its epoch.
 
         Raises:
             JournalError: The folder cannot be made or read, another process writes it, or a newer
@@ -151,7 +151,7 @@ class Writer:
         if going_on is not None and lost is not None:
             self._epochs = [*found.epochs, going_on.epoch]
             self._store.dropped += lost
-        # Whatever becomes of the writing: what can be read is.
+        # Even if writing fails: what can be read is.
         self._view = view_of(self._folder, found)
         self._intake.next_offset = self._committed = found.next_offset
         self._store.numbering = Numbering(found.facts.channels)
@@ -191,10 +191,10 @@ class Writer:
         store.settle(wall_us)
 
     def _open_again(self, wall_us: int) -> None:
-        """Open the folder once more after an error; the log went on meanwhile.
+        """Open the folder once more after an error; the log continued meanwhile.
 
         Raises:
-            OSError: It cannot be opened, or another journal stands there.
+            OSError: It cannot be opened, or contains another journal.
         """
         try:
             self._cut_unsynced()
@@ -208,7 +208,7 @@ class Writer:
         if self._waiting:
             run = self._waiting[0]
             self._waiting[0] = run._replace(block=run.block.since(found.end))
-        # What we know of the holes is better than what a survey can tell.
+        # The holes known here are more complete than a survey can find.
         found.missing = self._lost + [
             Hole(start, end - start, hole.reason)
             for hole in found.missing
@@ -247,7 +247,7 @@ class Writer:
             raise JournalError(f"the journal was not closed: {self._reason}")
 
     def hurry(self) -> None:
-        """Let the next commit try again, however short ago the disk failed."""
+        """Retry with the next commit, however recently the disk failed."""
         self._retry_us = 0
 
     def abandon(self) -> None:
@@ -265,7 +265,7 @@ class Writer:
         monotonic_us: int,
         clocks: Sequence[ClockRecord] = (),
     ) -> Commit:
-        """Make records safe, and do what time asks for; call it when there are none, too.
+        """Make records safe, and do what is due; call it without records, too.
 
         ``clocks`` are new clock records. Nothing is removed for its age before the first.
 
@@ -364,7 +364,7 @@ class Writer:
     def _give_up(self) -> None:
         """Close the files; what is not in a segment may not be in the ring either.
 
-        The folder is let go of too: somebody may have to unmount its disk.
+        The folder is released too: somebody may have to unmount its disk.
         """
         store = self._store
         self._waiting.extendleft(reversed(store.pending))
@@ -389,9 +389,9 @@ class Writer:
         return Commit(self._committed, self.reserved, self._state)
 
     def renew_epoch(self) -> str:
-        """Go on under a new epoch; offsets go on rising.
+        """Continue under a new epoch; offsets keep rising.
 
-        The log must call this before it hands out an offset at `reserved`: the disk has not taken
+        The log must call this before it assigns an offset at `reserved`: the disk has not accepted
         a reservation for so long that after a crash the same offset might be given again.
         """
         self._store.former = [*self._epochs]
@@ -428,7 +428,7 @@ class Writer:
         )
 
     def statistics(self) -> Statistics:
-        """Say how the journal is; may be called from any thread."""
+        """Return the journal's state; may be called from any thread."""
         view = self._view
         parts = [*(s.bytes for s in view.sealed), self._shape.ring_bytes]
         parts += [part.size for part in view.unsealed]

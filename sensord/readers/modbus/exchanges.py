@@ -1,4 +1,4 @@
-"""Decode exchanges that were recorded on a line: each request with the answer behind it. Pure."""
+"""Decode exchanges that were recorded on a line: each request with the answer after it. Pure."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ REQUEST_BYTES = 8
 
 
 def samples_in(unit: UnitPlan, data: bytes) -> Iterator[list[Sample]]:
-    """Yield what each answer tells of a unit's registers; what is no exchange is passed over."""
+    """Yield the values of a unit's registers in each answer; anything else is skipped."""
     at, scales = 0, Scales(unit.scales)
     while at + REQUEST_BYTES <= len(data):
         _, function, address, count = struct.unpack_from(">BBHH", data, at)

@@ -1,9 +1,9 @@
 """Read Modbus units over a serial line (RTU), RTU over TCP, or TCP.
 
-Theory of operation. One request is on its way at a time. `Turns` decides whose turn it is; the
-answer is looked for in what comes by somebody who knows the request. A unit that does not answer
-costs its time-out a few times and is then only probed; the connection stays. Only when no unit
-answers any more is the line what may be wrong, and opened again.
+Theory of operation. One request is in transit at a time. `Turns` decides whose turn it is; the
+answer is searched in the input with the request as a guide. A unit that does not answer costs its
+time-out a few times and is then only probed; the connection stays. Only when no unit answers any
+more is the line suspected, and opened again.
 """
 
 from __future__ import annotations
@@ -116,7 +116,7 @@ class _Session:
         self._ending = Ending()
         self._turns = Turns(blocks, time.monotonic())
         self._turn = asyncio.Lock()
-        """Whoever sends has the line until the answer has come, or will not come."""
+        """The sender holds it until the answer has come, or will not come."""
         self._wire: _RtuWire | _TcpWire
         self._wire = (_RtuWire if config.is_rtu else _TcpWire)(config, line, self._ending, link)
         self._line = line
@@ -351,7 +351,7 @@ class _TcpWire:
 async def _exchanged(
     line: Line, message: bytes, replied: asyncio.Future[Reply], ending: Ending, timeout_s: float
 ) -> Reply | None:
-    """Send a message and wait for its reply; return None if there is none in time."""
+    """Send a message and wait for its reply; return None if none comes in time."""
     deadline = time.monotonic() + timeout_s
     try:
         async with asyncio.timeout(timeout_s):
