@@ -170,6 +170,13 @@ class Selective(Protocol):
 
 
 @runtime_checkable
+class UnitLister(Protocol):
+    """A decoder whose options may name the units that are sent: it rejects all others."""
+
+    lists_units: bool
+
+
+@runtime_checkable
 class Writer(Protocol):
     """A decoder that knows how each value was written.
 
@@ -179,8 +186,6 @@ class Writer(Protocol):
     encoding: str
     """That of the device's text, for quoting it as it came."""
     decimal_comma: bool
-    lists_units: bool
-    """Whether its options name the units that may come: it rejects all others."""
 
     def keep_text(self) -> None:
         """Add to each sample how its value was written."""

@@ -163,8 +163,6 @@ def parse_path(path: str) -> tuple[Step, ...] | None:
 class Decoder:
     """Turns one JSON message into samples."""
 
-    lists_units = False
-
     def __init__(self, config: Config) -> None:
         self._paths = [(name, parse_path(path) or ()) for name, path in config.fields.items()]
         self._time = (parse_path(config.time) or ()) if config.time else None

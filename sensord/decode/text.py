@@ -65,8 +65,6 @@ class TextOptions:
 class TextDecoder:
     """What the decoders of text have in common: how their values were written."""
 
-    lists_units = False
-
     def __init__(self, options: TextOptions, text_fields: tuple[str, ...] = ()) -> None:
         self._values = TextValues(options, text_fields)
         self.encoding: str = options.encoding

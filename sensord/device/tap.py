@@ -9,7 +9,7 @@ from sensord.bus import Bus
 from sensord.config.channels import ChannelRules, rules_of
 from sensord.config.scopes import Scope
 from sensord.config.tree import Device
-from sensord.decode.base import Decoder, Fault, Sample, Writer
+from sensord.decode.base import Decoder, Fault, Sample, UnitLister, Writer
 from sensord.device.conform import Rules, infer_type
 from sensord.device.fitting import Fit, Units
 from sensord.device.mixture import Mixture, mixture_of
@@ -150,11 +150,12 @@ class TapMaker:
             values=rules.values,
             decimal_comma=self._writer is not None and self._writer.decimal_comma,
         )
+        able: object = self._decoder
         units = Units(
             announced=metadata.unit,
             told=told.unit if told else "",
             is_scaled=rules.is_scaled,
-            are_listed=self._writer is not None and self._writer.lists_units,
+            are_listed=isinstance(able, UnitLister) and able.lists_units,
         )
         is_declared = rules.declared_type is not None or rules.is_number or told is not None
         return Fit(_conform_rules(rules, metadata), notation, units, is_declared=is_declared)

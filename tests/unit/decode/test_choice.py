@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from sensord.decode.base import Writer
 from sensord.decode.choice import NO_CHOICE, Choice, Config, Decoder
 from tests.unit.decode.streams import config_faults
 
@@ -36,3 +37,12 @@ def test_faults_in_options_are_named() -> None:
     found = " ".join(config_faults(Config, table))
     assert "fields" in found
     assert 'there is no decoder "jsn"' in found
+
+
+def test_a_text_keeps_its_form_behind_a_choice() -> None:
+    """21.50 became 21.5 in a channel of texts where the decoder was taken for no writer."""
+    decoder: object = Decoder(Config(choices=CHOICES))
+    assert isinstance(decoder, Writer)
+    decoder.keep_text()
+    assert isinstance(decoder, Decoder)
+    assert decoder.decode(b'{"t": 21.50}').samples[0].text == "21.50"
