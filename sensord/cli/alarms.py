@@ -56,7 +56,13 @@ def run(options: argparse.Namespace) -> int:
             raise NotFoundError("no alarms are configured: see [alarms] in docs/configuration.md")
         rows.sort(key=lambda row: _rank(*row))
         waiting.extend(name for name, row in rows if _waits(row))
-        lines = [_line(name, row, is_json=options.json) for name, row in rows]
+        topics = {str(row.get("topic")) for _, row in rows} - {"None", ""}
+        last = [] if options.json or not topics else await client.get(*topics)
+        decimals = {one.topic: one.channel.metadata.decimals for one in last}
+        lines = [
+            _line(name, row, is_json=options.json, decimals=decimals.get(str(row.get("topic"))))
+            for name, row in rows
+        ]
         if options.json:
             return "\n".join(lines)
         note_zone()
@@ -90,6 +96,12 @@ def act_on(options: argparse.Namespace, command: str, args: dict[str, Any]) -> i
     return asked(options, command, act)
 
 
+def _number(value: Any, decimals: int | None) -> str:  # noqa: ANN401  # as the daemon sent it
+    """Write a value with the decimals of its channel."""
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    return plain_value(float(value) if is_number and decimals else value, decimals)
+
+
 def _waits(row: dict[str, Any]) -> bool:
     return row.get("state") in {"raised", "cleared"} and not row.get("shelved")
 
@@ -99,10 +111,10 @@ def _rank(name: str, row: dict[str, Any]) -> tuple[bool, int, int, str]:
     return bool(row.get("shelved")), state, _PRIORITIES.get(str(row.get("priority")), 9), name
 
 
-def _line(name: str, row: dict[str, Any], *, is_json: bool) -> str:
+def _line(name: str, row: dict[str, Any], *, is_json: bool, decimals: int | None = None) -> str:
     if is_json:
         return json.dumps({"alarm": name, **row}, ensure_ascii=False)
-    value = "-" if row.get("value") is None else plain_value(row["value"], None)
+    value = "-" if row.get("value") is None else _number(row["value"], decimals)
     notes = [str(row.get("text") or "")]
     if acknowledged := row.get("acknowledged"):
         by = acknowledged.get("by", {})

@@ -146,6 +146,28 @@ COMMANDS: dict[str, str] = {
 }
 
 
+MEANT = {
+    "quit": "ack",
+    "acknowledge": "ack",
+    "silence": "shelve",
+    "mute": "shelve",
+    "unmute": "unshelve",
+    "top": "monitor",
+    "watch": "monitor",
+    "ls": "topics",
+    "list": "topics",
+    "show": "get",
+    "follow": "tail",
+    "logs": "history",
+    "past": "history",
+    "health": "status",
+    "start": "run",
+    "graph": "history",
+    "plot": "history",
+}
+"""Commands by other words for them."""
+
+
 class Command(Protocol):
     """The shape of a command's module."""
 
@@ -207,6 +229,6 @@ def overview() -> str:
 
 def unknown(name: str) -> str:
     """Describe a command that does not exist, with the nearest one."""
-    near = difflib.get_close_matches(name, COMMANDS, n=1)
+    near = [MEANT[name]] if name in MEANT else difflib.get_close_matches(name, COMMANDS, n=1)
     meant = f"; did you mean {near[0]}?" if near else ""
     return f"sensord: {name} is not a command{meant} (sensord --help lists them)"

@@ -33,6 +33,8 @@ def _meant(wanted: str, known: Collection[str]) -> str:
     """Return the nearest filter that selects something, as a question."""
     levels = wanted.split("/")
     nearest = difflib.get_close_matches(wanted, known, n=1)
+    if len(levels) == 1 and (below := _below(wanted, known)):
+        return f"; did you mean {below}?"
     if not {"+", "#"} & set(levels):
         if not nearest:  # the last level alone, as people name it
             by_last = {topic.rpartition("/")[2]: topic for topic in known}
@@ -40,6 +42,15 @@ def _meant(wanted: str, known: Collection[str]) -> str:
         return f"; did you mean {nearest[0]}?" if nearest else ""
     mended = _mended(levels, [topic.split("/") for topic in known])
     return "" if mended is None else f"; did you mean {mended}?"
+
+
+def _below(name: str, known: Collection[str]) -> str:
+    """Return the filter of all topics below a level of this name, as people name a device."""
+    for topic in sorted(known):
+        levels = topic.split("/")
+        if not topic.startswith("$") and name in levels[:-1]:
+            return "/".join([*levels[: levels.index(name) + 1], "#"])
+    return ""
 
 
 def _mended(levels: Sequence[str], known: Sequence[Sequence[str]]) -> str | None:

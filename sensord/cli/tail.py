@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import asyncio
+import contextlib
 import sys
 from typing import Literal
 
@@ -40,6 +42,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         help="replay from --from (-10m, a position, a time), X times as fast as it happened,"
         " up to the present end of the log",
     )
+    add("--for", dest="lasting", type=duration, metavar="TIME", help="stop after this, such as 10m")
     add("--latest", action="store_true", help="skip older values if this client is too slow")
     add("--period", type=duration, default=0.0, help="at most one value per period, such as 2s")
 
@@ -52,7 +55,15 @@ def run(options: argparse.Namespace) -> int:
             raise UsageError("--speed replays the past: give a start, such as --from -10m")
         if options.latest or options.period:
             raise UsageError("--speed shows every reading: leave out --latest and --period")
-    return being(lambda: _follow(options))
+    return being(lambda: _follow_for(options))
+
+
+async def _follow_for(options: argparse.Namespace) -> None:
+    """Follow for the time that was given, or until the end."""
+    # Only this time-out ends it quietly.
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(options.lasting):
+            await _follow(options)
 
 
 async def _follow(options: argparse.Namespace) -> None:

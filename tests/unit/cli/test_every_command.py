@@ -11,7 +11,7 @@ import subprocess
 import pytest
 
 from sensord.cli import _joined, main
-from sensord.cli.catalog import COMMANDS, GROUPS, overview, parser_of
+from sensord.cli.catalog import COMMANDS, GROUPS, MEANT, overview, parser_of
 from sensord.cli.completion import manual, script
 from sensord.cli.options import url_of
 from sensord.cli.statuses import status_of
@@ -112,7 +112,9 @@ def test_the_help_is_grouped_by_what_one_wants(capsys: pytest.CaptureFixture[str
     assert all(len(line) <= 100 for line in overview().splitlines())
 
 
-@pytest.mark.parametrize(("typed", "meant"), [("topcs", "topics"), ("histroy", "history")])
+@pytest.mark.parametrize(
+    ("typed", "meant"), [("topcs", "topics"), ("histroy", "history"), ("quit", "ack")]
+)
 def test_a_misspelt_command_is_met_with_the_one_that_was_meant(
     typed: str, meant: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -141,6 +143,12 @@ def test_a_misspelt_command_is_met_with_the_one_that_was_meant(
 def test_a_daemon_is_named_as_people_do(given: str, url: str) -> None:
     """A host, a host with its port, an address of a browser or a socket."""
     assert url_of(given) == url
+
+
+def test_other_words_lead_to_commands_that_exist() -> None:
+    """And are none themselves."""
+    assert set(MEANT.values()) <= set(COMMANDS)
+    assert not set(MEANT) & set(COMMANDS)
 
 
 def test_the_environment_names_the_daemon_likewise(

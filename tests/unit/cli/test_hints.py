@@ -14,6 +14,7 @@ KNOWN = ["plant/boiler/temperature", "plant/boiler/pressure", "plant/pump/speed"
     [
         ("plant/boiler/temprature", "plant/boiler/temperature"),
         ("temperature", "plant/boiler/temperature"),
+        ("boiler", "plant/boiler/#"),
         ("plant/boilr/#", "plant/boiler/#"),
         ("plnt/+/speed", "plant/+/speed"),
         ("plant/+/sped", "plant/+/speed"),
