@@ -1,4 +1,4 @@
-"""Let `python -m sensord` be the `sensord` command, which ends quietly at any moment."""
+"""Run the `sensord` command as `python -m sensord`; it ends quietly at any moment."""
 
 from __future__ import annotations
 

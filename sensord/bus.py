@@ -139,7 +139,7 @@ class Bus:
         return topic in self._forgotten
 
     def _return(self, topic: str, metadata: Metadata) -> Channel:
-        """Know a forgotten topic again."""
+        """Restore a forgotten topic."""
         self._forgotten.discard(topic)
         channel = self._described.get((topic, metadata))
         if channel is None:
@@ -219,7 +219,7 @@ class Bus:
         return self._by_topic.get(topic)
 
     def attach(self, filters: Sequence[str], sink: Sink) -> list[Channel]:
-        """Let ``sink`` have what the filters select from now on; return the channels known now."""
+        """Pass ``sink`` what the filters select from now on; return the channels known now."""
         for pattern in filters:
             self._filters.add(pattern, sink)
         channels = self.select(filters)

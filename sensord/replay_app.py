@@ -102,7 +102,7 @@ class ReplayApp:
             options,
             clock or SystemClock(),
             self._publish,
-            on_hole=_tell_hole,
+            on_hole=_report_hole,
             room=self._room,
         )
         self._bus = Bus(Log(secrets.token_hex(8), RING), self.player.clock)
@@ -132,7 +132,7 @@ class ReplayApp:
             await server.listen(self._listen)
         except StartError as exc:
             raise StartError(f"{exc}; choose another with --listen HOST:PORT") from exc
-        self._tell()
+        self._publish_progress()
         if on_ready is not None:
             on_ready(server.addresses)
         failure: SensordError | None = None
@@ -163,7 +163,7 @@ class ReplayApp:
             failure = exc
         else:
             log.info("the replay has ended", extra={"readings": self.player.progress().readings})
-        self._tell()
+        self._publish_progress()
         if self._is_exiting:
             self.stop()
         return failure
@@ -224,9 +224,9 @@ class ReplayApp:
             progress = self.player.progress()
             if progress != told:
                 told = progress
-                self._tell()
+                self._publish_progress()
 
-    def _tell(self) -> None:
+    def _publish_progress(self) -> None:
         value = self._describe(self.player.progress())
         self._bus.publish(self._status, Reading(self._bus.now_us(), value))
 
@@ -274,6 +274,6 @@ class _Laggards:
                 self.none.set()
 
 
-def _tell_hole(hole: Hole) -> None:
+def _report_hole(hole: Hole) -> None:
     fields = {"first": hole.first, "count": hole.count, "reason": hole.reason}
     log.warning("hole in the recording", extra=fields)

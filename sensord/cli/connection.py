@@ -119,7 +119,7 @@ async def client_for(
 
 
 async def _part(client: Client) -> None:
-    """Say bye to the server: nobody can come back as this client."""
+    """Send bye to the server: no later client can continue this one."""
     with contextlib.suppress(SensordError, TimeoutError):
         async with asyncio.timeout(PART_S):
             await client.bye()

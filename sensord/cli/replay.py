@@ -119,11 +119,11 @@ def run(options: argparse.Namespace) -> int:
     )
     tune()
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(replaying.run(lambda addresses: _tell(recordings, addresses)))
+        runner.run(replaying.run(lambda addresses: _print_start(recordings, addresses)))
     return 1 if any(damaged_of(recording) for recording, _ in recordings) else 0
 
 
-def _tell(recordings: list[tuple[Recording, Span]], addresses: list[str]) -> None:
+def _print_start(recordings: list[tuple[Recording, Span]], addresses: list[str]) -> None:
     for recording, span in recordings:
         if span.end > span.first:
             print(

@@ -74,7 +74,7 @@ class HasAnswers(Protocol):
         ...
 
     def with_framing(self, table: Mapping[str, object], /) -> object:
-        """Return the same with the device's framing where a request says nothing else."""
+        """Return a copy with the device's framing, unless a request sets its own."""
         ...
 
 
@@ -87,7 +87,7 @@ class HasUnits(Protocol):
         ...
 
     def command_rules(self, unit: str, field: str, rules: ChannelRules, /) -> ChannelRules:
-        """Return a field's rules with what the options say of it."""
+        """Return a field's rules, completed by the options."""
         ...
 
     def bound(self, unit: str, command: Command, /) -> Command | str:
@@ -154,7 +154,7 @@ def build(
     resolve: Callable[[str], str] = os.path.normpath,
     uplinks: Registry | None = None,
 ) -> Config | None:
-    """Build the tree; every fault goes to ``faults``, and then the answer is None.
+    """Build the tree; collect every fault in ``faults``, and then return None.
 
     ``resolve`` follows the symbolic links of a path.
     """
@@ -305,7 +305,7 @@ def _device(
 def _with_units(
     name: str, table: dict[str, Any], path: Path, faults: Faults, readers: Registry
 ) -> dict[str, Any]:
-    """Return a device's table in which a single unit stands as one of several would."""
+    """Return a device's table with a single unit in the form of several."""
     reader = table.get("reader")
     found = readers.find(reader) if isinstance(reader, str) else None
     keys: frozenset[str] = getattr(found.config, "UNIT_KEYS", frozenset()) if found else frozenset()
@@ -330,7 +330,7 @@ def _unit_commands(
     path: Path,
     faults: Faults,
 ) -> tuple[Command, ...]:
-    """Return the commands of the devices behind a connection, which its reader's options hold."""
+    """Return the commands of the devices behind a connection, from its reader's options."""
     found: list[Command] = []
     if not isinstance(reader_config, HasUnits):
         return ()
@@ -351,7 +351,7 @@ def _unit_commands(
 
 
 def _one_owner_each(devices: Sequence[Device], faults: Faults) -> None:
-    """Refuse a topic that two devices let clients set, or that is another device's name."""
+    """Refuse a topic that two devices allow clients to set, or that is another device's name."""
     owners: dict[str, str] = {}
     names = {device.name for device in devices}
     for device in devices:
@@ -430,7 +430,7 @@ def _scopes(
     readers: Registry,
     decoders: Registry,
 ) -> tuple[Mapping[str, Any], tuple[Scope, ...]]:
-    """Take the keys of scopes out of the reader's filters; return the rest, and the scopes."""
+    """Remove the keys of scopes from the reader's filters; return the rest, and the scopes."""
     name = table.get("reader")
     found = readers.find(name) if isinstance(name, str) else None
     key = getattr(found.config, "SCOPED_BY", "") if found is not None else ""

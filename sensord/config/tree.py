@@ -158,7 +158,7 @@ class OpenTopic:
 
 @dataclass(frozen=True, slots=True)
 class Clients:
-    """What clients learn of each other, and how long one that is away keeps what it has."""
+    """What clients see of each other, and how long one that is away keeps what it has."""
 
     presence: bool = True
     grace: Annotated[Duration, Within(0, 30 * _DAY_S)] = 30.0
@@ -168,11 +168,11 @@ class Clients:
     max_state: Annotated[int, Within(0, 100_000)] = 1000
     max_topics: Annotated[int, Within(0, 100_000)] = 1000
     journal_share: Annotated[int, Within(1, 90)] = 25
-    """Percent of `journal.max_bytes` that what clients write may take."""
+    """Percent of `journal.max_bytes` that clients' writes may use."""
     topics: dict[str, OpenTopic] = field(default_factory=dict)
 
     def faults(self) -> Iterator[tuple[Path, str]]:
-        """Yield filters that are none, or open what is not for clients to publish."""
+        """Yield filters that are invalid, or open what clients must not publish."""
         for pattern in self.topics:
             at = ("topics", pattern)
             if message := filter_fault(pattern):

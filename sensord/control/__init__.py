@@ -69,7 +69,7 @@ class Control:
         return cls(bus, sets, calls, leases, dispatch, services, forgetting)
 
     def add(self, commands: Commands) -> None:
-        """Let clients have a device do what it declares, and tell them what that is."""
+        """Offer a device's declared commands to clients, and publish what they are."""
         if not commands.commands:
             return
         settable: dict[str, Value] = {}
@@ -78,7 +78,7 @@ class Control:
         for command, target in commands.targets():
             (self.sets if command.is_set else self.calls).register(command.name, target)
             self.leases.declare(command.name, within=commands.device)
-            arguments = {name: _told(one) for name, one in command.arguments.items()}
+            arguments = {name: _json_of(one) for name, one in command.arguments.items()}
             told: dict[str, Value] = {"timeout": command.timeout_s}
             if command.description:
                 told["description"] = command.description
@@ -92,7 +92,7 @@ class Control:
         self.bus.publish(channel, Reading(self.bus.now_us(), value))
 
     def remove(self, commands: Commands) -> None:
-        """Let clients have a device do nothing any more."""
+        """Withdraw a device's commands from clients."""
         for command, _ in commands.targets():
             (self.sets if command.is_set else self.calls).unregister(command.name)
         self.leases.withdraw(commands.device)
@@ -103,7 +103,7 @@ class Control:
             self.bus.forget(channel.topic)
 
     def begin(self, committed: Position | None = None) -> None:
-        """Go on with what was promised before the start; everything is declared.
+        """Continue what was promised before the start; everything is declared.
 
         ``committed`` is where the log ended on the disk, if it goes on from there.
         """
@@ -121,7 +121,7 @@ class Control:
             steps.callback(self.dispatch.close)
 
 
-def _told(argument: Argument) -> dict[str, Value]:
+def _json_of(argument: Argument) -> dict[str, Value]:
     told: dict[str, Value] = {"type": argument.type.value}
     if argument.unit:
         told["unit"] = argument.unit

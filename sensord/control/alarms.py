@@ -239,7 +239,7 @@ class Alarms:
         metadata = Metadata(ValueType.JSON, description="an alarm")
         channel = self._bus.channel(PREFIX + watch.name, metadata)
         time_us = watch.life.since_us if restates else self._clock.wall_us()
-        value = {**_told(watch.rules), **watch.life.told()}
+        value = {**_json_of(watch.rules), **watch.life.told()}
         self._bus.publish(channel, Reading(time_us, value, restates=restates))
 
     def _event(self, watch: _Watch, event: str, by: Identity | None) -> None:
@@ -247,7 +247,7 @@ class Alarms:
         channel = self._bus.channel(EVENTS + watch.name, metadata)
         value: dict[str, Value] = {
             "event": event,
-            **_told(watch.rules),
+            **_json_of(watch.rules),
             "state": watch.life.state.value,
             "cause": watch.life.cause,
             "value": watch.value,
@@ -328,5 +328,5 @@ class Alarms:
         return {name: watch.life.state for name, watch in self._watches.items()}
 
 
-def _told(rules: Alarm) -> dict[str, Value]:
+def _json_of(rules: Alarm) -> dict[str, Value]:
     return {"topic": rules.topic, "priority": rules.priority, "text": rules.text}

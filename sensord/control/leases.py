@@ -144,7 +144,7 @@ class Leases:
             held.is_told = True
             self._hold(held)
             held.timers.append(self._loop.call_later(self._grace_s, self._look_for, held))
-            self._tell(lease, "taken")
+            self._publish(lease, "taken")
             log.info("lease goes on", extra={"subject": subject, "holder": lease.holder.name})
 
     # -- acting ------------------------------------------------------------------------------------
@@ -351,9 +351,9 @@ class Leases:
 
     def _say(self, lease: Lease, why: str) -> None:
         self._audit.note("lease", lease.holder, lease.subject, why)
-        self._tell(lease, why)
+        self._publish(lease, why)
 
-    def _tell(self, lease: Lease, why: str) -> None:
+    def _publish(self, lease: Lease, why: str) -> None:
         """Publish a lease: its topic exists from the first time it was held."""
         if lease.subject not in self._within:
             self._written_told.add(lease.subject)

@@ -127,7 +127,7 @@ class Services:
     def begin(self) -> None:
         """Publish that nothing is offered, if a log from before the start reports otherwise."""
         if self._bus.find(TOPIC) is not None:
-            self._tell()
+            self._publish()
 
     def offer(self, offer: Offer) -> None:
         """Allow clients to call it.
@@ -195,9 +195,9 @@ class Services:
 
     def _changed(self) -> None:
         if self._telling is None and not self._is_closed:
-            self._telling = self._loop.call_later(TELL_S, self._tell)
+            self._telling = self._loop.call_later(TELL_S, self._publish)
 
-    def _tell(self) -> None:
+    def _publish(self) -> None:
         self._telling = None
         metadata = Metadata(ValueType.JSON, description="services that clients offer, by name")
         value: dict[str, Value] = {

@@ -145,7 +145,7 @@ class Decoder(Protocol):
         ...
 
     def metadata(self, field: str) -> Metadata | None:
-        """Tell what the format itself says of a field (unit, type, decimals), if anything.
+        """Return the format's own metadata of a field (unit, type, decimals), if any.
 
         What the configuration says of the channel comes before it.
         """

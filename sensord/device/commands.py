@@ -107,7 +107,7 @@ class _UnderWay:
             return False
         told = found.groupdict().get("value")
         if told is not None:
-            self.value = _told(command, told, self.wanted)
+            self.value = _confirmed_value(command, told, self.wanted)
         self.needs_answer = False
         self.order.has_answer()
         self.look()
@@ -129,7 +129,7 @@ class _UnderWay:
             self.call.done(self.value)
 
 
-def _told(command: Command, text: str, asked: Value) -> Value:
+def _confirmed_value(command: Command, text: str, asked: Value) -> Value:
     """Return the value in an answer, as the topic has it; of an action, a number if it is one."""
     if command.is_set and command.values:
         return asked if (meant := command.told(text)) is None else meant

@@ -223,7 +223,7 @@ class Device:
         known = len(self._intake.children)
         self._intake.message(route, payload, now_us, wall_us)
         if len(self._intake.children) > known:
-            self._tell_news()
+            self._publish_news()
         if route.is_retained:
             self._samples = self._intake.totals.samples  # no sign of life
         self._after(wall_us)
@@ -239,7 +239,7 @@ class Device:
         was_there = not self._intake.is_away(name)
         now_us, wall_us = self._clock.monotonic_us(), self._clock.wall_us()
         self._intake.availability(name, now_us, wall_us, is_there=is_there)
-        self._tell_news()
+        self._publish_news()
         if was_there is is_there:
             return
         message = "reported online" if is_there else "reported offline"
@@ -247,7 +247,7 @@ class Device:
         if unlogged is not None:
             more = {"unlogged": str(unlogged)} if unlogged else {}
             log.info(message, extra={"device": self.name, "topic": name, **more})
-        self._tell_status_soon()
+        self._publish_status_soon()
 
     def describe(self, field: str, metadata: Metadata, *, device: str = "") -> None:
         """Record the metadata of a field of samples, and its device."""
@@ -275,7 +275,7 @@ class Device:
                 child.last_fault = f"{reason}: {detail}"
         if self.lens.is_used:
             self.lens.fault(reason, detail)
-        self._tell_fault("device fault", reason, {"detail": detail})
+        self._publish_fault("device fault", reason, {"detail": detail})
 
     # -- the supervisor's watch --------------------------------------------------------------------
 
@@ -343,7 +343,7 @@ class Device:
         if self._intake.due_us is not None:
             self._schedule(self._intake.due_us)
         if self._status_timer is None:
-            self._tell_status_in(self._early.pop(0) if self._early else STATUS_S)
+            self._publish_status_in(self._early.pop(0) if self._early else STATUS_S)
 
     def _schedule(self, due_us: int) -> None:
         if self._timer is not None:
@@ -370,19 +370,19 @@ class Device:
             shown = f"{text}; {fault.detail}" if fault.detail else text
             self.lens.fault(fault.reason, shown)
         more = {"detail": fault.detail} if fault.detail else {}
-        self._tell_fault("bad data", fault.reason, {"bytes": text, **more})
+        self._publish_fault("bad data", fault.reason, {"bytes": text, **more})
 
-    def _tell_fault(self, message: str, reason: str, more: dict[str, str]) -> None:
+    def _publish_fault(self, message: str, reason: str, more: dict[str, str]) -> None:
         unlogged = self._repeats.note(reason, self._clock.monotonic_us())
         if unlogged is not None:
             extra = {"device": self.name, "reason": reason, **more}
             if unlogged:
                 extra["unlogged"] = str(unlogged)
             log.warning(message, extra=extra)
-        self._tell_status_soon()
+        self._publish_status_soon()
 
-    def _tell_status_soon(self) -> None:
-        self._tell_status_in(max(0.5, self._status_told_at + FAULT_STATUS_S - self._loop.time()))
+    def _publish_status_soon(self) -> None:
+        self._publish_status_in(max(0.5, self._status_told_at + FAULT_STATUS_S - self._loop.time()))
 
     def _happened(self, event: Event, detail: str) -> None:
         """Enter the state that follows, and publish it."""
@@ -390,18 +390,18 @@ class Device:
         if state is not self._state:
             self._since_us = self._clock.wall_us()
         self._state, self._detail = state, detail
-        self._tell_status()
+        self._publish_status()
 
-    def _tell_status_in(self, delay_s: float) -> None:
+    def _publish_status_in(self, delay_s: float) -> None:
         at = self._loop.time() + delay_s
         if self._status_timer is not None:
             if self._status_due <= at:
                 return
             self._status_timer.cancel()
         self._status_due = at
-        self._status_timer = self._loop.call_at(at, self._tell_status)
+        self._status_timer = self._loop.call_at(at, self._publish_status)
 
-    def _tell_status(self) -> None:
+    def _publish_status(self) -> None:
         if self._status_timer is not None:
             self._status_timer.cancel()
             self._status_timer = None
@@ -422,15 +422,15 @@ class Device:
         }
         self._bus.publish(self._status, Reading(self._clock.wall_us(), value))
         for child in self._intake.children:
-            self._tell_child(child)
+            self._publish_child(child)
 
-    def _tell_news(self) -> None:
+    def _publish_news(self) -> None:
         """Publish what changed of the devices behind this connection."""
         for child in self._intake.children:
             if child.is_news:
-                self._tell_child(child)
+                self._publish_child(child)
 
-    def _tell_child(self, child: Child) -> None:
+    def _publish_child(self, child: Child) -> None:
         if child.is_news:
             state = "offline" if child.is_away else "online"
             found = {"connection": self.name, "device": child.name, "state": state}

@@ -280,7 +280,7 @@ class Recorder:
         commit = work.result()
         # Also where the disk is full or fails: then nothing is kept, however long they wait.
         _call(kept)
-        self._tell(commit)
+        self._report(commit)
         if log_.tail + MAX_GATHERED > commit.reserved:
             # The disk has accepted no reservation for very long: after a crash these offsets might
             # be given again, so from here on they belong to another epoch.
@@ -301,7 +301,7 @@ class Recorder:
         is_heavy = log_.weighed - self._weighed >= MAX_GATHERED_BYTES
         return is_heavy or len(self._gathered) >= MAX_GATHERED
 
-    def _tell(self, commit: Commit) -> None:
+    def _report(self, commit: Commit) -> None:
         if commit.state is not self._state:
             self._state = commit.state
             if commit.state is State.OK:

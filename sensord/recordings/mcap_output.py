@@ -114,9 +114,9 @@ class McapOutput:
     def note(self, name: str, facts: dict[str, str]) -> None:
         """Add a fact about the file besides its readings."""
         self._notes.append((name, facts))
-        self._tell_notes()
+        self._write_notes()
 
-    def _tell_notes(self) -> None:
+    def _write_notes(self) -> None:
         if self._file is not None:
             for note in self._notes:
                 self._file.note(*note)
@@ -169,7 +169,7 @@ class McapOutput:
             known = {key: value for key, value in facts.items() if value}
             self._file = SegmentWriter(self._disk, self._part, first, known)
             self._next = first
-            self._tell_notes()
+            self._write_notes()
         return self._file
 
     def _number(self, batch: Batch, number: int, file: SegmentWriter) -> int:

@@ -233,7 +233,7 @@ class Connection(asyncio.Protocol):
         """Accept bytes from the client."""
         if self._is_refused or self.page is not None:
             return  # what follows a request for a page is not served
-        self._heard()
+        self._note_activity()
         self._unread += data
         if self._unread.startswith(HEALTH):
             self._host.serving.hurry(self)
@@ -244,7 +244,7 @@ class Connection(asyncio.Protocol):
             # Also while it waits for its first turn: what it sends must not pile up here.
             transport.pause_reading()
 
-    def _heard(self) -> None:
+    def _note_activity(self) -> None:
         self.heard_at = self._host.shared.loop.time()
         self.pinged_at = None
 
@@ -307,7 +307,7 @@ class Connection(asyncio.Protocol):
         """Resume serving: the client has read enough."""
         self.is_congested = False
         # It has read; and its pong could not be received meanwhile.
-        self._heard()
+        self._note_activity()
         self.guard(self._go_on)
 
     def _go_on(self) -> None:

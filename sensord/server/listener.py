@@ -348,7 +348,7 @@ class Server:
         del self._sessions[session]
         heapq.heappush(self._slots, session.slot)
         if session in self._lagging:
-            self._tell_lag(session, "ended")
+            self._publish_lag(session, "ended")
             del self._lagging[session], self._told[session]
         if session.client or session.lost:
             log.info("session ended", extra=_identity(session) | {"lost": session.lost.total()})
@@ -410,7 +410,7 @@ class Server:
                     connection.close(4001, "no answer to a ping")
             elif now - connection.heard_at > limits.silence_s:
                 connection.ping()
-        self._tell_lags()
+        self._publish_lags()
         is_short = self._room.sweep()
         if self._connections or is_short:
             self._sweeper = self.shared.loop.call_later(SWEEP_S, self._sweep)
@@ -431,7 +431,7 @@ class Server:
             log.warning("monitor too slow, closed", extra=_identity(connection.session))
         connection.close(4002, "lagged for too long; reconnect and resume")
 
-    def _tell_lags(self) -> None:
+    def _publish_lags(self) -> None:
         """Name under $sys/sessions who lags or costs too much: at most once a sweep."""
         held = self.shared.groups.held_clients
         for session, connection in tuple(self._sessions.items()):
@@ -444,11 +444,11 @@ class Server:
                 if state != "live":
                     log.warning(WARNINGS[state], extra=_identity(session))
                 self._told[session] = state
-                self._tell_lag(session, state)
+                self._publish_lag(session, state)
                 if state == "live":
                     del self._lagging[session], self._told[session]
 
-    def _tell_lag(self, session: Session, state: str) -> None:
+    def _publish_lag(self, session: Session, state: str) -> None:
         bus = self.shared.bus
         channel = self._lagging.get(session)
         if channel is None:

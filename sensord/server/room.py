@@ -107,7 +107,7 @@ class Room:
                 "too many connections, the oldest without hello are cut", extra=self._fields()
             )
             self._calm = 0
-            self._tell("full")
+            self._report("full")
         elif cut:
             self._calm = 0
         elif self._calm is not None:
@@ -115,13 +115,13 @@ class Room:
             if self._calm >= CALM_SWEEPS:
                 self._calm = None
                 log.info("room for connections again", extra=self._fields())
-                self._tell("ok")
+                self._report("ok")
         return self._calm is not None
 
     def _fields(self) -> dict[str, Value]:
         return {"connections": self._guests, "most": min(self._most, 1 << 31), "cut": self._cut}
 
-    def _tell(self, state: str) -> None:
+    def _report(self, state: str) -> None:
         if self._channel is None:
             metadata = Metadata(ValueType.JSON, description="whether there is room for connections")
             self._channel = self._bus.channel("$sys/connections", metadata)

@@ -232,11 +232,11 @@ class Presence:
         if member.sessions and self._watch(member):
             self._untold.setdefault(member.place, member)
             if self._later is None and self._turn is None:
-                self._later = self._loop.call_later(WATCHES_S, self._tell)
+                self._later = self._loop.call_later(WATCHES_S, self._publish)
 
     def close(self) -> None:
         """Publish and keep what has changed, and stop all timers."""
-        self._tell()
+        self._publish()
         if self._later is not None:
             self._later.cancel()
             self._later = None
@@ -311,7 +311,7 @@ class Presence:
         if not member.is_told:  # it was never published
             del self._untold[member.place]
             heapq.heappush(self._places, member.place)
-        self._tell()
+        self._publish()
         for call in self.on_gone:
             call(member.identity)
 
@@ -322,9 +322,9 @@ class Presence:
             self._audit.note("presence", member.identity, member.identity.id, what, is_minor=True)
         self._untold[member.place] = member
         if self._turn is None and not self._is_late:
-            self._turn = self._loop.call_soon(self._tell)
+            self._turn = self._loop.call_soon(self._publish)
 
-    def _tell(self) -> None:
+    def _publish(self) -> None:
         """Publish and keep each changed client once."""
         for handle in (self._turn, self._later):
             if handle is not None:
@@ -334,11 +334,11 @@ class Presence:
         while self._untold:
             if not self._may_tell():
                 self._is_late = True
-                self._later = self._loop.call_later(PAUSE_S, self._tell)
+                self._later = self._loop.call_later(PAUSE_S, self._publish)
                 return
-            self._tell_of(self._untold.pop(next(iter(self._untold))))
+            self._publish_member(self._untold.pop(next(iter(self._untold))))
 
-    def _tell_of(self, member: Member) -> None:
+    def _publish_member(self, member: Member) -> None:
         value = _value(member)
         if self._is_published:
             reading = Reading(self._bus.now_us(), value)

@@ -163,6 +163,6 @@ class Budget(Generic[M]):
         return found
 
     def forget(self, member: M) -> None:
-        """Know nothing of a subscription any more: it is closed."""
+        """Forget a subscription: it is closed."""
         self._held.pop(member, None)
         self._strikes.pop(member, None)

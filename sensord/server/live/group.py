@@ -434,7 +434,7 @@ class Groups:
         self._review_later()
 
     def forget(self, member: Member) -> None:
-        """Know nothing of a subscription any more: it is closed."""
+        """Forget a subscription: it is closed."""
         self._budget.forget(member)
         self._due.pop(member, None)
 
