@@ -149,8 +149,11 @@ def plainly(text: str, unit: str) -> Fraction | None:
         return None
     sign, digits, exponent, suffix = found.groups()
     suffix, unit = _first_power(suffix), _first_power(unit)
-    if exponent and len(exponent) > 4:
-        return None
+    if exponent and (
+        len(exponent) > 4
+        or (digits[:1] == "0" != digits and digits.isdigit() and exponent.isdigit())
+    ):
+        return None  # 00e5 is hexadecimal
     value = Fraction(Decimal(f"{sign}{digits}e{exponent or 0}"))
     if not suffix or suffix == unit:
         return value
