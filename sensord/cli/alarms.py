@@ -19,7 +19,7 @@ __all__ = ["UNACKNOWLEDGED", "act_on", "configure", "run"]
 PREFIX = "$sys/alarms/"
 
 UNACKNOWLEDGED = 1
-"""The exit status if an alarm waits for somebody."""
+"""The exit status if an alarm is not acknowledged."""
 
 _STATES = {"raised": 0, "cleared": 1, "acknowledged": 2, "normal": 3}
 _PRIORITIES = {"critical": 0, "high": 1, "medium": 2, "low": 3}

@@ -181,7 +181,7 @@ async def _demonstrate(app: App, devices: dict[int, Speaker], seconds: float | N
 
 async def _speak(device: int, speaker: Speaker) -> None:
     while True:
-        # Nobody reads a full line: its bytes are lost, as on a wire.
+        # The line is full and unread: its bytes are lost, as on a wire.
         with contextlib.suppress(BlockingIOError):
             os.write(device, speaker(time.time()))
         await asyncio.sleep(0.5)

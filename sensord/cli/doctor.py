@@ -105,7 +105,7 @@ class _Ear(Link):
         self._hear(data)
 
     def sent(self, data: bytes, source: str = "") -> None:
-        """Do nothing: what the device says is what counts."""
+        """Do nothing: only the device's input counts."""
 
     def when_kept(self, act: Callable[[], None]) -> None:
         act()

@@ -1,4 +1,4 @@
-"""`sensord status`: say in one screen whether all is well, the worst first."""
+"""`sensord status`: report on one screen whether all is well, the worst first."""
 
 from __future__ import annotations
 

@@ -66,7 +66,7 @@ PARTLY_READ = Quality(Level.UNCERTAIN, Reason.WRONG_TYPE)
 """The same where something was no value of JSON."""
 
 PARTLY_FINITE = Quality(Level.UNCERTAIN, Reason.NOT_FINITE)
-"""An array or object in which something was not finite: that is null, the rest stands."""
+"""An array or object with a value that is not finite: that one is null, the rest is kept."""
 
 
 _WRITTEN = (WrittenFloat, WrittenInt, Unreadable)
@@ -98,7 +98,7 @@ class Named:
 
 @dataclass(frozen=True, slots=True)
 class Config:
-    """Which values to take.
+    """Which values to collect.
 
     ``fields`` says where in the message each field stands: ``"env.temperature"``,
     ``"probes[0].value"``, ``'["a.b"].c'`` for a key that holds a dot, ``"."`` for the whole
@@ -167,7 +167,7 @@ class Decoder:
         self._paths = [(name, parse_path(path) or ()) for name, path in config.fields.items()]
         self._time = (parse_path(config.time) or ()) if config.time else None
         self._source = SourceTime(config.time_unit, config.zone)
-        # The source time is told by every sample; it is not a reading of its own.
+        # Every sample carries the source time; it is not a reading of its own.
         self._time_field = "/".join(field_level(str(step)) for step in self._time or ())
         self._units = UnitFields(config.unit_fields) if config.unit_fields else None
         self._required = config.required

@@ -1,7 +1,7 @@
 """The contract that every reader keeps, as checks that any test runner can call.
 
-A *bench* plays the device's side: it makes the device appear and vanish, has it say the n-th
-message, and talk garbage. `checks` lists the promises; each is a coroutine function that takes a
+A *bench* plays the device's side: it makes the device appear and vanish, has it send the n-th
+message, and garbage. `checks` lists the promises; each is a coroutine function that takes a
 bench and raises `BrokenContractError` with what was broken. A third party's package tests its
 reader with the same few lines as ours; see `docs/readers.md`.
 

@@ -274,7 +274,7 @@ def _open_error(error: Exception, port: str) -> DeviceError:
         if isinstance(number, int) and number in _OPEN_ERRORS:
             reason, hint = _OPEN_ERRORS[number]
             return DeviceError(reason, f"{port}: {hint}")
-    if port.startswith("hwgrep://"):  # what it may say beside those: nothing matches
+    if port.startswith("hwgrep://"):  # its other failure: nothing matches
         return DeviceError(_NO_SUCH_PORT[0], f"{port}: {_NO_SUCH_PORT[1]}")
     if isinstance(error, ValueError):
         return DeviceError("settings refused", f"{port}: {error}")

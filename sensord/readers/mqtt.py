@@ -1,12 +1,12 @@
 """Read what devices publish to an MQTT broker, 5 or 3.1.1; or ask them by publishing a request.
 
-One message is handed on once. A broker may send one message several times to a client whose
+One message is passed on once. A broker may send one message several times to a client whose
 filters overlap, once for each filter. With MQTT 5 such filters get identifiers, and of the copies
-the one of the first matching filter counts. With 3.1.1 nothing tells a copy from a new message,
-so all are handed on. Filters that do not overlap get no identifiers, for reading them costs more
+the one of the first matching filter counts. With 3.1.1 a copy looks like a new message,
+so all are passed on. Filters that do not overlap get no identifiers, for reading them costs more
 than all the rest.
 
-QoS 1 means at least once: what the broker sends again after a lost connection is handed on again.
+QoS 1 means at least once: what the broker sends again after a lost connection is passed on again.
 Where the broker keeps the session, a message is acknowledged when its readings are in the journal,
 so that none is lost where the process is killed.
 """

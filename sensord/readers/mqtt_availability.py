@@ -49,7 +49,7 @@ class Availability:
             yield "offline", f'"{min(both)}" is a word of online too'
 
     def pattern_fault(self, wildcards: int) -> str | None:
-        """Return what is wrong with the pattern beside a filter with so many wildcards, or None."""
+        """Return what is wrong with the pattern for a filter with so many wildcards, or None."""
         for found, name in enumerate(self._names(), 1):
             if name == "source":
                 continue
@@ -63,7 +63,7 @@ class Availability:
         return filter_fault("/".join(level or "x" for level in bare.split("/")))
 
     def _names(self) -> list[str]:
-        """Return what each place stands for: the number of a wildcard, or ``source``."""
+        """Return the meaning of each place: the number of a wildcard, or ``source``."""
         names: list[str] = []
         wild = 0
         for found in _PLACES.finditer(self.filter):

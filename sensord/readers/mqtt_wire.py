@@ -3,7 +3,7 @@
 Theory of operation. paho asks its socket for one byte, then one byte, then the rest, for each
 packet: three system calls a message. Here it gets a socket that takes 16 KiB at once from the
 kernel and serves paho from there, which makes this cheaper than paho's own loop. When the buffer
-is used up paho is told that it would block, and the loop watches for more. What paho wants to send
+is used up paho gets "would block", and the loop watches for more. What paho wants to send
 waits until the packets at hand are done with, so that their acknowledgements leave together.
 
 Connecting blocks, so it is done in a thread, before paho comes in; see `connect`.
@@ -177,7 +177,7 @@ class Client(PahoClient):
         super().__init__(
             CallbackAPIVersion.VERSION2,
             client_id,
-            # MQTT 5 says this when connecting.
+            # MQTT 5 sets this when connecting.
             None if protocol is MQTTProtocolVersion.MQTTv5 else clean,
             protocol=protocol,
             reconnect_on_failure=False,

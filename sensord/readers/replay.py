@@ -1,7 +1,7 @@
 """Play a recording as a device: its readings are samples of this device.
 
 The field of a sample is the topic that the reading has in the recording. Readings keep their
-qualities; which of them are published says the device's own policy.
+qualities; the device's own policy decides which are published.
 """
 
 from __future__ import annotations

@@ -2,7 +2,8 @@
 
 The line is a port of this machine or a terminal server's (``socket://``, ``rfc2217://``). What is
 open but silent for longer than its stall time is taken for lost: USB adapters hang in that way, and
-so do devices behind a terminal server that lost its serial side. Its rhythm says how long that is.
+so do devices behind a terminal server that lost its serial side. The stall time follows from its
+rhythm.
 """
 
 from __future__ import annotations

@@ -106,7 +106,7 @@ class Write:
         yield from ()
 
     def message(self, values: Mapping[str, Value]) -> dict[str, float]:
-        """Return the signals to set; an empty name stands for the one that is written."""
+        """Return the signals to set; an empty name means the one that is written."""
         value = values.get("value")
         if isinstance(value, str):
             raise ValueError("value: a simulated signal is a number")  # noqa: TRY004  # as every Write does
@@ -145,7 +145,7 @@ def walk(signal: Signal, steps: int, chance: random.Random) -> list[float]:
 
 
 class _Source:
-    """One signal and its copies, which differ by where in the tables they stand.
+    """One signal and its copies, which differ by their places in the tables.
 
     Both tables are held twice over, so that an index of a copy needs no second modulo.
     """
@@ -211,7 +211,7 @@ class Reader:
         """When the first run began: faults continue through the runs that they end."""
 
     async def write(self, order: Order) -> None:
-        """Set signals, and say at once that they are.
+        """Set signals, and confirm it at once.
 
         Raises:
             DeviceError: It is not running.

@@ -4,10 +4,10 @@ To add a reader, copy this file and follow the steps marked below. The rules are
 
 * `Config` is a frozen dataclass. Its annotations are the schema (see `sensord.config.schema`);
   its options stand flat in the device's table, beside ``topic``, ``decoder``, ``publish`` and the
-  other common keys, whose names it may not use. One that hands on samples and no bytes says
+  other common keys, whose names it may not use. One that passes on samples and no bytes has
   ``needs_decoder: ClassVar[bool] = False``.
 * `Reader` is built from its config alone and opens nothing until it runs.
-* `run` connects, calls ``link.opened`` once, hands on what arrives, and *raises* `DeviceError` when
+* `run` connects, calls ``link.opened`` once, passes on what arrives, and *raises* `DeviceError` if
   the connection fails. It never retries and never sleeps before connecting: the supervisor does.
 * Whatever `run` opened is closed when it ends, however it ends: use ``try`` and ``finally``.
 * What blocks goes through `sensord.readers.blocking.in_thread`.
@@ -47,8 +47,8 @@ from sensord.readers.blocking import Ending
 __all__ = ["Config", "Reader", "Write"]
 
 
-# Step 2: say what an operator may configure. Add an option only where the reader cannot find out
-# by itself. Ranges go into the annotation; `faults` says the rest, and does no I/O.
+# Step 2: declare what an operator may configure. Add an option only where the reader cannot find
+# out by itself. Ranges go into the annotation; `faults` yields the rest, and does no I/O.
 @dataclass(frozen=True, slots=True)
 class Config:
     """Options of this reader."""
@@ -64,7 +64,7 @@ class Config:
             yield "host", 'expected an address; "0.0.0.0" listens on every interface'
 
 
-# Step 3, only if its devices take commands: say how one is sent. Its options stand flat in the
+# Step 3, only if its devices accept commands: define how one is sent. Its options stand flat in the
 # tables ``writable`` and ``actions``, beside the common ones. A text may have places for values,
 # such as {value:.1f}; `texts` names those texts, so that they are checked with the configuration.
 @dataclass(frozen=True, slots=True)
@@ -75,7 +75,7 @@ class Write:
     send_to: str = "127.0.0.1:5005"
 
     def faults(self) -> Iterator[tuple[str, str]]:
-        """Yield an address that is none."""
+        """Yield an invalid address."""
         host, _, port = self.send_to.rpartition(":")
         if not host or not re.fullmatch("[0-9]{1,5}", port):
             yield "send_to", 'expected "address:port"'
@@ -158,7 +158,7 @@ def _bound(host: str, port: int) -> socket.socket:
     except OSError as error:
         endpoint.close()
         # Translate at the boundary: a short constant reason, which is counted, and a detail that
-        # says what to do.
+        # names the remedy.
         hint = "another program may have this port; ss -ulnp names it"
         detail = f"{host}:{port}: {error.strerror}; {hint}"
         raise DeviceError("cannot listen", detail) from error

@@ -10,8 +10,8 @@ __all__ = ["next_tick"]
 def next_tick(due: float, interval: float, now: float) -> tuple[float, int]:
     """Return when the tick after the one due at ``due`` comes, and how many were missed.
 
-    Ticks stand on a fixed grid, so lateness never adds up. Whoever comes more than one interval
-    late skips what was missed: a burst would tell a device, or a monitor, nothing new.
+    Ticks stand on a fixed grid, so lateness never adds up. A caller that is more than one interval
+    late skips what was missed: a burst would bring a device, or a monitor, nothing new.
     """
     following = due + interval
     if following > now:

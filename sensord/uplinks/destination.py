@@ -27,7 +27,7 @@ class Batch(NamedTuple):
 
 
 class Destination(Protocol):
-    """A system that takes readings."""
+    """A system that accepts readings."""
 
     @property
     def where(self) -> str:

@@ -24,7 +24,7 @@ _TEXT = str.maketrans({'"': r"\"", "\\": r"\\"})
 def lines(measurement: str, epoch: str, records: Iterable[Record]) -> bytes:
     """Write one line for each record.
 
-    A value that is not new, such as a heartbeat, stands at the time when it was reported. A bad
+    A value that is not new, such as a heartbeat, gets its report time. A bad
     value is left out: its point has only its quality and reason.
     """
     name = measurement.translate(_MEASUREMENT)

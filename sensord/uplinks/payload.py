@@ -18,7 +18,7 @@ class Payloads:
     """Writes readings; remembers what is the same in all of a channel and of a second."""
 
     def __init__(self, *, has_topic: bool) -> None:
-        """``has_topic``: the topic stands in the text, where the message has it in another form."""
+        """``has_topic``: the text contains the topic, as the message has it in another form."""
         self._has_topic = has_topic
         self._heads: dict[Channel, str] = {}
         self._units: dict[Channel, str] = {}

@@ -1,8 +1,8 @@
 """Find NMEA 0183 sentences in a line, check them, and have them decoded.
 
 Theory of operation: a sentence begins at ``$`` or ``!`` and ends at ``*`` and its checksum. What
-stands before the start is passed over (a logger's time, a tag block, the rest of a line that we
-came in the middle of). Where a line end was lost, two sentences stand in one line: each that is
+precedes the start is skipped (a logger's time, a tag block, the rest of a line whose beginning
+was missed). Where a line end was lost, two sentences stand in one line: each that is
 whole is used, and one that the next cut short is a fault.
 
 ``!`` sentences (AIS), proprietary ones (``$P...``) and any other that is well formed but not known
@@ -79,7 +79,7 @@ class Config:
 
     A checksum that is wrong is always a fault. With ``checksum = "if_present"`` a sentence may
     lack it, as long as the same one has not come with it before. ``talker_levels`` puts the talker
-    before each field (``gp/latitude``): for a bus where two devices tell the same thing.
+    before each field (``gp/latitude``): for a bus where two devices send the same quantity.
     ``ignore`` lists formatters (``GLL``) or whole addresses (``IIVTG``) to pass over.
     ``satellites`` adds the list of satellites in view. With ``source_time`` what a fix says has the
     time of the fix, instead of that of its arrival.

@@ -1,6 +1,6 @@
 """The fields of NMEA 0183, their units, and how their text is read.
 
-Sentences share fields: a heading is ``heading_true`` whether HDT or VHW tells it. Angles are in
+Sentences share fields: a heading is ``heading_true`` in HDT and VHW alike. Angles are in
 degrees; those relative to the bow run clockwise from 0 to 360. Speeds keep the unit of the device,
 for a value that was converted has another resolution than the one that was measured.
 

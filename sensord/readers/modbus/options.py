@@ -47,7 +47,7 @@ ONE_LINE = "of two that ask on one line each hears the other's answers; put its 
 
 @dataclass(frozen=True, slots=True)
 class Register:
-    """One value of a unit. What is not given, its unit says."""
+    """One value of a unit. Its unit supplies missing options."""
 
     address: Annotated[int, Within(0, 465_536)]
     table: Table | None = None
@@ -278,7 +278,7 @@ class Config:
 
     needs_decoder: ClassVar[bool] = False
     UNIT_KEYS: ClassVar[frozenset[str]] = frozenset(_UNIT_KEYS.split())
-    """Keys that stand in the device's own table if it is the only unit."""
+    """Keys that belong in the device's own table if it is the only unit."""
 
     units: dict[str, Unit]
     port: Scalar = ""
@@ -403,14 +403,14 @@ class Config:
     # -- commands ----------------------------------------------------------------------------------
 
     def command_tables(self) -> Iterator[tuple[str, Path, Mapping[str, Any]]]:
-        """Yield for each unit where its commands stand, and their tables."""
+        """Yield the path of each unit's commands, and their tables."""
         for name, unit in self.units.items():
             if unit.writable or unit.actions:
                 tables = {"reader": "modbus", "writable": unit.writable, "actions": unit.actions}
                 yield name, ("units", name), tables
 
     def command_rules(self, unit: str, field: str, rules: ChannelRules) -> ChannelRules:
-        """Return a field's rules with what its register says beside them."""
+        """Return a field's rules, completed by its register's."""
         metadata = self._plan(unit, self.units[unit]).metadata.get(field)
         if metadata is None:
             return rules
@@ -448,7 +448,7 @@ class Config:
 
 
 def _like(unit: Unit, other: Unit) -> Unit:
-    """Return a unit with what another one says of its registers."""
+    """Return a unit with another one's register options."""
     return replace(
         other,
         unit=unit.unit,

@@ -112,7 +112,7 @@ class Request:
         return len(self.answer_head) + self.size
 
     def reply(self, pdu: bytes) -> Reply | None:
-        """Return what an answer's bytes from its function on say, or None if it is not the answer.
+        """Decode an answer's bytes from its function on; return None if it is not the answer.
 
         Of an exception only the kinds that the standard knows are believed.
         """

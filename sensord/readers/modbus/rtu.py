@@ -52,9 +52,9 @@ def frame(request: Request) -> bytes:
 
 
 class RtuAnswer:
-    """The answer that is waited for, found in whatever comes.
+    """The expected answer, found anywhere in the input.
 
-    ``echoes`` says that the request comes back before the answer. Without it, that is noticed,
+    ``echoes`` means that the request comes back before the answer. Without it, that is noticed,
     but for the writes whose answer is the request itself.
     """
 

@@ -53,10 +53,10 @@ EXACT_FROM = 2.0**24
 
 @dataclass(frozen=True, slots=True)
 class Form:
-    """How a value stands in its registers.
+    """The form of a value in its registers.
 
     ``first_bit`` and ``last_bit``, counted from the lowest, pick a part of a whole number; of type
-    ``bool`` one bit. ``missing`` lists the numbers, as they stand there, that stand for no value.
+    ``bool`` one bit. ``missing`` lists the numbers, as they are there, that mean no value.
     """
 
     type: Type = "u16"
@@ -71,7 +71,7 @@ class Form:
 
     @property
     def is_scaled(self) -> bool:
-        """Whether a value differs from the number that stands there."""
+        """Whether a value differs from the number in the registers."""
         return self.scale != 1.0 or self.offset != 0.0
 
     @property
@@ -172,7 +172,7 @@ def _number(form: Form, data: bytes) -> int | float | None:
 
 
 def _shortest(data: bytes) -> float:
-    """Return the shortest decimal number that the four bytes stand for: 230.1, not 230.10000610."""
+    """Return the shortest decimal number with these four bytes: 230.1, not 230.10000610."""
     exact: float = struct.unpack(">f", data)[0]
     if not abs(exact) < EXACT_FROM:  # not finite, or whole
         return exact
