@@ -150,7 +150,7 @@ async def restore_last(
 
 
 def _from_before(record: Record, now_us: int) -> Record:
-    """Mark a state as uncertain, since it may have changed; an event stays as it happened.
+    """Return a state as uncertain, since it may have changed; an event stays as it happened.
 
     A bad or uncertain reading keeps its reason: that has not improved.
     """

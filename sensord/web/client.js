@@ -1,20 +1,20 @@
 // The JavaScript client of sensord: docs/protocol.md over sensord.v1.json, for browsers and Node.
 //
 // It reconnects by itself. What stays open resumes at its cursor, so no reading is missing or comes
-// twice; what cannot be had is named in a gap. An act is repeated with its key, so it stays one act.
+// twice; a gap names readings that are not available. An act is repeated with its key, so it stays one.
 
 const PROTOCOL = "sensord.v1.json";
 const LEVELS = ["good", "uncertain", "bad"];
 const TYPES = new Set(["float", "int", "bool", "string", "json"]);
 const KINDS = new Set(["state", "event"]);
 const FIRST_PAUSE_MS = 250, LONGEST_PAUSE_MS = 5000, BUSY_PAUSE_MS = 5000;
-/** A connection that lasted so long resets the pause. */
+/** A connection that lasts this long resets the pause. */
 const STEADY_MS = 10_000;
 /** From the first attempt of a connection to the answer to hello. */
 const CONNECT_MS = 10_000;
-/** After so long a silence the server is asked for a sign, and has as long to give it. */
+/** After this much silence the client pings the server, which has as long to answer. */
 const SILENCE_MS = 10_000;
-/** An act whose connection was lost is repeated for so long: nobody wants it an hour later. */
+/** An act whose connection was lost is repeated for this long: later it is no longer wanted. */
 const REPEAT_MS = 30_000;
 /** Items that wait for a slow reader, before its request is ended and resumed later. */
 const MOST_WAITING = 20_000;

@@ -26,7 +26,7 @@ def mount_of(folder: Path) -> Path | None:
 
 
 def missing_mount(folder: Path, fstab: Path | None = None) -> Path | None:
-    """Return the mount point of ``fstab`` at or above a folder that is not mounted."""
+    """Return the ``fstab`` mount point at or above a folder if nothing is mounted there."""
     try:
         text = (fstab or FSTAB).read_text(errors="replace")
     except OSError:

@@ -175,13 +175,13 @@ class Topics(PlainRequest):
 class _Listing(PlainRequest):
     action: ClassVar[Action] = Action.READ
     place: ClassVar[str]
-    """The field that contains the listed rows."""
+    """The topics of the listed things, for the client's rights."""
 
     is_following: bool = False
 
     @property
     def subjects(self) -> tuple[str, ...]:
-        """Where that stands."""
+        """Return the topics that the client must be allowed to read."""
         return (self.place,)
 
     def _fields(self) -> Message:
