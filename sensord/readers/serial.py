@@ -106,11 +106,11 @@ class Config:
                     yield ("requests", number), text
 
     def framing_of_answers(self) -> Mapping[str, object]:
-        """Return the device's framing where only the end of its answers is declared."""
+        """Return the device's framing where its answers end with something else than a line."""
         end = None if self.poll is None else self.poll.answer_end
         if not end or end.endswith("\n") or (self.poll is not None and self.poll.answer_bytes):
             return {}
-        return {"terminator": end}
+        return {"prompt": end.rpartition("\n")[2]}
 
     def with_framing(self, table: Mapping[str, object]) -> Config:
         """Return a copy whose answers end as the device's framing does, unless set otherwise."""

@@ -38,13 +38,15 @@ class Config:
     """Where one message ends and the next begins.
 
     ``terminator`` ends a message: a line feed accepts CR LF too, a carriage return is for devices
-    that send nothing else. ``start``, where a device marks it, begins one: what stands before it
+    that send nothing else. ``prompt`` ends one too: what a device sends behind its lines when it
+    is ready. ``start``, where a device marks it, begins one: what stands before it
     is thrown away. ``discard_first`` distrusts the first line after the port was opened: we may
     have come in the middle of it.
     """
 
     max_bytes: Annotated[Size, Within(1, 16 * 2**20)] = 4096
     terminator: str = "\n"
+    prompt: str = ""
     start: str = ""
     discard_first: bool = False
     checksum: TextChecksum | None = None
@@ -56,7 +58,9 @@ class Config:
             yield "terminator", "may not be empty"
         elif self.start and (self.start in self.terminator or self.terminator in self.start):
             yield "start", "must differ from the terminator"
-        for key in ("terminator", "start"):
+        if self.terminator and set(self.prompt) & set(self.terminator):
+            yield "prompt", "may not have characters of the terminator"
+        for key in ("terminator", "prompt", "start"):
             try:
                 getattr(self, key).encode(_ENCODING)
             except UnicodeEncodeError:
@@ -72,6 +76,7 @@ class LineFramer:
 
     def __init__(self, config: Config) -> None:
         self._terminator = config.terminator.encode(_ENCODING)
+        self._prompt = config.prompt.encode(_ENCODING)
         self._start = config.start.encode(_ENCODING)
         self._max_bytes = config.max_bytes
         self._discard_first = config.discard_first
@@ -86,6 +91,9 @@ class LineFramer:
         terminator, held = self._terminator, self._held
         searched = max(0, len(held) - len(terminator) + 1)
         held += data
+        if self._prompt and self._prompt in held:
+            held[:] = held.replace(self._prompt, terminator)
+            searched = 0
         faults: list[Fault] = []
         if held.find(terminator, searched) < 0:
             self._bound(faults)
@@ -120,7 +128,7 @@ class LineFramer:
 
         The held bytes contain no terminator, though they may end with the beginning of one.
         """
-        held, tail = self._held, len(self._terminator) - 1
+        held, tail = self._held, max(len(self._terminator), len(self._prompt)) - 1
         if not self._discarding and len(held) > self._max_bytes + tail:
             faults.append(self._too_long(held))
             self._discarding = True

@@ -168,3 +168,29 @@ def test_a_usable_framing_has_no_faults() -> None:
     """Sizes may be written with their unit."""
     table = {"max_bytes": "16KiB", "terminator": "\x03", "start": "\x02", "discard_first": True}
     assert config_faults(Config, table) == []
+
+
+@given(noisy, st.sampled_from([b">", b"aab", b"\r"]), st.data())
+def test_a_prompt_ends_a_line_however_the_stream_is_cut(
+    stream: bytes, prompt: bytes, data: st.DataObject
+) -> None:
+    """As if it were a line feed."""
+    config = Config(max_bytes=12, prompt=prompt.decode())
+    stream = stream.replace(b";", prompt)
+    whole = LineFramer(Config(max_bytes=12)).feed(stream.replace(prompt, b"\n"))
+    messages, _ = feed_in_pieces(LineFramer(config), pieces(stream, data.draw(cut_points)))
+    assert messages == whole.messages
+
+
+def test_lines_before_a_prompt_are_messages_of_their_own() -> None:
+    """And nothing of the prompt stands in the next one."""
+    framer = LineFramer(Config(prompt="OK>"))
+    assert framer.feed(b"1\r\n2\r\nO") == ([b"1", b"2"], [])
+    assert framer.feed(b"K>3\r\nOK>") == ([b"3"], [])
+
+
+def test_a_prompt_has_no_character_of_the_terminator() -> None:
+    """Where it ends would depend on how the stream is cut."""
+    for prompt in ("\n>", "\u0416"):
+        (fault,) = config_faults(Config, {"prompt": prompt})
+        assert fault.startswith("prompt: ")
