@@ -6,7 +6,9 @@ nobody knows whose they are. Fixtures of a module's scope may therefore hold non
 
 from __future__ import annotations
 
+import os
 import signal
+import time
 from collections.abc import Generator
 
 import pytest
@@ -25,6 +27,10 @@ settings.register_profile(
 )
 settings.register_profile("thorough", settings.get_profile("sensord"), max_examples=3000)
 settings.load_profile("sensord")
+
+# Local times are those of UTC on any machine; a test of zones sets its own.
+os.environ["TZ"] = "UTC"
+time.tzset()
 
 BEFORE = pytest.StashKey[Held]()
 HAS_FAILED = pytest.StashKey[bool]()

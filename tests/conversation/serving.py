@@ -56,7 +56,7 @@ async def microservice(cast: Cast) -> None:
         assert (failure.reason, failure.may_have_acted) == ("unknown", True)
         show.say("operator", f"is told: {failure}")
     async with show.promise("a name that nobody offers is not found"):
-        await services.update(lambda update: map_of(update) == {})
+        await services.update(lambda update: "mean" not in map_of(update))
         error = await refused(operator.control.call("mean"))
         assert error.code == "not_found"
         show.say("operator", f"calls it again: {error}")

@@ -200,7 +200,7 @@ def test_the_command_line_sets_calls_and_holds(
 
         assert said("set", "tank/setpoint", "21.55", *there) == (0, "21.6", "")
         assert said("set", "tank/setpoint", "99", *there) == (
-            1,
+            4,
             "",
             "bad_request: value: send a number from 5 to 80",
         )
@@ -213,7 +213,7 @@ def test_the_command_line_sets_calls_and_holds(
         assert (status, text[:18]) == (0, "tank is held until")
         assert "sensord lease" in said("lease", "list", *there)[1]
         status, _, error = said("set", "tank/setpoint", "22", *there)
-        assert (status, error[:33]) == (1, "held: tank is held by sensord lea")
+        assert (status, error[:33]) == (4, "held: tank is held by sensord lea")
         assert said("set", "tank/setpoint", "22", "--key", "k", *me) == (0, "22.0", "")
         assert said("lease", "give-back", "tank", *me) == (0, "", "")
         assert said("lease", "list", *there) == (0, "", "-- no leases")

@@ -24,7 +24,8 @@ async def test_the_daemon_starts_when_a_message_expired_while_it_was_down(tmp_pa
             assert [receipt.status async for receipt in waiting] == ["away"]
             reading = asyncio.create_task(read(here))
             sending = sender.send_to(2, client=here.id, key="k")
-            assert [receipt.status async for receipt in sending] == ["delivered"]
+            # It may be on its way before the other one receives.
+            assert [receipt.status async for receipt in sending][-1] == "delivered"
             reading.cancel()
         await in_thread(daemon.kill)
         await asyncio.sleep(1.1)  # the time is what is tried

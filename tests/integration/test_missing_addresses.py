@@ -92,6 +92,7 @@ def test_waiting_for_an_address_costs_next_to_nothing(tmp_path: Path) -> None:
     daemon = Daemon(tmp_path, "", under=alone(NO_IPV6), listen=["127.0.0.1:8765", "[::1]:8765"])
     with daemon:
         daemon.wait_for_log("address is missing")
+        inside(daemon.pid, "sleep", "1")  # the list of services comes a moment after the start
         before_s, offset = daemon.cpu_s(), health(daemon.pid, "127.0.0.1:8765")["offset"]
         # Three attempts later; each daemon command takes a while of its own.
         inside(daemon.pid, "sleep", "6")

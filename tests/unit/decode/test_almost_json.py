@@ -78,7 +78,7 @@ def test_what_stands_beside_an_unreadable_value_is_read_as_ever(root: Any) -> No
     alone = Decoder(Config()).decode(f"[1,{plain}]".encode("utf-8", "replace"))
     beside = Decoder(Config()).decode(f"[---,{plain}]".encode("utf-8", "replace"))
     assert beside.samples[1:] == alone.samples[1:]
-    assert beside.faults == alone.faults
+    assert [one.reason for one in beside.faults] == [one.reason for one in alone.faults]
 
 
 def test_a_long_message_that_is_not_quite_json_is_read_in_time() -> None:

@@ -7,9 +7,11 @@ import importlib.metadata
 import pytest
 
 from sensord.decode import registry
+from sensord.decode.choice import Choice
 from sensord.decode.number import Config, Decoder
 
 EVERY_OPTION_NEEDED: dict[str, dict[str, object]] = {
+    "choice": {"choices": (Choice(decoder="number"),)},
     "csv": {"fields": ("a",)},
     "regex": {"pattern": "(?P<a>.)"},
 }
