@@ -137,6 +137,8 @@ def test_a_total_survives_a_restart(steps: list[int], cut: int, *, is_known: boo
         assert result is not None
         if at >= cut > 0 and not is_known:
             assert at > cut or result.quality.level is Level.UNCERTAIN
+        elif count % 1000 == 0:
+            assert result.value == count  # a 0 may be a slip of the device: it is in doubt
         else:
             assert result == Result(count, GOOD)
 
