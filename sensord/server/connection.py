@@ -17,11 +17,9 @@ import contextlib
 import logging
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Iterator, Sequence
 from typing import Protocol, cast
 
-from websockets.datastructures import Headers
 from websockets.exceptions import InvalidMessage, NegotiationError
 from websockets.frames import Frame, Opcode
 from websockets.http11 import Request, Response
@@ -30,15 +28,15 @@ from websockets.server import ServerProtocol
 from websockets.typing import Subprotocol
 
 from sensord.access.gate import Entry, Origin, RefusedError
-from sensord.access.origins import Origins
-from sensord.access.rights import NOTHING, Rights
-from sensord.server.http import Answer
+from sensord.access.rights import Rights
+from sensord.server.http.entrance import Entrance
+from sensord.server.http.response import cached, response, safe, sentence
+from sensord.server.http.routes import Answer
+from sensord.server.http.transfer import MARK_BYTES, Places, Transfer
 from sensord.server.packets import Write
-from sensord.server.page import MARK_BYTES, Page, Places
 from sensord.server.session import Session
 from sensord.server.shared import Shared
 from sensord.server.turns import Turns
-from sensord.web import packed
 from sensord.wire.frames import CODECS, Codec
 
 __all__ = ["Connection", "Host"]
@@ -60,40 +58,12 @@ PART_BYTES = 2048
 """Read in one turn: some 300 of the smallest frames, 3 ms."""
 
 TURN_S = 0.002
+"""Requests of one client are served for so long in one turn."""
 
 HEALTH = b"GET /healthz"
 """Served first: such a checker ends a daemon that does not answer in time."""
-"""Requests of one client are served for so long in one turn."""
 
 PATHS = {"/", "/v1"}
-
-PHRASES = {
-    200: "OK",
-    204: "No Content",
-    304: "Not Modified",
-    400: "Bad Request",
-    401: "Unauthorized",
-    403: "Forbidden",
-    404: "Not Found",
-    405: "Method Not Allowed",
-    503: "Service Unavailable",
-}
-
-SAFE_HEADERS = {
-    "Content-Security-Policy": "default-src 'self'; img-src 'self' data:; object-src 'none';"
-    " base-uri 'none'; form-action 'self'; frame-ancestors 'none'",
-    "X-Content-Type-Options": "nosniff",
-    "X-Frame-Options": "DENY",
-    "Referrer-Policy": "no-referrer",
-    "Cross-Origin-Resource-Policy": "same-origin",
-}
-"""The page loads nothing from elsewhere and is shown in no frame; other sites embed nothing of it.
-The third header is for browsers that do not know ``frame-ancestors``."""
-
-COOKIE = "sensord"
-
-PREFLIGHT_S = 600
-"""How long a browser remembers that an origin may send requests."""
 
 BUSY_TEXT = b"Too many pages are being read; come back later.\n"
 BUSY = Answer(503, "text/plain", BUSY_TEXT)
@@ -108,8 +78,8 @@ class Host(Protocol):
     shared: Shared
     serving: Turns
     """Those whose requests wait to be served."""
-    origins: Origins
-    """Which pages may send requests, and by which names."""
+    entrance: Entrance
+    """Decides which first requests may enter."""
     places: Places
     """The pages that are being read."""
 
@@ -189,7 +159,7 @@ class Connection(asyncio.Protocol):
         self.pinged_at: float | None = None
         """Loop time of the ping that has not been answered."""
         self.write: Write = _unconnected
-        self.page: Page | None = None
+        self.page: Transfer | None = None
         """The answer to a plain HTTP request, while it is being read."""
         self.entry: Entry | None = None
         """What the token of its first request allows; None without one."""
@@ -450,93 +420,40 @@ class Connection(asyncio.Protocol):
     # -- the first request -------------------------------------------------------------------------
 
     def _handshake(self, request: Request) -> None:
-        if (refusal := self._stranger(request)) is not None:
+        if (refusal := self._host.entrance.refusal(request)) is not None:
             self._answer(refusal)
             return
         is_upgrade = "Upgrade" in request.headers
         try:
-            self.entry = self._entry(request)
+            self.entry = self._host.entrance.entry(request)
         except RefusedError as exc:
-            answer = _text(401, f"Refused: {exc}.")
+            answer = sentence(401, f"Refused: {exc}.")
             answer.headers["WWW-Authenticate"] = "Bearer"
             self.deny(lambda: self._answer(answer))
             return
+        if self.entry is not None and "Authorization" in request.headers:
+            self.let_in()
         if not is_upgrade:
             self._answer_http(request)
             return
         path = request.path.partition("?")[0]
         if path in PATHS:
-            response = self._ws.accept(request)
+            answer = self._ws.accept(request)
         else:
-            response = self._ws.reject(404, f"No WebSocket at {path}; connect to /v1.\n")
-        if response.status_code != 101:  # noqa: PLR2004  # switching protocols
-            self._answer(response)
+            answer = self._ws.reject(404, f"No WebSocket at {path}; connect to /v1.\n")
+        if answer.status_code != 101:  # noqa: PLR2004  # switching protocols
+            self._answer(answer)
             return
         if self._ws.eof_sent:
             # What came with the request, before it was answered, has already failed the connection.
             self._answer(self._ws.reject(400, "Wait for the answer to your request.\n"))
             return
         assert self._ws.subprotocol is not None
-        self._ws.send_response(response)
+        self._ws.send_response(answer)
         self._flush()
         self.session = self._host.opened(self, CODECS[self._ws.subprotocol])
         if self.session is None:
             self.close(4101, "too many sessions; come back later")
-
-    def _stranger(self, request: Request) -> Response | None:
-        """Return the answer to a page that may not send requests, or to a name that is not ours."""
-        host, origin = request.headers.get_all("Host"), request.headers.get_all("Origin")
-        if len(host) > 1 or len(origin) > 1:
-            return _text(400, "Send at most one Host and one Origin.")
-        refusal = self._host.origins.refusal(
-            host[0] if host else None, origin[0] if origin else None
-        )
-        return None if refusal is None else _text(403, f"Refused: {refusal}.")
-
-    def _entry(self, request: Request) -> Entry | None:
-        """Return the rights of the request's token or cookie; None if it has neither.
-
-        An expired cookie grants nothing, but refuses nothing either: the login page can be read,
-        and the answer to `hello` reports it to a browser, which hides other cookies.
-
-        Raises:
-            RefusedError: Its token is invalid.
-        """
-        gate, now_us = self._host.shared.gate, self._host.shared.bus.now_us()
-        given = request.headers.get_all("Authorization")
-        if given:
-            scheme, _, text = given[0].partition(" ")
-            if len(given) > 1 or scheme.lower() != "bearer":
-                raise RefusedError("send one header Authorization: Bearer with a token")
-            entry = gate.enter(text.strip(), now_us)
-            self._host.let_in(self.address)
-            return entry
-        cookie = _cookie_in(request)
-        if cookie is None:
-            return None
-        try:
-            return gate.enter(cookie, now_us)
-        except RefusedError:
-            return Entry(NOTHING)
-
-    def _log_in_or_out(self, request: Request) -> Response | None:
-        """Exchange the token of a request for a cookie, or revoke the cookie."""
-        path = request.path.partition("?")[0]
-        if request.method != "POST" or path not in {"/login", "/logout"}:
-            return None
-        secure = "; Secure" if self._is_encrypted else ""
-        if path == "/logout":
-            life = f"; Max-Age=0{secure}"
-            value = ""
-        elif self.entry is None or self.entry.token is None:
-            return _text(401, "Send a token: Authorization: Bearer.")
-        else:
-            value, seconds = self._host.shared.gate.cookie(
-                self.entry, self._host.shared.bus.now_us()
-            )
-            life = f"; Max-Age={seconds}{secure}"
-        cookie = f"{COOKIE}={value}; Path=/; HttpOnly; SameSite=Strict{life}"
-        return _response(Answer(204, "text/plain", b""), None, {"Set-Cookie": cookie})
 
     @property
     def _is_encrypted(self) -> bool:
@@ -544,12 +461,14 @@ class Connection(asyncio.Protocol):
         return self._transport.get_extra_info("ssl_object") is not None
 
     def _answer_http(self, request: Request) -> None:
-        sharing = self._sharing(request)
-        if (changed := self._log_in_or_out(request)) is not None:
+        entrance = self._host.entrance
+        sharing = entrance.sharing(request)
+        changed = entrance.log_in_or_out(request, self.entry, is_encrypted=self._is_encrypted)
+        if changed is not None:
             self._answer(changed)
             return
         if request.method == "OPTIONS" and sharing:
-            self._answer(_response(Answer(204, "text/plain", b""), None, sharing))
+            self._answer(response(Answer(204, "text/plain", b""), None, sharing))
             return
         if request.method != "GET":
             answer = Answer(405, "text/plain", b"Only GET is served here.\n")
@@ -557,29 +476,15 @@ class Connection(asyncio.Protocol):
             entry = self.entry or self._host.shared.gate.anonymous(self.origin)
             answer = self._host.http(request.path, entry.rights)
         if answer.tag:
-            answer, caching = _cached(answer, request)
+            answer, caching = cached(answer, request)
             sharing |= caching
         if isinstance(answer.body, bytes):
-            self._answer(_response(answer, answer.body, sharing))
+            self._answer(response(answer, answer.body, sharing))
         elif self._host.places.enter(self, self._host.shared.loop.time()):
             is_chunked = request.protocol != "HTTP/1.0"
             self._open_page(answer, answer.body, sharing, is_chunked=is_chunked)
         else:
-            self._answer(_response(BUSY, BUSY_TEXT, {"Retry-After": "1"} | sharing))
-
-    def _sharing(self, request: Request) -> dict[str, str]:
-        """Return the headers that allow a page of an allowed origin to read an answer."""
-        origin = request.headers.get("Origin")
-        if origin is None or not self._host.origins.is_allowed(origin):
-            return {}
-        headers = {"Access-Control-Allow-Origin": origin, "Vary": "Origin"}
-        headers["Cross-Origin-Resource-Policy"] = "cross-origin"
-        if request.method == "OPTIONS":
-            headers["Access-Control-Allow-Methods"] = "GET"
-            headers["Access-Control-Allow-Headers"] = "Authorization"
-            headers["Access-Control-Allow-Private-Network"] = "true"
-            headers["Access-Control-Max-Age"] = str(PREFLIGHT_S)
-        return headers
+            self._answer(response(BUSY, BUSY_TEXT, {"Retry-After": "1"} | sharing))
 
     def _open_page(
         self,
@@ -592,12 +497,12 @@ class Connection(asyncio.Protocol):
         transport = self._transport
         assert transport is not None
         encoding = {"Transfer-Encoding": "chunked"} if is_chunked else {}
-        response = _response(answer, None, encoding | headers)
+        head = response(answer, None, encoding | headers)
         # Many may be read at a time, and none needs a session's mark.
         transport.set_write_buffer_limits(high=MARK_BYTES, low=MARK_BYTES // 4)
-        self.page = Page(self, pieces, self._host.shared.groups.turns, is_chunked=is_chunked)
+        self.page = Transfer(self, pieces, self._host.shared.groups.turns, is_chunked=is_chunked)
         self._cut_later(self._host.shared.limits.lag_timeout_s)
-        self.write(response.serialize())
+        self.write(head.serialize())
         self.page.begin()
 
     def finish(self) -> None:
@@ -626,75 +531,19 @@ class Connection(asyncio.Protocol):
         self._unread.clear()
         self._cut = self._host.shared.loop.call_later(LINGER_S, transport.abort)
 
-    def _answer(self, response: Response) -> None:
+    def _answer(self, answer: Response) -> None:
         """Answer with a page and end the connection, bypassing the library's state.
 
         The library reads anything after a request as WebSocket frames, and may have failed by now.
         """
         assert self._transport is not None
-        for name, value in SAFE_HEADERS.items():
-            if name not in response.headers:
-                response.headers[name] = value
-        self.write(response.serialize())
+        self.write(safe(answer).serialize())
         self._transport.close()
         self._cut_later(self._host.shared.limits.lag_timeout_s)
 
     def _cut_later(self, seconds: float) -> None:
         assert self._transport is not None
         self._cut = self._host.shared.loop.call_later(seconds, self._transport.abort)
-
-
-def _response(
-    answer: Answer, body: bytes | None = None, more: Mapping[str, str] | None = None
-) -> Response:
-    """Make the head of an answer, with its body if that is known."""
-    headers = Headers({"Connection": "close"})
-    headers["Content-Type"] = f"{answer.content_type}; charset=utf-8"
-    if body is not None:
-        headers["Content-Length"] = str(len(body))
-    headers["Cache-Control"] = "no-store"
-    for name, value in (SAFE_HEADERS | dict(more or {})).items():
-        headers[name] = value
-    return Response(answer.status, PHRASES.get(answer.status, "Error"), headers, body or b"")
-
-
-def _cached(answer: Answer, request: Request) -> tuple[Answer, dict[str, str]]:
-    """Return an answer that a browser may keep, compressed if it accepts that, and its headers."""
-    tag, body = answer.tag, answer.body
-    caching = {"Cache-Control": "no-cache", "Vary": "Accept-Encoding, Origin"}
-    if isinstance(body, bytes) and _accepts_gzip(request):
-        tag, body = f'{tag[:-1]}-gzip"', packed(body)
-        caching["Content-Encoding"] = "gzip"
-    caching["ETag"] = tag
-    if request.headers.get("If-None-Match") == tag:
-        caching.pop("Content-Encoding", None)
-        return Answer(304, answer.content_type, b""), caching
-    return replace(answer, body=body), caching
-
-
-def _accepts_gzip(request: Request) -> bool:
-    """Return whether the client reads gzip: it names it, and not with a weight of zero."""
-    for header in request.headers.get_all("Accept-Encoding"):
-        for part in header.split(","):
-            coding, _, weight = part.replace(" ", "").lower().partition(";q=")
-            if coding == "gzip":
-                return weight.strip("0.") != "" or weight == ""
-    return False
-
-
-def _cookie_in(request: Request) -> str | None:
-    """Return our cookie, if the request has it."""
-    for header in request.headers.get_all("Cookie"):
-        for pair in header.split(";"):
-            name, _, value = pair.strip().partition("=")
-            if name == COOKIE:
-                return value
-    return None
-
-
-def _text(status: int, text: str) -> Response:
-    body = f"{text}\n".encode()
-    return _response(Answer(status, "text/plain", body), body)
 
 
 def _unconnected(_data: bytes, /) -> None:

@@ -33,9 +33,10 @@ from sensord.server import local_socket
 from sensord.server.addresses import BACKLOG, Addresses, AddressStatus, written
 from sensord.server.certificates import Certificates
 from sensord.server.connection import Connection
-from sensord.server.http import Answer, Pages
+from sensord.server.http.entrance import Entrance
+from sensord.server.http.routes import Answer, Routes
+from sensord.server.http.transfer import Places
 from sensord.server.live.group import Groups
-from sensord.server.page import Places
 from sensord.server.room import Room
 from sensord.server.session import Session
 from sensord.server.shared import Limits, Shared, control_for
@@ -104,11 +105,10 @@ class Server:
         """The path of the Unix socket, and the group that may do everything over it."""
         self.serving = Turns(loop, SERVING_S)
         """Those whose requests wait to be served."""
-        self.origins = origins or Origins()
-        """Which pages may send requests, and by which names."""
+        self.entrance = Entrance(self.shared.gate, origins or Origins(), bus.now_us)
         self.places = Places()
         """The pages that are being read."""
-        self._pages = Pages(bus, self._health, self._metrics)
+        self._routes = Routes(bus, self._health, self._metrics)
         self._room = Room(bus, limits.unannounced)
         self._addresses = Addresses([], limits.outbox_bytes)
         self._address_status = AddressStatus(bus)
@@ -366,7 +366,7 @@ class Server:
 
     def http(self, path: str, rights: Rights) -> Answer:
         """Answer a plain HTTP request."""
-        return self._pages.get(path, rights)
+        return self._routes.get(path, rights)
 
     def origin_of(self, transport: asyncio.Transport) -> Origin:
         """Return where a connection comes from."""

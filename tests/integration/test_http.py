@@ -11,10 +11,10 @@ from typing import Any
 
 import pytest
 
-import sensord.server.page
+import sensord.server.http.transfer
 from sensord.model.readings import Level, Metadata, Quality, ValueType
-from sensord.server.http import PIECE_BYTES
-from sensord.server.page import MARK_BYTES, PAGES
+from sensord.server.http.routes import PIECE_BYTES
+from sensord.server.http.transfer import MARK_BYTES, PAGES
 from sensord.server.shared import Limits
 from tests.kit.loops import on_each_loop
 from tests.kit.monitor import monitor
@@ -438,7 +438,7 @@ async def test_a_page_is_read_to_its_end_beside_many_that_are_not(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Those who do not read give their places up, the first one first."""
-    monkeypatch.setattr(sensord.server.page, "STUCK_S", 0.0)
+    monkeypatch.setattr(sensord.server.http.transfer, "STUCK_S", 0.0)
     async with Station() as station, monitor(station.url) as client:
         fill(station)
         with contextlib.ExitStack() as stack:
@@ -463,7 +463,7 @@ async def test_when_all_places_are_taken_by_those_who_read_others_come_back_late
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """HTTP 503, and how soon."""
-    monkeypatch.setattr(sensord.server.page, "STUCK_S", 3600.0)
+    monkeypatch.setattr(sensord.server.http.transfer, "STUCK_S", 3600.0)
     async with Station() as station, monitor(station.url) as client:
         fill(station)
         with contextlib.ExitStack() as stack:

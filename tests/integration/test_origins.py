@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -144,7 +145,8 @@ async def test_a_header_that_comes_twice_is_malformed(name: str) -> None:
 async def test_the_client_repeats_why_it_was_refused() -> None:
     """A name that is not this machine's is for the operator to list."""
     async with Station() as station:
-        station.server.origins = Origins(hosts=frozenset())
+        checked = Origins(hosts=frozenset())
+        station.server.entrance = replace(station.server.entrance, origins=checked)
         url = f"ws://localhost:{station.address.rpartition(':')[2]}"
         with pytest.raises(ClientError, match=r"localhost.* add the name to server\.hosts"):
             async with Client(url):

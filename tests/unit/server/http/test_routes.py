@@ -11,7 +11,7 @@ from sensord.access.rights import EVERYTHING
 from sensord.bus import Bus
 from sensord.log import Log
 from sensord.model.readings import GOOD, Level, Metadata, Quality, Reading, Value, ValueType
-from sensord.server.http import PIECE_BYTES, Pages
+from sensord.server.http.routes import PIECE_BYTES, Routes
 from sensord.status.metrics import Metric
 from tests.unit.manual import START_US, ManualClock
 
@@ -27,7 +27,7 @@ def bus(clock: ManualClock) -> Bus:
 
 
 def get(bus: Bus, target: str) -> tuple[int, Any]:
-    answer = Pages(bus, lambda: {"sessions": 2}, list).get(target, EVERYTHING)
+    answer = Routes(bus, lambda: {"sessions": 2}, list).get(target, EVERYTHING)
     assert answer.content_type == "application/json"
     body = answer.body if isinstance(answer.body, bytes) else b"".join(answer.body)
     return answer.status, json.loads(body)
@@ -136,7 +136,7 @@ def test_a_page_in_pieces_reads_like_one_that_was_written_at_once(bus: Bus) -> N
     for number, value in enumerate(values):
         publish(bus, f"a/{number}", Reading(START_US, value), Metadata(ValueType.JSON))
     for target in ("/api/readings", "/api/readings?topics=b"):
-        answer = Pages(bus, dict, list).get(target, EVERYTHING)
+        answer = Routes(bus, dict, list).get(target, EVERYTHING)
         assert not isinstance(answer.body, bytes)
         text = b"".join(answer.body).decode()
         assert text == json.dumps(json.loads(text), ensure_ascii=False, indent=1) + "\n"
@@ -146,7 +146,7 @@ def test_a_large_page_is_made_in_pieces_of_bounded_size(bus: Bus) -> None:
     """Finding the topics takes turns too."""
     for number in range(5000):
         publish(bus, f"a/{number}", Reading(START_US, "x" * 100), Metadata(ValueType.STRING))
-    answer = Pages(bus, dict, list).get("/api/readings", EVERYTHING)
+    answer = Routes(bus, dict, list).get("/api/readings", EVERYTHING)
     assert not isinstance(answer.body, bytes)
     sizes = [len(piece) for piece in answer.body]
     assert sizes[:5] == [0] * 5
@@ -185,7 +185,7 @@ def test_metrics_hold_readings_only_if_asked_for(bus: Bus) -> None:
     publish(bus, "plant/t", Reading(START_US, 21.5), Metadata(unit="Cel"))
 
     def metrics(target: str) -> str:
-        answer = Pages(bus, dict, lambda: [Metric("own", "gauge", "Own.", [({}, 1)])]).get(
+        answer = Routes(bus, dict, lambda: [Metric("own", "gauge", "Own.", [({}, 1)])]).get(
             target, EVERYTHING
         )
         assert answer.status == 200

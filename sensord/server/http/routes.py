@@ -1,4 +1,4 @@
-"""The pages served over plain HTTP, for curl and health checks."""
+"""What each path of plain HTTP answers, for browsers, curl and health checks."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from sensord.status.verdict import Severity, is_ready, verdict
 from sensord.web import asset
 from sensord.wire.fields import MAX_FILTERS
 
-__all__ = ["PIECE_BYTES", "Answer", "Pages"]
+__all__ = ["PIECE_BYTES", "Answer", "Routes"]
 
 JSON = "application/json"
 
@@ -57,7 +57,7 @@ class Answer:
 
 
 @dataclass(frozen=True, slots=True)
-class Pages:
+class Routes:
     """Answers by path.
 
     ``health`` gives what ``/healthz`` shows, ``metrics`` the server's part of ``/metrics``.

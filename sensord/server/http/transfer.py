@@ -1,4 +1,4 @@
-"""A page in transit: an answer to plain HTTP, made in turns and sent as the client reads.
+"""The transfer of a page: an answer to plain HTTP, made in turns and sent as the client reads.
 
 For each page the server holds a mark and a piece; the number of pages is bounded, and so is the
 time to read one. When all places are in use, the client that has not read for the longest loses its
@@ -12,7 +12,7 @@ from typing import Protocol
 
 from sensord.server.turns import Turns
 
-__all__ = ["MARK_BYTES", "Page", "Places"]
+__all__ = ["MARK_BYTES", "Places", "Transfer"]
 
 PAGES = 64
 """At a time."""
@@ -25,7 +25,7 @@ STUCK_S = 0.5
 
 
 class Reader(Protocol):
-    """The connection, as its page sees it."""
+    """The connection, as its transfer sees it."""
 
     @property
     def is_congested(self) -> bool:
@@ -54,7 +54,7 @@ class Reader(Protocol):
         ...
 
 
-class Page:
+class Transfer:
     """A body that comes in pieces, on its way to one client."""
 
     def __init__(
