@@ -368,13 +368,13 @@ export class Sensord extends EventTarget {
 
   /**
    * Open a request. `opening` returns its fields each time that it is sent, or null to give it up;
-   * one that `repeats` is sent again after a lost connection.
+   * one that `repeats` is sent again after a lost connection, and one that is `early` right behind hello.
    */
-  _open(opening, { resolve = () => {}, reject = () => {}, tell = null, repeats }) {
+  _open(opening, { resolve = () => {}, reject = () => {}, tell = null, repeats, early = false }) {
     const id = ++this.#number;
     if (this.#isClosed) reject(this.#over());
     else {
-      this.#requests.set(id, { id, opening, resolve, reject, tell, repeats, isAnswered: false });
+      this.#requests.set(id, { id, opening, resolve, reject, tell, repeats, early, isAnswered: false });
       if (this.state === "up") this.#send(id);
     }
     return id;
@@ -403,7 +403,8 @@ export class Sensord extends EventTarget {
   }
 
   _cancel(id) {
-    if (!this.#requests.delete(id) || this.state !== "up") return;
+    const { isSent } = this.#requests.get(id) ?? {};
+    if (!this.#requests.delete(id) || !isSent) return;
     this._open(() => ({ op: "cancel", request: id }), { repeats: false });
   }
 
@@ -459,6 +460,8 @@ export class Sensord extends EventTarget {
     };
     this.#requests.set(id, { id, resolve, reject, repeats: false, isAnswered: false, isSent: true });
     transmit(this.#socket, { id, ...fields });
+    // What does not depend on the answer follows at once: its first values come a round trip earlier.
+    for (const one of [...this.#requests.values()]) if (one.early) this.#send(one.id);
   }
 
   #send(id) {
@@ -594,7 +597,7 @@ class Subscription {
 
   open() {
     this.#id = this.#client._open(() => this.request(), {
-      repeats: true,
+      repeats: true, early: true,
       resolve: (result) => this.answered(result),
       reject: (error) => this.#finish({ op: "end", error }),
       tell: (item) => this.#received(item),

@@ -12,6 +12,7 @@ export class Store extends EventTarget {
   #watchers = new Map();
   #changed = new Set();
   #isNew = false;
+  #isFirst = true;
   #frame = 0;
 
   constructor(client) {
@@ -73,11 +74,15 @@ export class Store extends EventTarget {
     }
     for (const onReading of this.#watchers.get(item.topic) ?? []) onReading(item);
     this.#changed.add(item.topic);
-    this.#frame ||= requestAnimationFrame(() => this.#tell());
+    // The first values are drawn at once, later ones with the browser's next frame.
+    if (this.#isFirst) queueMicrotask(() => this.#tell());
+    else this.#frame ||= requestAnimationFrame(() => this.#tell());
+    this.#isFirst = false;
   }
 
   #tell() {
     const changed = this.#changed, isNew = this.#isNew;
+    cancelAnimationFrame(this.#frame);
     this.#frame = 0;
     this.#changed = new Set();
     this.#isNew = false;

@@ -138,6 +138,10 @@ class Page:
         """Open another address in it."""
         self._ask("Page.navigate", url=url)
 
+    def before_scripts(self, script: str) -> None:
+        """Run a script in each document that is opened from now on, before its own."""
+        self._ask("Page.addScriptToEvaluateOnNewDocument", source=script)
+
     def heap_bytes(self) -> int:
         """Return the size of its heap after a collection."""
         self._ask("HeapProfiler.collectGarbage")

@@ -1,0 +1,3 @@
+const client = connect("early");
+for await (const item of client.readings(["plant/#"])) if (item.op === "reading") break;
+told("a value");
