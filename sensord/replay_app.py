@@ -137,7 +137,7 @@ class ReplayApp:
             on_ready(server.addresses)
         failure: SensordError | None = None
         async with asyncio.TaskGroup() as group:
-            telling = group.create_task(self._keep_telling(), name="replay:status")
+            telling = group.create_task(self._keep_publishing(), name="replay:status")
             playing = group.create_task(self._play(), name="replay:player")
             await self._stop.wait()
             telling.cancel()
@@ -215,15 +215,15 @@ class ReplayApp:
         self._taken[recorded] = found
         return found
 
-    # -- what it tells -----------------------------------------------------------------------------
+    # -- progress -------------------------------------------------------------------------------
 
-    async def _keep_telling(self) -> None:
-        told = self.player.progress()
+    async def _keep_publishing(self) -> None:
+        published = self.player.progress()
         while True:
             await asyncio.sleep(STATUS_S)
             progress = self.player.progress()
-            if progress != told:
-                told = progress
+            if progress != published:
+                published = progress
                 self._publish_progress()
 
     def _publish_progress(self) -> None:

@@ -103,7 +103,7 @@ class Reload:
         except SensordError as exc:
             call.failed("refused", _text(exc), may_have_acted=False)
         else:
-            call.done(changed.told())
+            call.done(changed.to_value())
 
     async def reload(self) -> Difference:
         """Read the file and apply what changed; return it.
@@ -128,9 +128,9 @@ class Reload:
                 log.warning("doubtful configuration", extra=found)
             changed = difference(self._config, new)
             await self._apply(changed, new)
-            told = changed.told()
-            log.info("reloaded", extra={key: str(value) for key, value in told.items()})
-            self._publish(told, "")
+            value = changed.to_value()
+            log.info("reloaded", extra={key: str(value) for key, value in value.items()})
+            self._publish(value, "")
             return changed
 
     async def _apply(self, changed: Difference, new: Config) -> None:

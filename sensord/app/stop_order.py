@@ -84,10 +84,10 @@ class StopOrder:
 
     def _note(self, name: str, error: BaseException) -> None:
         self.failed.append(name)
-        told = None if isinstance(error, SensordError) else error
-        self.is_broken |= told is not None
+        unforeseen = None if isinstance(error, SensordError) else error
+        self.is_broken |= unforeseen is not None
         fields = {"step": name, "reason": str(error) or type(error).__name__}
-        log.error("a step of the stop failed", extra=fields, exc_info=told)
+        log.error("a step of the stop failed", extra=fields, exc_info=unforeseen)
 
     def _watch(self) -> None:
         if not self._is_over.wait(self._longest_s):

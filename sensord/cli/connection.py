@@ -70,14 +70,14 @@ def asked(
 def being(run: Callable[[], Awaitable[None]]) -> int:
     """Run a command until it ends or receives SIGTERM; return the exit status."""
 
-    async def until_told() -> None:
+    async def until_reported() -> None:
         task = asyncio.current_task()
         assert task is not None
         asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
         await run()
 
     try:
-        uvloop.run(until_told())
+        uvloop.run(until_reported())
     except asyncio.CancelledError:
         return TERMINATED
     return 0
@@ -111,8 +111,8 @@ async def client_for(
         try:
             yield client
         except ProtocolError as exc:
-            told = "" if exc.present is None else f"\n{json.dumps(exc.present)}"
-            raise SensordError(f"{exc}{told}") from exc
+            present = "" if exc.present is None else f"\n{json.dumps(exc.present)}"
+            raise SensordError(f"{exc}{present}") from exc
         finally:
             if stays and identity is None:
                 await _part(client)

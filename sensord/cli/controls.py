@@ -40,15 +40,15 @@ def run(options: argparse.Namespace) -> int:
     return asked(options, "controls", controls)
 
 
-def _of_device(told: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
-    for topic, one in told["set"].items():
+def _of_device(offered: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+    for topic, one in offered["set"].items():
         yield {"act": "set", "name": topic, **one}
-    for name, one in told["call"].items():
+    for name, one in offered["call"].items():
         yield {"act": "call", "name": name, **one}
 
 
-def _services(told: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
-    for name, one in told.items():
+def _services(services: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+    for name, one in services.items():
         yield {"act": "call", "name": name, "service_of": one["name"] or one["id"]} | {
             "description": one["description"]
         }

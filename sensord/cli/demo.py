@@ -137,10 +137,10 @@ def run(options: argparse.Namespace) -> int:
         try:
             uvloop.run(_demonstrate(app, {boiler: _boiler, boat: _boat}, options.seconds))
         except ExceptionGroup as group:
-            told, others = group.split(SensordError)
-            if told is None or others is not None:
+            known, others = group.split(SensordError)
+            if known is None or others is not None:
                 raise
-            raise told.exceptions[0] from None  # for people: a port that is taken, say
+            raise known.exceptions[0] from None  # for people: a port that is taken, say
     return 0
 
 
@@ -245,12 +245,12 @@ def _columns(rows: Sequence[tuple[str, str]]) -> str:
 
 def _boiler(now: float) -> bytes:
     swing = math.sin(now / 20)
-    told = {
+    sample = {
         "temperature": round(61.5 + 6 * swing + 0.1 * math.sin(now * 3), 2),
         "pressure": round(1.52 + 0.04 * swing, 3),
         "burner": swing < 0,
     }
-    return json.dumps(told).encode() + b"\r\n"
+    return json.dumps(sample).encode() + b"\r\n"
 
 
 def _boat(now: float) -> bytes:

@@ -31,5 +31,5 @@ def run(options: argparse.Namespace) -> int:
 def _line(row: dict[str, Any]) -> str:
     since, last = rows.clock_of(row.get("since_us")), rows.clock_of(row.get("last_reading_us"))
     faults = sum(row.get("faults", {}).values())
-    told = f"{row['device']:<16} {row.get('state', '?'):<10} {since:<20} {last:<20}"
-    return f"{told} {row.get('readings', 0):>10} {faults:>7}  {row.get('detail', '')}".rstrip()
+    columns = f"{row['device']:<16} {row.get('state', '?'):<10} {since:<20} {last:<20}"
+    return f"{columns} {row.get('readings', 0):>10} {faults:>7}  {row.get('detail', '')}".rstrip()

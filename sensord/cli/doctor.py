@@ -132,19 +132,19 @@ async def _look(config: DeviceConfig, lasting_s: float) -> bool:
     reader, ear = kind.create(_apart(config.reader_config)), _Ear(device)
     task = asyncio.create_task(supervise(config.name, reader, ear, device))
     await asyncio.wait([task], timeout=lasting_s)
-    told = device.statistics()
+    statistics = device.statistics()
     task.cancel()
     await asyncio.wait([task])
     device.close()
-    print(f"    {told.state.value}: {told.detail}")
+    print(f"    {statistics.state.value}: {statistics.detail}")
     if ear.bytes:
         print(f"    {ear.bytes} bytes came, beginning with {ear.raw!r}")
     _show_values(bus)
-    for reason, count in told.faults.items():
+    for reason, count in statistics.faults.items():
         print(f"    fault: {reason}, {count} times")
-    for advice in _advice(told.connects, ear.bytes, told.samples, told.faults):
+    for advice in _advice(statistics.connects, ear.bytes, statistics.samples, statistics.faults):
         print(f"    -> {advice}")
-    return bool(told.samples) and not told.faults
+    return bool(statistics.samples) and not statistics.faults
 
 
 def _show_values(bus: Bus) -> None:

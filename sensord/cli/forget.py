@@ -27,7 +27,7 @@ def run(options: argparse.Namespace) -> int:
 
     async def forget(client: Client) -> str:
         topics = await client.forget(*options.topics)
-        told = (json.dumps({"topic": one}, ensure_ascii=False) for one in topics)
-        return "\n".join(told if options.json else topics)
+        rows = (json.dumps({"topic": one}, ensure_ascii=False) for one in topics)
+        return "\n".join(rows if options.json else topics)
 
     return asked(options, "forget", forget)

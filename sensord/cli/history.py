@@ -170,14 +170,14 @@ def _line(item: Answered) -> str | None:
         metadata = item.channel.metadata
         numbers = [item.mean, item.minimum, item.maximum]
         if item.minimum is None:
-            told = f"{plain_value(item.first, None)} … {plain_value(item.last, None)}"
+            shown = f"{plain_value(item.first, None)} … {plain_value(item.last, None)}"
         else:
-            told = " ".join(
+            shown = " ".join(
                 f"{'-' if number is None else plain_value(number, metadata.decimals):>12}"
                 for number in numbers
             )
         when = local(item.time_us)
-        line = f"{when}  {_topic(item.topic)} {item.count:>7} {told} {metadata.unit}"
+        line = f"{when}  {_topic(item.topic)} {item.count:>7} {shown} {metadata.unit}"
         return fitted(line.rstrip())
     if isinstance(item, Complete | Gap | PhaseChange):
         return None
@@ -207,7 +207,7 @@ def _json(item: Answered) -> str | None:
         return None
     if not isinstance(item, Summary):
         return as_json(item)
-    told = {
+    row = {
         "topic": item.topic,
         "time_us": item.time_us,
         "time": iso(item.time_us),
@@ -217,8 +217,8 @@ def _json(item: Answered) -> str | None:
         "unit": item.channel.metadata.unit,
     }
     if item.minimum is not None:
-        told |= {"min": item.minimum, "max": item.maximum, "mean": item.mean}
-    return json.dumps(told, ensure_ascii=False)
+        row |= {"min": item.minimum, "max": item.maximum, "mean": item.mean}
+    return json.dumps(row, ensure_ascii=False)
 
 
 def _csv(item: Answered) -> str | None:

@@ -45,8 +45,8 @@ def run(options: argparse.Namespace) -> int:
             recording = open_any(path, device, form)
             contents = recording.contents()
         except (SensordError, OSError) as error:
-            told = f"{path}: {error.strerror}" if isinstance(error, OSError) else error
-            print(told, file=sys.stderr)
+            text = f"{path}: {error.strerror}" if isinstance(error, OSError) else error
+            print(text, file=sys.stderr)
             status = 1
             continue
         if lacking_of(recording) or damaged_of(recording):

@@ -60,7 +60,7 @@ def _object(line: str) -> str:
 
 def error_line(error: SensordError) -> str:
     """Write an error as an object."""
-    told: dict[str, object] = {"status": status_of(error), "message": str(error)}
+    fault: dict[str, object] = {"status": status_of(error), "message": str(error)}
     if code := code_of(error):
-        told["code"] = code
-    return json.dumps({"error": told}, ensure_ascii=False)
+        fault["code"] = code
+    return json.dumps({"error": fault}, ensure_ascii=False)

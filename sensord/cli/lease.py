@@ -108,11 +108,11 @@ async def _hold(client: Client, subject: str, hold_s: float | None) -> str:
 async def _list(client: Client) -> str:
     lines = []
     for update in await client.get("$sys/leases/#"):
-        told = update.reading.value
-        if isinstance(told, dict) and isinstance(told["holder"], dict):
-            holder = told["holder"]
-            until = clock_of(told["until_us"])
-            lines.append(f"{told['subject']:<40} {holder['name']} ({holder['id']}) until {until}")
+        lease = update.reading.value
+        if isinstance(lease, dict) and isinstance(lease["holder"], dict):
+            holder = lease["holder"]
+            until = clock_of(lease["until_us"])
+            lines.append(f"{lease['subject']:<40} {holder['name']} ({holder['id']}) until {until}")
     if not lines:
         print("-- no leases", file=sys.stderr)
     return "\n".join(lines)

@@ -65,8 +65,8 @@ def _state(value: dict[str, Value]) -> str | None:
     who = value.get("by")
     if not isinstance(who, dict):
         return None
-    told = "deleted" if "deleted" in value else plain_value(value.get("value"), None)
-    return f"{told}  by {who.get('name') or who.get('id')}, version {value.get('version')}"
+    shown = "deleted" if "deleted" in value else plain_value(value.get("value"), None)
+    return f"{shown}  by {who.get('name') or who.get('id')}, version {value.get('version')}"
 
 
 def as_json(item: Item) -> str | None:
@@ -74,10 +74,10 @@ def as_json(item: Item) -> str | None:
     if isinstance(item, PhaseChange):
         return None
     if isinstance(item, Gap):
-        told: dict[str, object] = {"gap": item.reason, "count": item.count, "lost": item.lost}
-        return json.dumps(told, ensure_ascii=False)
+        row: dict[str, object] = {"gap": item.reason, "count": item.count, "lost": item.lost}
+        return json.dumps(row, ensure_ascii=False)
     channel, reading = item.channel, item.reading
-    told = {
+    row = {
         "topic": channel.topic,
         "time_us": reading.time_us,
         "time": iso(reading.time_us),
@@ -86,12 +86,12 @@ def as_json(item: Item) -> str | None:
         "quality": reading.quality.level.name.lower(),
     }
     if reading.quality.reason:
-        told["reason"] = reading.quality.reason
+        row["reason"] = reading.quality.reason
     if reading.restates:
-        told["restated_us"] = item.reported_us
+        row["restated_us"] = item.reported_us
     if item.is_last_value:
-        told["snapshot"] = True
-    return json.dumps(told, ensure_ascii=False)
+        row["snapshot"] = True
+    return json.dumps(row, ensure_ascii=False)
 
 
 _REASONS = {

@@ -156,10 +156,10 @@ class _Show:
                 for task in tasks:
                     task.cancel()
         except ExceptionGroup as errors:
-            told, others = errors.split(SensordError)
-            if told is None or others is not None:
+            known, others = errors.split(SensordError)
+            if known is None or others is not None:
                 raise
-            raise told.exceptions[0] from None
+            raise known.exceptions[0] from None
 
     async def _draw(self, screen: FullScreen) -> None:
         while True:

@@ -55,7 +55,7 @@ def _line(message: Message) -> str:
 
 
 def _json(message: Message) -> str:
-    told = {
+    row = {
         "message": message.number,
         "from": {"id": message.sender_id, "name": message.sender_name},
         "to": message.to,
@@ -63,4 +63,4 @@ def _json(message: Message) -> str:
         "time": iso(message.time_us),
         "body": message.body,
     }
-    return json.dumps(told, ensure_ascii=False)
+    return json.dumps(row, ensure_ascii=False)

@@ -45,7 +45,7 @@ from sensord.model.durations import ago_us
 from sensord.model.readings import Position
 from sensord.model.times import LOCAL, time_us_of
 from sensord.recordings.mcap_output import McapOutput
-from sensord.recordings.transcript import Told, Transcript
+from sensord.recordings.transcript import TimedReading, Transcript
 
 __all__ = ["configure", "must_be_new", "run"]
 
@@ -259,19 +259,19 @@ class _Recorder:
         return time.monotonic_ns() // 1000 + self._ahead_us
 
     def _take(self, arrived: Arrived[Item]) -> None:
-        told: list[Told] = []
+        readings: list[TimedReading] = []
         for item in arrived.items:
             match item:
                 case Update(channel=channel, reading=reading, reported_us=reported_us):
-                    told.append((channel, reading, reported_us))
+                    readings.append((channel, reading, reported_us))
                 case Gap():
                     self._miss(item)
                 case PhaseChange(phase):
                     self._is_live = phase == "live"
                     self._report.begun()
-        if not told:
+        if not readings:
             self._transcript.passed(arrived.position)
-        elif not self._write(told, arrived.position):
+        elif not self._write(readings, arrived.position):
             # Log times only rise, so nothing more is wanted. A part of a frame has no position.
             self._is_complete = True
             return
@@ -285,17 +285,17 @@ class _Recorder:
         behind = [position for count, position in self._marks if count <= readings]
         return behind[-1] if behind else None
 
-    def _write(self, told: list[Told], position: Position | None) -> bool:
+    def _write(self, readings: list[TimedReading], position: Position | None) -> bool:
         """Write readings; return whether all of them were within the limits."""
         now_us = self._now_us()
-        batch = self._transcript.batch(told, position, now_us, is_live=self._is_live)
+        batch = self._transcript.batch(readings, position, now_us, is_live=self._is_live)
         batch = _within(batch, self._left, self._stop_us)
         if len(batch):
             self._output.add(batch)
             self._left -= len(batch)
             self._report.readings += len(batch)
         self._is_complete = self._left <= 0
-        return len(batch) == len(told)
+        return len(batch) == len(readings)
 
     def _miss(self, gap: Gap) -> None:
         """Note a gap in the file, and report it."""

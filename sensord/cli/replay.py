@@ -132,5 +132,5 @@ def _print_start(recordings: list[tuple[Recording, Span]], addresses: list[str])
             )
         else:
             print(f"{recording.path}: empty", file=sys.stderr)
-    told = ", ".join(f"ws://{address}" for address in addresses)
-    print(f"listening on {told}; Ctrl-C stops", file=sys.stderr, flush=True)
+    urls = ", ".join(f"ws://{address}" for address in addresses)
+    print(f"listening on {urls}; Ctrl-C stops", file=sys.stderr, flush=True)

@@ -41,7 +41,7 @@ def run(options: argparse.Namespace) -> int:
     check_key(options)
 
     async def send(client: Client) -> str:
-        told: dict[str, Receipt] = {}
+        receipts: dict[str, Receipt] = {}
         sending = client.send_to(
             options.body,
             client=options.to,
@@ -51,13 +51,13 @@ def run(options: argparse.Namespace) -> int:
             wait_s=options.wait,
         )
         async for receipt in sending:
-            told[receipt.client] = receipt
+            receipts[receipt.client] = receipt
         if not sending.receivers:
             raise NotFoundError("no client to receive it")
-        if not told:
+        if not receipts:
             return f"-- sent to {sending.receivers}, not acknowledged yet"
-        lines = "\n".join(f"{name} {_line(receipt)}" for name, receipt in told.items())
-        if all(receipt.status == "refused" for receipt in told.values()):
+        lines = "\n".join(f"{name} {_line(receipt)}" for name, receipt in receipts.items())
+        if all(receipt.status == "refused" for receipt in receipts.values()):
             raise RefusedError(lines)
         return lines
 

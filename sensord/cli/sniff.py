@@ -86,18 +86,18 @@ def _bytes(sight: Sight, *, is_hex: bool) -> str:
 
 def as_json(sight: Sight) -> str:
     """Write a sight for programs."""
-    told: dict[str, Any] = {"time_us": sight.time_us, "what": sight.what.value}
+    row: dict[str, Any] = {"time_us": sight.time_us, "what": sight.what.value}
     match sight.what:
         case What.RECEIVED | What.SENT | What.MESSAGE:
-            told |= {"hex": sight.data.hex(), "bytes": sight.length, "source": sight.source}
-            told["retained"] = sight.is_retained
+            row |= {"hex": sight.data.hex(), "bytes": sight.length, "source": sight.source}
+            row["retained"] = sight.is_retained
         case What.VALUE:
-            told |= {"topic": sight.topic, "value": sight.value, "unit": sight.unit}
-            told |= {"quality": sight.quality.level.name.lower(), "reason": sight.quality.reason}
+            row |= {"topic": sight.topic, "value": sight.value, "unit": sight.unit}
+            row |= {"quality": sight.quality.level.name.lower(), "reason": sight.quality.reason}
         case What.FAULT:
-            told |= {"reason": sight.reason, "detail": sight.detail}
+            row |= {"reason": sight.reason, "detail": sight.detail}
         case What.DROPPED:
-            told["count"] = sight.count
+            row["count"] = sight.count
         case _:
-            told["detail"] = sight.detail
-    return json.dumps(told, ensure_ascii=False)
+            row["detail"] = sight.detail
+    return json.dumps(row, ensure_ascii=False)

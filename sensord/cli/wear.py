@@ -121,8 +121,8 @@ def run(options: argparse.Namespace) -> int:
     print(f"a card of {bytes_text(card)} with {options.endurance:,} writes of each cell lasts")
     for factor in AMPLIFICATIONS:
         years = years_left(card, options.endurance, rate.per_day * factor)
-        told = f"more than {_LONG_YEARS} years" if years > _LONG_YEARS else f"{years:.3g} years"
-        print(f"  {told:<20} if it writes {factor} times what it receives")
+        life = f"more than {_LONG_YEARS} years" if years > _LONG_YEARS else f"{years:.3g} years"
+        print(f"  {life:<20} if it writes {factor} times what it receives")
     print("cards do not report this factor, nor how much life they have left")
     return 0
 
@@ -131,19 +131,19 @@ async def _of_daemon(url: str) -> Rate:
     token = os.environ.get("SENSORD_TOKEN") or None
     async with Client(url, name=name_of("wear"), is_ephemeral=True, token=token) as client:
         last = await client.get("$sys/journal")
-    told: Value = last[0].reading.value if last else None
-    if not isinstance(told, dict) or told.get("state") == "off":
+    status: Value = last[0].reading.value if last else None
+    if not isinstance(status, dict) or status.get("state") == "off":
         raise SensordError(f"{url} does not record")
-    measured_s = _number(told, "measured_s") or 0.0
-    recorded = _number(told, "recorded") or 0.0
-    size_bytes = _number(told, "disk_bytes")
+    measured_s = _number(status, "measured_s") or 0.0
+    recorded = _number(status, "recorded") or 0.0
+    size_bytes = _number(status, "disk_bytes")
     disk = None if size_bytes is None else int(size_bytes)
-    own, whole = _number(told, "written_per_day"), _number(told, "disk_written_per_day")
+    own, whole = _number(status, "written_per_day"), _number(status, "disk_written_per_day")
     if own is not None:
         lines = [f"the journal      {bytes_text(own)} a day, without what the file system adds"]
         if whole is not None:
             lines.append(f"the whole disk   {bytes_text(whole)} a day, by all programs together")
-        lines += _kept(told, recorded / measured_s)
+        lines += _kept(status, recorded / measured_s)
         source = f"measured by {url} for {duration_text(measured_s)}"
         return Rate(source, lines, own if whole is None else whole, disk)
     if measured_s < SHORTEST_S or not recorded:
@@ -156,7 +156,7 @@ async def _of_daemon(url: str) -> Rate:
     lines = [
         f"readings         {recorded:,.0f} since then: {rate:.4g} a second",
         f"the journal      {bytes_text(per_day)} a day, if they keep that rate",
-        *_kept(told, rate),
+        *_kept(status, rate),
     ]
     source = (
         f"estimated from the first {duration_text(measured_s)} of {url}, other programs' writing"
@@ -165,13 +165,13 @@ async def _of_daemon(url: str) -> Rate:
     return Rate(source, lines, per_day, disk)
 
 
-def _kept(told: dict[str, Value], rate: float) -> list[str]:
+def _kept(status: dict[str, Value], rate: float) -> list[str]:
     """Describe how long readings are kept at a rate, if the daemon reports its limits."""
-    max_bytes, max_age_s = _number(told, "max_bytes"), _number(told, "max_age_s")
+    max_bytes, max_age_s = _number(status, "max_bytes"), _number(status, "max_age_s")
     if max_bytes is None or max_age_s is None or rate <= 0:
         return []
-    held, used = forecast_days_kept(rate, int(max_bytes)), _number(told, "used_bytes")
-    end, first = _number(told, "committed_offset"), _number(told, "oldest_offset")
+    held, used = forecast_days_kept(rate, int(max_bytes)), _number(status, "used_bytes")
+    end, first = _number(status, "committed_offset"), _number(status, "oldest_offset")
     if used and end is not None and first is not None and end - first >= ENOUGH:
         held = max_bytes / (rate * used / (end - first)) / DAY_S
     ends = "max_bytes" if held * DAY_S < max_age_s else "max_age"
@@ -179,8 +179,8 @@ def _kept(told: dict[str, Value], rate: float) -> list[str]:
     return [f"readings kept    {days:.3g} days at this rate, limited by {ends}"]
 
 
-def _number(told: dict[str, Value], key: str) -> float | None:
-    found = told.get(key)
+def _number(status: dict[str, Value], key: str) -> float | None:
+    found = status.get(key)
     return float(found) if isinstance(found, (int, float)) else None
 
 

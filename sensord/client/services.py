@@ -19,7 +19,7 @@ from sensord.device.conform import value_fault
 from sensord.errors import SensordError
 from sensord.model.readings import Value
 from sensord.wire.ops import Result
-from sensord.wire.ops.services import Failure, Reply, Serve, Tell
+from sensord.wire.ops.services import Failure, Reply, Serve, Yield
 
 __all__ = ["Asked", "FailedError", "Handler", "RejectedError", "Service"]
 
@@ -74,7 +74,7 @@ class Asked:
             ProtocolError: The call has ended.
             ClientError: The connection is lost; the caller got the outcome ``unknown``.
         """
-        part = Tell(self._line.number(), self._call, _checked(value))
+        part = Yield(self._line.number(), self._call, _checked(value))
         if not self._line.fits(part):
             raise TypeError("the part is too large; send it in several")
         return (await self._line.ask(part)).receivers

@@ -42,9 +42,9 @@ class SharedState:
     async def get(self, topic: str) -> Entry | None:
         """Return the current value of a topic that begins with ``state/``, or None."""
         for update in await self._client.get(topic):
-            told = update.reading.value
-            if isinstance(told, dict) and "deleted" not in told:
-                return _entry(told)
+            value = update.reading.value
+            if isinstance(value, dict) and "deleted" not in value:
+                return _entry(value)
         return None
 
     async def put(self, topic: str, value: Value, version: int | None = None) -> int:
@@ -101,5 +101,5 @@ class SharedState:
         return await self.get(VIEWS + name)
 
 
-def _entry(told: Any) -> Entry:  # noqa: ANN401  # off the wire
-    return Entry(told["version"], told["value"], told["by"])
+def _entry(value: Any) -> Entry:  # noqa: ANN401  # off the wire
+    return Entry(value["version"], value["value"], value["by"])

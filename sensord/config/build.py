@@ -391,7 +391,7 @@ def _reader(
     found = _plugin("reader", name, registry, (*path, "reader"), faults)
     if found is None:
         return "", None
-    # The reader's own keys are told apart here, so that a misspelt common key is recognised too.
+    # The reader's own keys are sorted out here, so that a misspelt common key is recognised too.
     options = {f.name for f in dataclasses.fields(found.config)}
     known = {key: value for key, value in own.items() if key in options}
     for key in own:
@@ -496,7 +496,7 @@ def _channels(
         own = table.get("publish", {})
         if isinstance(own, dict):
             # A channel says only how it differs from its device. What is wrong with the device's
-            # policy is told there, once, and not again for each channel.
+            # policy is reported there, once, and not again for each channel.
             both = {**base, **own} if isinstance(base, dict) and not base_is_faulty else own
             table = {**table, "publish": both}  # noqa: PLW2901  # the table as it is meant
         rules = structure(ChannelRules, table, (*path, name), faults)

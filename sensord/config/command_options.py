@@ -248,7 +248,7 @@ class Command:
         known = ", ".join(dict.fromkeys(map(str, self.values.values())))
         raise ValueError(f"the device has no word for {value}; send one of {known}")
 
-    def told(self, text: str) -> Value:
+    def meaning_of(self, text: str) -> Value:
         """Return the meaning of a device's word, or None."""
         plain = text.strip().casefold()
         return next((one for word, one in self.values.items() if word.casefold() == plain), None)

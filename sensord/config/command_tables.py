@@ -1,7 +1,7 @@
 """Resolve a device's tables ``writable`` and ``actions`` into its commands.
 
-The options of both kinds of table, and those of the reader, stand side by side; they are told
-apart here. What a writable topic does not say, its channel says.
+The options of both kinds of table, and those of the reader, stand side by side; this module
+sorts them. What a writable topic does not say, its channel says.
 """
 
 from __future__ import annotations

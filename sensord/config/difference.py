@@ -53,7 +53,7 @@ class Difference:
     at_start_only: tuple[str, ...] = ()
     """Dotted keys, such as ``server.listen``."""
 
-    def told(self) -> dict[str, Any]:
+    def to_value(self) -> dict[str, Any]:
         """Return what differs, as JSON; what does not is left out."""
         kinds = {
             "devices": self.devices,
@@ -61,16 +61,16 @@ class Difference:
             "alarms": self.alarms,
             "derived": self.derived,
         }
-        told: dict[str, Any] = {
+        value: dict[str, Any] = {
             kind: {key: list(found) for key, found in dataclasses.asdict(names).items() if found}
             for kind, names in kinds.items()
             if names
         }
         if self.level is not None:
-            told["logging.level"] = self.level
+            value["logging.level"] = self.level
         if self.at_start_only:
-            told["needs_restart"] = list(self.at_start_only)
-        return told
+            value["needs_restart"] = list(self.at_start_only)
+        return value
 
 
 def difference(old: Config, new: Config) -> Difference:

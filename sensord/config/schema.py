@@ -6,7 +6,7 @@ A configuration class is a frozen dataclass; its annotations are the schema. Bey
 
 * `Duration`: seconds, written ``"500ms"``, ``"10s"``, ``"5m"``, ``"1h"``, ``"7d"`` or a number;
 * `Size`: bytes, written ``"64KiB"``, ``"16MiB"``, ``"1GiB"`` or a number;
-* `Printable`: a text without control characters: a path, a host, what another program is told;
+* `Printable`: a text without control characters: a path, a host, an argument of a program;
 * `Scalar`: a number, a text, true or false;
 * ``object``: anything, as it is, for whoever structures it later;
 * ``Annotated[int, Within(1, 65535)]``: a range, both ends included; also of a `Duration` or `Size`.
@@ -135,9 +135,9 @@ def structure(cls: type[T], table: Mapping[str, object], path: Path, faults: Fau
         return None
     # Unknown and faulty keys do not hide other faults: defaults replace them.
     built = cls(**values)
-    told = {at for at, _ in faults.found[before:]}
+    reported = {at for at, _ in faults.found[before:]}
     for at, message in _own(built, "faults", path):
-        if at not in told:
+        if at not in reported:
             faults.add(at, message)
     for at, message in _own(built, "warnings", path):
         faults.warn(at, message)

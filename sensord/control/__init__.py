@@ -79,13 +79,13 @@ class Control:
             (self.sets if command.is_set else self.calls).register(command.name, target)
             self.leases.declare(command.name, within=commands.device)
             arguments = {name: _json_of(one) for name, one in command.arguments.items()}
-            told: dict[str, Value] = {"timeout": command.timeout_s}
+            facts: dict[str, Value] = {"timeout": command.timeout_s}
             if command.description:
-                told["description"] = command.description
+                facts["description"] = command.description
             if command.is_set:
-                settable[command.name] = {**arguments["value"], **told}
+                settable[command.name] = {**arguments["value"], **facts}
             else:
-                callable_[command.name] = {"args": {**arguments}, **told}
+                callable_[command.name] = {"args": {**arguments}, **facts}
         metadata = Metadata(ValueType.JSON, description="what clients may set and call")
         channel = self.bus.channel(f"$sys/control/{commands.device}", metadata)
         value: Value = {"set": settable, "call": callable_}
@@ -122,13 +122,13 @@ class Control:
 
 
 def _json_of(argument: Argument) -> dict[str, Value]:
-    told: dict[str, Value] = {"type": argument.type.value}
+    facts: dict[str, Value] = {"type": argument.type.value}
     if argument.unit:
-        told["unit"] = argument.unit
+        facts["unit"] = argument.unit
     if argument.range:
-        told["range"] = [*argument.range]
+        facts["range"] = [*argument.range]
     if argument.choices:
-        told["choices"] = [*argument.choices]
+        facts["choices"] = [*argument.choices]
     if argument.default is not None:
-        told["default"] = argument.default
-    return told
+        facts["default"] = argument.default
+    return facts

@@ -218,7 +218,7 @@ class Alarms:
             StoreError: Too much waits for the disk, and a client waits for the change.
         """
         if done is not None:
-            self._store.put(KIND, watch.name, life.told(), done)
+            self._store.put(KIND, watch.name, life.to_value(), done)
         watch.life = life
         if done is None:
             self._keep(watch)
@@ -231,7 +231,7 @@ class Alarms:
 
     def _keep(self, watch: _Watch) -> None:
         try:
-            self._store.put(KIND, watch.name, watch.life.told())
+            self._store.put(KIND, watch.name, watch.life.to_value())
         except StoreError as exc:
             log.error("an alarm is not kept", extra={"alarm": watch.name, "reason": str(exc)})
 
@@ -239,7 +239,7 @@ class Alarms:
         metadata = Metadata(ValueType.JSON, description="an alarm")
         channel = self._bus.channel(PREFIX + watch.name, metadata)
         time_us = watch.life.since_us if restates else self._clock.wall_us()
-        value = {**_json_of(watch.rules), **watch.life.told()}
+        value = {**_json_of(watch.rules), **watch.life.to_value()}
         self._bus.publish(channel, Reading(time_us, value, restates=restates))
 
     def _event(self, watch: _Watch, event: str, by: Identity | None) -> None:
@@ -307,7 +307,7 @@ class Alarms:
         self, watch: _Watch, call: Call, before: Life, life: Life, error: Exception | None
     ) -> None:
         result = "done" if error is None else "unavailable"
-        shown = (before.told(), life.told())
+        shown = (before.to_value(), life.to_value())
         act = str(call.args.get("act"))
         self._audit.note(
             "alarm", call.who, watch.name, result, detail=act, before=shown[0], after=shown[1]

@@ -233,7 +233,7 @@ def _missing(what: What, name: str, known: Iterable[str]) -> str:
     # A few, for comparing costs 20 µs each, and anybody may ask for anything.
     similar = islice((one for one in known if one[:3] == name[:3]), MOST_COMPARED)
     near = difflib.get_close_matches(name, similar, n=1)
-    hint = f"did you mean {near[0]}?" if near else "$sys/control/# and $sys/services tell what is"
+    hint = f"did you mean {near[0]}?" if near else "$sys/control/# and $sys/services list what is"
     if what == "set":
         return f"{name} cannot be set, no device declares it writable; {hint}"
     return f"there is nothing to call named {name}; {hint}"

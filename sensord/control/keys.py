@@ -96,8 +96,8 @@ class Keys:
         """
         interrupted: list[Call] = []
         over: list[tuple[int, Call]] = []
-        for name, told in self._store.load(KIND).items():
-            call, over_us = _read(told)
+        for name, row in self._store.load(KIND).items():
+            call, over_us = _read(row)
             if call is None:
                 self._delete(name)
             elif call.outcome is None:
@@ -152,7 +152,7 @@ class Keys:
         return True
 
     def _put(self, call: Call, outcome: Outcome | None, over_us: int, done: Done | None) -> None:
-        told: dict[str, Value] = {
+        row: dict[str, Value] = {
             "what": call.what,
             "name": call.name,
             "key": call.key,
@@ -160,7 +160,7 @@ class Keys:
             "who": [call.who.id, call.who.name, call.who.address],
         }
         if outcome is not None:
-            told |= {
+            row |= {
                 "over_us": over_us,
                 "value": outcome.value,
                 "reason": outcome.reason,
@@ -168,7 +168,7 @@ class Keys:
                 "may_have_acted": outcome.may_have_acted,
                 "at": None if call.ended_at is None else list[Value](call.ended_at),
             }
-        self._store.put(KIND, _name(call), told, done)
+        self._store.put(KIND, _name(call), row, done)
 
 
 def _name(call: Call) -> str:
@@ -179,8 +179,8 @@ def _ignore(_error: Exception | None) -> None:
     """Do nothing: no one waits."""
 
 
-def _read(told: Value) -> tuple[Call | None, int]:
-    match told:
+def _read(row: Value) -> tuple[Call | None, int]:
+    match row:
         case {
             "what": ("set" | "call") as what,
             "name": str(name),
@@ -192,7 +192,7 @@ def _read(told: Value) -> tuple[Call | None, int]:
             call = Call(name, {}, who, key, 0.0, what=what, digest=found, is_kept=True)
         case _:
             return None, 0
-    match told:
+    match row:
         case {
             "over_us": int(over_us),
             "value": value,

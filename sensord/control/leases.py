@@ -51,7 +51,7 @@ class Lease:
 class _Held:
     """A lease with its timers."""
 
-    __slots__ = ("before", "end", "is_told", "is_void", "lease", "timers")
+    __slots__ = ("before", "end", "is_announced", "is_void", "lease", "timers")
 
     def __init__(self, lease: Lease, before: _Held | None = None) -> None:
         self.lease = lease
@@ -59,7 +59,7 @@ class _Held:
         """What was held until this is on the disk: that is what was promised."""
         self.is_void = False
         """The disk did not accept it."""
-        self.is_told = False
+        self.is_announced = False
         """Whether it was published: it is on the disk."""
         self.end = ""
         """Why it has ended, to be published after that."""
@@ -97,7 +97,7 @@ class Leases:
         self._is_there = is_there
         self._within: dict[str, set[str]] = {}
         self._written: list[str] = []  # filters
-        self._written_told: set[str] = set()
+        self._published: set[str] = set()
         self._held: dict[str, _Held] = {}
 
     # -- what can be held --------------------------------------------------------------------------
@@ -130,8 +130,8 @@ class Leases:
     def begin(self) -> None:
         """Restore the leases from before the start, on what is still declared."""
         now_us = self._bus.now_us()
-        for subject, told in self._store.load(KIND).items():
-            lease = _read(subject, told)
+        for subject, row in self._store.load(KIND).items():
+            lease = _read(subject, row)
             if lease is None or not self._can_be_held(subject):
                 self._forget(subject, None)
                 continue
@@ -141,7 +141,7 @@ class Leases:
                 self._say(lease, "expired" if lease.until_us <= now_us else "gone")
                 continue
             held = _Held(lease)
-            held.is_told = True
+            held.is_announced = True
             self._hold(held)
             held.timers.append(self._loop.call_later(self._grace_s, self._look_for, held))
             self._publish(lease, "taken")
@@ -261,7 +261,7 @@ class Leases:
     def _check_room(self, subject: str) -> None:
         if subject in self._within:
             return
-        used = self._written_told | {one for one in self._held if one not in self._within}
+        used = self._published | {one for one in self._held if one not in self._within}
         if subject not in used and len(used) >= MOST_WRITTEN:
             text = f"leases were taken on {MOST_WRITTEN} topics that clients write; use those"
             raise ProtocolError("too_many", text)
@@ -277,12 +277,12 @@ class Leases:
 
         def kept(error: Exception | None) -> None:
             if error is None:
-                held.is_told = True
+                held.is_announced = True
                 self._say(held.lease, why)
             else:
                 self._go_back(held)
             before = held.before
-            if held.end and (error is None or (before is not None and before.is_told)):
+            if held.end and (error is None or (before is not None and before.is_announced)):
                 self._say(held.lease, held.end)
             if error is None:
                 held.before = None
@@ -323,7 +323,7 @@ class Leases:
             self._forget(lease.subject, done)
             del self._held[lease.subject]
             held.end = why
-            if held.is_told:
+            if held.is_announced:
                 self._say(lease, why)
 
     def _forget(self, subject: str, done: Done | None) -> None:
@@ -337,7 +337,7 @@ class Leases:
 
     def _put(self, lease: Lease, done: Done) -> None:
         holder = lease.holder
-        told: Value = {
+        row: Value = {
             "id": holder.id,
             "name": holder.name,
             "address": holder.address,
@@ -345,7 +345,7 @@ class Leases:
             "until_us": lease.until_us,
         }
         try:
-            self._store.put(KIND, lease.subject, told, done)
+            self._store.put(KIND, lease.subject, row, done)
         except StoreError as exc:
             raise ProtocolError("unavailable", str(exc)) from exc
 
@@ -356,7 +356,7 @@ class Leases:
     def _publish(self, lease: Lease, why: str) -> None:
         """Publish a lease: its topic exists from the first time it was held."""
         if lease.subject not in self._within:
-            self._written_told.add(lease.subject)
+            self._published.add(lease.subject)
         metadata = Metadata(ValueType.JSON, description="who may act")
         channel = self._bus.channel(f"$sys/leases/{lease.subject}", metadata)
         holder: Value = {"id": lease.holder.id, "name": lease.holder.name}
@@ -378,8 +378,8 @@ def _refusal(lease: Lease) -> ProtocolError:
     return ProtocolError("held", text)
 
 
-def _read(subject: str, told: Value) -> Lease | None:
-    match told:
+def _read(subject: str, row: Value) -> Lease | None:
+    match row:
         case {
             "id": str(number),
             "name": str(name),

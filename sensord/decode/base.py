@@ -52,7 +52,7 @@ BAD_TIME = "bad time"
 
 
 class Sample(NamedTuple):
-    """One value as a device told it, before scaling, checking and naming.
+    """One value as the device sent it, before scaling, checking and naming.
 
     ``field`` is what the decoder calls it; the device's topic pattern places it. It may hold
     levels (``env/temperature``).

@@ -217,8 +217,8 @@ class _Walk:
             elif kind is op.RANGE:
                 found |= _exactly(*value) if is_negated else _range(*value)
             elif kind is op.CATEGORY:
-                told = _CATEGORIES.get(value, ALL)
-                found |= told - self._beyond if is_negated else told | self._beyond
+                category = _CATEGORIES.get(value, ALL)
+                found |= category - self._beyond if is_negated else category | self._beyond
         return ALL - found if is_negated else found
 
 

@@ -96,14 +96,14 @@ class SourceTime:
 
     def applied(self, decoded: Decoded, field: str, message: bytes) -> Decoded:
         """Return samples under the source time that one of them is; that is no reading itself."""
-        told = next((sample for sample in decoded.samples if sample.field == field), None)
-        if told is None:
+        stamp = next((sample for sample in decoded.samples if sample.field == field), None)
+        if stamp is None:
             return decoded
-        time_us = self.read(told.value)
+        time_us = self.read(stamp.value)
         samples: list[Sample] = [
-            sample._replace(time_us=time_us) for sample in decoded.samples if sample is not told
+            sample._replace(time_us=time_us) for sample in decoded.samples if sample is not stamp
         ]
         faults = decoded.faults
-        if time_us is None and told.value is not None:
+        if time_us is None and stamp.value is not None:
             faults = [*faults, Fault(BAD_TIME, excerpt(message))]
         return Decoded(samples, faults)

@@ -197,8 +197,8 @@ class Life:
         state = after(self.state, Event.ACKNOWLEDGED)
         if state is None:
             return None
-        told: dict[str, Value] = {"us": wall_us, "by": dict(by), "text": text}
-        return replace(self, state=state, since_us=wall_us, acknowledged=told)
+        act: dict[str, Value] = {"us": wall_us, "by": dict(by), "text": text}
+        return replace(self, state=state, since_us=wall_us, acknowledged=act)
 
     def shelve(self, until_us: int, by: Mapping[str, Value], text: str) -> Life:
         """Return the alarm shelved."""
@@ -208,7 +208,7 @@ class Life:
         """Return the alarm, no longer shelved."""
         return replace(self, shelved=None)
 
-    def told(self) -> dict[str, Value]:
+    def to_value(self) -> dict[str, Value]:
         """Return the row for the store, which with the rules is published under ``$sys/alarms``."""
         return {
             "state": self.state.value,
@@ -224,7 +224,7 @@ class Life:
 
     @classmethod
     def of(cls, kept: Value) -> Life:
-        """Return the alarm that `told` wrote; a new one for anything else."""
+        """Return the alarm that `to_value` wrote; a new one for anything else."""
         match kept:
             case {
                 "state": "normal" | "raised" | "acknowledged" | "cleared" as state,

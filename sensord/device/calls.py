@@ -68,7 +68,7 @@ class Part:
     many have it.
     """
 
-    __slots__ = ("_open", "_over", "_told", "number", "value")
+    __slots__ = ("_open", "_over", "_received", "number", "value")
 
     def __init__(
         self, number: int, value: Value, receivers: int, over: Callable[[int], None]
@@ -76,15 +76,15 @@ class Part:
         self.number = number
         self.value = value
         self._open = receivers
-        self._told = 0
+        self._received = 0
         self._over = over
 
-    def settle(self, *, was_told: bool) -> None:
+    def settle(self, *, is_received: bool) -> None:
         """Record whether one receiver got it."""
-        self._told += was_told
+        self._received += is_received
         self._open -= 1
         if not self._open:
-            self._over(self._told)
+            self._over(self._received)
 
 
 class Call:
@@ -92,10 +92,10 @@ class Call:
 
     __slots__ = (
         "_followers",
-        "_hearers",
         "_parts",
         "_parts_under_way",
-        "_told",
+        "_receivers",
+        "_watchers",
         "args",
         "deadline",
         "digest",
@@ -144,9 +144,9 @@ class Call:
         """Where the log stood when it ended: its event in the audit comes later."""
         self.is_settled = False
         """Whether its outcome has been sent, and can be sent to others."""
-        self._told: list[Callable[[Outcome], None]] = []
+        self._watchers: list[Callable[[Outcome], None]] = []
         self._followers: list[Callable[[Outcome], None]] = []
-        self._hearers: list[Callable[[Part], None]] = []
+        self._receivers: list[Callable[[Part], None]] = []
         self._parts = 0
         self._parts_under_way = 0
 
@@ -154,14 +154,14 @@ class Call:
         """Record that from here on it may have acted, whatever its outcome."""
         self.is_acting = True
 
-    def hear(self, hearer: Callable[[Part], None]) -> None:
-        """Have ``hearer`` called with each part from now on."""
-        self._hearers.append(hearer)
+    def add_receiver(self, receiver: Callable[[Part], None]) -> None:
+        """Have ``receiver`` called with each part from now on."""
+        self._receivers.append(receiver)
 
-    def leave(self, hearer: Callable[[Part], None]) -> None:
-        """Undo a `hear`."""
-        if hearer in self._hearers:
-            self._hearers.remove(hearer)
+    def remove_receiver(self, receiver: Callable[[Part], None]) -> None:
+        """Undo an `add_receiver`."""
+        if receiver in self._receivers:
+            self._receivers.remove(receiver)
 
     def part(self, value: Value, over: Callable[[int], None]) -> None:
         """Send a part of the answer; ``over`` is called with how many have it, after the last one.
@@ -173,20 +173,20 @@ class Call:
             text = f"{MOST_PARTS} parts are on their way; wait for their results"
             raise ProtocolError("too_many", text)
 
-        def arrived(told: int) -> None:
+        def arrived(count: int) -> None:
             self._parts_under_way -= 1
-            over(told)
+            over(count)
 
         number = self._parts
         self._parts += 1
         self._parts_under_way += 1
-        hearers = tuple(self._hearers)
-        if not hearers:
+        receivers = tuple(self._receivers)
+        if not receivers:
             arrived(0)
             return
-        part = Part(number, value, len(hearers), arrived)
-        for hearer in hearers:
-            hearer(part)
+        part = Part(number, value, len(receivers), arrived)
+        for receiver in receivers:
+            receiver(part)
 
     def done(self, value: Value = None) -> bool:
         """End it: the target confirms it. False if it had ended before."""
@@ -207,12 +207,12 @@ class Call:
         else:
             self.failed("expired", "its time was over before it was sent; nothing was done")
 
-    def when_over(self, tell: Callable[[Outcome], None]) -> None:
-        """Call ``tell`` with the outcome; at once if there is one."""
+    def when_over(self, watcher: Callable[[Outcome], None]) -> None:
+        """Call ``watcher`` with the outcome; at once if there is one."""
         if self.outcome is not None:
-            tell(self.outcome)
+            watcher(self.outcome)
         else:
-            self._told.append(tell)
+            self._watchers.append(watcher)
 
     def follow(self, follower: Callable[[Outcome], None]) -> None:
         """Call ``follower`` with the outcome once it is settled; at once if it is."""
@@ -239,9 +239,9 @@ class Call:
         if self.outcome is not None:
             return False
         self.outcome = outcome
-        told, self._told = self._told, []
-        for tell in told:
-            tell(outcome)
+        watchers, self._watchers = self._watchers, []
+        for watcher in watchers:
+            watcher(outcome)
         return True
 
 

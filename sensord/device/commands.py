@@ -94,7 +94,7 @@ class _UnderWay:
         self.value: Value = call.args.get("value") if command.is_set else None
         self.wanted = self.value if command.is_set else command.reaches
 
-    def heard(self, message: bytes) -> bool:
+    def on_message(self, message: bytes) -> bool:
         """Check a message; return whether it is the answer."""
         command, text = self.command, message.decode("utf-8", "replace")
         if command.refusal is not None and command.refusal.search(text):
@@ -105,15 +105,15 @@ class _UnderWay:
         found = command.answer.search(text)
         if found is None:
             return False
-        told = found.groupdict().get("value")
-        if told is not None:
-            self.value = _confirmed_value(command, told, self.wanted)
+        written = found.groupdict().get("value")
+        if written is not None:
+            self.value = _confirmed_value(command, written, self.wanted)
         self.needs_answer = False
         self.order.has_answer()
         self.look()
         return True
 
-    def saw(self, topic: str, value: Value, quality: Quality) -> None:
+    def on_value(self, topic: str, value: Value, quality: Quality) -> None:
         """Look at a state."""
         command = self.command
         if not self.needs_state or topic != command.state or quality.level:
@@ -132,7 +132,7 @@ class _UnderWay:
 def _confirmed_value(command: Command, text: str, asked: Value) -> Value:
     """Return the value in an answer, as the topic has it; of an action, a number if it is one."""
     if command.is_set and command.values:
-        return asked if (meant := command.told(text)) is None else meant
+        return asked if (meant := command.meaning_of(text)) is None else meant
     try:
         number: float | None = float(text)
     except ValueError:
@@ -179,7 +179,7 @@ class Commands:
         for command in self.commands:
             yield command, _Target(self, command)
 
-    # -- what the device tells ---------------------------------------------------------------------
+    # -- what the device sends ---------------------------------------------------------------------
 
     def up(self) -> None:
         """Mark the device as up."""
@@ -192,14 +192,14 @@ class Commands:
             self._break_off(self._current.call)
         self.queue.fail("unavailable", self.absence)
 
-    def heard(self, message: bytes) -> bool:
+    def on_message(self, message: bytes) -> bool:
         """Check a message of the device; return whether it is an answer to a command."""
-        return self._current is not None and self._current.heard(message)
+        return self._current is not None and self._current.on_message(message)
 
-    def saw(self, topic: str, value: Value, quality: Quality) -> None:
+    def on_value(self, topic: str, value: Value, quality: Quality) -> None:
         """Look at a value of one of its topics."""
         if self._current is not None:
-            self._current.saw(topic, value, quality)
+            self._current.on_value(topic, value, quality)
 
     def recalled(self, topic: str, value: Value, quality: Quality) -> None:
         """Do nothing: what a broker kept confirms nothing."""

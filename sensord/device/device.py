@@ -84,13 +84,13 @@ class _Listeners:
     def __init__(self, *listeners: Listener) -> None:
         self._listeners = listeners
 
-    def heard(self, message: bytes) -> bool:
-        heard = [one.heard(message) for one in self._listeners]
-        return any(heard)
+    def on_message(self, message: bytes) -> bool:
+        answers = [one.on_message(message) for one in self._listeners]
+        return any(answers)
 
-    def saw(self, topic: str, value: Value, quality: Quality) -> None:
+    def on_value(self, topic: str, value: Value, quality: Quality) -> None:
         for one in self._listeners:
-            one.saw(topic, value, quality)
+            one.on_value(topic, value, quality)
 
     def recalled(self, topic: str, value: Value, quality: Quality) -> None:
         for one in self._listeners:
@@ -137,7 +137,7 @@ class Device:
         self._timer_due_us = 0
         self._status_timer: asyncio.Handle | None = None
         self._status_due = 0.0
-        self._status_told_at = -float("inf")
+        self._status_published_at = -float("inf")
         self._early: list[float] = []  # after which times the next ones come, if not as always
         self._child_channels: dict[str, Channel] = {}
         bus.claim(f"$sys/devices/{config.name}")
@@ -172,7 +172,7 @@ class Device:
             return f"it is the state of {self.name}, which is configured"
         for name, own in self._child_channels.items():
             if own is channel:
-                return f"it is the state of {name}, which {self.name} has heard"
+                return f"it is the state of {name}, which {self.name} publishes"
         return ""
 
     def may_feed(self, channel: Channel) -> str:
@@ -382,7 +382,9 @@ class Device:
         self._publish_status_soon()
 
     def _publish_status_soon(self) -> None:
-        self._publish_status_in(max(0.5, self._status_told_at + FAULT_STATUS_S - self._loop.time()))
+        self._publish_status_in(
+            max(0.5, self._status_published_at + FAULT_STATUS_S - self._loop.time())
+        )
 
     def _happened(self, event: Event, detail: str) -> None:
         """Enter the state that follows, and publish it."""
@@ -405,20 +407,20 @@ class Device:
         if self._status_timer is not None:
             self._status_timer.cancel()
             self._status_timer = None
-        self._status_told_at = self._loop.time()
-        told = self.statistics()
+        self._status_published_at = self._loop.time()
+        statistics = self.statistics()
         value: Value = {
-            "state": told.state.value,
-            "detail": told.detail,
-            "since_us": told.since_us,
-            "last_reading_us": told.last_reading_us,
-            "connects": told.connects,
-            "messages": told.messages,
-            "samples": told.samples,
-            "readings": told.readings,
-            "faults": {**told.faults},
-            "passed_over": {**told.passed_over},
-            "offline": [*told.offline],
+            "state": statistics.state.value,
+            "detail": statistics.detail,
+            "since_us": statistics.since_us,
+            "last_reading_us": statistics.last_reading_us,
+            "connects": statistics.connects,
+            "messages": statistics.messages,
+            "samples": statistics.samples,
+            "readings": statistics.readings,
+            "faults": {**statistics.faults},
+            "passed_over": {**statistics.passed_over},
+            "offline": [*statistics.offline],
         }
         self._bus.publish(self._status, Reading(self._clock.wall_us(), value))
         for child in self._intake.children:

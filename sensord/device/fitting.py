@@ -47,14 +47,14 @@ NOT_A_NUMBER = "not a number"
 class Units:
     """Which units a field's values come in, and which one its channel announces.
 
-    ``told`` is the one that the decoder knows its values to be in. A channel that ``is_scaled``
+    ``decoded`` is the one that the decoder's values are in. A channel that ``is_scaled``
     converts by its own factor: then ``announced`` is what comes out, and what goes in is the unit
-    that is told or heard first. With ``are_listed`` the configuration lists the units that the
+    decoded or received first. With ``are_listed`` the configuration lists the units that the
     device sends: one that is not convertible is another name for the channel's.
     """
 
     announced: str = ""
-    told: str = ""
+    decoded: str = ""
     is_scaled: bool = False
     are_listed: bool = False
 
@@ -86,12 +86,12 @@ class Fit:
         self._is_declared = is_declared
         self._units = units
         # What values are in before they are scaled; empty, the first unit that comes.
-        self._unit = units.told if units.is_scaled else units.announced or units.told
+        self._unit = units.decoded if units.is_scaled else units.announced or units.decoded
         # Where only a number is declared, true and false are 1 and 0; `false` is no 0 V.
         self._counts_bools = is_declared and not (self._unit or units.is_scaled)
         self._conversion: Conversion | None = SAME
-        if units.told and self._unit != units.told:
-            self._conversion = conversion(units.told, self._unit)
+        if units.decoded and self._unit != units.decoded:
+            self._conversion = conversion(units.decoded, self._unit)
         self._has_text = rules.type is ValueType.STRING
         words = [one for one in notation.missing if isinstance(one, str)]
         self._missing_words = frozenset(word.strip().casefold() for word in words)

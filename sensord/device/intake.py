@@ -92,11 +92,11 @@ class Totals:
 class Listener(Protocol):
     """An object that waits for a device's next output: a command in progress."""
 
-    def heard(self, message: bytes) -> bool:
+    def on_message(self, message: bytes) -> bool:
         """Check a message; return whether it is an answer, which need not be decodable."""
         ...
 
-    def saw(self, topic: str, value: Value, quality: Quality) -> None:
+    def on_value(self, topic: str, value: Value, quality: Quality) -> None:
         """Look at a value of a topic, whether it is published or not."""
         ...
 
@@ -223,7 +223,7 @@ class Intake:
     def message(self, route: Route, message: bytes, now_us: int, wall_us: int) -> None:
         """Process one whole message."""
         self.totals.messages += 1
-        is_answer = self.listener is not None and self.listener.heard(message)
+        is_answer = self.listener is not None and self.listener.on_message(message)
         if not message:
             if route.source:
                 self._withdraw(route, now_us, wall_us)
@@ -408,7 +408,7 @@ class Intake:
             self._report_refused(route)
         for topic, value, quality in seen:
             if self.listener is not None:
-                self.listener.saw(topic, value, quality)
+                self.listener.on_value(topic, value, quality)
 
     def _recall(
         self, way: _Way, route: Route, samples: Iterable[Sample], now_us: int, wall_us: int

@@ -122,11 +122,11 @@ class Lens:
 
     # -- the intake's listener ---------------------------------------------------------------------
 
-    def heard(self, _message: bytes) -> bool:
+    def on_message(self, _message: bytes) -> bool:
         """Do nothing: bytes are shown as they come, not as they are cut."""
         return False
 
-    def saw(self, topic: str, value: Value, quality: Quality) -> None:
+    def on_value(self, topic: str, value: Value, quality: Quality) -> None:
         """Show a decoded value."""
         channel = self._bus.find(topic)
         unit = "" if channel is None else channel.metadata.unit
@@ -143,7 +143,7 @@ class Lens:
 
     def recalled(self, topic: str, value: Value, quality: Quality) -> None:
         """Show a value that a broker kept."""
-        self.saw(topic, value, quality)
+        self.on_value(topic, value, quality)
 
     def _show_bytes(
         self, what: What, data: bytes, source: str, *, is_retained: bool = False

@@ -130,18 +130,18 @@ class TapMaker:
             )
             return None
         if self._decoder is not None:
-            told = self._decoder.metadata(field_)
+            described = self._decoder.metadata(field_)
         else:
-            told = self._described.get((route.device, field_))
-        metadata = self._metadata(rules, told, sample, route.device or self._device.name)
+            described = self._described.get((route.device, field_))
+        metadata = self._metadata(rules, described, sample, route.device or self._device.name)
         policy = EVERY if metadata.kind is Kind.EVENT else rules.publish
         channel = self._bus.channel(topic, metadata)
-        fit = self._fit(rules, told, metadata)
+        fit = self._fit(rules, described, metadata)
         if fit.needs_text:
             self.keep_text()
         return Tap(channel, fit, policy, mixture_of(field_))
 
-    def _fit(self, rules: ChannelRules, told: Metadata | None, metadata: Metadata) -> Fit:
+    def _fit(self, rules: ChannelRules, described: Metadata | None, metadata: Metadata) -> Fit:
         notation = Notation(
             base=rules.base,
             sign=rules.sign,
@@ -153,11 +153,11 @@ class TapMaker:
         able: object = self._decoder
         units = Units(
             announced=metadata.unit,
-            told=told.unit if told else "",
+            decoded=described.unit if described else "",
             is_scaled=rules.is_scaled,
             are_listed=isinstance(able, UnitLister) and able.lists_units,
         )
-        is_declared = rules.declared_type is not None or rules.is_number or told is not None
+        is_declared = rules.declared_type is not None or rules.is_number or described is not None
         return Fit(_conform_rules(rules, metadata), notation, units, is_declared=is_declared)
 
     def _topic(self, pattern: str, route: Route, field_: str) -> str:
@@ -174,10 +174,10 @@ class TapMaker:
         return "/".join(level for level in levels if level)
 
     def _metadata(
-        self, rules: ChannelRules, told: Metadata | None, sample: Sample, device: str
+        self, rules: ChannelRules, described: Metadata | None, sample: Sample, device: str
     ) -> Metadata:
         inferred = _inferred(rules, sample.value)
-        base = told or Metadata(type=inferred, unit="" if rules.is_scaled else _unit(sample))
+        base = described or Metadata(type=inferred, unit="" if rules.is_scaled else _unit(sample))
         return Metadata(
             type=rules.declared_type or base.type,
             unit=base.unit if rules.unit is None else rules.unit,

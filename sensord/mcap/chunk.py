@@ -293,11 +293,11 @@ def index_at(block: bytes, at: int, number: int) -> list[tuple[int, int]]:
         ValueError: It is damaged, as far as that shows.
     """
     try:
-        opcode, length, told, size = _INDEX_HEAD.unpack_from(block, at)
+        opcode, length, of_channel, size = _INDEX_HEAD.unpack_from(block, at)
     except struct.error as error:
         raise ValueError("the message index is cut off") from error
     begin = at + _INDEX_HEAD.size
-    if (opcode, told) != (Opcode.MESSAGE_INDEX, number) or length != size + 6 or size % 16:
+    if (opcode, of_channel) != (Opcode.MESSAGE_INDEX, number) or length != size + 6 or size % 16:
         raise ValueError("the message index is damaged")
     if begin + size > len(block):
         raise ValueError("the message index is cut off")

@@ -99,9 +99,9 @@ class SegmentWriter:
     def forget_note(self, name: str) -> None:
         """Drop a named fact that is not on the disk yet."""
         for noted in reversed(self._noted.copy()):
-            at, length, told = noted
+            at, length, noted_name = noted
             begin = at - self.size
-            if told == name and begin >= 0:
+            if noted_name == name and begin >= 0:
                 self._unwritten = self._unwritten[:begin] + self._unwritten[begin + length :]
                 self._noted.remove(noted)
                 self._move_notes(at, -length)

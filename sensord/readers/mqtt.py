@@ -297,11 +297,11 @@ class _Session:
             self._deliver(client, userdata, message)
 
     def _is_copy(self, message: MQTTMessage) -> bool:
-        told = set(getattr(message.properties, "SubscriptionIdentifier", ()))
-        if told.isdisjoint(self._identifiers.values()):
+        identifiers = set(getattr(message.properties, "SubscriptionIdentifier", ()))
+        if identifiers.isdisjoint(self._identifiers.values()):
             return False  # from before the configuration was changed: better double than lost
         first = self._router.find(message.topic)
-        return first is not None and self._identifiers.get(first.filter) not in told
+        return first is not None and self._identifiers.get(first.filter) not in identifiers
 
     def _hand_on(self) -> OnMessage:
         """Return the callback for messages: the hot path, with all it needs at hand."""

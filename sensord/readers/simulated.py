@@ -225,10 +225,10 @@ class Reader:
         if how.is_deaf:
             return
         message: dict[str, float] = order.message
-        told = {name or order.field: value for name, value in message.items()}
-        self._held |= told
+        fresh = {name or order.field: value for name, value in message.items()}
+        self._held |= fresh
         self._link.samples(
-            [_sample((name, value, GOOD, None, None, None)) for name, value in told.items()]
+            [_sample((name, value, GOOD, None, None, None)) for name, value in fresh.items()]
         )
 
     async def run(self, link: Link) -> NoReturn:

@@ -179,7 +179,7 @@ class McapOutput:
         if found is None:
             found = len(self._numbers) + 1
             if found > MOST_CHANNELS:
-                raise RecordingError(self._path, "MCAP cannot tell so many channels apart")
+                raise RecordingError(self._path, "MCAP cannot number so many channels")
             self._numbers[described] = found
             file.define(found, described)
         return found

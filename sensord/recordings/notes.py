@@ -59,9 +59,9 @@ def notes_of(descriptor: int, name: str) -> list[dict[str, str]]:
             if mcap.text_of((summary or b"")[:end], start + _INDEX.size)[0] != name:
                 continue
             record = read_at(descriptor, min(length, _LARGEST_BYTES), at)
-            told, facts = mcap.metadata_of(record[HEADER.size :])
+            found_name, facts = mcap.metadata_of(record[HEADER.size :])
         except (ValueError, struct.error):
             continue  # damaged; the readings do not depend on it
-        if told == name:
+        if found_name == name:
             found.append(facts)
     return found

@@ -95,7 +95,7 @@ def json_lines_of(records: Iterable[Record]) -> str:
     for offset, log_us, channel, found in records:
         reading = _sound(found)
         quality = reading.quality
-        told = {
+        row = {
             "offset": offset,
             "log_time": _time(log_us),
             "time": _time(reading.time_us),
@@ -106,7 +106,7 @@ def json_lines_of(records: Iterable[Record]) -> str:
             "reason": quality.reason,
             "restated": reading.restates,
         }
-        lines.append(json.dumps(told, ensure_ascii=False, allow_nan=False) + "\n")
+        lines.append(json.dumps(row, ensure_ascii=False, allow_nan=False) + "\n")
     return "".join(lines)
 
 

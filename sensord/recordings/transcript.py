@@ -13,9 +13,9 @@ from sensord.log.journal import Batch
 from sensord.model.readings import Channel, Position, Reading, Record
 from sensord.recordings.columns import batch_of
 
-__all__ = ["Told", "Transcript"]
+__all__ = ["TimedReading", "Transcript"]
 
-Told = tuple[Channel, Reading, int]
+TimedReading = tuple[Channel, Reading, int]
 """A reading of a channel, and its report time."""
 
 TRAVEL_US = 5_000_000
@@ -36,7 +36,12 @@ class Transcript:
         return self._next
 
     def batch(
-        self, told: Sequence[Told], position: Position | None, now_us: int, *, is_live: bool
+        self,
+        readings: Sequence[TimedReading],
+        position: Position | None,
+        now_us: int,
+        *,
+        is_live: bool,
     ) -> Batch:
         """Return readings that arrived together, at least one, as a batch.
 
@@ -45,12 +50,12 @@ class Transcript:
         self._enter(position)
         first = self._next
         if position is not None:
-            first = max(first, position.offset - len(told))
-        self._next = first + len(told)
+            first = max(first, position.offset - len(readings))
+        self._next = first + len(readings)
         return batch_of(
             [
                 Record(offset, self._logged(reported_us, now_us, is_live=is_live), channel, reading)
-                for offset, (channel, reading, reported_us) in enumerate(told, first)
+                for offset, (channel, reading, reported_us) in enumerate(readings, first)
             ]
         )
 

@@ -179,7 +179,7 @@ class Connection(asyncio.Protocol):
         self._denying: asyncio.Handle | None = None
         self._is_refused = False  # it has its answer; the rest of its input is ignored
 
-    # -- what the transport tells ------------------------------------------------------------------
+    # -- called by the transport -------------------------------------------------------------------
 
     @property
     def is_announced(self) -> bool:

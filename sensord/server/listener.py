@@ -120,7 +120,7 @@ class Server:
         self._failures = 0
         self._lagging: dict[Session, Channel] = {}
         """Sessions whose topic reports that they lag or cost too much."""
-        self._told: dict[Session, str] = {}
+        self._published_states: dict[Session, str] = {}
         self._sweeper: asyncio.Handle | None = None
         self._lag = LoopLag(loop)
         self._first_offset = bus.log.tail
@@ -299,7 +299,7 @@ class Server:
             ),
         ]
 
-    # -- what connections tell ---------------------------------------------------------------------
+    # -- called by connections ---------------------------------------------------------------------
 
     def connected(self, connection: Connection) -> None:
         """Add a connection."""
@@ -349,7 +349,7 @@ class Server:
         heapq.heappush(self._slots, session.slot)
         if session in self._lagging:
             self._publish_lag(session, "ended")
-            del self._lagging[session], self._told[session]
+            del self._lagging[session], self._published_states[session]
         if session.client or session.lost:
             log.info("session ended", extra=_identity(session) | {"lost": session.lost.total()})
 
@@ -440,13 +440,13 @@ class Server:
                 state = "lagging"
             elif session in held:
                 state = "costly"
-            if state != self._told.get(session, "live"):
+            if state != self._published_states.get(session, "live"):
                 if state != "live":
                     log.warning(WARNINGS[state], extra=_identity(session))
-                self._told[session] = state
+                self._published_states[session] = state
                 self._publish_lag(session, state)
                 if state == "live":
-                    del self._lagging[session], self._told[session]
+                    del self._lagging[session], self._published_states[session]
 
     def _publish_lag(self, session: Session, state: str) -> None:
         bus = self.shared.bus

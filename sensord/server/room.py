@@ -57,7 +57,7 @@ class Room:
         self._waiting: dict[Guest, None] = {}
         """Those without a hello at the last check, the oldest first."""
         self._cut = 0  # since the start
-        self._told = 0  # of these, at the last sweep
+        self._reported = 0  # of these, at the last sweep
         self._calm: int | None = None  # sweeps since the last one gave way; None without shortage
         self._channel: Channel | None = None
 
@@ -100,8 +100,8 @@ class Room:
 
     def sweep(self) -> bool:
         """Log when a shortage begins and ends; return whether there is one."""
-        cut = self._cut - self._told
-        self._told = self._cut
+        cut = self._cut - self._reported
+        self._reported = self._cut
         if cut and self._calm is None:
             log.warning(
                 "too many connections, the oldest without hello are cut", extra=self._fields()

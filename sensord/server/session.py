@@ -120,7 +120,7 @@ class Session:
         return {topic for subscription in open_ for topic in subscription.topics}
 
     @property
-    def may(self) -> tuple[str, ...]:
+    def permissions(self) -> tuple[str, ...]:
         """What the client is allowed to do."""
         return self.entry.rights.actions
 

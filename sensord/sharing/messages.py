@@ -153,16 +153,16 @@ def read_message(number: str, row: Value) -> ClientMessage | None:
             "digest": str(digest),
             "statuses": {**statuses},
         } if number.isdecimal() and len(to) == 1:
-            ((kind, told),) = to.items()
+            ((kind, target),) = to.items()
             known = {status.value: status for status in Status}
-            if kind not in {"client", "group", "watching"} or not isinstance(told, str):
+            if kind not in {"client", "group", "watching"} or not isinstance(target, str):
                 return None
             if any(status not in known for status in statuses.values()):
                 return None
             return ClientMessage(
                 number=int(number),
                 sender=Identity(client, name, address),
-                to=To(kind, told),
+                to=To(kind, target),
                 body=body,
                 size=size,
                 time_us=time_us,

@@ -420,8 +420,8 @@ class Post:
         result = (
             "nobody" if not counts else next(iter(counts)).value if len(counts) == 1 else "partly"
         )
-        told: dict[str, Value] = {status.value: count for status, count in counts.items()}
-        self._note(message, result, {"bytes": message.size, **told})
+        by_status: dict[str, Value] = {status.value: count for status, count in counts.items()}
+        self._note(message, result, {"bytes": message.size, **by_status})
 
     def _note(self, message: ClientMessage, result: str, after: dict[str, Value]) -> None:
         key = str(message.number or "")

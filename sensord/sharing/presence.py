@@ -63,7 +63,7 @@ class Connected(Protocol):
         ...
 
     @property
-    def may(self) -> tuple[str, ...]:
+    def permissions(self) -> tuple[str, ...]:
         """Its permissions."""
         ...
 
@@ -80,7 +80,7 @@ class Member:
     """When it joined."""
     watches: frozenset[str] = frozenset()
     """Its filters; while it is away, those that it had."""
-    may: tuple[str, ...] = ()
+    permissions: tuple[str, ...] = ()
     groups: frozenset[str] = frozenset()
     """The groups that it joined."""
     sessions: dict[Connected, Identity] = field(default_factory=dict)
@@ -88,7 +88,7 @@ class Member:
     is_ephemeral: bool = False
     """Whether it is gone with its last connection, without a grace time."""
     is_gone: bool = False
-    is_told: bool = False
+    is_announced: bool = False
     """Whether it was published or kept."""
     returning: asyncio.Handle | None = None
     """Until it ends, a client that is back still counts as watching its old filters."""
@@ -200,7 +200,7 @@ class Presence:
             self._returned(member)
             member.returning = self._loop.call_later(RETURN_S, self.watching, member)
         member.identity = member.sessions[session] = identity
-        member.may = session.may
+        member.permissions = session.permissions
         member.is_ephemeral = is_ephemeral
         self._changed(member, what)
         if what == "back":
@@ -308,7 +308,7 @@ class Presence:
         self._away.pop(client, None)
         del self._members[client]
         self._changed(member, "leave")
-        if not member.is_told:  # it was never published
+        if not member.is_announced:  # it was never published
             del self._untold[member.place]
             heapq.heappush(self._places, member.place)
         self._publish()
@@ -344,7 +344,7 @@ class Presence:
             reading = Reading(self._bus.now_us(), value)
             self._audit.allowance.publish(member.identity.id, self._channel(member), reading)
         self._keep(member, value)
-        member.is_told = True
+        member.is_announced = True
         if member.is_gone:
             heapq.heappush(self._places, member.place)
 
@@ -383,7 +383,7 @@ class Presence:
                 self._store.delete(KIND, client)
                 continue
             taken.add(member.place)
-            member.is_told = True
+            member.is_announced = True
             watches, member.watches = member.watches, frozenset()
             groups, member.groups = member.groups, frozenset()
             self._members[client] = member
@@ -409,7 +409,7 @@ def _value(member: Member) -> dict[str, Value]:
         "state": member.state,
         "watches": list[Value](sorted(member.watches)[:MAX_WATCHES]),
         "groups": list[Value](sorted(member.groups)),
-        "may": list[Value](member.may),
+        "permissions": list[Value](member.permissions),
     }
 
 
@@ -423,14 +423,15 @@ def _member(client: str, value: Value, key: str) -> Member | None:
             "place": int(place),
             "watches": list(watches),
             "groups": list(groups),
-            "may": list(may),
             **more,
         } if 0 < place <= 2 * MAX_AWAY:
             member = Member(Identity(client, name, address), key, place, since_us)
-            # A store of the first version has "brief".
+            # A store of the first version has "brief" and "may".
             member.is_ephemeral = bool(more.get("ephemeral", more.get("brief")))
             member.watches = frozenset(str(topic) for topic in watches)
             member.groups = frozenset(str(name) for name in groups)
-            member.may = tuple(str(action) for action in may)
+            permissions = more.get("permissions", more.get("may"))
+            if isinstance(permissions, list):
+                member.permissions = tuple(str(action) for action in permissions)
             return member
     return None

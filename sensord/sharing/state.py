@@ -60,7 +60,7 @@ class Entry:
     value: Value
     by: Mapping[str, Value]
 
-    def told(self) -> dict[str, Value]:
+    def to_value(self) -> dict[str, Value]:
         """Return the value that clients see."""
         return {"version": self.version, "value": self.value, "by": dict(self.by)}
 
@@ -75,7 +75,7 @@ def _anybody() -> None:
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """A change that a client requested; ``tell`` is called once.
+    """A change that a client requested; ``done`` is called once.
 
     ``permit`` is called when its turn has come, and raises `ProtocolError` to refuse it.
     """
@@ -83,7 +83,7 @@ class Change:
     topic: str
     who: Identity
     expected: int | None
-    tell: Callable[[Outcome], None]
+    done: Callable[[Outcome], None]
     value: Value = None
     deletes: bool = False
     permit: Callable[[], None] = _anybody
@@ -118,7 +118,7 @@ class State:
                 self._entries[topic] = entry
                 self._last_version = max(self._last_version, entry.version)
                 channel = self._bus.channel(topic, _METADATA)
-                self._bus.publish(channel, Reading(entry.version, entry.told(), restates=True))
+                self._bus.publish(channel, Reading(entry.version, entry.to_value(), restates=True))
 
     def __len__(self) -> int:
         return len(self._entries)
@@ -172,7 +172,7 @@ class State:
                     return
             self._leave(waiting)
             self._note(change, refusal.code, self._entries.get(topic), None)
-            change.tell(refusal)
+            change.done(refusal)
         del self._busy[topic]
 
     def _refusal(self, change: Change) -> ProtocolError | None:
@@ -183,10 +183,10 @@ class State:
         present = self._entries.get(change.topic)
         version = present.version if present else 0
         if change.expected is not None and change.expected != version:
-            told = present.told() if present else {"version": 0}
+            current = present.to_value() if present else {"version": 0}
             # `present` has the version, for those who may read it.
             stands = "another version stands" if present else "nothing stands there, version 0"
-            return ProtocolError("conflict", f"{stands}: look at it and try again", told)
+            return ProtocolError("conflict", f"{stands}: look at it and try again", current)
         if change.deletes and present is None:
             return ProtocolError("not_found", f"there is no {change.topic}")
         if not change.deletes and present is None and len(self._entries) >= self._max_entries:
@@ -210,7 +210,7 @@ class State:
             self._store.put(HIGHEST, "version", entry.version)
             self._store.delete(KIND, change.topic, kept)
         else:
-            self._store.put(KIND, change.topic, entry.told(), kept)
+            self._store.put(KIND, change.topic, entry.to_value(), kept)
 
     def _kept(self, change: Change, entry: Entry, error: Exception | None) -> None:
         topic = change.topic
@@ -220,20 +220,20 @@ class State:
             self._note(change, "unavailable", before, None)
             outcome = ProtocolError("unavailable", str(error))
         else:
-            told = entry.told()
+            value = entry.to_value()
             if change.deletes:
                 del self._entries[topic]
-                del told["value"]
-                told["deleted"] = True
+                del value["value"]
+                value["deleted"] = True
             else:
                 self._entries[topic] = entry
             channel = self._bus.channel(topic, _METADATA)
-            reading = Reading(self._bus.now_us(), told)
+            reading = Reading(self._bus.now_us(), value)
             self._audit.allowance.publish(change.who.id, channel, reading)
             self._note(change, "done", before, None if change.deletes else entry)
             outcome = entry.version
         self._leave(self._busy[topic])
-        change.tell(outcome)
+        change.done(outcome)
         self._work(topic)
 
     def _leave(self, waiting: deque[Change]) -> None:
@@ -255,8 +255,8 @@ class State:
             change.topic,
             result,
             detail="delete" if change.deletes else "put",
-            before=before.told() if before else None,
-            after=after.told() if after else None,
+            before=before.to_value() if before else None,
+            after=after.to_value() if after else None,
             is_minor=result != "done",
         )
 

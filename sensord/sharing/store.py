@@ -173,8 +173,8 @@ class Store:
             assert self._file is not None
             self._file.close()
         # At once, as the loop may not turn again: results must reach the audit and the journal.
-        for told, error in self._take_written():
-            for done in told:
+        for callbacks, error in self._take_written():
+            for done in callbacks:
                 done(error)
         if self._waiting:
             unkept, self._waiting = self._unkept(), []
@@ -274,7 +274,7 @@ class Store:
         if not changes:
             return False
         error = self._commit(changes)
-        told = [change.done for change in changes if change.done is not None]
+        callbacks = [change.done for change in changes if change.done is not None]
         if error is not None:
             kept = [change for change in changes if change.done is None]
             with self._wake:
@@ -284,9 +284,9 @@ class Store:
                 for change in kept + fresh:
                     self._wait(change)
         self._writing = 0
-        if told:
+        if callbacks:
             with self._wake:
-                self._written.append((told, error))
+                self._written.append((callbacks, error))
             self._on_loop(self._tell)
         return not (is_last and error is not None)
 
@@ -330,8 +330,8 @@ class Store:
         self._is_failing, self._reason = True, str(exc)
 
     def _tell(self) -> None:
-        for told, error in self._take_written():
-            for done in told:
+        for callbacks, error in self._take_written():
+            for done in callbacks:
                 self._loop.call_soon(done, error)  # separately, so that none affects the others
 
     def _take_written(self) -> list[tuple[list[Done], StoreError | None]]:
@@ -343,7 +343,7 @@ class Store:
         try:
             self._loop.call_soon_threadsafe(call, *args)
         except RuntimeError:
-            log.debug("nobody is left to tell")  # the loop was closed meanwhile
+            log.debug("nobody waits for the outcome any more")  # the loop was closed meanwhile
 
 
 def _raise(exc: Exception) -> NoReturn:

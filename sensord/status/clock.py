@@ -62,7 +62,7 @@ class ClockStatus:
         self._channel = bus.channel(
             "$sys/clock", Metadata(ValueType.JSON, description="whether the time can be trusted")
         )
-        self._told: Judgement | None = None
+        self._judgement: Judgement | None = None
         self._trust: Trust | None = None
         self._drift_us: int | None = None
         self._recorded_us = 0
@@ -95,12 +95,12 @@ class ClockStatus:
         if is_first:
             self._best = self._of_this_boot(drift_us)
         trust = self._judge(judgement, wall_us, has_stepped=has_stepped)
-        has_changed = has_stepped or judgement != self._told or trust is not self._trust
+        has_changed = has_stepped or judgement != self._judgement or trust is not self._trust
         if has_stepped or trust is not self._trust or monotonic_us - self._recorded_us >= RECORD_US:
             self._record(monotonic_us, wall_us, trust)
-        if judgement != self._told:
+        if judgement != self._judgement:
             self._log(*judgement)
-        self._told, self._trust = judgement, trust
+        self._judgement, self._trust = judgement, trust
         if has_changed:
             self._publish(wall_us)
 
@@ -144,11 +144,11 @@ class ClockStatus:
         self._recorded_us = monotonic_us
 
     def _publish(self, wall_us: int) -> None:
-        assert self._told is not None
+        assert self._judgement is not None
         assert self._trust is not None
         value: dict[str, Value] = {
-            "synchronised": self._told[0],
-            "source": self._told[1],
+            "synchronised": self._judgement[0],
+            "source": self._judgement[1],
             "trust": self._trust.name.lower(),
             "steps": self._steps,
         }
@@ -159,7 +159,7 @@ class ClockStatus:
     def _log(self, is_synchronised: bool | None, source: str) -> None:  # noqa: FBT001  # three values
         if is_synchronised is False:
             log.info("the clock is not synchronised", extra={"source": source})
-        elif is_synchronised and self._told is not None:
+        elif is_synchronised and self._judgement is not None:
             log.info("the clock is synchronised", extra={"source": source})
 
 

@@ -177,24 +177,24 @@ async def record(
     """
     status = JournalStatus(bus, clock, None if recorder is None else recorder.options)
     if recorder is None or archive is None:
-        status.tell(None)
+        status.report(None)
         return
 
-    def tell() -> None:
-        status.tell(recorder.statistics())
+    def report() -> None:
+        status.report(recorder.statistics())
 
     if recorder.is_open:
-        tell()
+        report()
     else:
         epoch = bus.log.epoch
-        recovery = await recorder.join(bus.log, tell)
+        recovery = await recorder.join(bus.log, report)
         log.info("recording", extra={"folder": recorder.options.folder, "epoch": bus.log.epoch})
         _restore_channels(bus, recovery)
         archive.open(recorder.writer)
         on_late()
         if bus.log.epoch != epoch:
             on_renewal()
-    await recorder.run(bus.log, tell, on_renewal)
+    await recorder.run(bus.log, report, on_renewal)
 
 
 class JournalStatus:
@@ -207,21 +207,21 @@ class JournalStatus:
         self._channel = bus.channel(
             "$sys/journal", Metadata(ValueType.JSON, description="how recording fares")
         )
-        self._told_us = -STATUS_US
-        self._told: tuple[str, str, int] = ("", "", 0)
+        self._published_us = -STATUS_US
+        self._published: tuple[str, str, int] = ("", "", 0)
         self._meter = WearMeter()
 
-    def tell(self, statistics: Statistics | None) -> None:
+    def report(self, statistics: Statistics | None) -> None:
         """Publish it, if something changed or it was not published for a while."""
         state = "off" if statistics is None else statistics.state.value
-        told = (
+        state_now = (
             state,
             *(("", 0) if statistics is None else (statistics.reason, statistics.damaged)),
         )
         now_us = self._clock.monotonic_us()
-        if told == self._told and now_us - self._told_us < STATUS_US:
+        if state_now == self._published and now_us - self._published_us < STATUS_US:
             return
-        self._told, self._told_us = told, now_us
+        self._published, self._published_us = state_now, now_us
         value: dict[str, Value] = {"state": state}
         if statistics is not None:
             value |= {

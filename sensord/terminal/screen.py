@@ -551,11 +551,11 @@ def _longest(names: list[str], least: int) -> int:
 
 def _alarm_text(alarm: dict[str, Any]) -> str:
     notes = [str(alarm.get("text") or ""), str(alarm.get("topic") or "")]
-    if isinstance(told := alarm.get("acknowledged"), dict):
-        notes.append(f"acknowledged by {_by(told)} {told.get('text') or ''}".strip())
-    if isinstance(told := alarm.get("shelved"), dict):
-        until = day_text(int(told.get("until_us") or 0))
-        notes.append(f"until {until} by {_by(told)} {told.get('text') or ''}".strip())
+    if isinstance(act := alarm.get("acknowledged"), dict):
+        notes.append(f"acknowledged by {_by(act)} {act.get('text') or ''}".strip())
+    if isinstance(act := alarm.get("shelved"), dict):
+        until = day_text(int(act.get("until_us") or 0))
+        notes.append(f"until {until} by {_by(act)} {act.get('text') or ''}".strip())
     return "; ".join(note for note in notes if note)
 
 

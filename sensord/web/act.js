@@ -92,9 +92,9 @@ export function act(main, { client, store, toast }) {
     }
     cards.replaceChildren(...made);
     note.hidden = made.length > 0;
-    tell();
+    update();
   };
-  const tell = () => {
+  const update = () => {
     for (const draw of held.values()) draw();
     for (const [topic, present] of values) {
       const entry = store.topics.get(topic);
@@ -110,7 +110,7 @@ export function act(main, { client, store, toast }) {
   const leasing = client.subscribe([LEASES], (item) => {
     if (item.op !== "reading") return;
     leases.set(item.topic.slice("$sys/leases/".length), item.value ?? {});
-    tell();
+    update();
   });
   // An act is one row: its outcome takes the place of `pending`.
   const done = new Map();
@@ -130,7 +130,7 @@ export function act(main, { client, store, toast }) {
     while (acts.children.length > MOST_ACTS) acts.lastChild.remove();
     for (const [known, row] of done) if (!row.isConnected && row !== made) done.delete(known);
   }, { from: "-1d" });
-  store.addEventListener("change", tell);
+  store.addEventListener("change", update);
   redraw();
-  return () => { for (const one of [subscription, leasing, auditing]) one.cancel(); store.removeEventListener("change", tell); };
+  return () => { for (const one of [subscription, leasing, auditing]) one.cancel(); store.removeEventListener("change", update); };
 }

@@ -101,7 +101,7 @@ export function alarms(main, { alarms: kept, client, toast, store }) {
     const unshelve = button(text.unshelve, { act: "unshelve" });
     const node = el("section", { class: "card", "aria-label": name }, facts,
       el("div", { class: "acts" }, words, acknowledge, ...shelve, unshelve));
-    const tell = (one) => {
+    const update = (one) => {
       acknowledge.hidden = one.state !== "raised" && one.state !== "cleared";
       for (const one_ of shelve) one_.hidden = Boolean(one.shelved);
       unshelve.hidden = !one.shelved;
@@ -120,13 +120,13 @@ export function alarms(main, { alarms: kept, client, toast, store }) {
           one.shelved ? `${text.shelvedUntil} ${clock(one.shelved.until_us)}, ${by(one.shelved)}` : "",
         ].filter(Boolean).map((line) => el("p", { class: "soft" }, line)));
     };
-    return { node, tell };
+    return { node, update };
   };
   const draw = () => {
     const sorted = kept.sorted();
     for (const [name, one] of sorted) {
       if (!made.has(name)) made.set(name, card(name));
-      made.get(name).tell(one);
+      made.get(name).update(one);
     }
     const nodes = sorted.map(([name]) => made.get(name).node);
     // Moving a node takes the focus from what is in it.

@@ -35,7 +35,7 @@ client.addEventListener("refused", ({ error }) => {
 });
 
 let lostAt = 0;
-const tell = () => {
+const update = () => {
   const isUp = client.state === "up";
   if (!isUp && !lostAt) lostAt = Date.now();
   if (isUp) lostAt = 0;
@@ -43,8 +43,8 @@ const tell = () => {
   find("#link").dataset.state = client.state;
   document.body.classList.toggle("stale", client.state === "down" || client.state === "closed");
 };
-client.addEventListener("state", tell);
-tell();
+client.addEventListener("state", update);
+update();
 
 const toast = (words) => {
   const shown = el("div", { class: "toast", role: "status" }, words);

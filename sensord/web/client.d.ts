@@ -230,16 +230,16 @@ export class Sensord extends EventTarget {
   /** Microseconds by which the server's clock is ahead. */
   readonly skewUs: number;
 
-  subscribe(topics: string[], tell: (item: Item) => void, options?: SubscribeOptions): Subscription;
+  subscribe(topics: string[], listener: (item: Item) => void, options?: SubscribeOptions): Subscription;
   readings(topics: string[], options?: SubscribeOptions): Readings;
   history(topics: string[], options: { from: Place; to?: Place; limit?: number }): Inflow<Reading | Gap>;
   history(topics: string[], options: { from: Place; follow: true }): Readings;
   history(topics: string[], options: { from: Place; to?: Place; limit?: number; interval: number; follow?: boolean }): Inflow<Row | Gap | { op: "complete" }>;
   replay(topics: string[], options: { from: Place; to?: Place; speed?: number; paused?: boolean }): Replay;
   get(topics: string[]): Promise<Reading[]>;
-  list(op: "topics" | "devices" | "clients", tell: (message: any) => void, fields?: { topics?: string[] }): Kept;
+  list(op: "topics" | "devices" | "clients", listener: (message: any) => void, fields?: { topics?: string[] }): Kept;
   /** Look at what a device's connection carries; it needs the right `admin`. */
-  sniff(device: string, tell: (sight: Sight) => void): Kept;
+  sniff(device: string, listener: (sight: Sight) => void): Kept;
   channel(number: number): Channel;
 
   set(topic: string, value: unknown, options?: { key?: string; timeout?: number }): Promise<Outcome>;
@@ -262,7 +262,7 @@ export class Sensord extends EventTarget {
   groups(join?: string[], leave?: string[]): Promise<string[]>;
   serve(name: string, answer: (args: Record<string, any>, call: Call) => unknown, options?: { description?: string; timeout?: number }): Kept;
 
-  ask(op: string, fields?: object, tell?: ((message: any) => void) | null): Promise<any>;
+  ask(op: string, fields?: object, listener?: ((message: any) => void) | null): Promise<any>;
   collect(op: string, fields?: object): Promise<any[]>;
   ping(): Promise<number>;
   close(options?: { bye?: boolean }): Promise<void>;

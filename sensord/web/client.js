@@ -151,13 +151,13 @@ export class Sensord extends EventTarget {
   // -- requests -----------------------------------------------------------------------------------
 
   /**
-   * Make any request and return its result; what follows goes to `tell`. It waits for the first
+   * Make any request and return its result; what follows goes to `listener`. It waits for the first
    * connection, and fails with `lost` when there is none, or when it is lost before the answer.
    */
-  async ask(op, fields = {}, tell = null) {
+  async ask(op, fields = {}, listener = null) {
     await this.#available();
     return new Promise((resolve, reject) =>
-      this._open(() => ({ op, ...fields }), { resolve, reject, tell, repeats: false }));
+      this._open(() => ({ op, ...fields }), { resolve, reject, listener, repeats: false }));
   }
 
   /** Make a request that is answered by several messages; return them all. */
@@ -184,11 +184,11 @@ export class Sensord extends EventTarget {
   // -- readings -----------------------------------------------------------------------------------
 
   /**
-   * Subscribe: `tell` gets `{op: "reading" | "gap" | "stream" | "lost" | "end", …}` until the
+   * Subscribe: `listener` gets `{op: "reading" | "gap" | "stream" | "lost" | "end", …}` until the
    * returned subscription is cancelled. It resumes by itself.
    */
-  subscribe(topics, tell, fields = {}) {
-    return new Subscription(this, "subscribe", { ...fields, topics }, tell);
+  subscribe(topics, listener, fields = {}) {
+    return new Subscription(this, "subscribe", { ...fields, topics }, listener);
   }
 
   /** Iterate over the readings and gaps of topics: last values or history, then what comes. */
@@ -209,20 +209,20 @@ export class Sensord extends EventTarget {
     return found.flatMap((one) => (one.op === "reading" ? [one] : []));
   }
 
-  /** Follow a list of `topics`, `devices` or `clients`: `tell` gets rows, and "again" before all are repeated. */
-  list(op, tell, fields = {}) {
+  /** Follow a list of `topics`, `devices` or `clients`: `listener` gets rows, and "again" before all are repeated. */
+  list(op, listener, fields = {}) {
     let isFirst = true;
     return this._keep(() => {
-      if (!isFirst) tell({ op: "again" });
+      if (!isFirst) listener({ op: "again" });
       isFirst = false;
       return { op, ...fields, follow: true };
-    }, tell);
+    }, listener);
   }
 
-  /** Look at what a device's connection carries, from now on: `tell` gets each sight. It needs the right `admin`. */
-  sniff(device, tell) {
+  /** Look at what a device's connection carries, from now on: `listener` gets each sight. It needs the right `admin`. */
+  sniff(device, listener) {
     return this._keep(() => ({ op: "sniff", device }), (message) => {
-      for (const sight of message.sights ?? []) tell(sight);
+      for (const sight of message.sights ?? []) listener(sight);
     });
   }
 
@@ -249,7 +249,7 @@ export class Sensord extends EventTarget {
       const again = () => { clearTimeout(timer); timer = null; return asked; };
       this._open(() => (isLate || this.welcome.client.id !== me ? unknown() : again()), {
         reject, repeats: true,
-        tell: (message) => {
+        listener: (message) => {
           if (message.op === "part") onPart(message.value, message.number);
           if (message.op === "lost") timer ??= setTimeout(() => { isLate = true; unknown(); }, REPEAT_MS);
           if (message.op === "closed") unknown();
@@ -312,7 +312,7 @@ export class Sensord extends EventTarget {
     return new Promise((resolve, reject) =>
       this._open(() => asked, {
         resolve, reject, repeats: true,
-        tell: (message) => {
+        listener: (message) => {
           for (const one of message.receipts ?? []) onReceipt(one);
           if (message.op === "closed") reject(this.#over());
         },
@@ -340,7 +340,7 @@ export class Sensord extends EventTarget {
    */
   serve(name, answer, fields = {}) {
     const one = async ({ call, args, from, timeout }) => {
-      const part = async (value) => (await this.ask("tell", { call, value })).receivers;
+      const part = async (value) => (await this.ask("yield", { call, value })).receivers;
       let outcome;
       try {
         outcome = { value: (await answer(args, { from, timeout, part })) ?? null };
@@ -370,18 +370,18 @@ export class Sensord extends EventTarget {
    * Open a request. `opening` returns its fields each time that it is sent, or null to give it up;
    * one that `repeats` is sent again after a lost connection, and one that is `early` right behind hello.
    */
-  _open(opening, { resolve = () => {}, reject = () => {}, tell = null, repeats, early = false }) {
+  _open(opening, { resolve = () => {}, reject = () => {}, listener = null, repeats, early = false }) {
     const id = ++this.#number;
     if (this.#isClosed) reject(this.#over());
     else {
-      this.#requests.set(id, { id, opening, resolve, reject, tell, repeats, early, isAnswered: false });
+      this.#requests.set(id, { id, opening, resolve, reject, listener, repeats, early, isAnswered: false });
       if (this.state === "up") this.#send(id);
     }
     return id;
   }
 
   /** Keep a request open until the returned `cancel`; `ready` is its first answer, `ended` its end. */
-  _keep(opening, tell) {
+  _keep(opening, listener) {
     let id, isOver = false;
     const kept = {};
     kept.ended = new Promise((end) => {
@@ -389,10 +389,10 @@ export class Sensord extends EventTarget {
         id = this._open(opening, {
           resolve, repeats: true,
           reject: (error) => { reject(error); end(error); },
-          tell: (message) => {
+          listener: (message) => {
             if (isOver) return;
             if (message.op === "end" || message.op === "closed") { isOver = true; end(message.error ?? null); }
-            tell(message);
+            listener(message);
           },
         });
       });
@@ -478,10 +478,10 @@ export class Sensord extends EventTarget {
     if (!request) return;
     const { op, id } = message;
     if (op === "readings") {
-      for (const one of message.items) request.tell?.(one);
-      request.tell?.({ op: "cursor", cursor: message.cursor });
+      for (const one of message.items) request.listener?.(one);
+      request.listener?.({ op: "cursor", cursor: message.cursor });
     } else if (op === "result") {
-      if (!request.tell) this.#requests.delete(id);
+      if (!request.listener) this.#requests.delete(id);
       request.isAnswered = true;
       request.resolve(message);
     } else if (op === "error") {
@@ -491,7 +491,7 @@ export class Sensord extends EventTarget {
       request.reject(error);
     } else {
       if (op === "end") this.#requests.delete(id);
-      request.tell?.(message);
+      request.listener?.(message);
     }
   }
 
@@ -526,7 +526,7 @@ export class Sensord extends EventTarget {
       request.isSent = false;
       if (!request.repeats) this.#requests.delete(request.id);
       if (!request.repeats && !request.isAnswered) request.reject(lost({ may_have_acted: true }));
-      request.tell?.({ op: "lost" });
+      request.listener?.({ op: "lost" });
     }
     const pause = isBusy(code) ? BUSY_PAUSE_MS : this.#pause * (0.5 + Math.random() / 2);
     this.#pause = Math.min(this.#options.longestPause ?? LONGEST_PAUSE_MS, this.#pause * 2);
@@ -552,9 +552,9 @@ export class Sensord extends EventTarget {
     this.#socket?.close();
     this.#become("closed");
     this.#rejectReady(error);
-    for (const { reject, tell, isAnswered } of requests) {
+    for (const { reject, listener, isAnswered } of requests) {
       if (!isAnswered) reject(error);
-      tell?.({ op: "closed", error });
+      listener?.({ op: "closed", error });
     }
   }
 
@@ -582,15 +582,15 @@ function transmit(socket, message) {
 
 /** One open stream of readings: where it is, and how it continues after a lost connection. */
 class Subscription {
-  #client; #op; #fields; #tell; #id = null; #isOver = false; #beganAtTime = true; #changing = null;
+  #client; #op; #fields; #listener; #id = null; #isOver = false; #beganAtTime = true; #changing = null;
   /** Where it would resume: `{epoch, offset}`, or null before the first cursor. */
   position = null;
 
-  constructor(client, op, fields, tell) {
+  constructor(client, op, fields, listener) {
     this.#client = client;
     this.#op = op;
     this.#fields = fields;
-    this.#tell = tell;
+    this.#listener = listener;
     this.position = typeof fields.from === "object" && "offset" in fields.from ? fields.from : null;
     this.open();
   }
@@ -600,7 +600,7 @@ class Subscription {
       repeats: true, early: true,
       resolve: (result) => this.answered(result),
       reject: (error) => this.#finish({ op: "end", error }),
-      tell: (item) => this.#received(item),
+      listener: (item) => this.#received(item),
     });
   }
 
@@ -638,7 +638,7 @@ class Subscription {
       else if (this.position !== null) this.#reach(item.to);
     }
     if (item.op === "end" || item.op === "closed") return this.#finish({ ...item, op: "end" });
-    this.#tell(item);
+    this.#listener(item);
   }
 
   #reach(offset) {
@@ -648,7 +648,7 @@ class Subscription {
   #finish(item) {
     if (this.#isOver) return;
     this.#isOver = true;
-    this.#tell(item);
+    this.#listener(item);
   }
 
   /** Stop for a while: `open` continues at `position`. */
@@ -817,7 +817,7 @@ class Past extends Inflow {
       repeats: true,
       resolve: (result) => this.#answered(result),
       reject: (error) => this.#end(error),
-      tell: (message) => this.#received(message),
+      listener: (message) => this.#received(message),
     });
   }
 

@@ -22,13 +22,13 @@ export function devices(main, { client }) {
       ORDER[a.state] - ORDER[b.state] || a.device.localeCompare(b.device));
     body.replaceChildren(...sorted.map((one) => {
       const faults = Object.entries(one.faults ?? {});
-      const told = faults.map(([reason, count]) => `${count} × ${reason}`).join(", ");
+      const faultText = faults.map(([reason, count]) => `${count} × ${reason}`).join(", ");
       return el("tr", {},
         el("th", { scope: "row" }, el("a", { href: `#device/${encodeURIComponent(one.device)}` }, one.device)),
         el("td", {}, el("span", { class: `state ${one.state}` }, one.state)),
         el("td", {}, clock(one.since_us)), el("td", {}, clock(one.last_reading_us)),
         el("td", { class: "num" }, (one.readings ?? 0).toLocaleString()),
-        el("td", { title: told }, told || "0"),
+        el("td", { title: faultText }, faultText || "0"),
         el("td", {}, [one.detail, ...(one.offline ?? [])].filter(Boolean).join(", ")));
     }));
   };

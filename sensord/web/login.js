@@ -15,15 +15,15 @@ find("#login").addEventListener("submit", async (event) => {
   event.preventDefault();
   const token = find("#token").value.trim();
   // A header has no other characters; the server would refuse them too.
-  const told = /^[!-~]+$/.test(token)
+  const problem = /^[!-~]+$/.test(token)
     ? await post("/login", { Authorization: `Bearer ${token}` })
     : "This is not a token.";
-  find("#told").textContent = told;
-  if (!told) location.replace("/");
+  find("#problem").textContent = problem;
+  if (!problem) location.replace("/");
 });
 
 find("#logout").addEventListener("click", async () => {
-  find("#told").textContent = (await post("/logout", {})) || "You are logged out.";
+  find("#problem").textContent = (await post("/logout", {})) || "You are logged out.";
 });
 
 // Before this, a submission would be the browser's own.

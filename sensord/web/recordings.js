@@ -88,7 +88,7 @@ export function recordings(main, { client, store, toast }) {
   };
   const rows = (journal, oldest) => {
     const { max_bytes: quota, written_per_day: daily, disk_bytes: disk, disk_written_per_day: worn } = journal;
-    const told = [
+    const facts = [
       [text.state, [text.journalStates[journal.state] ?? journal.state, journal.reason].filter(Boolean).join(": ")],
       [text.oldest, oldest && `${clock(oldest)} (${span(store.now() - oldest / 1000)})`],
       [text.readings, journal.recorded],
@@ -98,7 +98,7 @@ export function recordings(main, { client, store, toast }) {
       [text.card, worn && disk && text.overwritten(size(worn), span(disk / worn * DAY_MS))],
       [text.damaged, journal.damaged ? `${journal.damaged} (${text.gap(journal.lost)})` : ""],
     ];
-    return told.filter(([, value]) => value).flatMap(([name, value]) => [el("dt", {}, name), el("dd", {}, String(value))]);
+    return facts.filter(([, value]) => value).flatMap(([name, value]) => [el("dt", {}, name), el("dd", {}, String(value))]);
   };
   const again = () => show().catch((error) => facts.replaceChildren(el("dt", {}, text.state), el("dd", {}, error.message)));
   client.addEventListener("up", again);

@@ -75,12 +75,12 @@ export class Store extends EventTarget {
     for (const onReading of this.#watchers.get(item.topic) ?? []) onReading(item);
     this.#changed.add(item.topic);
     // The first values are drawn at once, later ones with the browser's next frame.
-    if (this.#isFirst) queueMicrotask(() => this.#tell());
-    else this.#frame ||= requestAnimationFrame(() => this.#tell());
+    if (this.#isFirst) queueMicrotask(() => this.#notify());
+    else this.#frame ||= requestAnimationFrame(() => this.#notify());
     this.#isFirst = false;
   }
 
-  #tell() {
+  #notify() {
     const changed = this.#changed, isNew = this.#isNew;
     cancelAnimationFrame(this.#frame);
     this.#frame = 0;

@@ -63,7 +63,7 @@ export function topic(main, { client, store, argument }) {
     el("div", { class: "bar" }, other, list, csv, png), holder, missing, table);
 
   const metadata = (i) => store.topics.get(topics[i])?.reading.channel ?? {};
-  const tell = () => {
+  const update = () => {
     const entry = store.topics.get(topics[0]);
     if (!entry) return;
     const { reading } = entry, [, word] = store.mark(entry);
@@ -94,7 +94,7 @@ export function topic(main, { client, store, argument }) {
 
   const draw = () => {
     if (isOver) return;
-    tell();
+    update();
     if (!isLoaded) return;
     const data = aligned();
     if (!data[0].length) {

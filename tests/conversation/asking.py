@@ -98,8 +98,8 @@ async def presence(cast: Cast) -> None:
         row = await there.until(lambda row: row["name"] == "page" and "+/#" in row["watches"])
         assert row["state"] == "here"
         assert row["since_us"] < await client.ping()
-        assert "write" in row["may"]
-        watches, may = " and ".join(row["watches"]), ", ".join(row["may"])
+        assert "write" in row["permissions"]
+        watches, may = " and ".join(row["watches"]), ", ".join(row["permissions"])
         show.say("operator", f"{row['name']} at {row['address']} watches {watches}; may {may}")
     async with show.promise("one who is away is away, and is sent messages all the same"):
         before = rival.id

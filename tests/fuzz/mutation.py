@@ -138,7 +138,7 @@ FIELDS = [
 
 OPS = [
     *("hello", "subscribe", "unsubscribe", "get", "replay", "pause", "speed", "step", "seek"),
-    *("serve", "tell", "answer", "call", "history", "topics", "devices", "clients"),
+    *("serve", "yield", "answer", "call", "history", "topics", "devices", "clients"),
     *("set", "call", "take", "renew", "give_back", "publish", "put", "delete"),
     *("cancel", "ping", "bye", "send", "receive", "ack", "groups", "result", "stream", "x-y", ""),
 ]
@@ -293,7 +293,7 @@ class Mutator:
         chance = self.chance
         if chance.random() < 0.2:
             call = chance.randrange(1, 500)
-            return {"op": "tell", "id": number, "call": call, "value": self._value(2)}
+            return {"op": "yield", "id": number, "call": call, "value": self._value(2)}
         if chance.random() < 0.4:
             message = {"op": "answer", "id": 40, "call": chance.randrange(1, 500)}
             return message | self._some({"value": STRANGE, "error": FAILURES}, 0.5)

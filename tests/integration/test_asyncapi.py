@@ -718,10 +718,10 @@ async def test_what_a_server_says_is_described(codec: Codec) -> None:
         assert await client.refused("serve", name="mean") == "already"
         asked = await client.ask("call", name="mean", args={"numbers": [2, 3]})
         (request,) = [m for m in client.told if isinstance(m, dict) and m["op"] == "request"]
-        assert (await client.ask("tell", call=request["call"], value=[2]))["receivers"] == 1
+        assert (await client.ask("yield", call=request["call"], value=[2]))["receivers"] == 1
         assert {"op": "part", "id": asked["id"], "number": 0, "value": [2]} in client.told
         assert (await client.ask("answer", call=request["call"], value=2.5))["op"] == "result"
-        assert await client.refused("tell", call=request["call"], value=2) == "not_found"
+        assert await client.refused("yield", call=request["call"], value=2) == "not_found"
         assert await client.refused("answer", call=request["call"]) == "not_found"
         assert {"op": "outcome", "id": asked["id"], "status": "done", "value": 2.5} in client.told
         await client.ask("cancel", request=offered["id"])
@@ -735,7 +735,7 @@ async def test_what_a_server_says_is_described(codec: Codec) -> None:
         lens.received(b"T=21.5", "meter")
         values: list[Value] = [21.5, {"a": 1}, "x" * 5000]
         for value in values:
-            lens.saw("plant/temperature", value, Quality(Level.BAD, "missing"))
+            lens.on_value("plant/temperature", value, Quality(Level.BAD, "missing"))
         lens.fault("no number", "T=?")
         lens.down("unplugged")
         await client.until_told(op="sights")

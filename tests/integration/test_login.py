@@ -31,7 +31,7 @@ def test_a_person_logs_in_sees_what_the_token_allows_and_logs_out(tmp_path: Path
 
         page.until_there("location.pathname === '/login'")
         enter(f"{token}x")
-        page.until_there("document.querySelector('#told').textContent.includes('mistyped')")
+        page.until_there("document.querySelector('#problem').textContent.includes('mistyped')")
         enter(token)
         page.until_there(
             "location.pathname === '/' && document.body.innerText.includes('tank/level')"
@@ -42,6 +42,6 @@ def test_a_person_logs_in_sees_what_the_token_allows_and_logs_out(tmp_path: Path
         page.eval("location.assign('/login')")
         page.until_there("document.querySelector('#login[data-ready]')")
         page.eval("document.querySelector('#logout').click()")
-        page.until_there("document.querySelector('#told').textContent === 'You are logged out.'")
+        page.until_there("document.querySelector('#problem').textContent === 'You are logged out.'")
         page.eval("location.assign('/')")
         page.until_there("location.pathname === '/login'")

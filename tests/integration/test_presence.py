@@ -60,7 +60,7 @@ async def test_others_see_who_is_there_and_what_it_watches(encoding: str) -> Non
             seen = last(story)[theirs]
             assert (seen["name"], seen["state"]) == ("Anna", "here")
             assert seen["watches"] == ["$sys/+", "plant/#"]
-            assert set(seen["may"]) >= {"read", "send"}
+            assert set(seen["permissions"]) >= {"read", "send"}
             port = other.connection.local_address[1]
             assert seen["address"] == f"127.0.0.1:{port}"
         await looker.until(lambda: last(story)[theirs]["state"] == "gone")

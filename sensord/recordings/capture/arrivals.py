@@ -136,8 +136,8 @@ def payload_of(what: What) -> bytes:
         case Values(samples, _):
             return json.dumps({"samples": [_row(sample) for sample in samples]}).encode()
         case Event(kind, reason, detail):
-            told = {"event": kind, "reason": reason, "detail": detail}
-            return json.dumps({key: text for key, text in told.items() if text}).encode()
+            row = {"event": kind, "reason": reason, "detail": detail}
+            return json.dumps({key: text for key, text in row.items() if text}).encode()
 
 
 def _row(sample: Sample) -> list[object]:
@@ -159,13 +159,13 @@ def what_of(facts: Mapping[str, str], payload: bytes) -> What:
         return Piece(payload)
     if kind == "message":
         return Message(_route_of(facts), payload)
-    told = json.loads(payload)
+    row = json.loads(payload)
     if kind == "samples":
-        rows = told["samples"]
+        rows = row["samples"]
         samples = tuple(
             Sample(f, v, Quality(Level(q), r), t, *more) for f, v, q, r, t, *more in rows
         )
         return Values(samples, _route_of(facts) if "source" in facts else DEVICE)
     if kind == "events":
-        return Event(told["event"], told.get("reason", ""), told.get("detail", ""))
+        return Event(row["event"], row.get("reason", ""), row.get("detail", ""))
     raise ValueError(f"unknown kind {kind}")

@@ -84,7 +84,7 @@ class CaptureOutput:
     def _define(self, channel: Stored) -> int:
         number = self._numbers[channel] = len(self._numbers) + 1
         if number > MOST_CHANNELS:
-            raise SensordError(f"{self._path}: MCAP cannot tell so many sources apart")
+            raise SensordError(f"{self._path}: MCAP cannot number so many sources")
         schema_id, schema = _SCHEMAS[channel.encoding]
         record = ChannelRecord(
             number, schema_id, channel.topic, channel.encoding, dict(channel.facts)

@@ -94,7 +94,7 @@ class Routes:
 
     def _ready(self, *, is_open: bool) -> Answer:
         findings = verdict(self._system())
-        told = {
+        body = {
             "status": "ready" if is_ready(findings) else "not ready",
             "findings": [
                 {"severity": one.severity.name.lower(), "subject": one.subject, "text": one.text}
@@ -103,8 +103,8 @@ class Routes:
             ],
         }
         if not is_open:
-            del told["findings"]
-        return _json(200 if is_ready(findings) else 503, told)
+            del body["findings"]
+        return _json(200 if is_ready(findings) else 503, body)
 
     def _metrics(self, query: str, rights: Rights) -> Answer:
         filters, refusal = self._filters(query, [])
@@ -204,7 +204,7 @@ def _indented(reading: dict[str, object]) -> str:
 def describe(record: Record) -> dict[str, object]:
     """Write a record for people and scripts: every name spelt out, times as ISO 8601."""
     reading, metadata = record.reading, record.channel.metadata
-    told: dict[str, object] = {
+    row: dict[str, object] = {
         "topic": record.channel.topic,
         "value": reading.value,
         "unit": metadata.unit,
@@ -213,12 +213,12 @@ def describe(record: Record) -> dict[str, object]:
         "offset": record.offset,
     }
     if reading.quality.reason:
-        told["reason"] = reading.quality.reason
+        row["reason"] = reading.quality.reason
     if reading.restates:
-        told["restated"] = iso(record.log_us)
+        row["restated"] = iso(record.log_us)
     if metadata.device:
-        told["device"] = metadata.device
-    return told
+        row["device"] = metadata.device
+    return row
 
 
 def _forbidden(pattern: str) -> Answer:

@@ -176,9 +176,9 @@ class Subscription(LogRequest):
         self._come_back()
 
     def _leave(self) -> None:
-        served, told = self.group.leave(self)
+        served, announced = self.group.leave(self)
         if self._phase is Phase.LIVE:
-            self._cursor.offset, self._announced = served, told
+            self._cursor.offset, self._announced = served, announced
 
     def _advance(self) -> None:
         """Send the next piece, or wait for a boundary, or join the group."""

@@ -33,18 +33,18 @@ class _Act(OpenRequest):
 
     def begin(self) -> None:
         """Send what there is, and what follows; the request has been answered."""
-        self._act.hear(self._part)
+        self._act.add_receiver(self._part)
         self._act.follow(self._over)
 
     def close(self) -> None:
         """Send nothing more; the act continues."""
         super().close()
-        self._act.leave(self._part)
+        self._act.remove_receiver(self._part)
         self._act.unfollow(self._over)
         self._outcome = None
         while self._parts:
             # Later: the service that gets this may be the very session that is ending.
-            settle = partial(self._parts.popleft().settle, was_told=False)
+            settle = partial(self._parts.popleft().settle, is_received=False)
             self._caller.shared.loop.call_soon(settle)
 
     def _part(self, part: Part) -> None:
@@ -59,7 +59,7 @@ class _Act(OpenRequest):
         while self._parts and not self._caller.is_congested:
             part = self._parts[0]
             self._caller.send(acting.Part(self.number, part.number, part.value))
-            self._parts.popleft().settle(was_told=True)
+            self._parts.popleft().settle(is_received=True)
         outcome = self._outcome
         if outcome is None or self._parts or self._caller.is_congested:
             return

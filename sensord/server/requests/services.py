@@ -1,4 +1,4 @@
-"""The requests ``serve``, ``tell`` and ``answer``."""
+"""The requests ``serve``, ``yield`` and ``answer``."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from sensord.server.open.caller import Caller
 from sensord.server.open.promise import Promise
 from sensord.server.open.request import OpenRequest
 from sensord.wire.ops import Request, Result
-from sensord.wire.ops.services import Called, Receivers, Reply, Serve, Tell
+from sensord.wire.ops.services import Called, Receivers, Reply, Serve, Yield
 from sensord.wire.ops.session import Error
 
 __all__ = ["HANDLERS"]
@@ -74,7 +74,7 @@ def serve(caller: Caller, request: Serve) -> None:
     caller.send(Result(request.id))
 
 
-def tell(caller: Caller, request: Tell) -> None:
+def send_part(caller: Caller, request: Yield) -> None:
     """Pass on a part of an answer; the request is answered when all callers have the part."""
     call = _find(caller, request.call)
     promise = Promise(request.id, caller)
@@ -112,6 +112,6 @@ def _find(caller: Caller, number: int) -> Call:
 
 HANDLERS: Mapping[type[Request[Result]], Callable[[Caller, Any], None]] = {
     Serve: serve,
-    Tell: tell,
+    Yield: send_part,
     Reply: answer,
 }

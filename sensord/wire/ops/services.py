@@ -1,4 +1,4 @@
-"""Services that clients offer: ``serve``, ``tell`` and ``answer``, and the calls that reach one."""
+"""Services of clients: ``serve``, ``yield`` and ``answer``, and the calls that reach one."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from sensord.wire.fields import bad, integer, number, text, topic, value
 from sensord.wire.frames import EXACT, Message
 from sensord.wire.ops.base import Action, Answer, PlainRequest, Request, Result, identity_of, map_of
 
-__all__ = ["ANSWERS", "REQUESTS", "Called", "Failure", "Receivers", "Reply", "Serve", "Tell"]
+__all__ = ["ANSWERS", "REQUESTS", "Called", "Failure", "Receivers", "Reply", "Serve", "Yield"]
 
 MAX_NAME_CHARACTERS = 80
 MAX_DESCRIPTION_CHARACTERS = 200
@@ -58,7 +58,7 @@ class Serve(PlainRequest):
 
 @dataclass(frozen=True, slots=True)
 class Receivers(Result):
-    """The result of ``tell``: how many callers received the part."""
+    """The result of ``yield``: how many callers received the part."""
 
     receivers: int
 
@@ -67,15 +67,15 @@ class Receivers(Result):
 
     @classmethod
     def read(cls, message: Mapping[str, Any]) -> Self:
-        """Read the result of ``tell``."""
+        """Read the result of ``yield``."""
         return cls(message["id"], int(message["receivers"]))
 
 
 @dataclass(frozen=True, slots=True)
-class Tell(Request[Receivers]):
+class Yield(Request[Receivers]):
     """Send a part of the answer to a call; any service that was called may."""
 
-    op: ClassVar[str] = "tell"
+    op: ClassVar[str] = "yield"
 
     call: int
     value: Value
@@ -196,5 +196,5 @@ class Called(Answer):
         )
 
 
-REQUESTS = (Serve, Tell, Reply)
+REQUESTS = (Serve, Yield, Reply)
 ANSWERS = (Called,)

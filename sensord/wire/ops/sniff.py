@@ -83,30 +83,30 @@ _KNOWN = {what.value for what in What}
 
 
 def _written(sight: Sight) -> Message:
-    told: Message = {"time_us": sight.time_us, "what": sight.what.value}
+    row: Message = {"time_us": sight.time_us, "what": sight.what.value}
     match sight.what:
         case What.RECEIVED | What.SENT | What.MESSAGE:
-            told["hex"] = sight.data.hex()
+            row["hex"] = sight.data.hex()
             if sight.length != len(sight.data):
-                told["bytes"] = sight.length
+                row["bytes"] = sight.length
             if sight.source:
-                told["source"] = _plain(sight.source)
+                row["source"] = _plain(sight.source)
             if sight.is_retained:
-                told["retained"] = True
+                row["retained"] = True
         case What.VALUE:
-            told["topic"] = sight.topic
-            told |= _value(sight.value)
+            row["topic"] = sight.topic
+            row |= _value(sight.value)
             if sight.unit:
-                told["unit"] = sight.unit
+                row["unit"] = sight.unit
             if sight.quality != GOOD:
-                told |= {"level": int(sight.quality.level), "reason": sight.quality.reason}
+                row |= {"level": int(sight.quality.level), "reason": sight.quality.reason}
         case What.FAULT:
-            told |= {"reason": _plain(sight.reason), "detail": _plain(sight.detail)}
+            row |= {"reason": _plain(sight.reason), "detail": _plain(sight.detail)}
         case What.UP | What.DOWN:
-            told["detail"] = _plain(sight.detail)
+            row["detail"] = _plain(sight.detail)
         case What.DROPPED:
-            told["count"] = sight.count
-    return told
+            row["count"] = sight.count
+    return row
 
 
 def _value(value: Value) -> Message:
@@ -130,23 +130,23 @@ def _plain(text: str) -> str:
     return text[:MOST_SHOWN].encode("utf-8", "replace").decode()
 
 
-def _read(told: Mapping[str, Any]) -> Sight:
-    data = bytes.fromhex(told.get("hex", ""))
-    value = told.get("value")
+def _read(row: Mapping[str, Any]) -> Sight:
+    data = bytes.fromhex(row.get("hex", ""))
+    value = row.get("value")
     return Sight(
-        told["time_us"],
-        What(told["what"]),
+        row["time_us"],
+        What(row["what"]),
         data=data,
-        length=told.get("bytes", len(data)),
-        source=told.get("source", ""),
-        is_retained=told.get("retained", False),
-        topic=told.get("topic", ""),
-        unit=told.get("unit", ""),
-        value=told.get("text", value),
-        quality=Quality(Level(told["level"]), told.get("reason", "")) if "level" in told else GOOD,
-        reason="" if "level" in told else told.get("reason", ""),
-        detail=told.get("detail", ""),
-        count=told.get("count", 0),
+        length=row.get("bytes", len(data)),
+        source=row.get("source", ""),
+        is_retained=row.get("retained", False),
+        topic=row.get("topic", ""),
+        unit=row.get("unit", ""),
+        value=row.get("text", value),
+        quality=Quality(Level(row["level"]), row.get("reason", "")) if "level" in row else GOOD,
+        reason="" if "level" in row else row.get("reason", ""),
+        detail=row.get("detail", ""),
+        count=row.get("count", 0),
     )
 
 

@@ -225,7 +225,11 @@ def test_the_devices_own_word_is_sent() -> None:
     assert power.arguments["value"].type is ValueType.BOOL
     assert mode.arguments["value"].choices == ("idle", "boost")
     assert mode.how.message(mode.raw({"value": "boost"})) == b"M=3"
-    assert (power.told(" on "), mode.told("0"), mode.told("7")) == (True, "idle", None)
+    assert (power.meaning_of(" on "), mode.meaning_of("0"), mode.meaning_of("7")) == (
+        True,
+        "idle",
+        None,
+    )
     with pytest.raises(ValueError, match="no word for 1; send one of True, False"):
         power.raw({"value": 1})
 

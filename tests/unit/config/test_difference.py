@@ -23,7 +23,7 @@ def read(text: str) -> Config:
 
 
 def told(old: str, new: str) -> dict[str, object]:
-    return difference(read(old), read(new)).told()
+    return difference(read(old), read(new)).to_value()
 
 
 def test_the_same_text_differs_in_nothing() -> None:

@@ -174,7 +174,7 @@ def test_a_life_survives_its_row(acts: list[str]) -> None:
             case _:
                 changed = life.unshelve()
         life = life if changed is None else changed
-        assert Life.of(life.told()) == life
+        assert Life.of(life.to_value()) == life
         assert life.is_on is (life.state in {State.RAISED, State.ACKNOWLEDGED})
 
 
@@ -196,7 +196,7 @@ def test_the_table_has_every_way_through() -> None:
     assert (again.count, again.acknowledged) == (2, None)
 
 
-@pytest.mark.parametrize("kept", [None, {}, {**Life().told(), "state": "odd"}, "x"])
+@pytest.mark.parametrize("kept", [None, {}, {**Life().to_value(), "state": "odd"}, "x"])
 def test_a_row_that_is_none_gives_a_new_life(kept: Value) -> None:
     """What is damaged is not guessed at."""
     assert Life.of(kept) == replace(Life())

@@ -38,9 +38,9 @@ class Writer:
         order.sending()
         for one in self._said:
             if isinstance(one, bytes):
-                self._commands.heard(one)
+                self._commands.on_message(one)
             else:
-                self._commands.saw(*one)
+                self._commands.on_value(*one)
 
 
 async def ended(value: Value, *said: bytes | tuple[str, Value, Quality], **more: Any) -> Outcome:

@@ -139,7 +139,7 @@ def test_a_unit_that_comes_later_is_converted_to_the_one_before() -> None:
 
 def test_a_unit_that_is_the_channels_own_is_not_converted_again() -> None:
     """Where the decoder knew another one when the channel was opened."""
-    fit = Fit(FLOAT, Notation(), Units(announced="K", told="Cel"))
+    fit = Fit(FLOAT, Notation(), Units(announced="K", decoded="Cel"))
     assert fitted(fit, 0.0) == (273.15, GOOD)
     assert fitted(fit, 0.1, unit="K") == (0.1, GOOD)
 

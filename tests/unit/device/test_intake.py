@@ -229,13 +229,13 @@ def test_what_answers_a_command_need_not_be_a_value() -> None:
     """An OK where a number is due is neither a fault nor a reading."""
 
     class Anything:
-        def heard(self, message: bytes) -> bool:
+        def on_message(self, message: bytes) -> bool:
             return message == b"t=OK"
 
         def recalled(self, *_: object) -> None:
             raise AssertionError("nothing was kept")
 
-        def saw(self, topic: str, value: Value, quality: Quality) -> None:
+        def on_value(self, topic: str, value: Value, quality: Quality) -> None:
             pass
 
     scene = one_line("t=1", t=ChannelRules(type=ValueType.FLOAT))

@@ -6,19 +6,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sensord.model.readings import Channel, Metadata, Position, Quality, Reading, Record
-from sensord.recordings.transcript import TRAVEL_US, Told, Transcript
+from sensord.recordings.transcript import TRAVEL_US, TimedReading, Transcript
 
 NOW_US = 1_700_000_000_000_000
 A, B = Channel(3, "a", Metadata(unit="V")), Channel(70_000, "b", Metadata())
 
 
-def told(*times: int) -> list[Told]:
+def told(*times: int) -> list[TimedReading]:
     return [(A, Reading(time_us, float(i)), time_us) for i, time_us in enumerate(times)]
 
 
 def taken(
     transcript: Transcript,
-    rows: list[Told],
+    rows: list[TimedReading],
     offset: int | None,
     *,
     epoch: str = "e",

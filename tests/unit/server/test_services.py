@@ -181,12 +181,12 @@ def test_parts_of_an_answer_come_before_the_outcome(codec: Codec) -> None:
     service.serve("report")
     asked = caller.call("report")
     call = service.requests[0]["call"]
-    assert service.told(op="tell", call=call, value={"rows": [1]})["receivers"] == 1
-    assert service.told(op="tell", call=call, value=None)["receivers"] == 1
+    assert service.told(op="yield", call=call, value={"rows": [1]})["receivers"] == 1
+    assert service.told(op="yield", call=call, value=None)["receivers"] == 1
     service.ask(op="answer", call=call, value=2)
     assert told_parts(caller, asked) == [(0, {"rows": [1]}), (1, None)]
     assert caller.outcomes[asked]["value"] == 2
-    assert service.told(op="tell", call=call, value=1)["code"] == "not_found"
+    assert service.told(op="yield", call=call, value=1)["code"] == "not_found"
 
 
 def test_parts_wait_for_a_caller_that_does_not_read() -> None:
@@ -197,9 +197,9 @@ def test_parts_wait_for_a_caller_that_does_not_read() -> None:
     asked = caller.call("report")
     call = service.requests[0]["call"]
     caller.wire.clog()
-    telling = [service.ask(op="tell", call=call, value=n) for n in range(MOST_PARTS)]
+    telling = [service.ask(op="yield", call=call, value=n) for n in range(MOST_PARTS)]
     assert not any(number in service.answers for number in telling)
-    assert service.told(op="tell", call=call, value=99)["code"] == "too_many"
+    assert service.told(op="yield", call=call, value=99)["code"] == "too_many"
     service.ask(op="answer", call=call, value="done")
     assert asked not in caller.outcomes
     caller.unclog()
@@ -220,11 +220,11 @@ def test_a_service_learns_that_nobody_waits_for_its_parts(*, is_cancelled: bool)
         caller.ask(op="cancel", request=asked)
     else:
         caller.wire.clog()
-        held = service.ask(op="tell", call=call, value=1)
+        held = service.ask(op="yield", call=call, value=1)
         caller.leave()
         world.loop.settle()
         assert service.answers[held]["receivers"] == 0
-    assert service.told(op="tell", call=call, value=2)["receivers"] == 0
+    assert service.told(op="yield", call=call, value=2)["receivers"] == 0
     assert service.told(op="answer", call=call)["op"] == "result"
 
 
@@ -236,10 +236,10 @@ def test_whoever_asks_again_hears_the_parts_from_then_on() -> None:
     first = caller.call("report", key="k")
     world.loop.settle()
     call = service.requests[0]["call"]
-    service.ask(op="tell", call=call, value="a")
+    service.ask(op="yield", call=call, value="a")
     back = Party(world, JSON, "panel", caller.key)
     again = back.call("report", key="k")
-    assert service.told(op="tell", call=call, value="b")["receivers"] == 2
+    assert service.told(op="yield", call=call, value="b")["receivers"] == 2
     service.ask(op="answer", call=call, value="c")
     world.loop.settle()
     late = back.call("report", key="k")
@@ -257,9 +257,9 @@ def test_a_session_that_tells_itself_parts_may_end() -> None:
     both.serve("report")
     asked = both.call("report", timeout=10)
     call = both.requests[0]["call"]
-    assert both.told(op="tell", call=call, value=1)["receivers"] == 1
+    assert both.told(op="yield", call=call, value=1)["receivers"] == 1
     both.wire.clogs_after = 1
-    telling = [both.ask(op="tell", call=call, value=n) for n in (2, 3)]
+    telling = [both.ask(op="yield", call=call, value=n) for n in (2, 3)]
     assert telling[1] not in both.answers
     both.leave()
     world.loop.settle()
@@ -396,8 +396,8 @@ ACTS = st.one_of(
     st.tuples(st.just("answer"), WHO, st.integers(0, 5)),
     st.tuples(st.just("answer"), WHO, st.integers(0, 5)),
     st.tuples(st.just("refuse"), WHO, st.integers(0, 5)),
-    st.tuples(st.just("tell"), WHO, st.integers(0, 5)),
-    st.tuples(st.just("tell"), WHO, st.integers(0, 5)),
+    st.tuples(st.just("yield"), WHO, st.integers(0, 5)),
+    st.tuples(st.just("yield"), WHO, st.integers(0, 5)),
     st.tuples(st.just("withdraw"), WHO, st.integers(0, 2)),
     st.tuples(st.just("cancel"), WHO, st.integers(0, 5)),
     st.tuples(st.sampled_from(["clog", "unclog", "leave", "come_back"]), WHO, st.just(0)),
@@ -435,7 +435,7 @@ class Company:
             "call": lambda: party.call(detail, timeout=10),
             "call_with_key": lambda: party.call(detail, key=f"k{detail}"),
             "answer": lambda: self._answer(party, detail, {"value": detail}),
-            "tell": lambda: self._tell(party, detail),
+            "yield": lambda: self._tell(party, detail),
             "refuse": lambda: self._answer(party, detail, {"error": {"reason": "no"}}),
             "withdraw": lambda: self._cancel(party, party.serving, detail),
             "cancel": lambda: self._cancel(party, party.calls, detail),
@@ -463,7 +463,7 @@ class Company:
         """Tell a part of a call, each another one; or of one that is over, or never was."""
         known = [request["call"] for request in party.requests]
         number = known[index] if index < len(known) else 10**6
-        self.told.append((party, party.ask(op="tell", call=number, value=len(self.told))))
+        self.told.append((party, party.ask(op="yield", call=number, value=len(self.told))))
 
     def _cancel(self, party: Party, of: list[int], index: int) -> None:
         if index < len(of):

@@ -35,7 +35,7 @@ class Session:
 
     def __init__(self, *watches: str) -> None:
         self.watches = set(watches)
-        self.may = ("read", "send")
+        self.permissions = ("read", "send")
 
 
 class Hall:
@@ -136,7 +136,7 @@ def test_a_client_that_is_there_is_told() -> None:
             "state": "here",
             "watches": ["plant/#"],
             "groups": [],
-            "may": ["read", "send"],
+            "permissions": ["read", "send"],
         }
     }
     assert hall.told == [(member.identity.id, "join")]

@@ -27,10 +27,10 @@ class Plant:
         self.writer.open(self.clock.wall_us(), self.clock.monotonic_us())
         self.status = JournalStatus(self.bus, self.clock, Options(max_bytes=1 << 30))
 
-    def tell(self) -> int:
+    def report(self) -> int:
         """Commit and tell; return how often it was told by now."""
         self.writer.commit((), self.clock.wall_us(), self.clock.monotonic_us())
-        self.status.tell(self.writer.statistics())
+        self.status.report(self.writer.statistics())
         return self.bus.log.tail
 
     @property
@@ -52,22 +52,22 @@ def plant(tmp_path: Path) -> Iterator[Plant]:
 
 def test_it_is_told_once_a_minute_and_when_something_changes(plant: Plant) -> None:
     """For what is told is itself recorded."""
-    assert plant.tell() == 1
+    assert plant.report() == 1
     plant.clock.move(MINUTE_US - 1)
-    assert plant.tell() == 1
+    assert plant.report() == 1
     plant.clock.move(1)
-    assert plant.tell() == 2
-    plant.status.tell(None)
+    assert plant.report() == 2
+    plant.status.report(None)
     assert plant.bus.log.tail == 3
     assert plant.told == {"state": "off"}
 
 
 def test_what_is_written_in_a_day_is_told_after_ten_minutes(plant: Plant) -> None:
     """By the journal's own count; and by the disk's, where that has one."""
-    plant.tell()
+    plant.report()
     assert "written_per_day" not in plant.told
     plant.clock.move(10 * MINUTE_US)
-    plant.tell()
+    plant.report()
     written = plant.writer.statistics().written_bytes
     assert plant.told["measured_s"] == 600
     assert plant.told["written_per_day"] == written * 144
