@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from sensord.access.rights import EVERYTHING, Rights
-from sensord.client import Client, Row, Sight, Sniffing, What
+from sensord.client import Client, Row, Sight, Sniffing, Update, What
 from sensord.config.tree import Device as DeviceConfig
 from sensord.decode import number
 from sensord.decode.framing import framer_of
@@ -186,7 +186,10 @@ class Sights:
 
 @asynccontextmanager
 async def sights_of(client: Client, device: str) -> AsyncIterator[Sights]:
-    """Look at a device."""
+    """Look at a device, once it is known: one behind a connection is when that has been opened."""
+    async for item in client.subscribe(f"$sys/devices/{device}"):
+        if isinstance(item, Update):
+            break
     async with client.sniff(device) as sniffing:
         await client.ping()
         assert sniffing.connection
