@@ -329,7 +329,7 @@ class Device:
         """Return both clocks; the intake knows from here on whether the second can be trusted."""
         now_us, wall_us = self._clock.monotonic_us(), self._clock.wall_us()
         if self._clock_trust is not None:
-            self._intake.is_clock_set = self._clock_trust.is_set(now_us, wall_us)
+            self._intake.times.is_clock_set = self._clock_trust.is_set(now_us, wall_us)
         return now_us, wall_us
 
     def _after(self, wall_us: int) -> None:

@@ -14,33 +14,27 @@ from dataclasses import dataclass, field
 from typing import Protocol, TypeVar
 
 from sensord.bus import Bus
-from sensord.config.scopes import Scope
 from sensord.config.tree import Device
-from sensord.decode import registry as decoders
 from sensord.decode.base import (
-    BAD_TIME,
     NOTHING,
-    Dated,
     Decoder,
     Fault,
     Framer,
     Sample,
     Selective,
-    Sourced,
-    Zoned,
     excerpt,
 )
 from sensord.device.children import Children
 from sensord.device.conform import conform
 from sensord.device.fitting import refusal
-from sensord.device.identity import Identifier
+from sensord.device.message_path import MessagePath, identifier_of, message_paths
 from sensord.device.mixture import SEVERAL_DEVICES
 from sensord.device.route import DEVICE, Route, field_excerpt, from_source, sample_excerpt
+from sensord.device.source_times import SourceTimes
 from sensord.device.tap import Tap, TapMaker
 from sensord.device.taps import Taps
 from sensord.model.readings import (
     GOOD,
-    LATEST_US,
     Channel,
     Level,
     Metadata,
@@ -50,17 +44,12 @@ from sensord.model.readings import (
     Value,
     make_reading,
 )
-from sensord.model.times import iso
-from sensord.model.topics import expand
 
 __all__ = ["DEVICE", "Intake", "Listener", "Route", "Totals"]
 
 T = TypeVar("T")
 
 TOO_MANY_DEVICES = "too many devices"
-
-BARE = "value"
-"""What decoders call a message that is one value."""
 
 MAX_AWAY = 10_000
 """Names that are remembered as away; values that a broker kept for more of them are retained."""
@@ -70,10 +59,6 @@ _INFINITY = float("inf")
 DISCONNECTED = Quality(Level.BAD, Reason.DISCONNECTED)
 RETAINED = Quality(Level.UNCERTAIN, Reason.RETAINED)
 MISSING = Quality(Level.BAD, Reason.MISSING)
-
-ZONELESS_US = 600 * 10**6
-"""A time without a zone is believed to be UTC if it is no further from the arrival: half an hour is
-the least that zones differ by."""
 
 UNCERTAIN_CLOCK = Quality(Level.UNCERTAIN, Reason.CLOCK)
 """Of a value whose time is that of a clock which was not set."""
@@ -105,46 +90,6 @@ class Listener(Protocol):
         ...
 
 
-class _Way:
-    """How the messages of one filter are read; those of most connections have one."""
-
-    __slots__ = ("decoder", "field", "identifier", "is_identifying", "maker", "sourced")
-
-    def __init__(
-        self, decoder: Decoder | None, maker: TapMaker, identifier: Identifier, field_: str
-    ) -> None:
-        self.decoder = decoder
-        able: object = decoder  # to more, perhaps, than every decoder is
-        self.sourced = able if isinstance(able, Sourced) else None
-        self.maker = maker
-        self.identifier = identifier
-        self.field = field_
-        self.is_identifying = identifier.is_needed or bool(field_)
-
-    def renamed(self, route: Route, samples: Iterable[Sample]) -> list[Sample]:
-        """Return samples under the name that their filter gives them."""
-        values = {str(i): text for i, text in enumerate(route.captures, 1)} | dict(route.places)
-        values |= {"device": route.device, "source": route.source, "field": "{field}"}
-        name = "/".join(one for one in expand(self.field, values).split("/") if one)
-        if "{field}" in name:
-            return [one._replace(field=name.replace("{field}", one.field)) for one in samples]
-        return [
-            one._replace(field=name if one.field == BARE else f"{name}/{one.field}")
-            for one in samples
-        ]
-
-
-def identifier_of(device: Device, scope: Scope | None = None, pattern: str = "") -> Identifier:
-    """Return what identifies the messages of a connection, or of one of its filters."""
-    scope = scope or Scope()
-    patterns = [pattern or device.topic]
-    patterns += [rules.topic for rules in device.channels.values()]
-    patterns += [rules.topic for rules in scope.channels.values()]
-    patterns.append(scope.field)
-    only = {**device.only, **scope.only}
-    return Identifier(device.name, scope.device or device.device, patterns, device.names, only)
-
-
 class Intake:
     """Turns what one device sends into readings on the bus.
 
@@ -167,29 +112,21 @@ class Intake:
         """When `tick` may have something to do, or None; it may be early, never late."""
         self.listener: Listener | None = None
         """Set only while a command waits: otherwise input is not examined twice."""
-        self._behind_us = int(device.time_behind * 1e6)
-        self._ahead_us = int(device.time_ahead * 1e6)
-        self._bounds_us: tuple[int, int] | None = None
-        """Of the source times in the message at hand; None until one is looked at."""
-        self._is_time_refused = False
-        self.is_clock_set = True
-        """Whether the wall clock that comes with what arrives can be trusted."""
+        self.times = SourceTimes(device, self.fault)
         self._framer = framer
         self._decoder = decoder
         self._bus = bus
         self._on_fault = on_fault
         self._on_passed_over = on_passed_over
         able: object = decoder  # to more, perhaps, than every decoder is
-        self._dated = able if isinstance(able, Dated) else None
-        self._zoned = able if isinstance(able, Zoned) else None
         self._is_selective = isinstance(able, Selective)
         self.passed_over = able.passed_over if isinstance(able, Selective) else Counter[str]()
         """How often each part that the decoder does not know was passed over, by name."""
         self._named: set[str] = set()
         self._maker = TapMaker(device, decoder, bus, self.fault)
         self._taps = Taps(device, self.fault)
-        self._way = _Way(decoder, self._maker, identifier_of(device), "")
-        self._ways = self._ways_of(device)
+        self._path = MessagePath(decoder, self._maker, identifier_of(device), "")
+        self._paths = message_paths(device, decoder, bus, self.fault)
         self.children = Children(device.max_devices)
         """The devices behind the connection that messages have named."""
         self._away: set[str] = set()
@@ -228,48 +165,31 @@ class Intake:
             if route.source:
                 self._withdraw(route, now_us, wall_us)
             return
-        way = self._ways[route.scope] if self._ways and route.scope >= 0 else self._way
-        if way.decoder is None:
+        path = self._paths[route.scope] if self._paths and route.scope >= 0 else self._path
+        if path.decoder is None:
             return
-        if way.sourced is None:
-            samples, faults = way.decoder.decode(message)
+        if path.sourced is None:
+            samples, faults = path.decoder.decode(message)
         else:
-            samples, faults = way.sourced.decode_from(route.source, message)
+            samples, faults = path.sourced.decode_from(route.source, message)
         if faults and not is_answer:
             for fault in faults:
                 self.fault(from_source(fault, route))
         if self._is_selective and len(self.passed_over) > len(self._named):
             self._name_passed_over()
-        self._bounds_us = None
-        if self._dated is not None and self.is_clock_set:
-            samples = self._dated.mend_dates(samples, wall_us)
-        if way.is_identifying:
-            self._identify(way, route, samples, now_us, wall_us, is_answer=is_answer)
+        self.times.begin(path.zoned)
+        if path.dated is not None and self.times.is_clock_set:
+            samples = path.dated.mend_dates(samples, wall_us)
+        if path.is_identifying:
+            self._identify(path, route, samples, now_us, wall_us, is_answer=is_answer)
         elif route.is_retained:
-            self._recall(way, route, samples, now_us, wall_us)
+            self._recall(path, route, samples, now_us, wall_us)
         else:
-            self._samples(way, route, samples, now_us, wall_us, is_answer=is_answer)
-
-    def _ways_of(self, device: Device) -> list[_Way]:
-        """Return how the messages of each filter are read."""
-        config = device.reader_config
-        filters: Sequence[object] = getattr(config, getattr(config, "SCOPED_BY", ""), ())
-        scopes = device.scopes or (Scope(),) * len(filters)
-        ways = []
-        for one, scope in zip(filters, scopes, strict=True):
-            decoder = self._decoder
-            if scope.decoder:
-                found = decoders.find(scope.decoder)
-                assert found is not None, "checked with the configuration"
-                decoder = found.create(scope.decoder_config)
-            maker = TapMaker(device, decoder, self._bus, self.fault, scope)
-            identifier = identifier_of(device, scope, getattr(one, "topic", ""))
-            ways.append(_Way(decoder, maker, identifier, scope.field))
-        return ways
+            self._samples(path, route, samples, now_us, wall_us, is_answer=is_answer)
 
     def _identify(
         self,
-        way: _Way,
+        path: MessagePath,
         route: Route,
         samples: Sequence[Sample],
         now_us: int,
@@ -278,15 +198,15 @@ class Intake:
         is_answer: bool,
     ) -> None:
         """Process a message whose device is named in its topic or in itself."""
-        found = way.identifier.of(route, samples)
+        found = path.identifier.of(route, samples)
         if found is None:
             return
         if isinstance(found, Fault):
             self.fault(from_source(found, route))
             return
         route, samples = found
-        if way.field:
-            samples = way.renamed(route, samples)
+        if path.field:
+            samples = path.renamed(route, samples)
         child = self.children.find(route.device, wall_us) if route.device else None
         if route.device and child is None:
             detail = "raise max_devices, or ignore what is not wanted"
@@ -294,41 +214,31 @@ class Intake:
             return
         before = self.totals.readings
         if route.is_retained:
-            self._recall(way, route, samples, now_us, wall_us)
+            self._recall(path, route, samples, now_us, wall_us)
         else:
-            self._samples(way, route, samples, now_us, wall_us, is_answer=is_answer)
+            self._samples(path, route, samples, now_us, wall_us, is_answer=is_answer)
         if child is not None:
             readings = self.totals.readings - before
             self.children.heard(child, route.depends_on, readings, wall_us)
 
-    def _believed_us(self, wall_us: int) -> tuple[int, int]:
-        """Return the bounds of the source times in a message that arrives."""
-        if not self.is_clock_set:
-            return 0, LATEST_US
-        is_zone_known = self._zoned is None or self._zoned.is_zone_known
-        behind_us = self._behind_us if is_zone_known else min(ZONELESS_US, self._behind_us)
-        ahead_us = self._ahead_us if is_zone_known else min(ZONELESS_US, self._ahead_us)
-        return max(0, wall_us - behind_us), min(LATEST_US, wall_us + ahead_us)
-
     def samples(self, route: Route, samples: Iterable[Sample], now_us: int, wall_us: int) -> None:
         """Process decoded values, whose times the reader vouches for."""
-        self._bounds_us = 0, LATEST_US
-        self._is_time_refused = False
-        way = self._way
+        self.times.believe()
+        path = self._path
         is_behind = route.device not in {"", self._name}
         child = self.children.find(route.device, wall_us) if is_behind else None
         before = self.totals.readings
         if route.is_retained:
-            self._recall(way, route, samples, now_us, wall_us)
+            self._recall(path, route, samples, now_us, wall_us)
         else:
-            self._samples(way, route, samples, now_us, wall_us, is_answer=False)
+            self._samples(path, route, samples, now_us, wall_us, is_answer=False)
         if child is not None:
             readings = self.totals.readings - before
             self.children.heard(child, route.depends_on, readings, wall_us)
 
     def _samples(
         self,
-        way: _Way,
+        path: MessagePath,
         route: Route,
         samples: Iterable[Sample],
         now_us: int,
@@ -337,13 +247,13 @@ class Intake:
         is_answer: bool,
     ) -> None:
         taps = self._taps.by_source.get(route.key, {})
-        count, is_clock_set = 0, self.is_clock_set
+        count, is_clock_set = 0, self.times.is_clock_set
         due: list[tuple[Channel, Reading]] = []
         seen: list[tuple[str, Value, Quality]] | None = None if self.listener is None else []
         for sample in samples:
             field_, value, quality, time_us, _, unit = sample
             count += 1
-            tap = taps.get(field_) or self._opened(taps, way, route, sample, is_answer=is_answer)
+            tap = taps.get(field_) or self._opened(taps, path, route, sample, is_answer=is_answer)
             if tap is None:
                 continue
             if (
@@ -366,7 +276,9 @@ class Intake:
                     continue
                 value, quality = fitted
             at_us = (
-                wall_us if time_us is None else self._source_us(route, time_us, wall_us, wall_us)
+                wall_us
+                if time_us is None
+                else self.times.believed(route, time_us, wall_us, wall_us)
             )
             if not is_clock_set:
                 quality = _at_unset_clock(quality, time_us)
@@ -385,20 +297,6 @@ class Intake:
         if self._taps.refused or seen:
             self._report(route, seen or ())
 
-    def _source_us(self, route: Route, time_us: int, wall_us: int, otherwise: T) -> int | T:
-        """Return a source time, or what counts otherwise if it lies out of bounds."""
-        if self._bounds_us is None:
-            self._bounds_us = self._believed_us(wall_us)
-            self._is_time_refused = False
-        earliest_us, latest_us = self._bounds_us
-        if earliest_us <= time_us <= latest_us:
-            return time_us
-        if not self._is_time_refused:
-            self._is_time_refused = True  # one message, one fault
-            shown = f"{iso(time_us) or time_us} {route.source}".strip()
-            self.fault(Fault(BAD_TIME, excerpt(shown.encode("utf-8", "backslashreplace"))))
-        return otherwise
-
     def _report(self, route: Route, seen: Iterable[tuple[str, Value, Quality]] = ()) -> None:
         """Report the fields that got no channel, and show the listener what came.
 
@@ -411,7 +309,7 @@ class Intake:
                 self.listener.on_value(topic, value, quality)
 
     def _recall(
-        self, way: _Way, route: Route, samples: Iterable[Sample], now_us: int, wall_us: int
+        self, path: MessagePath, route: Route, samples: Iterable[Sample], now_us: int, wall_us: int
     ) -> None:
         """Accept values that a broker kept: their age is unknown, and they confirm nothing."""
         taps = self._taps.by_source.get(route.key, {})
@@ -419,14 +317,14 @@ class Intake:
         due: list[tuple[Channel, Reading]] = []
         for sample in samples:
             self.totals.samples += 1
-            tap = taps.get(sample.field) or self._opened(taps, way, route, sample, is_answer=False)
+            tap = taps.get(sample.field) or self._opened(taps, path, route, sample, is_answer=False)
             fitted = None if tap is None else self._fitted(tap, route, sample, is_answer=False)
             if tap is None or fitted is None:
                 continue
             value, quality = fitted
             time_us = sample.time_us
             if time_us is not None:
-                time_us = self._source_us(route, time_us, wall_us, None)
+                time_us = self.times.believed(route, time_us, wall_us, None)
             quality = quality if quality.level is Level.BAD else at_best
             if self.listener is not None:
                 self.listener.recalled(tap.channel.topic, value, quality)
@@ -519,14 +417,16 @@ class Intake:
     def _opened(
         self,
         taps: dict[str, Tap | None],
-        way: _Way,
+        path: MessagePath,
         route: Route,
         sample: Sample,
         *,
         is_answer: bool,
     ) -> Tap | None:
         message = self.totals.messages
-        return self._taps.open(taps, way.maker, route, sample, message=message, is_answer=is_answer)
+        return self._taps.open(
+            taps, path.maker, route, sample, message=message, is_answer=is_answer
+        )
 
     def _report_refused(self, route: Route) -> None:
         """Count every field that got no channel, and report once."""

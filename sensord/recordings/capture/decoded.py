@@ -216,7 +216,7 @@ class _Run:
         offset = 0
         if isinstance(file, LogFile):
             self._log = file
-            self._intake.is_clock_set = file.is_clock_set
+            self._intake.times.is_clock_set = file.is_clock_set
         for item in file.arrivals():
             if isinstance(item, Hole):
                 self._intake.reset()

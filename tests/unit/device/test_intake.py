@@ -1015,7 +1015,7 @@ def test_the_bounds_are_the_device_s() -> None:
 def test_an_unset_clock_bounds_nothing() -> None:
     """The device's time may well be the better one."""
     scene = timed()
-    scene.intake.is_clock_set = False
+    scene.intake.times.is_clock_set = False
     scene.line(at(-20 * 365 * 24 * HOUR))
     expected = START_US + 20 * 365 * 24 * HOUR
     assert [record.reading.time_us for record in scene.records] == [expected] * 2
@@ -1025,10 +1025,10 @@ def test_an_unset_clock_bounds_nothing() -> None:
 def test_what_comes_by_an_unset_clock_is_uncertain() -> None:
     """A value that is worse anyway stays what it is."""
     scene = Scene()
-    scene.intake.is_clock_set = False
+    scene.intake.times.is_clock_set = False
     uncertain = Quality(Level.UNCERTAIN, "noisy")
     scene.samples(Sample("a", 1), Sample("b", 1, uncertain), Sample("c", 1, GONE))
-    scene.intake.is_clock_set = True
+    scene.intake.times.is_clock_set = True
     scene.samples(Sample("a", 1), at_s=1)
     qualities = [record.reading.quality for record in scene.records]
     assert qualities == [Quality(Level.UNCERTAIN, "clock"), uncertain, GONE, GOOD]
@@ -1038,7 +1038,7 @@ def test_what_comes_by_an_unset_clock_is_uncertain() -> None:
 def test_a_receiver_s_date_is_put_right_by_a_clock_that_is_set(is_set: bool) -> None:
     """1024 weeks behind it passed for good."""
     scene = Scene(decoder=nmea0183.Decoder(nmea0183.Config()))
-    scene.intake.is_clock_set = is_set
+    scene.intake.times.is_clock_set = is_set
     # 1024 weeks before 2023-11-14, where the clock of a test begins.
     scene.line("$GPRMC,221320,A,4807.038,N,01131.000,E,0.0,0.0,300304,,")
     (told,) = [r.reading for r in scene.records if r.channel.topic == "boiler/time"]
