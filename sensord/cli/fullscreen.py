@@ -20,7 +20,7 @@ from types import TracebackType
 from typing import Self
 
 from sensord.terminal.keys import Keys
-from sensord.terminal.screen import Line, Style
+from sensord.terminal.lines import Line, Style
 
 __all__ = ["FullScreen", "can_address", "has_unicode", "size_of"]
 

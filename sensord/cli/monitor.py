@@ -15,19 +15,10 @@ from sensord.cli.lines import gap_line
 from sensord.cli.options import check_filters, configure_client, duration
 from sensord.client import Client, Control, Gap, PhaseChange, Row, Summary, Update
 from sensord.errors import ProtocolError, SensordError, UsageError
-from sensord.terminal.monitor import (
-    Acknowledge,
-    Column,
-    Look,
-    Monitor,
-    Past,
-    Quit,
-    Shelve,
-    Unshelve,
-    View,
-    Wish,
-)
+from sensord.terminal.monitor import Monitor, View
+from sensord.terminal.rows import Column, Past
 from sensord.terminal.screen import draw
+from sensord.terminal.wishes import Acknowledge, Look, Quit, Shelve, Unshelve, Wish
 
 __all__ = ["configure", "run"]
 

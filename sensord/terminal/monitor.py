@@ -10,29 +10,20 @@ past is shown.
 from __future__ import annotations
 
 import enum
-from collections import deque
 from collections.abc import Callable
-from copy import copy
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from sensord.model.durations import seconds_of
-from sensord.model.readings import Channel, Level, Reading, Value
+from sensord.model.readings import Channel, Level, Reading
 from sensord.model.topics import filter_fault, matches
+from sensord.terminal.rows import Past, Row
+from sensord.terminal.wishes import Acknowledge, Look, Quit, Shelve, Unshelve, Wish
 
-__all__ = ["MAX_TOPICS", "Acknowledge", "Column", "Look", "Monitor", "Past", "Prompt", "Quit"]
-__all__ += ["Row", "Shelve", "Sort", "Unshelve", "View", "Wish"]
+__all__ = ["MAX_TOPICS", "Monitor", "Prompt", "Sort", "View"]
 
 MAX_TOPICS = 10_000
 """More are counted, and not kept: name a filter."""
-
-SPARK_CELLS = 32
-"""Numbers kept of each topic."""
-
-SPARK_US = 5_000_000
-"""The time that one cell of a sparkline stands for."""
-
-MAX_PAST = 500
 
 BACK_SHOWN_US = 10_000_000
 """How long the return of the connection is shown."""
@@ -63,117 +54,6 @@ class Sort(enum.Enum):
     WORST = "worst first"
     NEWEST = "newest first"
     OLDEST = "oldest first"
-
-
-@dataclass(slots=True)
-class Row:
-    """A topic: its channel, its last value, and a number for each of the latest moments."""
-
-    channel: Channel
-    reading: Reading
-    reported_us: int
-    changed_us: int
-    spark: deque[float | None] = field(default_factory=lambda: deque(maxlen=SPARK_CELLS))
-    cell: int = 0
-    """Which moment the last number is of."""
-
-    @property
-    def topic(self) -> str:
-        """Its name."""
-        return self.channel.topic
-
-    def put(self, number: Value, at_us: int) -> None:
-        """Keep a number, if it is one, for the moment it belongs to."""
-        cell = at_us // SPARK_US
-        passed = cell - self.cell if self.spark else 1
-        try:
-            known = float(number) if isinstance(number, int | float) else None
-        except OverflowError:
-            known = None
-        if passed <= 0:
-            self.spark[-1] = known
-            return
-        if passed > 1:  # a value holds until another one is reported
-            self.spark.extend([self.spark[-1]] * min(passed - 1, SPARK_CELLS))
-        self.spark.append(known)
-        self.cell = cell
-
-    def moments(self, now_us: int) -> list[float | None]:
-        """Return the numbers of the latest moments, up to the present one."""
-        passed = max(0, min(now_us // SPARK_US - self.cell, SPARK_CELLS))
-        return [*self.spark, *([self.spark[-1]] * passed if self.spark else [])]
-
-    def frozen(self) -> Row:
-        """Return a copy that later readings do not change."""
-        made = copy(self)
-        made.spark = self.spark.copy()
-        return made
-
-
-@dataclass(frozen=True, slots=True)
-class Column:
-    """One interval of a topic's past."""
-
-    time_us: int
-    low: float
-    high: float
-    mean: float
-    count: int
-
-
-@dataclass(slots=True)
-class Past:
-    """The past of one topic, as far as it is known."""
-
-    topic: str
-    span_s: float
-    interval_s: float = 1.0
-    start_us: int = 0
-    columns: list[Column] = field(default_factory=list)
-    readings: deque[Reading] = field(default_factory=lambda: deque(maxlen=MAX_PAST))
-    gaps: list[str] = field(default_factory=list)
-    is_known: bool = False
-    fault: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Quit:
-    """End the program."""
-
-
-@dataclass(frozen=True, slots=True)
-class Look:
-    """Request the past of a topic."""
-
-    topic: str
-    span_s: float
-
-
-@dataclass(frozen=True, slots=True)
-class Acknowledge:
-    """Acknowledge an alarm."""
-
-    alarm: str
-    text: str
-
-
-@dataclass(frozen=True, slots=True)
-class Shelve:
-    """Silence an alarm for some time."""
-
-    alarm: str
-    for_s: float
-    text: str
-
-
-@dataclass(frozen=True, slots=True)
-class Unshelve:
-    """End the silence of an alarm."""
-
-    alarm: str
-
-
-Wish = Quit | Look | Acknowledge | Shelve | Unshelve
 
 
 @dataclass(slots=True)

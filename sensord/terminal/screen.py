@@ -6,24 +6,23 @@ quality and state has its word and its shape.
 
 from __future__ import annotations
 
-import enum
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
 from sensord.model.readings import Level, Reading
 from sensord.terminal.cells import clean, cut, fit, width_of
+from sensord.terminal.lines import PLAIN_MARKS, Line, Marks, Span, Style, bounded
 from sensord.terminal.monitor import (
     BACK_SHOWN_US,
     FRESH_US,
     LISTS,
     MAX_TOPICS,
     Monitor,
-    Past,
-    Row,
     View,
     is_well,
 )
 from sensord.terminal.plots import cells_of, chart, spark
+from sensord.terminal.rows import Past, Row
 from sensord.terminal.values import (
     age_text,
     clock_text,
@@ -33,57 +32,8 @@ from sensord.terminal.values import (
     zone_text,
 )
 
-__all__ = ["Line", "Marks", "Span", "Style", "draw"]
+__all__ = ["draw"]
 
-
-class Style(enum.Enum):
-    """How a piece of text stands out, if the terminal can show it."""
-
-    PLAIN = "plain"
-    FAINT = "faint"
-    STRONG = "strong"
-    BAR = "bar"
-    FRESH = "fresh"
-    DOUBTFUL = "doubtful"
-    BAD = "bad"
-    PLOT = "plot"
-
-
-class Span(NamedTuple):
-    """A piece of a line."""
-
-    text: str
-    style: Style = Style.PLAIN
-
-
-@dataclass(frozen=True, slots=True)
-class Line:
-    """A line of the screen."""
-
-    spans: tuple[Span, ...] = ()
-    is_selected: bool = False
-
-    @property
-    def text(self) -> str:
-        """Its text without styles."""
-        return "".join(span.text for span in self.spans)
-
-
-@dataclass(frozen=True, slots=True)
-class Marks:
-    """The shapes that stand before a value."""
-
-    changed: str = "●"
-    same: str = "○"
-    confirmed: str = "="
-    doubtful: str = "?"
-    bad: str = "✗"
-    stale: str = "~"
-    is_plain: bool = False
-
-
-PLAIN_MARKS = Marks(changed="*", same=".", confirmed="=", bad="x", is_plain=True)
-"""For a terminal without Unicode."""
 
 FEW_LINES = 6
 """On a screen with fewer lines, the list gets every line but the first and the last."""
@@ -111,8 +61,6 @@ HELP = (
     "q ends the monitor.",
 )
 
-_PLAIN = str.maketrans({"●": "*", "○": ".", "✗": "x", "↑": "^", "↓": "v", "…": ".", "·": "-"})
-
 
 def draw(
     monitor: Monitor, width: int, height: int, now_us: int, *, is_plain: bool = False
@@ -123,27 +71,10 @@ def draw(
         return []
     pen = _Pen(monitor, width, now_us, marks)
     if height == 1:
-        return [_bounded(pen.last_line(), width, is_plain=is_plain)]
+        return [bounded(pen.last_line(), width, is_plain=is_plain)]
     body = pen.body(height - 2)
     lines = [pen.title(), *body, pen.last_line()]
-    return [_bounded(line, width, is_plain=is_plain) for line in lines]
-
-
-def _bounded(line: Line, width: int, *, is_plain: bool) -> Line:
-    """Cut a line to the width, and replace what the terminal cannot show."""
-    left, spans = width, []
-    for span in line.spans:
-        text = clean(span.text)
-        if is_plain:
-            text = text.translate(_PLAIN).encode("ascii", "replace").decode()
-        text = _cut(text, left)
-        left -= width_of(text)
-        spans.append(Span(text, span.style))
-    return Line(tuple(spans), line.is_selected)
-
-
-def _cut(text: str, width: int) -> str:
-    return text if width_of(text) <= width else cut(text, width + 1)[:-1] if width > 0 else ""
+    return [bounded(line, width, is_plain=is_plain) for line in lines]
 
 
 class _Pen:

@@ -6,19 +6,9 @@ from typing import Any
 
 from sensord.model.readings import Channel, Level, Metadata, Quality, Reading, Value
 from sensord.terminal import monitor as module
-from sensord.terminal.monitor import (
-    MAX_PAST,
-    SPARK_CELLS,
-    Acknowledge,
-    Look,
-    Monitor,
-    Past,
-    Quit,
-    Shelve,
-    Sort,
-    Unshelve,
-    View,
-)
+from sensord.terminal.monitor import Monitor, Sort, View
+from sensord.terminal.rows import MAX_PAST, SPARK_CELLS, Past
+from sensord.terminal.wishes import Acknowledge, Look, Quit, Shelve, Unshelve
 
 NOW_US = 1_795_262_400_000_000
 S_US = 10**6

@@ -7,8 +7,10 @@ from hypothesis import strategies as st
 
 from sensord.model.readings import Level, Reading
 from sensord.terminal.cells import width_of
-from sensord.terminal.monitor import Column, Monitor, Past, View
-from sensord.terminal.screen import HELP, Line, Style, draw
+from sensord.terminal.lines import Line, Style
+from sensord.terminal.monitor import Monitor, View
+from sensord.terminal.rows import Column, Past
+from sensord.terminal.screen import HELP, draw
 from tests.unit.terminal.test_monitor import NOW_US, S_US, alarm, filled, keys, put
 
 
