@@ -41,6 +41,18 @@ export function clock(us) {
   });
 }
 
+/** Write a time in UTC, to the microsecond. */
+export function iso(us) {
+  const micro = ((us % 1e6) + 1e6) % 1e6;
+  return `${new Date((us - micro) / 1000).toISOString().slice(0, 19)}.${String(micro).padStart(6, "0")}Z`;
+}
+
+/** Write a cell of a CSV file; a spreadsheet runs a text that begins with a sign as a formula. */
+export const cell = (value) => {
+  const plain = typeof value === "string" && /^[=+\-@]/.test(value) ? `'${value}` : String(value);
+  return /[",\n\r]/.test(plain) ? `"${plain.replaceAll('"', '""')}"` : plain;
+};
+
 /** Make an element: `el("td", { class: "num" }, "5")`. */
 export function el(name, attributes = {}, ...children) {
   const made = document.createElement(name);

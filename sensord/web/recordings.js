@@ -1,6 +1,6 @@
 // What is recorded, how long it is kept, and a stretch of it as a file.
 
-import { clock, download, el, size, span } from "./format.js";
+import { cell, clock, download, el, iso, size, span } from "./format.js";
 import { McapFile } from "./mcap.js";
 import { text } from "./text.js";
 
@@ -20,16 +20,6 @@ class CsvFile {
 
   file() { return new Blob([this.#lines.join("\n"), "\n"], { type: "text/csv" }); }
 }
-
-// A spreadsheet runs a text that begins so as a formula.
-const cell = (value) => {
-  const plain = typeof value === "string" && /^[=+\-@]/.test(value) ? `'${value}` : String(value);
-  return /[",\n\r]/.test(plain) ? `"${plain.replaceAll('"', '""')}"` : plain;
-};
-const iso = (us) => {
-  const micro = ((us % 1e6) + 1e6) % 1e6;
-  return `${new Date((us - micro) / 1000).toISOString().slice(0, 19)}.${String(micro).padStart(6, "0")}Z`;
-};
 
 export function recordings(main, { client, store, toast }) {
   const facts = el("dl", { class: "facts" });

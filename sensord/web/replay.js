@@ -113,7 +113,10 @@ export function replay({ client, store, toast }) {
     const input = el("input", { type: "datetime-local", required: true, value: local(ms) });
     return [el("label", {}, label, " ", input), () => new Date(input.value).getTime()];
   };
-  const [fromLabel, from] = field(text.from, now - 3_600_000), [toLabel, to] = field(text.to_, now + 60_000);
+  // What somebody looks at in a chart is what they want to see again.
+  const marked = /~(\d+)-(\d+)$/.exec(location.hash)?.slice(1).map((one) => Number(one) * 1000);
+  const [fromLabel, from] = field(text.from, marked?.[0] ?? now - 3_600_000);
+  const [toLabel, to] = field(text.to_, marked ? marked[1] + 59_999 : now + 60_000);
   const bar = el("section", { id: "replay", "aria-label": text.replay });
   const close = () => {
     store.player?.close();

@@ -1,69 +1,103 @@
 // One topic, or two: its past and its present in one chart. What is missing is drawn as missing.
 
-import { clock, download, el, shown, span, unit } from "./format.js";
+import { Chart, charts } from "./chart.js";
+import { cell, clock, download, el, iso, shown, span, unit } from "./format.js";
 import { text } from "./text.js";
 
 const SECONDS = { "10m": 600, "1h": 3600, "6h": 21600, "1d": 86400, "7d": 604800, "30d": 2592000, "365d": 31536000 };
+/** Up to so many seconds the chart shows readings, beyond it summaries. */
 const RAW = 3600;
+const SHORTEST = 10;
 const POINTS = 700;
 const MOST_RAW = 20_000;
+const DRAW_EVERY_MS = 200;
+const MOST_ROWS = 100;
 
-let library = null;
-/** Load the library of charts, once. */
-const charts = () => (library ??= new Promise((resolve, reject) => {
-  document.head.append(
-    el("link", { rel: "stylesheet", href: "/web/vendor/uPlot.min.css" }),
-    el("script", { src: "/web/vendor/uPlot.iife.min.js", onload: resolve, onerror: () => {
-      library = null;
-      reject(new Error(text.noCharts));
-    } }));
-}));
+/** What was pressed last: the view is made again with each range, and keeps the focus. */
+let pressed = null;
+
+/** Read the range of an address: `1d`, or two times in seconds. */
+const readRange = (wanted) => {
+  const fixed = /^(\d{1,12}(?:\.\d+)?)-(\d{1,12}(?:\.\d+)?)$/.exec(wanted);
+  if (fixed && Number(fixed[1]) < Number(fixed[2])) return { from: Number(fixed[1]), to: Number(fixed[2]) };
+  return { key: SECONDS[wanted] ? wanted : "10m" };
+};
+const numeric = (raw) => (typeof raw === "number" ? raw : typeof raw === "boolean" ? Number(raw) : null);
+const empty = () => ({ times: [], values: [], low: [], high: [], raws: [], holes: [] });
 
 export function topic(main, { client, store, argument }) {
   const [names, wanted = "10m"] = argument.split("~");
-  const topics = names.split(",").map(decodeURIComponent);
-  const range = SECONDS[wanted] ? wanted : "10m";
-  const address = (list, span_) => `#topic/${list.map(encodeURIComponent).join(",")}~${span_}`;
-  const isRaw = SECONDS[range] <= RAW;
-  const interval = Math.max(1, Math.round(SECONDS[range] / POINTS));
-  const series = topics.map(() => ({ times: [], values: [], low: [], high: [] }));
-  const subscriptions = [], gaps = [];
-  let chart = null, frame = 0, isOver = false, poll = null;
+  const topics = names.split(",").slice(0, 2).map(decodeURIComponent);
+  const range = readRange(wanted), isFixed = range.key === undefined;
+  const seconds = isFixed ? range.to - range.from : SECONDS[range.key];
+  const address = (list, part) => `#topic/${list.map(encodeURIComponent).join(",")}~${part}`;
+  const interval = Math.max(1, Math.round(seconds / POINTS));
+  let isRaw = seconds <= RAW;
+  let series = topics.map(empty), subscriptions = [];
+  const gaps = [];
+  let chart = null, timer = null, poll = null, isOver = false;
+  const until = () => (isFixed ? range.to : store.now() / 1000);
 
+  // -- what is marked, moved and saved --------------------------------------------------------------
+
+  const look = (from, to) => {
+    const long = Math.max(SHORTEST, to - from), end = Math.min(to, store.now() / 1000);
+    location.hash = address(topics, `${Math.floor(end - long)}-${Math.ceil(end)}`);
+  };
+  const button = (label, act, more = {}) => {
+    const made = el("button", { type: "button", ...more, onclick: () => { pressed = label; act(); } }, label);
+    if (pressed === label) {
+      pressed = null;
+      queueMicrotask(() => { if (made.isConnected) made.focus({ preventScroll: true }); });
+    }
+    return made;
+  };
   const value = el("p", { class: "big", role: "status" });
   const about = el("p", { class: "soft" });
   const ranges = el("div", { role: "group", "aria-label": text.range, class: "bar" },
-    ...Object.entries(text.ranges).map(([key, label]) => el("button", {
-      type: "button", "aria-pressed": String(key === range),
-      onclick: () => (location.hash = address(topics, key)),
-    }, label)));
-  const other = el("input", { list: "other", placeholder: text.compare, "aria-label": text.compare,
-    onchange: () => { if (store.topics.has(other.value)) location.hash = address([topics[0], other.value], range); } });
-  const list = el("datalist", { id: "other" });
-  for (const name of store.topics.keys()) list.append(el("option", { value: name }));
+    ...Object.entries(text.ranges).map(([key, label]) =>
+      button(label, () => (location.hash = address(topics, key)), { "aria-pressed": String(key === range.key) })));
+  const nearest = Object.keys(SECONDS).find((key) => SECONDS[key] >= seconds - 1) ?? "365d";
+  const moves = el("div", { role: "group", "aria-label": text.move, class: "bar" },
+    button(text.earlier, () => look(until() - seconds * 1.5, until() - seconds / 2)),
+    button(text.later, () => look(until() - seconds / 2, until() + seconds / 2), { disabled: !isFixed }),
+    button(text.closer, () => look(until() - seconds * 0.75, until() - seconds * 0.25), { disabled: seconds <= SHORTEST }),
+    button(text.wider, () => look(until() - seconds * 1.5, until() + seconds / 2), { disabled: seconds >= SECONDS["365d"] }),
+    isFixed ? button(text.toPresent, () => (location.hash = address(topics, nearest))) : null,
+    el("span", { class: isFixed ? "soft" : "soft hint" }, isFixed ? `${clock(range.from * 1e6)} – ${clock(range.to * 1e6)}` : text.mark));
+  const other = el("input", { list: "other", placeholder: text.compare, "aria-label": text.compare, value: topics[1],
+    onchange: () => {
+      if (store.topics.has(other.value) || !other.value)
+        location.hash = address([topics[0], other.value].filter(Boolean), wanted);
+    } });
+  const list = el("datalist", { id: "other" }, ...[...store.topics.keys()].map((name) => el("option", { value: name })));
   const stem = topics.join("+").replaceAll("/", "_");
   const csv = el("button", { type: "button", onclick: () => {
     const lines = ["time,topic,value"];
     topics.forEach((name, i) => series[i].times.forEach((time, j) => {
-      if (series[i].values[j] !== null)
-        lines.push(`${new Date(time * 1000).toISOString()},${name},${series[i].values[j]}`);
+      const raw = series[i].raws[j] ?? series[i].values[j];
+      if (raw !== null && raw !== undefined)
+        lines.push([iso(Math.round(time * 1e6)), name, typeof raw === "object" ? JSON.stringify(raw) : raw].map(cell).join(","));
     }));
     download(`${stem}.csv`, new Blob([lines.join("\n"), "\n"], { type: "text/csv" }));
   } }, text.csv);
   const png = el("button", { type: "button", onclick: () => {
-    const canvas = holder.querySelector("canvas");
-    if (canvas) download(`${stem}.png`, canvas.toDataURL("image/png"));
+    const picture = chart?.picture();
+    if (picture) download(`${stem}.png`, picture);
   } }, text.png);
   const holder = el("div", { class: "panel chart" }, el("p", { class: "note" }, text.loading));
   const missing = el("div", { class: "soft" });
   const body = el("tbody");
-  const table = el("details", {}, el("summary", {}, text.table), el("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": text.table }, el("table", {}, body)));
+  const table = el("details", {}, el("summary", {}, text.table), el("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": text.table }, el("table", {},
+    el("thead", {}, el("tr", {}, ...text.tableHeads.map((head) => el("th", { scope: "col" }, head)))), body)));
   table.addEventListener("toggle", () => fill());
-  main.append(el("h2", {}, topics.join("  ·  ")), value, about, ranges,
-    el("div", { class: "bar" }, other, list, csv, png), holder, missing, table);
+  main.append(el("h2", {}, topics.join("  ·  ")), value, about, ranges, moves, holder, missing,
+    el("div", { class: "bar" }, other, list, csv, png), table);
+
+  // -- drawing --------------------------------------------------------------------------------------
 
   const metadata = (i) => store.topics.get(topics[i])?.reading.channel ?? {};
-  const update = () => {
+  const describe = () => {
     const entry = store.topics.get(topics[0]);
     if (!entry) return;
     const { reading } = entry, [, word] = store.mark(entry);
@@ -74,82 +108,58 @@ export function topic(main, { client, store, argument }) {
     ].filter(Boolean).join(" · ");
   };
 
+  /** The columns of a series; between summaries and the present stands the last value. */
+  const columns = (one, i) => {
+    const entry = store.topics.get(topics[i])?.reading, { times, values, low, high } = one;
+    const number = entry && entry.quality !== "bad" ? numeric(entry.value) : null;
+    const at = entry ? entry.reported_us / 1e6 : 0;
+    if (isRaw || isFixed || number === null || !times.length || at <= times.at(-1) || at - times.at(-1) > 3 * interval)
+      return [times, values, low, high];
+    return [[...times, at], [...values, number], [...low, number], [...high, number]];
+  };
+  const aligned = () => {
+    const all = series.map(columns), pick = ([, values, low, high], i) => (isRaw || i ? [values] : [values, low, high]);
+    if (all.length === 1) return [all[0][0], ...pick(all[0], 0)];
+    const times = [...new Set(all.flatMap(([own]) => own))].sort((a, b) => a - b);
+    return [times, ...all.flatMap((one, i) => {
+      const place = new Map(one[0].map((time, j) => [time, j]));
+      return pick(one, i).map((column) => times.map((time) => (place.has(time) ? column[place.get(time)] : undefined)));
+    })];
+  };
+
   let isLoaded = false;
   charts().then(() => { isLoaded = true; draw(); }, (error) => { missing.textContent = error.message; });
-  const later = () => { frame ||= requestAnimationFrame(() => { frame = 0; draw(); }); };
-
-  const aligned = () => {
-    const all = new Set();
-    for (const one of series) for (const time of one.times) all.add(time);
-    const times = [...all].sort((a, b) => a - b);
-    const data = [times];
-    series.forEach((one, i) => {
-      const at = new Map(one.times.map((time, j) => [time, j]));
-      const column = (from) => times.map((time) => (at.has(time) ? from[at.get(time)] : undefined));
-      data.push(column(one.values));
-      if (!isRaw && i === 0) data.push(column(one.low), column(one.high));
-    });
-    return data;
-  };
-
+  const later = () => { timer ??= setTimeout(() => { timer = null; requestAnimationFrame(draw); }, DRAW_EVERY_MS); };
   const draw = () => {
     if (isOver) return;
-    update();
+    describe();
+    if (table.open) fill();
     if (!isLoaded) return;
     const data = aligned();
-    if (!data[0].length) {
-      holder.replaceChildren(el("p", { class: "note" }, text.noValues));
-      chart?.destroy();
+    if (!data[0].length || !series.some(({ values }) => values.some((one) => one !== null))) {
+      chart?.clear();
       chart = null;
+      const note = data[0].length ? text.noNumbers : text.noValues;
+      if (holder.textContent !== note) holder.replaceChildren(el("p", { class: "note" }, note));
       return;
     }
-    const until = store.now() / 1000;
-    const scale = { min: until - SECONDS[range], max: until };
-    if (chart) {
-      chart.setData(data, false);
-      chart.setScale("x", scale);
-    } else build(data, scale);
-    if (table.open) fill();
-  };
-
-  const build = (data, scale) => {
-    const style = getComputedStyle(document.documentElement);
-    const color = (name) => style.getPropertyValue(name).trim();
-    const colors = [color("--spark"), color("--uncertain")];
-    const digits = (i) => (_, number) => (number === null || number === undefined ? "—" : shown(number, metadata(i)));
-    const lines = [{}];
-    topics.forEach((name, i) => {
-      lines.push({ label: name, stroke: colors[i % 2], width: 1.5, scale: `y${i}`, value: digits(i), spanGaps: false });
-      if (!isRaw && i === 0) lines.push(
-        { label: text.low, scale: "y0", value: digits(0), stroke: "transparent", points: { show: false } },
-        { label: text.high, scale: "y0", value: digits(0), stroke: "transparent", points: { show: false } });
-    });
-    const axis = (i) => ({ scale: `y${i}`, side: i ? 1 : 3, stroke: color("--soft"), label: unit(metadata(i).unit), size: 64, grid: { show: !i, stroke: color("--line"), width: 1 } });
-    holder.replaceChildren();
-    chart = new uPlot({
-      width: holder.clientWidth - 20, height: Math.max(260, Math.min(innerHeight * 0.55, 640)),
-      series: lines, cursor: { drag: { x: true, y: false } },
-      scales: { x: { time: true, min: scale.min, max: scale.max } },
-      axes: [{ stroke: color("--soft"), grid: { stroke: color("--line"), width: 1 } }, ...topics.map((_, i) => axis(i))],
-      bands: isRaw ? [] : [{ series: [3, 2], fill: `${colors[0]}2e` }],
-    }, data, holder);
-    chart.setScale("x", scale);
-    holder.querySelector("canvas").setAttribute("role", "img");
-    holder.querySelector("canvas").setAttribute("aria-label", topics.join(", "));
+    chart ??= new Chart(holder, { topics, metadata, hasBand: !isRaw, onZoom: look });
+    const end = until();
+    chart.draw(data, { min: end - seconds, max: end }, series.flatMap(({ holes }) => holes));
   };
 
   const fill = () => {
-    const rows = [];
-    topics.forEach((name, i) => {
-      const last = series[i].times.length;
-      for (let j = Math.max(0, last - 100); j < last; j++)
-        rows.push([series[i].times[j], name, series[i].values[j], i]);
-    });
+    const rows = topics.flatMap((name, i) => series[i].times.slice(-MOST_ROWS).map((time, j, { length }) => {
+      const at = series[i].times.length - length + j;
+      return [time, name, series[i].raws[at] ?? series[i].values[at], i];
+    }));
     rows.sort((a, b) => b[0] - a[0]);
-    body.replaceChildren(...rows.map(([time, name, number, i]) => el("tr", {},
+    body.replaceChildren(...rows.map(([time, name, one, i]) => el("tr", {},
       el("td", {}, clock(time * 1e6)), el("td", {}, name),
-      el("td", { class: "num" }, shown(number, metadata(i)), ` ${unit(metadata(i).unit)}`))));
+      el("td", { class: "num" }, shown(one, metadata(i)), ` ${unit(metadata(i).unit)}`))));
   };
+
+  // -- readings -------------------------------------------------------------------------------------
 
   const missed = (gap) => {
     gaps.push(gap);
@@ -160,93 +170,116 @@ export function topic(main, { client, store, argument }) {
     }
     missing.textContent = `${text.gaps}: ${[...counts].map(([reason, count]) => `${text.gap(count)} (${reason})`).join(", ")}`;
   };
-
-  const push = (one, time, number) => {
+  /** Begin a hole, which lasts until the next value. */
+  const open = (one, from, reason) => {
+    if (one.holes.at(-1)?.to !== null) one.holes.push({ from, to: null, reason });
+  };
+  const push = (one, time, number, raw) => {
     if (one.times.length && time <= one.times.at(-1)) return;
     one.times.push(time);
     one.values.push(number);
-    while (one.times.length > MOST_RAW) { one.times.shift(); one.values.shift(); }
+    one.raws.push(raw);
+    const hole = one.holes.at(-1);
+    if (hole?.to === null && raw !== null) hole.to = time;
+    if (one.times.length <= MOST_RAW) return;
+    // So many that they would not fit: summaries of the same range.
+    if (one.times[0] > until() - seconds) return void (isRaw && summarize());
+    for (const column of [one.times, one.values, one.raws]) column.shift();
   };
-  const numeric = (raw) => (typeof raw === "number" ? raw : typeof raw === "boolean" ? Number(raw) : null);
-
   const arrived = (i) => (item) => {
+    const one = series[i];
     if (item.op === "gap") {
       missed(item);
-      if (series[i].times.length) push(series[i], series[i].times.at(-1) + 1e-6, null);
+      if (!one.times.length) return;
+      open(one, one.times.at(-1), item.reason);
+      push(one, one.times.at(-1) + 1e-6, null, null);
     }
-    if (item.op !== "reading") return;
-    const number = item.quality === "bad" ? null : numeric(item.value);
-    const at = item.time_us / 1e6;
-    push(series[i], item.age === null ? at : at + item.age / 1e6, number);
+    if (item.op !== "reading" || !isRaw) return;
+    const isBad = item.quality === "bad", at = item.reported_us / 1e6;
+    if (isBad) open(one, at, item.reason || item.quality);
+    push(one, at, isBad ? null : numeric(item.value), isBad ? null : item.value);
     later();
   };
   const follow = () => topics.forEach((name, i) =>
-    subscriptions.push(client.subscribe([name], arrived(i), { from: `-${SECONDS[range]}s` })));
+    subscriptions.push(client.subscribe([name], arrived(i), { from: `-${seconds}s` })));
+  const stretch = () => {
+    const end = Math.round(until() * 1e6);
+    return isFixed || store.player ? { from: { time_us: Math.round(end - seconds * 1e6) }, to: { time_us: end } } : { from: `-${seconds}s` };
+  };
 
   // A replay begins with what was before the time that it shows.
-  const followReplay = () => topics.forEach(async (name, i) => {
-    const early = [];
-    const state = { cancel: store.watch(name, (item) => early.push(item)) };
+  const fetchRaw = (isFollowed) => topics.forEach(async (name, i) => {
+    const early = [], state = { cancel: isFollowed ? store.watch(name, (item) => early.push(item)) : () => {} };
     subscriptions.push(state);
-    const until = Math.round(store.now() * 1000), from = until - SECONDS[range] * 1e6;
     try {
-      const before = client.history([name], { from: { time_us: from }, to: { time_us: until }, limit: MOST_RAW });
-      for await (const item of before) arrived(i)(item);
+      for await (const item of client.history([name], { ...stretch(), limit: MOST_RAW + 1 })) arrived(i)(item);
     } catch (error) { missing.textContent = error.message; }
     state.cancel();
     for (const item of early) arrived(i)(item);
-    if (!isOver) state.cancel = store.watch(name, arrived(i));
+    if (!isOver && isFollowed) state.cancel = store.watch(name, arrived(i));
+    later();
   });
 
-  const stretch = () => {
-    const until = Math.round(store.now() * 1000);
-    return store.player
-      ? { from: { time_us: until - SECONDS[range] * 1e6 }, to: { time_us: until } }
-      : { from: `-${SECONDS[range]}s` };
-  };
+  // -- summaries ------------------------------------------------------------------------------------
+
   const fetchAll = async () => {
     const byTopic = new Map(topics.map((name, i) => [name, i]));
-    const fresh = topics.map(() => ({ times: [], values: [], low: [], high: [] }));
+    const fresh = topics.map(empty);
     const found = await client.collect("history", { topics, ...stretch(), interval });
     gaps.length = 0;
+    let reason = null;
     for (const message of found) {
-      if (message.op === "gap") missed(message);
+      if (message.op === "gap") { missed(message); reason = message.reason; }
       for (const row of message.op === "summary" ? message.rows : []) {
         const one = fresh[byTopic.get(client.channel(row.channel).topic)];
         if (!one) continue;
         const at = row.time_us / 1e6 + interval / 2;
         // An interval without readings is a hole, not a straight line.
         if (one.times.length && at - one.times.at(-1) > 3 * interval) {
-          one.times.push(one.times.at(-1) + interval);
-          for (const key of ["values", "low", "high"]) one[key].push(null);
+          const from = one.times.at(-1) + interval / 2;
+          one.holes.push({ from, to: at - interval / 2, reason: reason ?? text.noReadings });
+          one.times.push(from);
+          for (const key of ["values", "low", "high", "raws"]) one[key].push(null);
         }
         one.times.push(at);
         one.values.push(row.mean ?? numeric(row.last));
         one.low.push(row.min ?? numeric(row.last));
         one.high.push(row.max ?? numeric(row.last));
+        one.raws.push(row.mean ?? row.last ?? null);
       }
+      if (message.op === "summary") reason = null;
     }
-    series.splice(0, series.length, ...fresh);
+    series = fresh;
     draw();
   };
   const summaries = async () => {
     try { await fetchAll(); } catch (error) { missing.textContent = error.message; }
-    if (!isOver) poll = setTimeout(summaries, Math.max(5, interval) * 1000);
+    if (!isOver && !isFixed) poll = setTimeout(summaries, Math.max(5, interval) * 1000);
+  };
+  const summarize = () => {
+    isRaw = false;
+    for (const one of subscriptions) one.cancel();
+    subscriptions = [];
+    series = topics.map(empty);
+    chart?.clear(text.loading);
+    chart = null;
+    summaries();
   };
 
   if (!isRaw) summaries();
-  else if (store.player) followReplay();
+  else if (isFixed || store.player) fetchRaw(!isFixed);
   else follow();
   later();
   const tick = setInterval(later, 1000);
-  const resized = () => chart?.setSize({ width: holder.clientWidth - 20, height: chart.height });
+  const resized = () => chart?.resize();
   addEventListener("resize", resized);
   return () => {
     isOver = true;
     clearInterval(tick);
     clearTimeout(poll);
+    clearTimeout(timer);
     for (const one of subscriptions) one.cancel();
-    chart?.destroy();
+    chart?.clear();
     removeEventListener("resize", resized);
   };
 }

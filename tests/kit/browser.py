@@ -162,6 +162,12 @@ class Page:
                 **fields,
             )
 
+    def drag(self, left: float, right: float, y: float) -> None:
+        """Press the mouse at one place, move it to the right, and release it."""
+        for kind, x in (("Moved", left), ("Pressed", left), ("Moved", right), ("Released", right)):
+            fields = {"button": "left", "buttons": 1, "clickCount": 1}
+            self._ask("Input.dispatchMouseEvent", type=f"mouse{kind}", x=x, y=y, **fields)
+
     def size(self, width: int, height: int, *, is_dark: bool = False) -> None:
         """Give it a window of this size, on a screen that is light or dark."""
         scheme = {"name": "prefers-color-scheme", "value": "dark" if is_dark else "light"}
