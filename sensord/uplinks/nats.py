@@ -7,6 +7,9 @@ message and not beyond: nothing can be missing in the middle, and one acknowledg
 stands for all of them. The sequence alone is not enough: a message that somebody else publishes in
 place of a refused one has the sequence that the next expects. Whatever goes wrong, the connection
 is opened again and the stream is asked.
+
+Each message describes its channel in a header, so that whoever begins anywhere in the stream knows
+it: a hub, for instance (`sensord/hub`).
 """
 
 from __future__ import annotations
@@ -25,7 +28,8 @@ from nats.js.api import StreamConfig
 from nats.js.errors import APIError, NotFoundError
 
 from sensord.config.schema import Duration, Printable, Size, Within
-from sensord.model.readings import Position, Record
+from sensord.model.readings import Channel, Position, Record
+from sensord.uplinks.channel_header import CHANNEL, description_of
 from sensord.uplinks.context import Context
 from sensord.uplinks.destination import Batch, RejectedError, UplinkError
 from sensord.uplinks.options import Options
@@ -109,8 +113,9 @@ class Destination:
         self._stream = config.stream.replace(HOST, host)
         self._prefix = config.subject.replace(HOST, host).removesuffix(PLACE)
         self._client: Client | None = None
-        self._payloads = Payloads(has_topic=True)
-        self._subjects: dict[str, str] = {}
+        self._payloads = Payloads(has_topic=True, has_log_time=True)
+        self._addresses: dict[Channel, tuple[str, str]] = {}
+        """The subject of each channel, and its description."""
         self._sequence = 0
         self._most_bytes = 0
 
@@ -207,18 +212,20 @@ class Destination:
         """
         assert self._client is not None, "it is open"
         payloads = [self._payloads.write(batch.epoch, one) for one in batch.records]
-        largest = max(map(len, payloads)) + HEADERS_BYTES
+        addresses = [self._address(one.channel) for one in batch.records]
+        sizes = (len(one) + len(about) for one, (_, about) in zip(payloads, addresses, strict=True))
+        largest = max(sizes) + HEADERS_BYTES
         if largest > self._most_bytes:
             raise RejectedError(f"{largest} bytes; the server accepts {self._most_bytes}")
         ids = [_identity(batch.epoch, one) for one in batch.records]
-        subjects = [self._subject(one.channel.topic) for one in batch.records]
         try:
-            for i in range(len(ids) - 1):
-                headers = _headers(ids, i, self._sequence)
-                await self._client.publish(subjects[i], payloads[i], headers=headers)
-            headers = _headers(ids, len(ids) - 1, self._sequence)
+            for i, (subject, about) in enumerate(addresses[:-1]):
+                headers = _headers(ids, i, self._sequence, about)
+                await self._client.publish(subject, payloads[i], headers=headers)
+            subject, about = addresses[-1]
+            headers = _headers(ids, len(ids) - 1, self._sequence, about)
             answer = await self._client.request(
-                subjects[-1], payloads[-1], ANSWER_TIMEOUT_S, headers=headers
+                subject, payloads[-1], ANSWER_TIMEOUT_S, headers=headers
             )
         except nats.errors.NoRespondersError as exc:
             raise UplinkError(f"there is no stream {self._stream}") from exc
@@ -229,10 +236,11 @@ class Destination:
         self._sequence = _acknowledged(answer.data)
         return sum(map(len, payloads))
 
-    def _subject(self, topic: str) -> str:
-        found = self._subjects.get(topic)
+    def _address(self, channel: Channel) -> tuple[str, str]:
+        found = self._addresses.get(channel)
         if found is None:
-            found = self._subjects[topic] = self._prefix + subject_of(topic)
+            found = self._prefix + subject_of(channel.topic), description_of(channel.metadata)
+            self._addresses[channel] = found
         return found
 
 
@@ -243,9 +251,11 @@ def _identity(epoch: str, record: Record) -> str:
     return f"{epoch}:{record.offset}-{after}"
 
 
-def _headers(ids: Sequence[str], i: int, sequence: int) -> dict[str, str]:
+def _headers(ids: Sequence[str], i: int, sequence: int, about: str) -> dict[str, str]:
     """Return the headers of the message ``i`` of a window that begins after a sequence."""
     headers = {"Nats-Msg-Id": ids[i], "Nats-Expected-Last-Sequence": str(sequence + i)}
+    if about:
+        headers[CHANNEL] = about
     if i:
         headers["Nats-Expected-Last-Msg-Id"] = ids[i - 1]
     return headers

@@ -17,9 +17,13 @@ _encode = json.JSONEncoder(ensure_ascii=False).encode
 class Payloads:
     """Writes readings; remembers what is the same in all of a channel and of a second."""
 
-    def __init__(self, *, has_topic: bool) -> None:
-        """``has_topic``: the text contains the topic, as the message has it in another form."""
+    def __init__(self, *, has_topic: bool, has_log_time: bool = False) -> None:
+        """``has_topic``: the text contains the topic, as the message has it in another form.
+
+        ``has_log_time``: it contains the log time, where that is not the reading's own.
+        """
         self._has_topic = has_topic
+        self._has_log_time = has_log_time
         self._heads: dict[Channel, str] = {}
         self._units: dict[Channel, str] = {}
         self._second = (-1, "")
@@ -41,6 +45,8 @@ class Payloads:
             parts += ', "reason": ', _encode(quality.reason)
         if restates:
             parts += ', "restated": ', self._time(log_us)
+        elif self._has_log_time and log_us != time_us:
+            parts += ', "logged": ', self._time(log_us)
         parts.append(f'{self._units[channel]}, "epoch": "{epoch}", "offset": {offset}}}')
         return "".join(parts).encode("utf-8", "replace")
 
