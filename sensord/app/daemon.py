@@ -41,7 +41,7 @@ from sensord.host.abort import Abort
 from sensord.host.activation import passed_sockets
 from sensord.host.memory import return_large_blocks
 from sensord.host.systemd import Notifier
-from sensord.log import Archive, Log
+from sensord.log import JournalArchive, Log
 from sensord.log.journal import Recovery
 from sensord.log.recorder import Recorder
 from sensord.model.clocks import Clock, SystemClock
@@ -87,7 +87,7 @@ class _Running:
     alarms: Alarms
     derived: Derivations
     server: Server
-    archive: Archive | None
+    archive: JournalArchive | None
     recorder: Recorder | None
     log: Log
 
@@ -278,7 +278,7 @@ class App:
         self._report_abort(bus)
         return status
 
-    async def _restore_last(self, bus: Bus, archive: Archive | None) -> None:
+    async def _restore_last(self, bus: Bus, archive: JournalArchive | None) -> None:
         names = [device.name for device in self.config.devices]
         written = standing(bus, self.config.clients.topics)
         await restore_last(bus, archive, names, written, self._clock)

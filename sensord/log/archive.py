@@ -1,4 +1,6 @@
-"""Reading the journal off the loop: bounded pieces, one at a time, in a thread of their own.
+"""Past readings that have left the memory: what serves them, and the journal that does.
+
+The journal is read off the loop: bounded pieces, one at a time, in a thread of their own.
 
 Many monitors may catch up at once; each asks for a piece, gets it in a callback on the loop, sends
 it, and asks for the next one when its client has room. The thread serves them in turn, so none
@@ -9,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple, TypeVar
@@ -31,7 +34,7 @@ from sensord.log.journal.window import Window
 from sensord.log.seats import Seats
 from sensord.model.readings import Channel, Metadata, Record
 
-__all__ = ["Archive", "Fetched", "Wanted"]
+__all__ = ["Archive", "Fetched", "JournalArchive", "Wanted"]
 
 T = TypeVar("T")
 
@@ -64,8 +67,45 @@ class Fetched(NamedTuple):
     next_offset: int
 
 
-class Archive:
-    """The journal, for those who read it while it is written; empty until it is opened."""
+class Archive(ABC):
+    """Past readings, for those who read them while more are added."""
+
+    def __init__(self, ledger: Ledger | None = None) -> None:
+        self.ledger = ledger or Ledger()
+        """The damage that was found since the start."""
+        self.seats = Seats()
+        """Decides which cursors may hold fetched readings."""
+
+    @property
+    @abstractmethod
+    def first(self) -> int | None:
+        """The offset of the oldest reading, or of the hole in front of it that it knows of.
+
+        None if it knows of nothing.
+        """
+
+    @abstractmethod
+    def first_us(self, shifts: Shifts) -> int | None:
+        """Return when the oldest reading was logged, as far as that is known without reading."""
+
+    @abstractmethod
+    def fetch(self, wanted: Wanted, limit: int, done: Callable[[Fetched], None]) -> None:
+        """Read about ``limit`` records from the start of what is wanted; call ``done`` with them.
+
+        Anything that cannot be read is a hole, for whatever reason.
+        """
+
+    @abstractmethod
+    async def close(self) -> None:
+        """Stop; pieces asked for and not begun are not read any more.
+
+        Raises:
+            SensordError: What is being read does not end.
+        """
+
+
+class JournalArchive(Archive):
+    """The journal; empty until it is opened."""
 
     def __init__(
         self,
@@ -73,10 +113,7 @@ class Archive:
         loop: asyncio.AbstractEventLoop,
         ledger: Ledger | None = None,
     ) -> None:
-        self.ledger = ledger or Ledger()
-        """The damage that was found since the start."""
-        self.seats = Seats()
-        """Decides which cursors may hold fetched readings."""
+        super().__init__(ledger)
         self._known = channel_for
         self._reader: Reader | None = None
         self._loop = loop
@@ -99,10 +136,7 @@ class Archive:
 
     @property
     def first(self) -> int | None:
-        """The offset of the oldest reading, or of the hole in front of it that it knows of.
-
-        None if it knows of nothing.
-        """
+        """The offset of the oldest reading, or of the hole in front of it; None without any."""
         if self._reader is None:
             return None
         view = self._reader.view()
@@ -110,17 +144,14 @@ class Archive:
         return min([*holes, *([] if view.is_empty else [view.start])], default=None)
 
     def first_us(self, shifts: Shifts) -> int | None:
-        """Return when the oldest reading was logged, as far as that is known without reading."""
+        """Return when the oldest sealed segment begins."""
         sealed = () if self._reader is None else self._reader.view().sealed
         if not sealed:
             return None
         return sealed[0].start_us + shifts.of(sealed[0].first, sealed[0].start_us)
 
     def fetch(self, wanted: Wanted, limit: int, done: Callable[[Fetched], None]) -> None:
-        """Read about ``limit`` records from the start of what is wanted; call ``done`` with them.
-
-        Anything that cannot be read is a hole, for whatever reason.
-        """
+        """Read in the thread, and call ``done`` on the loop."""
         future = self._in_thread(self._fetch, wanted, limit)
 
         def hand_on(future: asyncio.Future[Fetched]) -> None:

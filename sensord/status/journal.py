@@ -16,7 +16,7 @@ from pathlib import Path
 
 from sensord.bus import Bus
 from sensord.errors import JournalBusyError, JournalError
-from sensord.log import Archive, Log
+from sensord.log import JournalArchive, Log
 from sensord.log.journal import (
     MEASURED_US,
     Described,
@@ -99,11 +99,11 @@ async def open_log(
 
 def open_archive(
     recorder: Recorder | None, recovery: Recovery | None, bus: Bus, loop: asyncio.AbstractEventLoop
-) -> Archive | None:
+) -> JournalArchive | None:
     """Return what reads the journal; empty as long as that is not open."""
     if recorder is None:
         return None
-    archive = Archive(bus.described, loop, recorder.ledger)
+    archive = JournalArchive(bus.described, loop, recorder.ledger)
     if recovery is not None:
         _restore_channels(bus, recovery)
         archive.open(recorder.writer)
@@ -119,7 +119,7 @@ def _restore_channels(bus: Bus, recovery: Recovery) -> None:
 
 async def restore_last(
     bus: Bus,
-    archive: Archive | None,
+    archive: JournalArchive | None,
     devices: Collection[str],
     clients: Collection[Channel],
     clock: Clock,
@@ -164,7 +164,7 @@ def _from_before(record: Record, now_us: int) -> Record:
 
 async def record(
     recorder: Recorder | None,
-    archive: Archive | None,
+    archive: JournalArchive | None,
     bus: Bus,
     clock: Clock,
     on_renewal: Callable[[], None],

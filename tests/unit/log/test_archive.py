@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from sensord.log import Archive
+from sensord.log import JournalArchive
 from sensord.log.archive import Fetched, Wanted
 from sensord.log.journal import Losses, Writer
 from sensord.log.journal.timeline import NO_SHIFTS
@@ -43,7 +43,7 @@ def known(topic: str, metadata: Metadata) -> Channel:
     return {(c.topic, c.metadata): c for c in OF}[topic, metadata]
 
 
-async def fetch_all(archive: Archive, stop: int) -> Fetched:
+async def fetch_all(archive: JournalArchive, stop: int) -> Fetched:
     """Fetch piece by piece, as a cursor does."""
     total = Fetched([], [], 0)
     while total.next_offset < stop:
@@ -83,7 +83,7 @@ async def test_a_read_that_nobody_foresaw_is_one_hole(
         return decode(codec, entry, record)
 
     monkeypatch.setattr(ChunkCodec, "decode", decode_but_one)
-    archive = Archive(known, asyncio.get_running_loop())
+    archive = JournalArchive(known, asyncio.get_running_loop())
     archive.open(writer)
     with caplog.at_level(logging.WARNING):
         missing = check(await fetch_all(archive, 1000), given)
@@ -115,7 +115,7 @@ async def test_a_channel_that_is_known_nowhere_is_a_hole(
             raise KeyError(topic)
         return known(topic, metadata)
 
-    archive = Archive(known_but_one, asyncio.get_running_loop())
+    archive = JournalArchive(known_but_one, asyncio.get_running_loop())
     archive.open(writer)
     got = await fetch_all(archive, 1000)
     await archive.close()
@@ -133,7 +133,7 @@ async def test_a_journal_that_cannot_be_looked_at_is_a_hole(
         raise MemoryError
 
     writer, given = recorded
-    archive = Archive(known, asyncio.get_running_loop())
+    archive = JournalArchive(known, asyncio.get_running_loop())
     archive.open(writer)
     monkeypatch.setattr(Writer, "view", property(look))
     got = await fetch_all(archive, 1000)
