@@ -17,7 +17,6 @@ from __future__ import annotations
 import json
 import re
 import socket
-import ssl
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any
@@ -32,9 +31,9 @@ from sensord.model.readings import Channel, Position, Record
 from sensord.uplinks.channel_header import CHANNEL, description_of
 from sensord.uplinks.context import Context
 from sensord.uplinks.destination import Batch, RejectedError, UplinkError
+from sensord.uplinks.nats_servers import connection, server_faults
 from sensord.uplinks.options import Options
 from sensord.uplinks.payload import Payloads, next_offset
-from sensord.uplinks.secrets import read_secret, secret_faults
 
 __all__ = ["Config", "Destination", "subject_of"]
 
@@ -87,21 +86,12 @@ class Config(Options):
     def faults(self) -> Iterator[tuple[str, str]]:
         """Yield addresses, names and credentials that cannot be."""
         yield from Options.faults(self)
-        if not self.servers:
-            yield "servers", 'is missing; say for example servers = ["nats://127.0.0.1:4222"]'
-        for one in self.servers:
-            if not re.fullmatch(r"(nats|tls)://[^/@\s]+", one):
-                yield "servers", f'"{one}": expected an address, such as "nats://127.0.0.1:4222"'
+        yield from server_faults(self)
         if not re.fullmatch(r"[^.*>/\\\s]+", self.stream):
             yield "stream", "expected a name without blanks and . * > /"
         before, place, after = self.subject.partition(PLACE)
         if not place or after or not re.fullmatch(r"([^.*>\s]+\.)+", before):
             yield "subject", "expected tokens and, at the end, {topic}: such as sensord.{topic}"
-        yield from secret_faults(self, "password_file", "token_file", "creds_file")
-        if bool(self.user) != bool(self.password_file):
-            yield "user", "give user and password_file, both or neither"
-        if self.key_file and not self.cert_file:
-            yield "key_file", "needs cert_file beside it"
 
 
 class Destination:
@@ -144,27 +134,12 @@ class Destination:
             raise UplinkError(_text(exc)) from exc
 
     def _connection(self) -> dict[str, Any]:
-        config = self._config
-        found: dict[str, Any] = {
-            "servers": list(config.servers),
-            "name": "sensord",
+        return connection(self._config) | {
             # Sequences are those of one connection: a new one begins by asking the stream.
             "allow_reconnect": False,
             "error_cb": _ignored,
             "skip_subject_validation": True,  # subjects are made here
         }
-        if config.creds_file:
-            found["user_credentials"] = config.creds_file
-        elif config.token_file:
-            found["token"] = read_secret(config.token_file)
-        elif config.user:
-            found |= {"user": config.user, "password": read_secret(config.password_file)}
-        if config.ca_file or config.cert_file or config.servers[0].startswith("tls:"):
-            context = ssl.create_default_context(cafile=config.ca_file or None)
-            if config.cert_file:
-                context.load_cert_chain(config.cert_file, config.key_file or None)
-            found["tls"] = context
-        return found
 
     async def _join(self) -> Position | None:
         """Find or make the stream; return the position after its last message."""
