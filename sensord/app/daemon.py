@@ -14,19 +14,15 @@ import logging
 import os
 import resource
 import signal
-import socket
 import sys
 from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import uvloop
 
-from sensord.access.gate import Gate
-from sensord.access.origins import Origins
-from sensord.access.rights import EVERYTHING, NOTHING
+from sensord.app.doors import certificates_of, gate_of, limits_of, origins_of
 from sensord.app.fleet import Fleet
 from sensord.app.reload import Read, Reload
 from sensord.app.stop_order import StopError, StopOrder, stuck_threads
@@ -41,15 +37,14 @@ from sensord.host.abort import Abort
 from sensord.host.activation import passed_sockets
 from sensord.host.memory import return_large_blocks
 from sensord.host.systemd import Notifier
-from sensord.log import JournalArchive, Log
+from sensord.log import Archive, JournalArchive, Log
 from sensord.log.journal import Recovery
 from sensord.log.recorder import Recorder
 from sensord.model.clocks import Clock, SystemClock
 from sensord.model.readings import Metadata, Position, Reading, Value, ValueType
 from sensord.server.addresses import Addresses
-from sensord.server.certificates import Certificates
 from sensord.server.listener import Server
-from sensord.server.shared import Limits, control_for
+from sensord.server.shared import control_for
 from sensord.sharing.allowance import Bounds
 from sensord.sharing.publications import standing
 from sensord.sharing.sharing import Sharing
@@ -147,7 +142,7 @@ class App:
         addresses: Addresses,
         on_ready: Callable[[list[str]], None] | None,
     ) -> None:
-        certificates = self._certificates()
+        certificates = certificates_of(self.config.server)
         bus_log, recorder, recovery = await self._open_log()
         bus = Bus(bus_log, self._clock)
         archive = open_archive(recorder, recovery, bus, loop)
@@ -156,8 +151,7 @@ class App:
         store = self._store(loop, recovery)
         sharing = Sharing.build(bus, store, loop, self.config.clients, self._bounds())
         control = control_for(bus, sharing, loop, self.config.control)
-        origins, gate = self._origins(), self._gate()
-        server = Server(bus, loop, self._limits(), archive, sharing, control, origins, gate)
+        server = self._server(bus, loop, archive, sharing, control)
         fleet = Fleet(
             bus,
             control,
@@ -271,6 +265,19 @@ class App:
         except JournalBusyError as exc:
             raise StartError(f"{exc}; give this daemon a journal.folder of its own") from exc
 
+    def _server(
+        self,
+        bus: Bus,
+        loop: asyncio.AbstractEventLoop,
+        archive: Archive | None,
+        sharing: Sharing,
+        control: Control,
+    ) -> Server:
+        doors = self.config.server
+        limits = limits_of(doors, SPARE_DESCRIPTORS + PER_DEVICE * len(self.config.devices))
+        origins, gate = origins_of(doors), gate_of(doors)
+        return Server(bus, loop, limits, archive, sharing, control, origins, gate)
+
     def _own_status(self, bus: Bus) -> ClockStatus:
         """Look at the clock before anything is stamped by it; then report an abort."""
         status = ClockStatus(bus, self._clock, Machine.present())
@@ -299,41 +306,6 @@ class App:
     def stop(self) -> None:
         """Begin to stop."""
         self._stop.set()
-
-    def _limits(self) -> Limits:
-        server = self.config.server
-        return Limits(
-            sessions=server.max_sessions,
-            outbox_bytes=server.outbox,
-            lag_timeout_s=server.lag_timeout,
-            hello_timeout_s=server.hello_timeout,
-            sessions_of_address=server.max_sessions_per_address,
-            unannounced=server.max_unannounced,
-            spare_descriptors=SPARE_DESCRIPTORS + PER_DEVICE * len(self.config.devices),
-        )
-
-    def _certificates(self) -> Certificates | None:
-        """Load the certificate, before anything is created."""
-        tls = self.config.server.tls
-        if tls is None:
-            return None
-        authority = Path(tls.client_authority) if tls.client_authority else None
-        certificates = Certificates(Path(tls.certificate), Path(tls.key), authority)
-        certificates.load()
-        return certificates
-
-    def _gate(self) -> Gate:
-        server = self.config.server
-        tokens = Path(server.tokens) if server.tokens else None
-        # Without a file of tokens there are no tokens: the loopback works as it always did.
-        is_locked = tokens is not None and not server.insecure
-        local = server.local or (NOTHING if is_locked else EVERYTHING)
-        return Gate(tokens, local, EVERYTHING if server.insecure else server.anonymous)
-
-    def _origins(self) -> Origins:
-        server = self.config.server
-        named = [address.rpartition(":")[0].strip("[]") for address in server.listen]
-        return Origins.of(server.origins, [*server.hosts, *named], socket.gethostname)
 
     def _bounds(self) -> Bounds:
         journal = self.config.journal
