@@ -25,29 +25,29 @@ export class Sensord {
     return self;
   }
 
-  // Ask, and return the result. What a request that stays open tells goes to `tell`.
-  ask(op, fields = {}, tell = null) {
+  // Ask, and return the result. What a request that stays open sends goes to `listener`.
+  ask(op, fields = {}, listener = null) {
     if (this.#socket.readyState !== WebSocket.OPEN) return Promise.reject(this.#over());
     const id = ++this.#number;
     const answer = new Promise((resolve, reject) => this.#waiting.set(id, { resolve, reject }));
-    if (tell) this.#open.set(id, tell);
+    if (listener) this.#open.set(id, listener);
     this.#socket.send(JSON.stringify({ op, id, ...fields }));
     return answer;
   }
 
-  // Subscribe; `tell` gets each reading: topic, value, unit, time and quality.
-  subscribe(topics, tell, fields = {}) {
-    return this.ask("subscribe", { topics, ...fields }, tell);
+  // Subscribe; `listener` gets each reading: topic, value, unit, time and quality.
+  subscribe(topics, listener, fields = {}) {
+    return this.ask("subscribe", { topics, ...fields }, listener);
   }
 
   // Ask for something that comes in several messages, and return them all.
   async collect(op, fields = {}) {
-    const told = [];
+    const received = [];
     return new Promise((resolve, reject) => {
       this.closed.then(() => reject(this.#over()));
       this.ask(op, fields, (message) => {
-        if (message.op === "end" || message.op === "complete") resolve(told);
-        else told.push(message);
+        if (message.op === "end" || message.op === "complete") resolve(received);
+        else received.push(message);
       }).catch(reject);
     });
   }
@@ -85,7 +85,7 @@ export class Sensord {
   }
 
   #frame([stream, , time, triples]) {
-    const tell = this.#open.get(this.#streams.get(stream));
+    const listener = this.#open.get(this.#streams.get(stream));
     for (let i = 0; i < triples.length; i += 3) {
       const { topic, unit = "" } = this.#channels.get(triples[i]);
       time += triples[i + 1];
@@ -94,7 +94,7 @@ export class Sensord {
         if ("j" in value) value = value.j;
         else [value, quality] = [value.v ?? null, ["good", "uncertain", "bad"][value.q ?? 0]];
       }
-      tell?.({ op: "reading", topic, value, unit, quality, time: new Date(time / 1000) });
+      listener?.({ op: "reading", topic, value, unit, quality, time: new Date(time / 1000) });
     }
   }
 }

@@ -12,7 +12,7 @@ const [url = "ws://127.0.0.1:8765/v1", keyFile = ".sensord-service-key"] = proce
 const seen = new Map(); // by topic, its last ten values
 const meanOf = (values) => values.reduce((sum, one) => sum + one, 0) / values.length;
 
-// What is refused is said once; a server that is gone is told below.
+// A refusal is printed once; a lost server is reported below.
 const said = new Set();
 const refused = ({ code, message }) => {
   if (code && !said.has(message)) console.error(message);
@@ -76,7 +76,7 @@ async function answer(sensord, { call, name, args, from }) {
   console.log(`${from.name} calls ${name} ${JSON.stringify(args)}`);
   if (args.topic === undefined) {
     for (const [topic, values] of seen) {
-      await sensord.ask("tell", { call, value: { topic, mean: meanOf(values) } });
+      await sensord.ask("yield", { call, value: { topic, mean: meanOf(values) } });
       await sleep(1000 * (Number(args.pause) || 0));
     }
     return sensord.ask("answer", { call, value: seen.size });

@@ -129,7 +129,7 @@ class Reload:
             changed = difference(self._config, new)
             await self._apply(changed, new)
             value = changed.to_value()
-            log.info("reloaded", extra={key: str(value) for key, value in value.items()})
+            log.info("reloaded", extra={key: str(one) for key, one in value.items()})
             self._publish(value, "")
             return changed
 

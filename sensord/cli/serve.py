@@ -119,13 +119,13 @@ class _Program:
     async def _converse(self, process: Process, asked: Asked) -> Value:
         assert process.stdin is not None
         assert process.stderr is not None
-        status, complaint, _ = await asyncio.gather(
+        value, complaint, _ = await asyncio.gather(
             self._read(process, asked), _last_line(process.stderr), _give(process, asked.args)
         )
         status = await process.wait()
         if status:
             raise FailedError(complaint or f"{self._command[0]} ended with {status}")
-        return status
+        return value
 
     async def _read(self, process: Process, asked: Asked) -> Value:
         assert process.stdout is not None

@@ -22,7 +22,7 @@ __all__ = ["Cast", "Monitor", "NodeService", "Person", "gathered"]
 EXAMPLES = Path(__file__).parents[2] / "examples"
 CONFIG = Path(__file__).parent / "config.toml"
 
-TOLD = "document.querySelector('#told').innerText"
+TOLD = "document.querySelector('#log').innerText"
 
 
 class Person:
