@@ -21,6 +21,9 @@ SHARE_BYTES = 2 << 20
 
 def config(folder: Path) -> str:
     return f"""
+        # Of hundreds at once, on a machine that does much else.
+        server.hello_timeout = "120s"
+        server.lag_timeout = "120s"
         [journal]
         folder = "{folder}"
         max_bytes = "8MiB"

@@ -85,6 +85,7 @@ async def test_a_slow_reader_costs_no_memory_and_misses_nothing(tmp_path: Path) 
             station.publish("plant/temperature", float(number))
             if number % 500 == 0:
                 await asyncio.sleep(0)
+        assert await node.told() == "full"
         node.tell()
         told = await node.told()
     first = int(told["values"][0])
