@@ -17,7 +17,7 @@ import contextlib
 import logging
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Protocol, cast
 
 from websockets.exceptions import InvalidMessage, NegotiationError
@@ -29,10 +29,14 @@ from websockets.typing import Subprotocol
 
 from sensord.access.gate import Entry, Origin, RefusedError
 from sensord.access.rights import Rights
+from sensord.errors import ProtocolError
 from sensord.server.http.entrance import Entrance
+from sensord.server.http.exchange import READINGS, Body, asked, forged, hand_in, refusal
+from sensord.server.http.forms import Events
 from sensord.server.http.response import cached, response, safe, sentence
 from sensord.server.http.routes import Answer
 from sensord.server.http.transfer import MARK_BYTES, Places, Transfer
+from sensord.server.http.upload import Upload, UploadError
 from sensord.server.packets import Write
 from sensord.server.session import Session
 from sensord.server.shared import Shared
@@ -63,13 +67,21 @@ TURN_S = 0.002
 HEALTH = b"GET /healthz"
 """Served first: such a checker ends a daemon that does not answer in time."""
 
+POST = b"POST "
+
+BODY_PART_BYTES = 16 * 1024
+"""Of a body, read in one turn: it is only copied."""
+
 PATHS = {"/", "/v1"}
+
+UPLOADS = 64
+"""Bodies that are read or wait for the disk at a time."""
 
 BUSY_TEXT = b"Too many pages are being read; come back later.\n"
 BUSY = Answer(503, "text/plain", BUSY_TEXT)
 
 NO_REQUEST = "This is no HTTP request.\n"
-BODY = "Requests are served without a body.\n"
+BODY = "Only POST /api/readings is served with a body.\n"
 
 
 class Host(Protocol):
@@ -82,6 +94,10 @@ class Host(Protocol):
     """Decides which first requests may enter."""
     places: Places
     """The pages that are being read."""
+    uploads: set[Connection]
+    """Those that post."""
+    events: Events
+    """The form of streams."""
 
     def connected(self, connection: Connection) -> None:
         """Add a connection."""
@@ -178,6 +194,12 @@ class Connection(asyncio.Protocol):
         self._cut: asyncio.Handle | None = None
         self._denying: asyncio.Handle | None = None
         self._is_refused = False  # it has its answer; the rest of its input is ignored
+        self._is_deaf = False  # its request is being answered; what follows is not served
+        self._first: bytearray | None = bytearray()  # until it shows the method
+        self._upload: Upload | None = None
+        self._body: Body | None = None
+        """The answer of a session over plain HTTP."""
+        self._pulse = b""
 
     # -- called by the transport -------------------------------------------------------------------
 
@@ -185,6 +207,11 @@ class Connection(asyncio.Protocol):
     def is_announced(self) -> bool:
         """Whether its client has said hello."""
         return self.session is not None and self.session.is_ready
+
+    @property
+    def is_answering(self) -> bool:
+        """Whether a page is being read or the disk is waited for, which have own deadlines."""
+        return self._is_deaf and self.session is None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Begin."""
@@ -201,8 +228,8 @@ class Connection(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Accept bytes from the client."""
-        if self._is_refused or self.page is not None:
-            return  # what follows a request for a page is not served
+        if self._is_refused or self._is_deaf:
+            return
         self._note_activity()
         self._unread += data
         if self._unread.startswith(HEALTH):
@@ -227,17 +254,21 @@ class Connection(asyncio.Protocol):
 
     def _work(self) -> None:
         if not self._inbox:
-            part = bytes(self._unread[:PART_BYTES])
-            del self._unread[:PART_BYTES]
+            size = PART_BYTES if self._upload is None else BODY_PART_BYTES
+            part = bytes(self._unread[:size])
+            del self._unread[:size]
             if part:
-                self._ws.receive_data(part)
-            self._take_events()
+                self._read(part)
+            if self._upload is None:
+                self._take_events()
         self._serve_inbox()
         transport = self._transport
         if transport is None or transport.is_closing():
             return
-        if self.page is not None:
+        if self._is_deaf:
             self._unread.clear()
+            if not self.is_congested:
+                transport.resume_reading()  # to notice its end
             return
         if self.is_congested and self.session is not None:
             return  # it is read again when it has read
@@ -247,12 +278,27 @@ class Connection(asyncio.Protocol):
         else:
             transport.resume_reading()
 
+    def _read(self, part: bytes) -> None:
+        """Read the first request, then what the WebSocket carries; the library reads no bodies."""
+        if self._first is not None:
+            self._first += part
+            if POST.startswith(self._first):
+                return
+            part, self._first = bytes(self._first), None
+            if part.startswith(POST):
+                self._upload = Upload()
+        if self._upload is None:
+            self._ws.receive_data(part)
+        else:
+            self._read_upload(self._upload, part)
+
     def eof_received(self) -> bool:
         """Handle the end of the client's bytes: no one waits for its unserved requests.
 
-        A page is still sent: some programs close their side right after the request.
+        An answer is still sent: some programs close their side right after the request. A stream
+        has no end, and is not.
         """
-        return self.page is not None
+        return self._is_deaf and not self._pulse
 
     def connection_lost(self, _exc: Exception | None) -> None:
         """End."""
@@ -288,7 +334,10 @@ class Connection(asyncio.Protocol):
             return
         if self.session is not None:
             self.session.drained()
-        self._host.serving.start(self)
+        if not self._is_deaf:
+            self._host.serving.start(self)
+        elif self._transport is not None and not self._transport.is_closing():
+            self._transport.resume_reading()
 
     # -- WebSocket ---------------------------------------------------------------------------------
 
@@ -298,14 +347,14 @@ class Connection(asyncio.Protocol):
             if isinstance(event, Request):
                 has_request = True
                 self._handshake(event)
-            elif isinstance(event, Frame) and self.page is None:
+            elif isinstance(event, Frame) and not self._is_deaf:
                 self._frame(event)
         if isinstance(self._ws.handshake_exc, InvalidMessage):
             self._refuse(self._ws.handshake_exc.__cause__)
         elif self._ws.handshake_exc is not None and not has_request and self._cut is None:
             # A line or header that is too long: the library has its answer ready.
             self._refuse_with(b"".join(self._ws.data_to_send()))
-        elif self.page is None:
+        elif not self._is_deaf:
             self._flush()
 
     def _flush(self) -> None:
@@ -382,8 +431,12 @@ class Connection(asyncio.Protocol):
         self.guard(act)
 
     def ping(self) -> None:
-        """Ask the client whether it is still there."""
-        if self._ws.state is State.OPEN:
+        """Ask the client whether it is still there; a stream has no answer, but breaks if not."""
+        if self._is_deaf:
+            self._note_activity()
+            if self._pulse:
+                self.write(self._pulse)
+        elif self._ws.state is State.OPEN:
             self._ws.send_ping(b"")
             self.pinged_at = self._host.shared.loop.time()
             self._flush()
@@ -394,7 +447,8 @@ class Connection(asyncio.Protocol):
         if self._transport is None or self._transport.is_closing():
             return
         if self._ws.state is not State.OPEN:
-            self._transport.close()
+            # What a client does not read would be waited for without end.
+            (self._transport.abort if self.is_congested else self._transport.close)()
             return
         self._ws.send_close(code, reason)
         self._flush()
@@ -415,6 +469,7 @@ class Connection(asyncio.Protocol):
             self.page.close()
             self.page = None
             self._host.places.leave(self)
+        self._host.uploads.discard(self)
         self._inbox.clear()
 
     # -- the first request -------------------------------------------------------------------------
@@ -423,7 +478,7 @@ class Connection(asyncio.Protocol):
         if (refusal := self._host.entrance.refusal(request)) is not None:
             self._answer(refusal)
             return
-        is_upgrade = "Upgrade" in request.headers
+        is_upgrade = "Upgrade" in request.headers and self._upload is None
         try:
             self.entry = self._host.entrance.entry(request)
         except RefusedError as exc:
@@ -463,6 +518,12 @@ class Connection(asyncio.Protocol):
     def _answer_http(self, request: Request) -> None:
         entrance = self._host.entrance
         sharing = entrance.sharing(request)
+        if request.method == "POST" and request.path.partition("?")[0] == READINGS:
+            self._begin_upload(request)
+            return
+        if self._upload is not None and self._upload.has_body:
+            self._refuse_with(self._ws.reject(413, BODY).serialize())
+            return
         changed = entrance.log_in_or_out(request, self.entry, is_encrypted=self._is_encrypted)
         if changed is not None:
             self._answer(changed)
@@ -470,10 +531,12 @@ class Connection(asyncio.Protocol):
         if request.method == "OPTIONS" and sharing:
             self._answer(response(Answer(204, "text/plain", b""), None, sharing))
             return
+        entry = self.entry or self._host.shared.gate.anonymous(self.origin)
         if request.method != "GET":
             answer = Answer(405, "text/plain", b"Only GET is served here.\n")
+        elif self._open_session(request, entry, sharing):
+            return
         else:
-            entry = self.entry or self._host.shared.gate.anonymous(self.origin)
             answer = self._host.http(request.path, entry.rights)
         if answer.tag:
             answer, caching = cached(answer, request)
@@ -485,6 +548,105 @@ class Connection(asyncio.Protocol):
             self._open_page(answer, answer.body, sharing, is_chunked=is_chunked)
         else:
             self._answer(response(BUSY, BUSY_TEXT, {"Retry-After": "1"} | sharing))
+
+    # -- what is posted ----------------------------------------------------------------------------
+
+    def _read_upload(self, upload: Upload, part: bytes) -> None:
+        try:
+            is_new = upload.request is None
+            upload.feed(part)
+            request = upload.request
+            if request is None:
+                return
+            if is_new:
+                self._handshake(request)
+            if self in self._host.uploads and not self._is_deaf:
+                upload.feed(b"")  # what came with the head
+                if upload.is_complete:
+                    self._hand_in(upload, request)
+        except UploadError as exc:
+            self._refuse_with(safe(sentence(exc.status, exc.text)).serialize())
+
+    def _begin_upload(self, request: Request) -> None:
+        """Read the body, if its client may post at all."""
+        upload, uploads = self._upload, self._host.uploads
+        assert upload is not None, "it has read the head"
+        if forged(request):
+            self._answer(sentence(403, "Refused: send Origin, or a token in Authorization."))
+        elif len(uploads) >= UPLOADS:
+            self._answer(response(BUSY, BUSY_TEXT, {"Retry-After": "1"}))
+        else:
+            uploads.add(self)
+            if upload.expects_continue:
+                self.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+
+    def _hand_in(self, upload: Upload, request: Request) -> None:
+        sharing = self._host.entrance.sharing(request)
+
+        def answer(given: Response) -> None:
+            if self._transport is not None and not self._transport.is_closing():
+                for name, value in sharing.items():
+                    given.headers[name] = value
+                self._answer(given)
+
+        self._is_deaf = True
+        entry, shared = (
+            self.entry or self._host.shared.gate.anonymous(self.origin),
+            self._host.shared,
+        )
+        try:
+            hand_in(request, bytes(upload.body), entry, self.address, shared, answer)
+        except ProtocolError as exc:
+            answer(refusal(exc))
+
+    # -- a session for one request -----------------------------------------------------------------
+
+    def _open_session(self, request: Request, entry: Entry, sharing: Mapping[str, str]) -> bool:
+        """Serve a history or a stream; return False if the request is for something else."""
+        host, transport = self._host, self._transport
+        assert transport is not None
+        try:
+            found = asked(request, entry, host.shared, host.events)
+            if found is None:
+                return False
+            wanted, form = found
+            is_chunked = form is not host.events and request.protocol != "HTTP/1.0"
+            encoding = {"Transfer-Encoding": "chunked"} if is_chunked else {}
+            head = response(Answer(200, form.content_type, b""), None, {**encoding, **sharing})
+            self.write = body = Body(
+                transport.write, head.serialize(), form.head, is_chunked=is_chunked
+            )
+            self.session = session = host.opened(self, form)
+            if session is None:
+                self.write = transport.write
+                self._answer(response(BUSY, BUSY_TEXT, {"Retry-After": "1", **sharing}))
+                return True
+            self._is_deaf, self._body = True, body
+            session.serve(entry, wanted)
+        except ProtocolError as exc:
+            self._end_session()
+            self.write = transport.write
+            answer = refusal(exc)
+            for name, value in sharing.items():
+                answer.headers[name] = value
+            self._answer(answer)
+            return True
+        body(b"")
+        if form is host.events:
+            self._pulse = b":\n\n"
+            self.write = session.write = transport.write
+        return True
+
+    def request_ended(self) -> None:
+        """End the connection with the one request of plain HTTP."""
+        if self._body is not None:
+            self._host.shared.loop.call_soon(self._end_body, self._body)
+
+    def _end_body(self, body: Body) -> None:
+        if self._transport is not None and not self._transport.is_closing():
+            body.end()
+            self.finish()
+            self._cut_later(self._host.shared.limits.lag_timeout_s)
 
     def _open_page(
         self,
@@ -500,6 +662,7 @@ class Connection(asyncio.Protocol):
         head = response(answer, None, encoding | headers)
         # Many may be read at a time, and none needs a session's mark.
         transport.set_write_buffer_limits(high=MARK_BYTES, low=MARK_BYTES // 4)
+        self._is_deaf = True
         self.page = Transfer(self, pieces, self._host.shared.groups.turns, is_chunked=is_chunked)
         self._cut_later(self._host.shared.limits.lag_timeout_s)
         self.write(head.serialize())
@@ -537,6 +700,9 @@ class Connection(asyncio.Protocol):
         The library reads anything after a request as WebSocket frames, and may have failed by now.
         """
         assert self._transport is not None
+        if self._upload is not None and self._upload.has_body and not self._upload.is_complete:
+            self._refuse_with(safe(answer).serialize())  # the rest of the body is on its way
+            return
         self.write(safe(answer).serialize())
         self._transport.close()
         self._cut_later(self._host.shared.limits.lag_timeout_s)

@@ -34,6 +34,7 @@ from sensord.server.addresses import BACKLOG, Addresses, AddressStatus, written
 from sensord.server.certificates import Certificates
 from sensord.server.connection import Connection
 from sensord.server.http.entrance import Entrance
+from sensord.server.http.forms import Events
 from sensord.server.http.routes import Answer, Routes
 from sensord.server.http.transfer import Places
 from sensord.server.live.group import Groups
@@ -108,6 +109,10 @@ class Server:
         self.entrance = Entrance(self.shared.gate, origins or Origins(), bus.now_us)
         self.places = Places()
         """The pages that are being read."""
+        self.uploads: set[Connection] = set()
+        """Those that post."""
+        self.events = Events(lambda: bus.log.epoch)
+        """The form of streams."""
         self._routes = Routes(bus, self._health, self._metrics)
         self._room = Room(bus, limits.unannounced)
         self._addresses = Addresses([], limits.outbox_bytes)
@@ -396,7 +401,7 @@ class Server:
         self._end_those_without_right()
         for connection in tuple(self._connections):
             session = connection.session
-            if connection.page is not None:
+            if connection.is_answering:
                 continue  # it has a deadline of its own
             if connection.is_congested:
                 if now - connection.clogged_at > limits.lag_timeout_s:

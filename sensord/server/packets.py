@@ -34,9 +34,13 @@ class Write(Protocol):
 def packet(codec: Codec, payload: bytes) -> bytes:
     """Return a payload as a WebSocket message, ready to be written to any number of clients.
 
+    That of plain HTTP is sent as it is.
+
     What a server sends is not masked and, without extensions, depends on nothing of the
     connection; that is why the bytes can be shared.
     """
+    if codec.is_text is None:
+        return payload
     opcode = Opcode.TEXT if codec.is_text else Opcode.BINARY
     return Frame(opcode, payload).serialize(mask=False)
 

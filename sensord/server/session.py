@@ -59,6 +59,10 @@ class Outlet(Protocol):
         """Call ``act``; what it raises ends this session and nothing else."""
         ...
 
+    def request_ended(self) -> None:
+        """Handle the end of an open request: that of plain HTTP has no other."""
+        ...
+
     @property
     def entry(self) -> Entry | None:
         """What a token of the upgrade allows; None without one."""
@@ -151,7 +155,17 @@ class Session:
 
     # -- called by the connection ------------------------------------------------------------------
 
-    def received(self, payload: bytes, *, is_text: bool) -> None:
+    def serve(self, entry: Entry, request: Request[Result]) -> None:
+        """Serve the one request of a client of plain HTTP, who says no hello.
+
+        Raises:
+            ProtocolError: It cannot be served; nothing was written.
+        """
+        self.entry = entry
+        self._state = after(self._state, Event.HELLO)
+        HANDLERS[type(request)](self, request)
+
+    def received(self, payload: bytes, *, is_text: bool | None) -> None:
         """Serve one message of the client."""
         number: int | None = None
         try:
@@ -264,6 +278,7 @@ class Session:
         request.close()
         self._lost.update(request.lost)
         self.send(End(number, cursor, is_complete))
+        self._outlet.request_ended()
 
     def settle(self, number: int, answer: Sendable) -> None:
         """Answer a request that was kept open until now, and close it."""

@@ -10,8 +10,12 @@ import hashlib
 import hmac
 import secrets
 from dataclasses import dataclass, field
+from typing import Self
 
 __all__ = ["Identity", "Issuer"]
+
+SESSIONLESS = "http:"
+"""What the ids of clients without sessions begin with; those of others are hexadecimal."""
 
 ID_BYTES = 6
 """With a million clients a day, two equal ids are less likely than a broken disk."""
@@ -26,6 +30,17 @@ class Identity:
     address: str = ""
     token: str = field(default="", compare=False)
     """The name of the token that let it in, if one did; a client may come with another one."""
+
+    @classmethod
+    def sessionless(cls, address: str, token: str = "", token_id: str = "") -> Self:
+        """Return the client that sends plain HTTP with a token, or without one from a machine."""
+        machine = address.rpartition(":")[0] or address
+        return cls(f"{SESSIONLESS}{token_id or machine}", token or "http", address, token)
+
+    @property
+    def is_sessionless(self) -> bool:
+        """Whether it sends plain HTTP: it has no session, so it is never here and never gone."""
+        return self.id.startswith(SESSIONLESS)
 
 
 class Issuer:

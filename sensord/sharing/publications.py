@@ -1,7 +1,7 @@
 """Publishing by clients: readings of the topics that the configuration opens for them.
 
 A topic has one publisher at a time. When that client is gone, its topics become bad, like those of
-a device that went away.
+a device that went away. One that has no session is never gone, and others may publish after it.
 
 Theory of operation. After a restart the journal has the last reading of each topic, and the store
 has its publisher. The store also has a reading of each topic, at most a minute old, because the
@@ -128,8 +128,9 @@ class Publishing:
         """
         self._audit.allowance.admit_value(who.id, weight_of(value))
         tap = self._taps.get(topic)
-        if tap is not None and tap.owner is not None and tap.owner.id != who.id and not is_held:
-            raise ProtocolError("held", _held(tap.owner, topic))
+        owner = None if tap is None or is_held else tap.owner
+        if owner is not None and owner.id != who.id and not owner.is_sessionless:
+            raise ProtocolError("held", _held(owner, topic))
         opened = self._find(topic)
         low, high = opened.range or (None, None)
         rules = Rules(type=opened.type, low=low, high=high, decimals=opened.decimals)
@@ -204,7 +205,7 @@ class Publishing:
         tap = _Tap(record.channel, owner, opened.retain, record.reading, record.log_us)
         self._taps[topic] = tap
         self._channels.add((topic, record.channel.metadata.device))
-        if owner is None or self._presence.find(owner.id) is None:
+        if owner is None or not (owner.is_sessionless or self._presence.find(owner.id)):
             self._leave(topic, tap)
         return True
 

@@ -13,6 +13,7 @@ from sensord.bus import Bus
 from sensord.config.tree import Clients
 from sensord.sharing.allowance import UNLIMITED, Allowance, Bounds
 from sensord.sharing.audit import Audit
+from sensord.sharing.deposits import Deposits
 from sensord.sharing.identity import Issuer
 from sensord.sharing.post import Post, PostOptions
 from sensord.sharing.presence import Presence
@@ -34,6 +35,7 @@ class Sharing:
     presence: Presence
     post: Post
     publishing: Publishing
+    deposits: Deposits
     state: State
 
     @classmethod
@@ -56,8 +58,9 @@ class Sharing:
         publishing = Publishing(
             bus, audit, presence, store, loop, options.topics, options.max_topics
         )
+        deposits = Deposits(bus, publishing, store, loop)
         state = State(bus, audit, store, options.max_state)
-        sharing = cls(audit, store, presence, post, publishing, state)
+        sharing = cls(audit, store, presence, post, publishing, deposits, state)
         sharing._restore()
         return sharing
 
@@ -71,6 +74,7 @@ class Sharing:
         self.presence.restore()
         self.post.restore()
         self.publishing.restore()
+        self.deposits.restore()
         self.state.restore()
 
     def close(self) -> None:

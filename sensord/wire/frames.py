@@ -17,7 +17,16 @@ import msgpack
 from sensord.errors import ProtocolError
 from sensord.model.readings import GOOD, Level, Metadata, Quality, Reading, Reason, Record, Value
 
-__all__ = ["CODECS", "JSON", "MSGPACK", "Codec", "DecodedFrame", "FrameReading", "Message"]
+__all__ = [
+    "CODECS",
+    "JSON",
+    "MSGPACK",
+    "Announced",
+    "Codec",
+    "DecodedFrame",
+    "FrameReading",
+    "Message",
+]
 
 WRAPPED = 1
 """Number of the msgpack extension type of a wrapped value."""
@@ -59,7 +68,7 @@ Announced = Callable[[int], Metadata]
 
 
 class Codec(Protocol):
-    """One of the two encodings."""
+    """One of the two encodings, or a form of plain HTTP."""
 
     @property
     def subprotocol(self) -> str:
@@ -67,8 +76,8 @@ class Codec(Protocol):
         ...
 
     @property
-    def is_text(self) -> bool:
-        """Whether messages are text messages."""
+    def is_text(self) -> bool | None:
+        """Whether messages are text messages; None if they are no WebSocket messages."""
         ...
 
     def message(self, message: Message) -> bytes:

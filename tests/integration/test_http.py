@@ -158,7 +158,7 @@ async def test_an_unknown_path_is_told_what_there_is(path: str) -> None:
     async with Station() as station:
         status, told = await get(station, path)
     assert status == 404
-    assert "/metrics and /api/readings" in told["error"]
+    assert "/metrics, /api/readings, /api/history and /api/stream" in told["error"]
 
 
 @on_each_loop
@@ -166,7 +166,7 @@ async def test_an_unknown_path_is_told_what_there_is(path: str) -> None:
 async def test_other_methods_are_refused(method: str) -> None:
     """HTTP 405."""
     async with Station() as station:
-        status, told = await get(station, "/api/readings", method=method)
+        status, told = await get(station, "/healthz", method=method)
     assert status == 405
     assert told == "Only GET is served here.\n"
 
@@ -179,7 +179,7 @@ async def test_a_request_with_a_body_is_told_so(method: bytes, header: bytes) ->
     async with Station() as station:
         request = method + b" /healthz HTTP/1.1\r\n" + header + b"\r\n\r\n{}"
         answer = await exchange(station, request, b"x" * 100_000, b"GET /healthz HTTP/1.1\r\n\r\n")
-        assert read(answer) == (413, "Requests are served without a body.\n")
+        assert read(answer) == (413, "Only POST /api/readings is served with a body.\n")
 
 
 @on_each_loop

@@ -105,7 +105,9 @@ async def test_a_listed_page_may_read_answers() -> None:
         preflight = f"OPTIONS /api/readings HTTP/1.1\r\nHost: localhost\r\nOrigin: {LISTED}\r\n\r\n"
         answer = (await exchange(station, preflight.encode())).decode()
         assert answer.startswith("HTTP/1.1 204 ")
-        assert "Access-Control-Allow-Headers: Authorization\r\n" in answer
+        assert (
+            "Access-Control-Allow-Headers: Authorization, Content-Type, Idempotency-Key" in answer
+        )
         foreign = preflight.replace(LISTED, "http://localhost")
         assert (await exchange(station, foreign.encode())).startswith(b"HTTP/1.1 405 ")
 

@@ -20,6 +20,8 @@ __all__ = ["Entrance"]
 
 COOKIE = "sensord"
 
+ALLOWED_HEADERS = "Authorization, Content-Type, Idempotency-Key, Last-Event-ID"
+
 PREFLIGHT_S = 600
 """How long a browser remembers that an origin may send requests."""
 
@@ -92,8 +94,8 @@ class Entrance:
         headers = {"Access-Control-Allow-Origin": origin, "Vary": "Origin"}
         headers["Cross-Origin-Resource-Policy"] = "cross-origin"
         if request.method == "OPTIONS":
-            headers["Access-Control-Allow-Methods"] = "GET"
-            headers["Access-Control-Allow-Headers"] = "Authorization"
+            headers["Access-Control-Allow-Methods"] = "GET, POST"
+            headers["Access-Control-Allow-Headers"] = ALLOWED_HEADERS
             headers["Access-Control-Allow-Private-Network"] = "true"
             headers["Access-Control-Max-Age"] = str(PREFLIGHT_S)
         return headers

@@ -124,7 +124,7 @@ class Routes:
                 yield _encoded(family)
 
     def _unknown(self) -> Answer:
-        paths = "/, /healthz, /readyz, /metrics and /api/readings"
+        paths = "/, /healthz, /readyz, /metrics, /api/readings, /api/history and /api/stream"
         return _json(404, {"error": f"there is only {paths}, and a WebSocket at /v1"})
 
     def _filters(self, query: str, default: list[str]) -> tuple[list[str], Answer | None]:

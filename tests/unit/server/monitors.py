@@ -635,6 +635,9 @@ class Wire:
     def origin(self) -> Origin:
         return Origin.LOOPBACK
 
+    def request_ended(self) -> None:
+        """Do nothing: others may be open."""
+
     def deny(self, act: Callable[[], None]) -> None:
         act()
 
