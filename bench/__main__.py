@@ -30,6 +30,9 @@ BENCHES = (
     "floods",
     "modbus",
     "page",
+    "page_clicks",
+    "page_year",
+    "page_fanout",
 )
 
 LONGEST_S = 1800.0

@@ -8,6 +8,7 @@ const ROW = 34;
 const FRESH_MS = 1500;
 const SPARK_EVERY_MS = 60_000;
 const QUALITIES = { bad: 0, uncertain: 1, good: 2 };
+const { compare } = new Intl.Collator();
 
 // The ten minutes before the time that is shown.
 const recent = (store) => {
@@ -34,16 +35,30 @@ export function now(main, { client, store }) {
     return words.every((word) => whole.includes(word));
   };
   const orders = {
-    device: (a, b) => group(a).localeCompare(group(b)) || a.topic.localeCompare(b.topic),
-    topic: (a, b) => a.topic.localeCompare(b.topic),
+    device: (a, b) => compare(group(a), group(b)) || compare(a.topic, b.topic),
+    topic: (a, b) => compare(a.topic, b.topic),
     age: (a, b) => b.reading.time_us - a.reading.time_us,
-    quality: (a, b) => QUALITIES[a.reading.quality] - QUALITIES[b.reading.quality] || a.topic.localeCompare(b.topic),
+    quality: (a, b) => QUALITIES[a.reading.quality] - QUALITIES[b.reading.quality] || compare(a.topic, b.topic),
   };
+  // By device and by topic, ten thousand topics keep their order while somebody searches.
+  let ordered = [], isOrderedFor = "";
+  const inOrder = () => {
+    const wanted = `${sort.value} ${store.topics.size}`;
+    if (wanted !== isOrderedFor || sort.value === "age" || sort.value === "quality") {
+      ordered = [...store.topics.values()].sort(orders[sort.value]);
+      isOrderedFor = wanted;
+    }
+    return ordered;
+  };
+  let waiting = null;
+  /** Arrange when the letter or the star has been drawn: several that come together do it once. */
+  const arrangeSoon = () => { waiting ??= requestAnimationFrame(() => setTimeout(() => { waiting = null; if (rows.isConnected) arrange(); })); };
 
   const arrange = () => {
+    const focused = rows.contains(document.activeElement) ? document.activeElement : null;
+    const place = focused && [focused.closest(".row")?.dataset.topic, focused.localName];
     const words = search.value.toLowerCase().split(/\s+/).filter(Boolean);
-    const found = [...store.topics.values()].filter((entry) => fits(entry, words));
-    found.sort(orders[sort.value]);
+    const found = words.length ? inOrder().filter((entry) => fits(entry, words)) : inOrder();
     const first = found.filter((entry) => pinned.has(entry.topic));
     lines = [...first];
     let last = null;
@@ -63,6 +78,8 @@ export function now(main, { client, store }) {
     if (!lines.length)
       rows.append(el("p", { class: "note" }, store.topics.size ? text.noMatch : text.nothing));
     draw();
+    // A row is another element now; whoever was on it by keyboard still is.
+    if (place) [...drawn.values()].find((row) => row.dataset.topic === place[0])?.querySelector(place[1])?.focus({ preventScroll: true });
   };
 
   const inSight = () => {
@@ -97,15 +114,20 @@ export function now(main, { client, store }) {
     el("div", { class: "group", role: "listitem" }, el("span", {}, name));
 
   const topicRow = (entry) => {
+    const star = () => {
+      pin.setAttribute("aria-pressed", String(pinned.has(entry.topic)));
+      pin.textContent = pinned.has(entry.topic) ? "★" : "☆";
+    };
     const pin = el("button", {
-      type: "button", "aria-pressed": String(pinned.has(entry.topic)),
-      "aria-label": text.pin(entry.topic), title: text.pin(entry.topic),
+      type: "button", "aria-label": text.pin(entry.topic), title: text.pin(entry.topic),
       onclick: () => {
         if (!pinned.delete(entry.topic)) pinned.add(entry.topic);
-        localStorage.setItem("sensord-pinned", JSON.stringify([...pinned]));
-        arrange();
+        star();
+        setTimeout(() => localStorage.setItem("sensord-pinned", JSON.stringify([...pinned])));
+        arrangeSoon();
       },
-    }, pinned.has(entry.topic) ? "★" : "☆");
+    });
+    star();
     return el("div", { class: "row", role: "listitem", "data-topic": entry.topic },
       el("a", { href: `#topic/${encodeURIComponent(entry.topic)}`, title: entry.reading.channel.description || entry.topic }, entry.topic),
       el("span", { class: "value" }), el("span", { class: "quality" }), el("span", { class: "age" }),
@@ -156,13 +178,14 @@ export function now(main, { client, store }) {
   };
   const tick = setInterval(draw, 1000);
   store.addEventListener("change", changed);
-  search.addEventListener("input", arrange);
+  search.addEventListener("input", arrangeSoon);
   sort.addEventListener("change", arrange);
   addEventListener("scroll", draw, { passive: true });
   addEventListener("resize", draw);
   arrange();
   return () => {
     clearInterval(tick);
+    cancelAnimationFrame(waiting);
     store.removeEventListener("change", changed);
     removeEventListener("scroll", draw);
     removeEventListener("resize", draw);

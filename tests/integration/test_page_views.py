@@ -179,6 +179,18 @@ def test_an_alarm_is_acknowledged_by_keys_alone(daemon: Daemon, browser: Browser
         page.until(f"{card}.dataset.state === 'acknowledged'")
 
 
+def test_a_topic_is_pinned_by_keys_and_keeps_the_focus(daemon: Daemon, browser: Browser) -> None:
+    """Though its row is at another place, and another element."""
+    with browser.open(f"http://{daemon.address}/#now") as page:
+        page.until(READY["now"])
+        star = "[data-topic='weather/wind_speed'] button"
+        page.eval(f'document.querySelector("{star}").focus()')
+        page.press("Enter")
+        page.until("document.querySelector('.row').dataset.topic === 'weather/wind_speed'")
+        page.until(f'document.activeElement === document.querySelector("{star}")')
+        assert page.eval("document.activeElement.getAttribute('aria-pressed')") == "true"
+
+
 def test_a_phone_shows_how_a_value_came_to_be(daemon: Daemon, browser: Browser) -> None:
     """Its shape at least: a bad value must not look like a good one; the word is read out."""
     with browser.open("about:blank") as page:

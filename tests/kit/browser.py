@@ -168,6 +168,22 @@ class Page:
             fields = {"button": "left", "buttons": 1, "clickCount": 1}
             self._ask("Input.dispatchMouseEvent", type=f"mouse{kind}", x=x, y=y, **fields)
 
+    def click(self, x: float, y: float) -> None:
+        """Click at a place."""
+        for kind in ("Moved", "Pressed", "Released"):
+            fields = {"button": "left", "clickCount": 1}
+            self._ask("Input.dispatchMouseEvent", type=f"mouse{kind}", x=x, y=y, **fields)
+
+    def type(self, letter: str) -> None:
+        """Press the key of a letter."""
+        for kind in ("keyDown", "keyUp"):
+            text = {"text": letter} if kind == "keyDown" else {}
+            self._ask("Input.dispatchKeyEvent", type=kind, key=letter, **text)
+
+    def slow(self, times: float) -> None:
+        """Give it a processor that is so many times slower."""
+        self._ask("Emulation.setCPUThrottlingRate", rate=times)
+
     def size(self, width: int, height: int, *, is_dark: bool = False) -> None:
         """Give it a window of this size, on a screen that is light or dark."""
         scheme = {"name": "prefers-color-scheme", "value": "dark" if is_dark else "light"}
