@@ -39,7 +39,10 @@ __all__ = ["Archive", "Fetched", "JournalArchive", "Wanted"]
 T = TypeVar("T")
 
 STEPS = 16
-"""Chunks read for one piece, at most: a piece occupies the thread for some 50 ms."""
+"""Chunks read for one piece: a piece occupies the thread for some 50 ms."""
+
+PIECE_S = 0.02
+"""More of them are read for so long: those of slow devices are small."""
 
 
 CLOSE_S = 5.0
@@ -172,8 +175,9 @@ class JournalArchive(Archive):
             corrections=wanted.corrections,
         )
         try:
-            for _ in range(STEPS):
-                got = _add_step(got, scan)
+            until, steps = time.monotonic() + PIECE_S, 0
+            while steps < STEPS or time.monotonic() < until:
+                got, steps = _add_step(got, scan), steps + 1
                 if got.next_offset >= wanted.stop or len(got.records) >= limit:
                     break
         except StopIteration:

@@ -139,6 +139,7 @@ export function topic(main, { client, store, argument }) {
     if (!data[0].length || !series.some(({ values }) => values.some((one) => one !== null))) {
       chart?.clear();
       chart = null;
+      if (holder.ariaBusy === "true") return;
       const note = data[0].length ? text.noNumbers : text.noValues;
       if (holder.textContent !== note) holder.replaceChildren(el("p", { class: "note" }, note));
       return;
@@ -223,37 +224,42 @@ export function topic(main, { client, store, argument }) {
   // -- summaries ------------------------------------------------------------------------------------
 
   const fetchAll = async () => {
-    const byTopic = new Map(topics.map((name, i) => [name, i]));
-    const fresh = topics.map(empty);
-    const found = await client.collect("history", { topics, ...stretch(), interval });
-    gaps.length = 0;
+    const fresh = new Map(topics.map((name) => [name, empty()]));
+    const isFirst = series.every(({ times }) => !times.length);
+    // A year takes a moment to read: the first time, the chart grows while it comes.
+    if (isFirst) series = [...fresh.values()];
+    const found = [];
     let reason = null;
-    for (const message of found) {
-      if (message.op === "gap") { missed(message); reason = message.reason; }
-      for (const row of message.op === "summary" ? message.rows : []) {
-        const one = fresh[byTopic.get(client.channel(row.channel).topic)];
-        if (!one) continue;
-        const at = row.time_us / 1e6 + interval / 2;
-        // An interval without readings is a hole, not a straight line.
-        if (one.times.length && at - one.times.at(-1) > 3 * interval) {
-          const from = one.times.at(-1) + interval / 2;
-          one.holes.push({ from, to: at - interval / 2, reason: reason ?? text.noReadings });
-          one.times.push(from);
-          for (const key of ["values", "low", "high", "raws"]) one[key].push(null);
-        }
-        one.times.push(at);
-        one.values.push(row.mean ?? numeric(row.last));
-        one.low.push(row.min ?? numeric(row.last));
-        one.high.push(row.max ?? numeric(row.last));
-        one.raws.push(row.mean ?? row.last ?? null);
+    for await (const item of client.history(topics, { ...stretch(), interval })) {
+      if (isOver) return;
+      if (item.op === "gap") { found.push(item); reason = item.reason; }
+      const one = fresh.get(item.topic);
+      if (item.op !== "row" || !one) continue;
+      const at = item.time_us / 1e6 + interval / 2;
+      // An interval without readings is a hole, not a straight line.
+      if (one.times.length && at - one.times.at(-1) > 3 * interval) {
+        const from = one.times.at(-1) + interval / 2;
+        one.holes.push({ from, to: at - interval / 2, reason: reason ?? text.noReadings });
+        one.times.push(from);
+        for (const key of ["values", "low", "high", "raws"]) one[key].push(null);
       }
-      if (message.op === "summary") reason = null;
+      reason = null;
+      one.times.push(at);
+      one.values.push(item.mean ?? numeric(item.last));
+      one.low.push(item.min ?? numeric(item.last));
+      one.high.push(item.max ?? numeric(item.last));
+      one.raws.push(item.mean ?? item.last ?? null);
+      if (isFirst) later();
     }
-    series = fresh;
+    series = [...fresh.values()];
+    gaps.length = 0;
+    missing.textContent = "";
+    found.forEach(missed);
     draw();
   };
   const summaries = async () => {
     try { await fetchAll(); } catch (error) { missing.textContent = error.message; }
+    holder.setAttribute("aria-busy", "false");
     if (!isOver && !isFixed) poll = setTimeout(summaries, Math.max(5, interval) * 1000);
   };
   const summarize = () => {
@@ -266,6 +272,7 @@ export function topic(main, { client, store, argument }) {
     summaries();
   };
 
+  holder.setAttribute("aria-busy", String(!isRaw));
   if (!isRaw) summaries();
   else if (isFixed || store.player) fetchRaw(!isFixed);
   else follow();

@@ -16,6 +16,7 @@ which piece it is reading (`_spot`), names it, and resumes after it.
 from __future__ import annotations
 
 import os
+from bisect import bisect_right
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -124,9 +125,12 @@ class Scan:
 
     def _parts(self, view: View) -> Iterator[Batch | Hole]:
         parts: list[_Part] = [*view.sealed, *view.unsealed, *view.pending]
-        parts.sort(key=lambda part: part.first)
-        before_ns = None
-        for i, part in enumerate(parts):
+        parts.sort(key=_first)
+        # Each ends where the next begins: only the last that begins before the place may hold it.
+        reached = max(0, bisect_right(parts, self.position, key=_first) - 1)
+        before_ns = _extent(parts[reached - 1])[1] if reached else None
+        for i in range(reached, len(parts)):
+            part = parts[i]
             start_ns, end_ns, end = _extent(part)
             following = parts[i + 1].first if i + 1 < len(parts) else self._stop
             # A crash during a repair leaves files that overlap: each ends where the next begins.
@@ -311,6 +315,10 @@ class Scan:
             wanted = any(matches(pattern, described.topic) for pattern in self._topics)
             self._is_wanted[described] = wanted
         return wanted
+
+
+def _first(part: _Part) -> int:
+    return part.first
 
 
 def _extent(part: _Part) -> tuple[int, int, int]:

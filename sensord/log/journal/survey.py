@@ -191,7 +191,7 @@ def _read_ring(path: Path) -> list[Frame]:
         return []
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class _File:
     """A segment's file, as far as it had to be looked into."""
 
@@ -264,7 +264,7 @@ def _looked_at(
 def _belonging(found: Survey, files: Sequence[_File]) -> Iterator[_File]:
     """Yield the segments that are this journal's; the others are strays."""
     known = found.known_epochs
-    proven = [file for file in files if file.is_believed or is_proven(file.facts, known)]
+    proven = {file for file in files if file.is_believed or is_proven(file.facts, known)}
     spans = [file.span for file in proven if file.span is not None]
     is_sure = bool(found.sure_epochs)
     listed_end = max((one.end for one in found.facts.sealed.values()), default=0) if is_sure else 0

@@ -78,14 +78,14 @@ class Summarizer:
 
     def take(self, records: Iterable[Record]) -> Iterator[Interval]:
         """Add the next readings; yield each interval that they complete."""
-        rows = self._rows
+        rows, start_us, end_us = self._rows, self._start_us, self._end_us
         for offset, log_us, channel, (_, value, quality, restates) in records:
-            if not self._start_us <= log_us < self._end_us:
-                is_slew = 0 < self._start_us - log_us <= SLEW_US
+            if not start_us <= log_us < end_us:
+                is_slew = 0 < start_us - log_us <= SLEW_US
                 if not is_slew:
                     yield from self._complete(offset)
-                    rows = self._rows
                     self._begin(log_us)
+                    rows, start_us, end_us = self._rows, self._start_us, self._end_us
             if self.first_offset is None:
                 self.first_offset = offset
             if restates or quality.level is _BAD:
