@@ -88,6 +88,13 @@ channels.setpoint = {{ unit = "Cel", decimals = 1 }}
 writable.setpoint = {{ range = [5, 30] }}
 actions.night = {{ sets = {{ setpoint = 16 }} }}
 
+[alarms.hot]
+topic = "plant/boiler/temperature"
+above = 65
+hysteresis = 2
+priority = "high"
+text = "open the bypass valve"
+
 [clients.topics."derived/#"]
 decimals = 2
 """
@@ -101,6 +108,7 @@ SUGGESTIONS = [
     ("tail", "'plant/#' --json", "one JSON object a line, for programs"),
     ("devices", "", "the devices and their states"),
     ("history", "--interval 10s --from -5m", "the past, per interval"),
+    ("alarms", "", "what waits; `sensord ack hot` acknowledges it"),
     ("set", "plant/heating/setpoint 22", "a command to a device"),
     ("lease", "hold heating", "keep others from setting it"),
     ("tail", "'$audit/#'", "which client did what"),

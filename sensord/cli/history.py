@@ -23,6 +23,7 @@ from sensord.cli.options import (
     duration,
     start_of,
 )
+from sensord.cli.statuses import NOT_FOUND
 from sensord.cli.text_options import configure_text
 from sensord.client import (
     Complete,
@@ -103,7 +104,13 @@ def run(options: argparse.Namespace) -> int:
     stop = None if options.stop in {None, "now"} else _place("--to", options.stop)
     if options.plot:
         return being(lambda: plot(options, start, stop))
-    return being(lambda: _ask(options, start, stop))
+    is_absent = False
+
+    async def ask() -> None:
+        nonlocal is_absent
+        is_absent = await _ask(options, start, stop)
+
+    return being(ask) or (NOT_FOUND if is_absent else 0)
 
 
 def _place(option: str, text: str) -> str | Position | int:
@@ -117,7 +124,8 @@ def _place(option: str, text: str) -> str | Position | int:
 
 async def _ask(
     options: argparse.Namespace, start: str | Position | int, stop: str | Position | int | None
-) -> None:
+) -> bool:
+    """Show the answer; return whether all topics that were named are missing."""
     show = _shower(options)
     limit, follow = options.limit, options.follow
     async with client_for(options, "history") as client:
@@ -143,11 +151,13 @@ async def _ask(
             if isinstance(item, Gap) and not options.json:
                 sys.stdout.flush()
                 print(gap_line(item), file=sys.stderr)
-        if not count and not await note_absent(client, options.topics):
+        is_absent = not count and await note_absent(client, options.topics)
+        if not count and not is_absent:
             note("no readings in that time")
     if asked.is_complete is False and asked.position is not None:
         epoch, offset = asked.position
         print(f"-- there may be more; continue with --from {epoch}:{offset}", file=sys.stderr)
+    return is_absent and not any("+" in topic or "#" in topic for topic in options.topics)
 
 
 def _shower(options: argparse.Namespace) -> Callable[[Answered], str | None]:

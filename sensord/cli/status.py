@@ -15,9 +15,11 @@ __all__ = ["configure", "run"]
 
 WORDS = {Severity.OK: "ok", Severity.WARNING: "warning", Severity.CRITICAL: "critical"}
 
+STATUSES = {Severity.OK: 0, Severity.WARNING: 1, Severity.CRITICAL: 6}
+
 EPILOG = (
     "exit status: 0 all is well, 1 something needs attention, "
-    "2 the daemon does not do its work, 5 it cannot be reached"
+    "5 the daemon cannot be reached, 6 it does not do its work"
 )
 
 
@@ -48,7 +50,7 @@ def run(options: argparse.Namespace) -> int:
         else:
             print(f"critical  daemon   {exc}")
         return status_of(exc)
-    return worst
+    return STATUSES[worst]
 
 
 def _screen(server: str, findings: list[Finding]) -> str:

@@ -6,12 +6,16 @@ import argparse
 from typing import Any
 
 from sensord.cli import listing as rows
+from sensord.cli.look import columns
 from sensord.cli.options import check_filters
+from sensord.terminal.cells import fit
 
 __all__ = ["configure", "run"]
 
 
-HEAD = f"{'TOPIC':<40} {'TYPE':<7} {'KIND':<6} {'UNIT':<8} DESCRIPTION"
+TOPIC, LEAST = 40, 16
+"""Columns of a topic, and on a narrow terminal."""
+UNIT = 8
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -29,7 +33,7 @@ def run(options: argparse.Namespace) -> int:
         options,
         "topics",
         lambda client: client.topics(*options.topics, follow=options.follow),
-        HEAD,
+        _columns("TOPIC", "UNIT", "TYPE", "KIND", "DESCRIPTION"),
         _line,
     )
 
@@ -37,4 +41,14 @@ def run(options: argparse.Namespace) -> int:
 def _line(row: dict[str, Any]) -> str:
     type_, unit, text = row.get("type", "float"), row.get("unit", ""), row.get("description", "")
     kind = row.get("kind", "state")
-    return f"{row['topic']:<40} {type_:<7} {kind:<6} {unit:<8} {text}".rstrip()
+    return _columns(row["topic"], unit, type_, kind, text)
+
+
+def _columns(topic: str, unit: str, type_: str, kind: str, text: str) -> str:
+    """Write a line; on a narrow terminal the topic is cut before its unit is."""
+    width = columns()
+    if width is None or width >= TOPIC + UNIT + 1:
+        shown = f"{topic:<{TOPIC}}"
+    else:
+        shown = fit(topic, max(LEAST, width - UNIT - 1), keeps_end=True)
+    return f"{shown} {unit:<{UNIT}} {type_:<7} {kind:<6} {text}".rstrip()

@@ -1,6 +1,6 @@
 // What may be set and called: with its type, range and lease, what became of it, and who did what.
 
-import { clock, el, shown, unit } from "./format.js";
+import { clock, el, shown, unit, when } from "./format.js";
 import { may } from "./rights.js";
 import { text } from "./text.js";
 
@@ -28,7 +28,7 @@ export function act(main, { client, store, toast }) {
     held.set(title, () => {
       const found = [leases.get(title), leases.get(device)].find((one) => one?.holder);
       const mine = found?.holder.id === client.welcome?.client.id;
-      words.textContent = found ? text.heldBy(mine ? text.me : found.holder.name || text.unnamed, clock(found.until_us)) : "";
+      words.textContent = found ? text.heldBy(mine ? text.me : found.holder.name || text.unnamed, when(found.until_us)) : "";
       button.textContent = isMine(title) ? text.giveBack : text.take;
       button.hidden = !may(client, "write", title) || Boolean(found && !mine) || Boolean(found && !isMine(title));
     });
@@ -120,7 +120,7 @@ export function act(main, { client, store, toast }) {
     const { who, subject, result, detail, key, after } = item.value;
     const label = item.topic.slice("$audit/".length);
     const made = el("tr", { class: ["done", "pending", "taken", "renewed", "given_back"].includes(result) ? "" : "bad" }, ...[
-      clock(item.time_us), who?.name || who?.id || "", label, subject,
+      when(item.time_us), who?.name || who?.id || "", label, subject,
       after === undefined || after === null ? "" : shown(after), [result, detail].filter(Boolean).join(": "),
     ].map((one) => el("td", {}, one)));
     const id = key ? `${who?.id}/${key}` : "";

@@ -25,7 +25,7 @@ const find = (selector) => document.querySelector(selector);
 const scheme = location.protocol === "https:" ? "wss" : "ws";
 
 const client = new Sensord(`${scheme}://${location.host}/v1`, {
-  name: "page",
+  name: localStorage.getItem("sensord-name") || "page",
   key: sessionStorage.getItem("sensord-key") ?? undefined,
 });
 client.addEventListener("up", () => sessionStorage.setItem("sensord-key", client.welcome.client.key));

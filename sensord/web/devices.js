@@ -1,7 +1,7 @@
 // The devices: their states in the words of `sensord devices`, what to do, and for who may what a
 // device's connection carries.
 
-import { clock, el, shown, unit } from "./format.js";
+import { clock, el, shown, unit, when } from "./format.js";
 import { mayAll } from "./rights.js";
 import { text } from "./text.js";
 
@@ -26,10 +26,10 @@ export function devices(main, { client }) {
       return el("tr", {},
         el("th", { scope: "row" }, el("a", { href: `#device/${encodeURIComponent(one.device)}` }, one.device)),
         el("td", {}, el("span", { class: `state ${one.state}` }, one.state)),
-        el("td", {}, clock(one.since_us)), el("td", {}, clock(one.last_reading_us)),
+        el("td", {}, [one.detail, ...(one.offline ?? [])].filter(Boolean).join(", ")),
+        el("td", { title: clock(one.since_us) }, when(one.since_us)), el("td", { title: clock(one.last_reading_us) }, when(one.last_reading_us)),
         el("td", { class: "num" }, (one.readings ?? 0).toLocaleString()),
-        el("td", { title: faultText }, faultText || "0"),
-        el("td", {}, [one.detail, ...(one.offline ?? [])].filter(Boolean).join(", ")));
+        el("td", { title: faultText }, faultText || "0"));
     }));
   };
   const ask = () => {
@@ -93,7 +93,7 @@ export function device(main, { client, argument }) {
   };
   const start = () => {
     look.textContent = text.pause;
-    note.textContent = "";
+    note.textContent = text.looking;
     const mine = (kept = client.sniff(name, (sight) => {
       waiting.push(sight);
       frame ||= requestAnimationFrame(draw);
@@ -102,7 +102,8 @@ export function device(main, { client, argument }) {
   };
   const subscription = client.subscribe([`$sys/devices/${name}`], (item) => {
     if (item.op !== "reading") return;
-    facts.replaceChildren(...Object.entries(item.value ?? {}).flatMap(([key, value]) =>
+    const isEmpty = (value) => value !== null && typeof value === "object" && !Object.keys(value).length;
+    facts.replaceChildren(...Object.entries(item.value ?? {}).filter(([, value]) => !isEmpty(value)).flatMap(([key, value]) =>
       [el("dt", {}, key.replace(/_us$/, "").replaceAll("_", " ")), el("dd", {}, key.endsWith("_us") ? clock(value) : shown(value))]));
   });
   return () => { stop(); subscription.cancel(); };

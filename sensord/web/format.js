@@ -41,6 +41,14 @@ export function clock(us) {
   });
 }
 
+/** Write a time in few words: the day only if it is another one. */
+export function when(us) {
+  if (!us) return "—";
+  const time = new Date(us / 1000), clock_ = { hour: "2-digit", minute: "2-digit", second: "2-digit" };
+  if (time.toDateString() === new Date().toDateString()) return time.toLocaleTimeString(undefined, clock_);
+  return time.toLocaleString(undefined, { ...clock_, day: "numeric", month: "short" });
+}
+
 /** Write a time in UTC, to the microsecond. */
 export function iso(us) {
   const micro = ((us % 1e6) + 1e6) % 1e6;

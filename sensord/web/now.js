@@ -129,7 +129,7 @@ export function now(main, { client, store }) {
     });
     star();
     return el("div", { class: "row", role: "listitem", "data-topic": entry.topic },
-      el("a", { href: `#topic/${encodeURIComponent(entry.topic)}`, title: entry.reading.channel.description || entry.topic }, entry.topic),
+      el("a", { href: `#topic/${encodeURIComponent(entry.topic)}`, title: entry.reading.channel.description || entry.topic }, el("bdi", {}, entry.topic)),
       el("span", { class: "value" }), el("span", { class: "quality" }), el("span", { class: "age" }),
       el("canvas", { role: "img", "aria-label": text.sparkline(entry.topic) }), pin);
   };

@@ -1,6 +1,6 @@
 // Who is here and what they look at; a message to one or to all.
 
-import { clock, el } from "./format.js";
+import { clock, el, when } from "./format.js";
 import { text } from "./text.js";
 
 export function people(main, { client, toast }) {
@@ -16,7 +16,14 @@ export function people(main, { client, toast }) {
       words.value = "";
     } catch (error) { toast(error.message); }
   } }, to, words, el("button", { class: "primary" }, text.send));
-  main.append(el("h2", { class: "sr" }, text.views.people), form,
+  const name = el("input", { "aria-label": text.myName, placeholder: text.myName, maxlength: 60, value: localStorage.getItem("sensord-name") ?? "" });
+  // The name belongs to the connection, so the page is loaded again.
+  const naming = el("form", { class: "bar", onsubmit: (event) => {
+    event.preventDefault();
+    localStorage.setItem("sensord-name", name.value.trim());
+    location.reload();
+  } }, name, el("button", {}, text.rename));
+  main.append(el("h2", { class: "sr" }, text.views.people), form, naming,
     el("div", { class: "panel scroll", tabindex: 0, role: "region", "aria-label": text.views.people }, el("table", {},
       el("thead", {}, el("tr", {}, ...text.people.map((head) => el("th", { scope: "col" }, head)))), body)));
   const known = new Map();
@@ -26,7 +33,7 @@ export function people(main, { client, toast }) {
     const here = [...known.values()];
     body.replaceChildren(...here.map((one) => el("tr", {},
       el("th", { scope: "row" }, one.name || text.unnamed), el("td", {}, one.state),
-      el("td", {}, clock(one.since_us)), el("td", {}, (one.watches ?? []).slice(0, 8).join(", ")))));
+      el("td", { title: clock(one.since_us) }, when(one.since_us)), el("td", {}, (one.watches ?? []).slice(0, 8).join(", ")))));
     to.replaceChildren(el("option", { value: "" }, text.everybody), ...here.filter((one) => one.id !== mine)
       .map((one) => el("option", { value: one.id }, one.name || one.id)));
   };

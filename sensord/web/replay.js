@@ -157,5 +157,5 @@ function controls(player, close, toast) {
   player.addEventListener("change", draw);
   draw();
   return el("div", { class: "bar" }, el("strong", {}, text.replay), time, slider, turn, step, speed,
-    el("button", { type: "button", onclick: close }, text.present));
+    el("button", { type: "button", onclick: close }, text.backToPresent));
 }

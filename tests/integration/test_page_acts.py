@@ -71,7 +71,7 @@ def test_an_operator_takes_a_lease_acts_and_sees_who_did_what(tmp_path: Path) ->
         url = f"ws://{daemon.address}"
         daemon.wait_for_log("up")
         page.until(CARD)
-        page.until(f"{CARD}.querySelector('.lease button').textContent.startsWith('Take')")
+        page.until(f"{CARD}.querySelector('.lease button').textContent.startsWith('Keep')")
         page.eval(f"{CARD}.querySelector('.lease button').click()")
         page.until(f"{CARD}.querySelector('.lease').textContent.includes('held by you')")
         refused = sensord("set", "oven/setpoint", "20", "--url", url)
@@ -80,7 +80,7 @@ def test_an_operator_takes_a_lease_acts_and_sees_who_did_what(tmp_path: Path) ->
         page.eval(f"{CARD}.querySelector('form').requestSubmit()")
         page.until(f"{CARD}.querySelector('.outcome').textContent.startsWith('done')")
         page.eval(f"{CARD}.querySelector('.lease button').click()")
-        page.until(f"{CARD}.querySelector('.lease button').textContent.startsWith('Take')")
+        page.until(f"{CARD}.querySelector('.lease button').textContent.startsWith('Keep')")
         assert sensord("set", "oven/setpoint", "20", "--url", url).returncode == 0
         page.until("[...document.querySelectorAll('tbody tr')].length >= 5")
         rows = page.eval(
@@ -144,3 +144,20 @@ def test_what_a_token_may_not_do_is_not_offered(tmp_path: Path) -> None:
             )
             assert offered == 0, view
         assert page.errors == []
+
+
+def test_others_see_the_name_that_somebody_gave_on_the_page(tmp_path: Path) -> None:
+    """Whoever acknowledges an alarm was always called "page"."""
+    with (
+        Daemon(tmp_path, "") as daemon,
+        Browser(tmp_path / "browser") as browser,
+        browser.open(f"http://{daemon.address}/#people") as page,
+    ):
+        page.until("document.querySelector('tbody th')?.textContent === 'page'")
+        page.eval("document.querySelectorAll('main form input')[1].value = 'Ada'")
+        page.eval("document.querySelectorAll('main form')[1].requestSubmit()")
+        page.until_there("document.querySelector('tbody th')?.textContent === 'Ada'")
+        page.reload()
+        page.until("document.querySelector('tbody th')?.textContent === 'Ada'")
+        clients = sensord("clients", "--json", "--url", daemon.url).stdout
+        assert '"name": "Ada"' in clients

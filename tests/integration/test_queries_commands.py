@@ -96,7 +96,7 @@ async def test_what_there_is_is_listed(tmp_path: Path) -> None:
         topics = [line.split() for line in lines]
         assert sorted(topics) == [
             ["plant/label", "string", "state"],
-            ["plant/temperature", "float", "state", "Cel"],
+            ["plant/temperature", "Cel", "float", "state"],
         ]
         [row] = await shown("topics", "plant/temperature", "--json")
         assert json.loads(row) == {
@@ -201,6 +201,15 @@ def test_what_is_asked_wrongly_is_said_in_one_line(arguments: tuple[str, ...], s
     assert (done.returncode, done.stdout) == (5 if "connect" in said else 2, "")
     assert done.stderr.startswith(said)
     assert len(done.stderr.splitlines()) == 1
+
+
+def test_the_past_of_a_topic_that_is_not_there_has_a_status_of_its_own(tmp_path: Path) -> None:
+    """3, as for everything that does not exist; a filter that selects nothing is no fault."""
+    with Daemon(tmp_path, plant(tmp_path)) as daemon:
+        for topic, status in (("plant/temprature", 3), ("nowhere/#", 0)):
+            done = sensord("history", topic, "--url", daemon.url)
+            assert done.returncode == status
+            assert topic in done.stderr
 
 
 @on_uvloop()

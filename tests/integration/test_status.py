@@ -41,7 +41,7 @@ def fetched(daemon: Daemon, path: str) -> tuple[int, str]:
 
 
 def test_one_screen_says_what_is_wrong_and_the_exit_status_how_bad_it_is(tmp_path: Path) -> None:
-    """1 while a device is away; 2 when none is there, or no daemon."""
+    """1 while a device is away, 6 when none is there, 5 without a daemon."""
     with Daemon(tmp_path, CONFIG.format(folder=tmp_path)) as daemon:
         with FakePort(tmp_path / "ttyUSB0"):
             daemon.wait_for_log("device is up")
@@ -56,7 +56,7 @@ def test_one_screen_says_what_is_wrong_and_the_exit_status_how_bad_it_is(tmp_pat
         daemon.wait_for_log("device is down device=boiler")
         done = sensord("status", "--json", "--url", daemon.url)
         found = json.loads(done.stdout)
-        assert (done.returncode, found["status"]) == (2, "critical")
+        assert (done.returncode, found["status"]) == (6, "critical")
         assert found["findings"][0]["text"] == "none of 2 is up"
         status, body = fetched(daemon, "/readyz")
         assert (status, json.loads(body)["status"]) == (503, "not ready")

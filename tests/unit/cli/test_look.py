@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from sensord.cli import look
+from sensord.cli import look, topics
 from sensord.cli.export import progress_text
 from sensord.model.readings import Level
 
@@ -65,3 +65,14 @@ def test_progress_has_a_rate_and_the_time_left() -> None:
     assert progress_text(1000, 25, (0, 100), 2.0).endswith(
         "500/s, at 1970-01-01 00:00:00, 25%, 6 s left"
     )
+
+
+def test_a_narrow_terminal_cuts_the_topic_and_not_its_unit(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """At forty columns, units were gone."""
+    monkeypatch.setattr(topics, "columns", lambda: 40)
+    row = {"topic": "plant/boiler/primary_circuit/temperature", "unit": "Cel"}
+    assert topics._line(row)[:40].split() == ["…er/primary_circuit/temperature", "Cel"]
+    monkeypatch.setattr(topics, "columns", lambda: 80)
+    assert topics._line(row).split()[:2] == [row["topic"], "Cel"]
