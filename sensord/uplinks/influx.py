@@ -14,12 +14,12 @@ from typing import Annotated, TypeVarTuple
 from urllib.parse import urlencode, urlsplit
 
 from sensord.config.schema import Duration, Printable, Within
+from sensord.host.secrets import read_secret, secret_faults
 from sensord.model.readings import Position
 from sensord.uplinks.context import Context
 from sensord.uplinks.destination import Batch, RejectedError, UplinkError
 from sensord.uplinks.line_protocol import lines
 from sensord.uplinks.options import Options
-from sensord.uplinks.secrets import read_secret, secret_faults
 
 __all__ = ["Config", "Destination"]
 

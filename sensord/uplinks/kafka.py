@@ -24,12 +24,12 @@ from aiokafka.errors import (
 )
 
 from sensord.config.schema import Printable
+from sensord.host.secrets import read_secret
 from sensord.model.readings import Position
 from sensord.uplinks.context import Context
 from sensord.uplinks.destination import Batch, RejectedError, UplinkError
 from sensord.uplinks.options import Options
 from sensord.uplinks.payload import Payloads
-from sensord.uplinks.secrets import read_secret
 
 __all__ = ["Config", "Destination"]
 

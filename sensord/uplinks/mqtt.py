@@ -20,6 +20,7 @@ from paho.mqtt.reasoncodes import ReasonCode
 
 from sensord.config.schema import Duration, Printable, Within
 from sensord.errors import DeviceError, ProtocolError
+from sensord.host.secrets import read_secret
 from sensord.model.readings import Channel, Kind, Position, Record
 from sensord.readers import mqtt_wire
 from sensord.readers.blocking import Ending, in_thread
@@ -29,7 +30,6 @@ from sensord.uplinks.destination import Batch, RejectedError, UplinkError
 from sensord.uplinks.home_assistant import Entity, Place, entity, payload_value
 from sensord.uplinks.options import Options
 from sensord.uplinks.payload import Payloads
-from sensord.uplinks.secrets import read_secret
 
 __all__ = ["Config", "Destination"]
 

@@ -27,11 +27,11 @@ from nats.js.api import StreamConfig
 from nats.js.errors import APIError, NotFoundError
 
 from sensord.config.schema import Duration, Printable, Size, Within
+from sensord.host.nats_servers import connection, server_faults
 from sensord.model.readings import Channel, Position, Record
 from sensord.uplinks.channel_header import CHANNEL, description_of
 from sensord.uplinks.context import Context
 from sensord.uplinks.destination import Batch, RejectedError, UplinkError
-from sensord.uplinks.nats_servers import connection, server_faults
 from sensord.uplinks.options import Options
 from sensord.uplinks.payload import Payloads, next_offset
 

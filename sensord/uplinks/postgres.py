@@ -20,11 +20,11 @@ from urllib.parse import urlsplit
 import asyncpg
 
 from sensord.config.schema import Duration, Printable, Within
+from sensord.host.secrets import read_secret
 from sensord.model.readings import Level, Position, Record, Value
 from sensord.uplinks.context import Context
 from sensord.uplinks.destination import Batch, RejectedError, UplinkError
 from sensord.uplinks.options import Options
-from sensord.uplinks.secrets import read_secret
 
 __all__ = ["Config", "Destination", "row_of"]
 

@@ -10,10 +10,10 @@ import pytest
 from sensord.config.load import parse
 from sensord.decode import registry as decoders
 from sensord.errors import ConfigError
+from sensord.host.secrets import read_secret
 from sensord.readers import registry as readers
 from sensord.uplinks import registry as uplinks
 from sensord.uplinks.influx import Config as Influx
-from sensord.uplinks.secrets import read_secret
 
 GOOD = 'type = "influx"\nurl = "http://127.0.0.1:8086"\ndatabase = "plant"\n'
 

@@ -7,7 +7,7 @@ import ssl
 from collections.abc import Iterator
 from typing import Any, Protocol
 
-from sensord.uplinks.secrets import read_secret, secret_faults
+from sensord.host.secrets import read_secret, secret_faults
 
 __all__ = ["Servers", "connection", "server_faults"]
 
