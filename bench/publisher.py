@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterable
 from bench.load import DECIMALS, Load, Pattern
 from sensord.decode.base import Sample
 from sensord.device.reader import DEVICE, Route
-from sensord.model.readings import Metadata
+from sensord.model.readings import Metadata, Value
 from sensord.readers import simulated
 
 __all__ = ["main", "mqtt_connect", "mqtt_publish", "mqtt_text", "nats_publish"]
@@ -101,6 +101,13 @@ class Outlet:
 
     def when_kept(self, act: Callable[[], None]) -> None:
         """Not called: nothing is acknowledged."""
+
+    def position(self) -> Value:
+        """Return None: nothing is known."""
+        return None
+
+    def reached(self, position: Value) -> None:
+        """Do nothing: nothing is recorded."""
 
     def fault(self, reason: str, detail: str, *, device: str = "") -> None:
         """Not called: nothing fails."""

@@ -74,6 +74,8 @@ def _reader(device: Device) -> Reader:
     found = readers.find(device.reader)
     assert found is not None, "checked with the configuration"
     config: Any = device.reader_config
+    if apart := getattr(config, "apart", None):
+        config = apart()  # a client that removes nothing from the source
     if getattr(config, "client_id", ""):
         # The broker would take this one for the daemon, and end the daemon's connection.
         config = dataclasses.replace(config, client_id="", session_expiry=0.0)

@@ -32,7 +32,7 @@ from sensord.device.route import DEVICE, Route
 from sensord.device.supervisor import supervise
 from sensord.log import Log
 from sensord.model.clocks import SystemClock
-from sensord.model.readings import Metadata
+from sensord.model.readings import Metadata, Value
 from sensord.readers import registry as readers
 
 __all__ = ["configure", "port_findings", "run"]
@@ -110,6 +110,12 @@ class _Ear(Link):
     def when_kept(self, act: Callable[[], None]) -> None:
         act()
 
+    def position(self) -> Value:
+        return None
+
+    def reached(self, position: Value) -> None:
+        """Do nothing: nothing is recorded."""
+
     def fault(self, reason: str, detail: str, *, device: str = "") -> None:
         self._device.fault(reason, detail, device=device)
 
@@ -171,6 +177,8 @@ def _advice(connects: int, count: int, samples: int, faults: Any) -> Iterator[st
 
 def _apart(config: Any) -> Any:  # noqa: ANN401  # options of any reader
     """Return a reader's options for a second client of the same broker."""
+    if apart := getattr(config, "apart", None):
+        return apart()
     other = {"client_id": f"doctor-{secrets.token_hex(4)}", "session_expiry": 0.0, "will": None}
     names = {one.name for one in dataclasses.fields(config)}
     changed = {name: value for name, value in other.items() if name in names}

@@ -32,6 +32,7 @@ from sensord.model.readings import (
     Value,
     ValueType,
 )
+from sensord.model.topics import POSITIONS
 
 __all__ = ["Device", "State", "Statistics"]
 
@@ -140,6 +141,7 @@ class Device:
         self._status_published_at = -float("inf")
         self._early: list[float] = []  # after which times the next ones come, if not as always
         self._child_channels: dict[str, Channel] = {}
+        self._position: Channel | None = None
         bus.claim(f"$sys/devices/{config.name}")
         self._status = bus.channel(
             f"$sys/devices/{config.name}",
@@ -170,6 +172,8 @@ class Device:
             return f"{self.name} feeds it"
         if topic == self._status.topic:
             return f"it is the state of {self.name}, which is configured"
+        if self._position is channel:
+            return f"it is how far {self.name} has read its source"
         for name, own in self._child_channels.items():
             if own is channel:
                 return f"it is the state of {name}, which {self.name} publishes"
@@ -191,6 +195,8 @@ class Device:
         self.down(reason, "", 0.0)
         self.close()
         topics = {*self._intake.topics(), self._status.topic}
+        if self._position is not None:
+            topics.add(self._position.topic)
         topics |= {channel.topic for channel in self._child_channels.values()}
         for topic in topics:
             self._bus.release(topic)
@@ -264,6 +270,22 @@ class Device:
     def when_kept(self, act: Callable[[], None]) -> None:
         """Call ``act`` once what was published so far is in the journal."""
         self._bus.log.when_kept(act)
+
+    def position(self) -> Value:
+        """Return how far the source was read."""
+        channel = self._bus.find(f"{POSITIONS}{self.name}")
+        last = None if channel is None else self._bus.last(channel)
+        return None if last is None else last.reading.value
+
+    def reached(self, position: Value) -> None:
+        """Record how far the source was read."""
+        if self._position is None:
+            metadata = Metadata(
+                ValueType.JSON, description="how far the source was read", device=self.name
+            )
+            self._bus.claim(f"{POSITIONS}{self.name}")
+            self._position = self._bus.channel(f"{POSITIONS}{self.name}", metadata)
+        self._bus.publish(self._position, Reading(self._clock.wall_us(), position))
 
     def fault(self, reason: str, detail: str, *, device: str = "") -> None:
         """Count and report something wrong that does not end the connection."""
@@ -423,6 +445,9 @@ class Device:
             "offline": [*statistics.offline],
         }
         self._bus.publish(self._status, Reading(self._clock.wall_us(), value))
+        if self._position is not None and (last := self._bus.last(self._position)) is not None:
+            # Near the end of the journal, whatever the source does: the next start finds it there.
+            self._bus.publish(self._position, last.reading._replace(restates=True))
         for child in self._intake.children:
             self._publish_child(child)
 

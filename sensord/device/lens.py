@@ -176,6 +176,8 @@ class _SeenLink:
         "fault",
         "message",
         "opened",
+        "position",
+        "reached",
         "received",
         "samples",
         "sent",
@@ -195,6 +197,8 @@ class _SeenLink:
         self.availability = link.availability
         self.describe = link.describe
         self.when_kept = link.when_kept
+        self.position = link.position
+        self.reached = link.reached
         self.fault = link.fault
         self.hide()
 

@@ -22,7 +22,7 @@ from typing import Protocol
 from sensord.decode.base import Sample
 from sensord.device.commands import Order, Writer
 from sensord.device.intake import DEVICE, Route
-from sensord.model.readings import Metadata
+from sensord.model.readings import Metadata, Value
 
 __all__ = ["DEVICE", "Link", "Order", "Reader", "Route", "Writer"]
 
@@ -81,6 +81,18 @@ class Link(Protocol):
         """Call ``act`` once the readings of everything passed on are safe from a crash.
 
         That is when they are in the journal; at once, if there is none or it fails.
+        """
+        ...
+
+    def position(self) -> Value:
+        """Return what `reached` recorded last, also before a restart; None if nothing is known."""
+        ...
+
+    def reached(self, position: Value) -> None:
+        """Record how far a source was read, in the log behind what was passed on so far.
+
+        Both become safe from a crash together, so a source that can be read from a position is read
+        once.
         """
         ...
 

@@ -106,6 +106,8 @@ class _NotedLink:
         "describe",
         "fault",
         "message",
+        "position",
+        "reached",
         "received",
         "samples",
         "sent",
@@ -124,6 +126,8 @@ class _NotedLink:
         self.samples = link.samples
         self.sent = link.sent
         self.when_kept = link.when_kept
+        self.position = link.position
+        self.reached = link.reached
 
     def opened(self, detail: str) -> None:
         self._link.opened(detail)

@@ -22,6 +22,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Generic, TypeVar
 
 __all__ = [
+    "POSITIONS",
     "FilterTree",
     "TopicTree",
     "can_make",
@@ -34,6 +35,9 @@ __all__ = [
 ]
 
 T = TypeVar("T")
+
+POSITIONS = "$sys/positions/"
+"""What the topics begin with that hold how far sources were read."""
 
 MAX_TOPIC_CHARACTERS = 256
 """Long enough for any real tree; keeps an announcement and an error message readable."""

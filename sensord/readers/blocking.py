@@ -13,15 +13,18 @@ import errno
 import socket
 import ssl
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from typing import Any, TypeVar
 
 from sensord.errors import DeviceError
 
-__all__ = ["Ending", "in_thread", "network_error"]
+__all__ = ["Ending", "beside", "in_thread", "network_error", "whole"]
 
 T = TypeVar("T")
+
+SWALLOWED_S = 0.1
+"""A cancellation that had no effect for so long is repeated."""
 
 
 class Ending:
@@ -57,6 +60,42 @@ class Ending:
     async def reached(self) -> None:
         """Wait for the end of the run and raise it."""
         await self._future
+
+
+async def whole(work: Coroutine[Any, Any, None], name: str) -> None:
+    """Run a library's work, which may swallow its cancellation; wait for its end even so."""
+    task = asyncio.create_task(work, name=name)
+    try:
+        await asyncio.wait((task,))
+    except asyncio.CancelledError:
+        while not task.done():
+            task.cancel()
+            await asyncio.wait((task,), timeout=SWALLOWED_S)
+        if not task.cancelled():
+            task.exception()  # retrieved
+        raise
+    await task
+
+
+async def beside(ending: Ending, **works: Coroutine[Any, Any, None]) -> None:
+    """Run ``works`` beside each other, by name, until the run ends; raise what ended it.
+
+    What one of them raises ends the run.
+    """
+
+    async def carried(work: Coroutine[Any, Any, None]) -> None:
+        try:
+            await work
+        except Exception as error:  # noqa: BLE001  # carried to run, which raises it
+            ending.fail(error)
+
+    try:
+        async with asyncio.TaskGroup() as tasks:
+            for name, work in works.items():
+                tasks.create_task(carried(work), name=f"reader:{name}")
+            await ending.reached()
+    except BaseExceptionGroup as group:
+        raise group.exceptions[0] from None
 
 
 async def in_thread(

@@ -20,7 +20,7 @@ from typing import Protocol
 from sensord.decode.base import Sample
 from sensord.device.reader import DEVICE, Link, Reader, Route
 from sensord.errors import DeviceError
-from sensord.model.readings import Metadata
+from sensord.model.readings import Metadata, Value
 
 __all__ = ["Bench", "BrokenContractError", "RecordedLink", "checks"]
 
@@ -48,6 +48,7 @@ class RecordedLink(Link):
         self.payloads: list[bytes] = []
         self.samples_count = 0
         self.faults: list[str] = []
+        self.place: Value = None
         self.is_early = False
         """Whether something was handed on before `opened`."""
         self._changed = asyncio.Event()
@@ -106,6 +107,14 @@ class RecordedLink(Link):
     def when_kept(self, act: Callable[[], None]) -> None:
         """Call ``act`` at once: nothing is kept here."""
         act()
+
+    def position(self) -> Value:
+        """Return the last position."""
+        return self.place
+
+    def reached(self, position: Value) -> None:
+        """Keep the position."""
+        self.place = position
 
     def fault(self, reason: str, detail: str, *, device: str = "") -> None:
         """Keep the reason."""

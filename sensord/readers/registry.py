@@ -17,6 +17,7 @@ _MODULES = {
     "file": "sensord.readers.file",
     "modbus": "sensord.readers.modbus",
     "mqtt": "sensord.readers.mqtt",
+    "nats": "sensord.readers.nats",
     "replay": "sensord.readers.replay",
     "serial": "sensord.readers.serial",
     "simulated": "sensord.readers.simulated",

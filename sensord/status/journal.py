@@ -39,6 +39,7 @@ from sensord.model.readings import (
     Value,
     ValueType,
 )
+from sensord.model.topics import POSITIONS
 
 __all__ = ["JournalStatus", "folder_of", "open_archive", "open_log", "record", "restore_last"]
 
@@ -134,7 +135,7 @@ async def restore_last(
     written = set(clients)
     wanted = [
         Described(channel.topic, channel.metadata)
-        for channel in bus.select(["#"])
+        for channel in bus.select(["#", f"{POSITIONS}+"])
         if channel in written
         or (channel.metadata.device in devices and bus.find(channel.topic) is channel)
     ]

@@ -8,7 +8,7 @@ from typing import Self
 
 from sensord.decode.base import Sample
 from sensord.device.reader import DEVICE, Route
-from sensord.model.readings import Metadata
+from sensord.model.readings import Metadata, Value
 
 __all__ = ["RecordingLink", "RecordingWatch"]
 
@@ -38,6 +38,7 @@ class RecordingLink(_Recording):
         self.faults: list[tuple[str, str]] = []
         self.described: dict[str, Metadata] = {}
         self.waiting: list[Callable[[], None]] = []
+        self.place: Value = None
         """What is to be called when all is kept; a test does it."""
         self.availabilities: list[tuple[str, bool]] = []
         self.wire: list[tuple[str, bytes]] = []
@@ -84,6 +85,12 @@ class RecordingLink(_Recording):
     def when_kept(self, act: Callable[[], None]) -> None:
         self.waiting.append(act)
         self._changed.set()
+
+    def position(self) -> Value:
+        return self.place
+
+    def reached(self, position: Value) -> None:
+        self.place = position
 
     def fault(self, reason: str, detail: str, *, device: str = "") -> None:
         del device

@@ -8,7 +8,7 @@ from sensord.decode.base import Sample
 from sensord.device.intake import DEVICE, Route
 from sensord.errors import SensordError
 from sensord.model.clocks import Clock
-from sensord.model.readings import Metadata
+from sensord.model.readings import Metadata, Value
 from sensord.recordings.capture.arrivals import Arrival, Event, Message, Piece, Values, What
 from sensord.recordings.capture.output import CaptureOutput
 
@@ -79,6 +79,13 @@ class Capturing:
     def when_kept(self, act: Callable[[], None]) -> None:
         """Call ``act``: a capture is a client of its own and removes nothing from the daemon."""
         act()
+
+    def position(self) -> Value:
+        """Return None: nothing is known."""
+        return None
+
+    def reached(self, position: Value) -> None:
+        """Do nothing: nothing is recorded."""
 
     def fault(self, reason: str, detail: str, *, device: str = "") -> None:
         """Note something wrong that does not end the connection."""

@@ -11,16 +11,18 @@ from typing import Protocol
 import pytest
 
 from sensord.device.reader import Reader
-from sensord.readers import file, modbus, mqtt, registry, replay, serial, simulated, template
+from sensord.readers import file, modbus, mqtt, nats, registry, replay, serial, simulated, template
 from sensord.readers.contract import Bench, BrokenContractError, RecordedLink, checks
 from sensord.readers.modbus import options as modbus_options
 from sensord.readers.mqtt_options import Config, TopicMap
+from sensord.readers.sources import SourceMap
 from tests.integration.readers.test_template import free_udp_port
 from tests.kit.broker import Broker, Publisher
 from tests.kit.fakeport import FakePort
 from tests.kit.journal import START_US, open_writer, walk_readings
 from tests.kit.loops import run
 from tests.kit.modbus import ModbusLine, Slave
+from tests.kit.sources import NatsSource
 
 
 class ClosableBench(Bench, Protocol):
@@ -251,11 +253,49 @@ class ReplayBench(UnaskedBench):
         return replay.Reader(replay.Config((str(self.folder),), speed=1e6))
 
 
+class NatsBench:
+    """A nats-server with a stream."""
+
+    vanishes = True
+
+    def __init__(self, folder: Path) -> None:
+        self.source = NatsSource(folder)
+        self._is_new = True
+        self._is_there = False
+
+    def reader(self) -> Reader:
+        config = nats.Config((self.source.url,), (SourceMap("in.*"),), stream="plant")
+        return nats.Reader(config)
+
+    async def appear(self) -> None:
+        if not self._is_there:
+            start = self.source.prepare if self._is_new else self.source.start
+            await asyncio.to_thread(start)
+            self._is_there, self._is_new = True, False
+
+    async def vanish(self) -> None:
+        await asyncio.to_thread(self.source.kill)
+        self._is_there = False
+
+    async def speak(self, number: int) -> None:
+        await asyncio.to_thread(self.source.send, number, number + 1)
+
+    async def garbage(self) -> None:
+        await asyncio.to_thread(self.source.send_bytes, bytes(range(256)))
+
+    def has(self, link: RecordedLink, count: int) -> bool:
+        return link.payloads[-count:] == [b"%d" % number for number in range(count)]
+
+    def close(self) -> None:
+        self.source.kill()
+
+
 BENCHES: dict[str, Callable[[Path], ClosableBench]] = {
     "serial": SerialBench,
     "mqtt": MqttBench,
     "file": FileBench,
     "modbus": ModbusBench,
+    "nats": NatsBench,
     "template": TemplateBench,
     "simulated": SimulatedBench,
     "replay": ReplayBench,
