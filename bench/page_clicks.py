@@ -31,7 +31,7 @@ TARGETS = (
     "[href='#alarms']",
     "[href='#now']",
     ".row a",
-    ".bar button:nth-of-type(2)",
+    "[aria-label='Range'] button:nth-of-type(2)",
     "[href='#people']",
     "[href='#now']",
 )

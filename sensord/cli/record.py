@@ -89,14 +89,17 @@ def run(options: argparse.Namespace) -> int:
     return uvloop.run(_record(options, topics))
 
 
-def must_be_new(path: Path, *, is_forced: bool = False) -> None:
+def must_be_new(path: Path, *, is_forced: bool | None = None) -> None:
     """Refuse a file that exists, or a name with the extension of another format.
+
+    ``is_forced`` is None for a command without such an option.
 
     Raises:
         SensordError: The name is refused; the text suggests another.
     """
     if path.exists() and not (is_forced and path.is_file()):
-        raise SensordError(f"{path}: already exists; choose another name")
+        force = "" if is_forced is None else ", or give --force"
+        raise SensordError(f"{path}: already exists; choose another name{force}")
     if path.suffix in _EXPORTED:
         raise SensordError(
             f"{path}: the format is MCAP; name it {path.with_suffix('.mcap')},"

@@ -287,7 +287,7 @@ class _Pen:
 
     def _devices(self, shown: list[str]) -> tuple[Line, list[Line]]:
         states = [(name, self._monitor.devices[name]) for name in shown]
-        width = min(_longest(shown, 6), max(6, self._width // 3))
+        width = min(max(_longest(shown, 6), len("DEVICE")), max(6, self._width // 3))
         head = f"  {fit('DEVICE', width)} {'STATE':<11} {'SINCE':>5} {'LAST':>5} {'READINGS':>9}"
         head += f" {'FAULTS':>6}  DETAIL"
         return Line((Span(head, Style.FAINT),)), [
@@ -325,7 +325,7 @@ class _Pen:
         return age_text((self._as_of_us - time_us) / 1e6)
 
     def _alarms(self, shown: list[str]) -> tuple[Line, list[Line]]:
-        width = min(_longest(shown, 5), max(6, self._width // 3))
+        width = min(max(_longest(shown, 5), len("ALARM")), max(6, self._width // 3))
         head = (
             f"  {fit('ALARM', width)} {'STATE':<12} {'PRIORITY':<8} {'SINCE':>5} {'VALUE':>9}  TEXT"
         )

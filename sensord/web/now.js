@@ -21,11 +21,20 @@ export function now(main, { client, store }) {
   const search = el("input", { type: "search", placeholder: text.search, "aria-label": text.search });
   const sort = el("select", { "aria-label": text.sortBy },
     ...Object.entries(text.sorts).map(([value, label]) => el("option", { value }, label)));
+  // While it stands still, values are those of the moment when somebody stopped it.
+  let still = null;
+  const topics = () => still ?? store.topics;
+  const pause = el("button", { type: "button", "aria-pressed": "false", onclick: () => {
+    still = still ? null : new Map([...store.topics].map(([name, entry]) => [name, { ...entry, changedAt: 0 }]));
+    pause.setAttribute("aria-pressed", String(still !== null));
+    isOrderedFor = "";
+    arrange();
+  } }, text.pause);
   const count = el("span", { class: "soft", role: "status" });
   const rows = el("div", { class: "rows", role: "list" });
   const panel = el("div", { class: "panel" }, rows);
   main.append(el("h2", { class: "sr" }, text.views.now),
-    el("div", { class: "bar" }, search, sort, count), panel);
+    el("div", { class: "bar" }, search, sort, pause, count), panel);
   let lines = [];
   const drawn = new Map();
 
@@ -43,9 +52,9 @@ export function now(main, { client, store }) {
   // By device and by topic, ten thousand topics keep their order while somebody searches.
   let ordered = [], isOrderedFor = "";
   const inOrder = () => {
-    const wanted = `${sort.value} ${store.topics.size}`;
+    const wanted = `${sort.value} ${topics().size}`;
     if (wanted !== isOrderedFor || sort.value === "age" || sort.value === "quality") {
-      ordered = [...store.topics.values()].sort(orders[sort.value]);
+      ordered = [...topics().values()].sort(orders[sort.value]);
       isOrderedFor = wanted;
     }
     return ordered;
@@ -70,7 +79,7 @@ export function now(main, { client, store }) {
       }
       lines.push(entry);
     }
-    count.textContent = text.topics(found.length, store.topics.size);
+    count.textContent = text.topics(found.length, topics().size);
     rows.style.height = `${lines.length * ROW}px`;
     for (const made of drawn.values()) made.remove();
     drawn.clear();
@@ -172,6 +181,7 @@ export function now(main, { client, store }) {
   };
 
   const changed = ({ isNew }) => {
+    if (still) return;
     const known = lines.filter((line) => line.reading).length;
     if (isNew || (known !== store.topics.size && !search.value)) arrange();
     else draw();

@@ -54,7 +54,7 @@ export const text = {
   people: ["Client", "State", "Since", "Watches"],
   message: "Message", send: "Send", to: "To", everybody: "everybody here",
   sent: (count) => (count ? `sent to ${count}` : "nobody else is here"),
-  myName: "Your name, for others to see", rename: "Use this name",
+  myName: "Your name", rename: "Use this name",
   wall: "Full screen",
   replay: "Replay", from: "From", to_: "To", play: "Play", pause: "Pause", step: "Step", speed: "Speed",
   position: "Position", backToPresent: "Back to the present", over: "end", cancel: "Cancel",

@@ -138,6 +138,27 @@ def test_an_operator_sees_values_finds_one_and_sets_one(daemon: Daemon, tmp_path
         assert page.errors == []
 
 
+@pytest.mark.slow
+def test_the_values_stand_still_while_they_are_paused(daemon: Daemon, tmp_path: Path) -> None:
+    """Also while somebody searches; then they are those of the present."""
+    with Browser(tmp_path / "browser") as browser, browser.open(address(daemon) + "/") as page:
+        value = "document.querySelector('[data-topic=\"plant/temperature\"] .value')?.textContent"
+        pause = "document.querySelector('main .bar button')"
+        page.until(f"{value}?.includes('°C')")
+        page.eval(f"{pause}.click()")
+        before = page.eval(value)
+        page.eval(
+            "document.querySelector('input[type=search]').value = 'temp';"
+            "document.querySelector('input[type=search]').dispatchEvent(new Event('input'))"
+        )
+        page.until("document.querySelectorAll('.row').length === 1")
+        page.eval("new Promise((done) => setTimeout(done, 2500))")
+        assert page.eval(value) == before
+        page.eval(f"{pause}.click()")
+        page.until(f"{value} !== {json.dumps(before)}")
+        assert page.errors == []
+
+
 ALARM = """
 [alarms.high]
 topic = "plant/setpoint"

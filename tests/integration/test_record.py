@@ -211,7 +211,7 @@ def test_what_cannot_be_recorded_is_said_and_leaves_nothing(tmp_path: Path) -> N
     new = str(tmp_path / "x.mcap")
     asked = [
         ((new, "--url", "ws://127.0.0.1:1"), 5, "cannot connect to ws://127.0.0.1:1"),
-        ((str(tmp_path / "old.mcap"),), 1, "already exists; choose another name"),
+        ((str(tmp_path / "old.mcap"),), 1, "already exists; choose another name, or give --force"),
         ((str(tmp_path / "new.csv"),), 1, "convert it to new.csv with sensord export"),
         ((new, "a/#/b"), 2, "# may only be the last level"),
         ((new, "--from", "noon"), 2, "expected snapshot, now"),
