@@ -21,7 +21,7 @@ LAYERS: list[set[str]] = [
     {"device", "sharing", "status", "web"},
     {"control", "readers"},
     {"client", "recordings.capture", "server", "service", "trial", "uplinks"},
-    {"app", "replay_app"},
+    {"app", "hub", "replay_app"},
     {"cli"},
     {"__main__"},
 ]

@@ -17,7 +17,7 @@ from sensord.access.token_file import TokenFile, TokenFileError, Version
 from sensord.access.tokens import Token, cookie_of, is_cookie_of, token_id
 from sensord.errors import SensordError
 
-__all__ = ["Entry", "Gate", "Origin", "RefusedError"]
+__all__ = ["Entry", "Gate", "GateWithin", "Origin", "RefusedError"]
 
 log = logging.getLogger("sensord.access")
 
@@ -159,3 +159,45 @@ class Gate:
     def closed() -> Gate:
         """Return a gate that admits no client from the network."""
         return Gate(None, EVERYTHING, NOTHING)
+
+
+class GateWithin(Gate):
+    """A gate to what is below a first level of topics, such as a gateway at a hub."""
+
+    def __init__(self, gate: Gate, name: str) -> None:
+        super().__init__()
+        self._gate = gate
+        self._name = name
+
+    def refresh(self) -> bool:
+        """Read the tokens again if their file has changed; return whether it has."""
+        return self._gate.refresh()
+
+    def anonymous(self, origin: Origin) -> Entry:
+        """Return what may be done without a token."""
+        return self._narrowed(self._gate.anonymous(origin))
+
+    def enter(self, text: str, now_us: int) -> Entry:
+        """Return what a token, or the cookie made of one, allows.
+
+        Raises:
+            RefusedError: It is not valid.
+        """
+        return self._narrowed(self._gate.enter(text, now_us))
+
+    def cookie(self, entry: Entry, now_us: int) -> tuple[str, int]:
+        """Return the cookie for a browser, and its life in seconds."""
+        return self._gate.cookie(entry, now_us)
+
+    def ended(self, entry: Entry, now_us: int) -> str | None:
+        """Return why an admitted session must end now, or None."""
+        if entry.token is None:
+            return None
+        return self._gate.ended(Entry(entry.token.rights, entry.token), now_us)
+
+    def write_uses(self, now_us: int, *, is_last: bool = False) -> None:
+        """Keep when tokens were last used, at most once a minute."""
+        self._gate.write_uses(now_us, is_last=is_last)
+
+    def _narrowed(self, entry: Entry) -> Entry:
+        return Entry(entry.rights.within(self._name), entry.token)

@@ -59,6 +59,16 @@ class Rights:
         found = [both(pattern, own) for pattern in patterns for own in self.read]
         return _without_covered(one for one in found if one is not None)
 
+    def within(self, name: str) -> Rights:
+        """Return what may be read below a first level, as it is called there.
+
+        Acting is not among it.
+        """
+        if self.admin:
+            return Rights(read=_ALL)
+        found = (_below(pattern, name) for pattern in self.read)
+        return Rights(read=tuple(one for one in found if one))
+
     def faults(self) -> Iterator[tuple[str, str]]:
         """Yield the filters that are invalid, each with its action."""
         for action in ACTIONS:
@@ -91,6 +101,14 @@ def both(one: str, other: str) -> str | None:
             return None
         levels.append(theirs[0] if mine[0] == "+" else mine[0])
     raise AssertionError("the shorter one has ended")
+
+
+def _below(pattern: str, name: str) -> str:
+    """Return the part of a filter after a first level that it matches; empty if it does not."""
+    first, _, rest = pattern.partition("/")
+    if first == "#":
+        return "#"
+    return rest if first in {"+", name} else ""
 
 
 def _without_covered(patterns: Iterable[str]) -> tuple[str, ...]:

@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from sensord.app.daemon import App, run, tune
+from sensord.app.daemon import App, run
 
 __all__ = ["App", "run", "tune"]

@@ -8,13 +8,10 @@ pending, close the sessions with "going away", commit and close the journal.
 from __future__ import annotations
 
 import asyncio
-import faulthandler
 import gc
 import logging
 import os
-import resource
 import signal
-import sys
 from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -22,7 +19,6 @@ from typing import Any
 
 import uvloop
 
-from sensord.app.doors import certificates_of, gate_of, limits_of, origins_of
 from sensord.app.fleet import Fleet
 from sensord.app.reload import Read, Reload
 from sensord.app.stop_order import StopError, StopOrder, stuck_threads
@@ -35,14 +31,15 @@ from sensord.device.derivations import Derivations
 from sensord.errors import JournalBusyError, StartError
 from sensord.host.abort import Abort
 from sensord.host.activation import passed_sockets
-from sensord.host.memory import return_large_blocks
 from sensord.host.systemd import Notifier
+from sensord.host.tuning import tune
 from sensord.log import Archive, JournalArchive, Log
 from sensord.log.journal import Recovery
 from sensord.log.recorder import Recorder
 from sensord.model.clocks import Clock, SystemClock
 from sensord.model.readings import Metadata, Position, Reading, Value, ValueType
 from sensord.server.addresses import Addresses
+from sensord.server.doors import certificates_of, gate_of, limits_of, origins_of
 from sensord.server.listener import Server
 from sensord.server.shared import control_for
 from sensord.sharing.allowance import Bounds
@@ -53,7 +50,7 @@ from sensord.status.clock import ClockStatus, Machine, watch_clock
 from sensord.status.journal import folder_of, open_archive, open_log, record, restore_last
 from sensord.uplinks.uplinks import Uplinks
 
-__all__ = ["App", "run", "tune"]
+__all__ = ["App", "run"]
 
 log = logging.getLogger("sensord.app")
 
@@ -374,16 +371,6 @@ def run(
         runner.run(_run(config, notifier, on_ready, read, aborted))
 
 
-def tune() -> None:
-    """Set the process up for serving many monitors."""
-    # A loop that hangs is ended by the watchdog with SIGABRT: then its stack is in the log.
-    faulthandler.enable()
-    # Threads encode for the journal and decode from it: the loop must not wait 5 ms for its turn.
-    sys.setswitchinterval(0.0005)
-    return_large_blocks()
-    _raise_descriptor_limit()
-
-
 async def _run(
     config: Config,
     notifier: Notifier,
@@ -403,9 +390,3 @@ def _calm_collector() -> None:
     gc.collect()
     gc.freeze()
     gc.set_threshold(50_000, 20, 50)
-
-
-def _raise_descriptor_limit() -> None:
-    """Raise the limit of descriptors to the maximum: uvloop drops connections beyond, silently."""
-    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))

@@ -126,6 +126,7 @@ GROUPS: dict[str, dict[str, Entry]] = {
             "sensord doctor config.toml",
         ),
         "run": Entry("run the daemon on a configuration file", "sensord run config.toml"),
+        "hub": Entry("serve the logs of many gateways from NATS JetStream", "sensord hub hub.toml"),
         "reload": Entry("have a running daemon read its configuration again", "sensord reload"),
         "setup": Entry("install the service on this machine, or remove it", "sensord setup"),
         "token": Entry(

@@ -10,13 +10,13 @@ from pathlib import Path
 import uvloop
 
 from sensord.access.origins import origin_fault
-from sensord.app import tune
 from sensord.cli.export import selection_of
 from sensord.cli.options import DEFAULT_URL, duration
 from sensord.cli.text_options import KINDS, configure_text, device_for, form_of
 from sensord.config.tree import Server as Listening
 from sensord.errors import UsageError
 from sensord.host import journald as logs
+from sensord.host.tuning import tune
 from sensord.model.times import iso
 from sensord.playback import MAX, Options
 from sensord.recordings import Recording, RecordingError, Span, damaged_of, in_order, lacking_of

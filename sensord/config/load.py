@@ -22,7 +22,7 @@ from sensord.config.schema import Path as KeyPath
 from sensord.config.tree import Config
 from sensord.errors import ConfigError, ConfigFault
 
-__all__ = ["load", "parse", "with_profiles"]
+__all__ = ["load", "located", "parse", "with_profiles"]
 
 
 def load(
@@ -75,18 +75,20 @@ def parse(
     config = build(raw, faults, readers, decoders, resolve, uplinks)
     if config is not None and is_no_folder(config.journal.folder):
         faults.add(("journal", "folder"), f"{config.journal.folder} is there, and is no folder")
-    lines = Lines(text)
 
     def placed(found: list[tuple[KeyPath, str]]) -> list[ConfigFault]:
-        each = {
-            ConfigFault(file, lines.of(at), _dotted(at), message + _origin(at, taken))
-            for at, message in found
-        }
-        return sorted(each, key=lambda fault: (fault.line, fault.path))
+        return located([(at, why + _origin(at, taken)) for at, why in found], text, file)
 
     if config is None or faults.found:
         raise ConfigError(placed(faults.found))
     return dataclasses.replace(config, warnings=tuple(placed(faults.doubts)), tables=raw)
+
+
+def located(found: list[tuple[KeyPath, str]], text: str, file: str) -> list[ConfigFault]:
+    """Return faults with the lines that their keys have in a text, in order."""
+    lines = Lines(text)
+    each = {ConfigFault(file, lines.of(at), _dotted(at), message) for at, message in found}
+    return sorted(each, key=lambda fault: (fault.line, fault.path))
 
 
 _UNIT_KEYS = """

@@ -55,6 +55,9 @@ class Log:
         self.on_many_waiting: Callable[[], None] | None = None
         """Called when many wait for what they appended to be kept; None where nothing keeps it."""
         self._waiting: list[Callable[[], None]] = []
+        self.is_mirror = False
+        """Whether it follows another log, which may be ahead of it."""
+        self._awaited: list[tuple[int, Callable[[], None]]] = []
         self.timeline = Timeline()
         """What the wall clock was worth that stamped the log, also before the start."""
         self.last_us: int | None = None
@@ -150,6 +153,21 @@ class Log:
         self._waiting.append(act)
         if len(self._waiting) == MANY_WAITING:
             self.on_many_waiting()
+
+    def when_reached(self, offset: int, act: Callable[[], None]) -> None:
+        """Call ``act`` at the next `reached` after the tail has come to an offset.
+
+        Bounded by who calls: a client's open requests.
+        """
+        self._awaited.append((offset, act))
+
+    def reached(self) -> None:
+        """Call what waited for the tail; of a mirror, when some of the other log has come."""
+        if self._awaited:
+            due = [act for offset, act in self._awaited if offset <= self.tail]
+            self._awaited = [one for one in self._awaited if one[0] > self.tail]
+            for act in due:
+                act()
 
     def take_waiting(self) -> list[Callable[[], None]]:
         """Return, and forget, what waits for all that was appended so far to be kept."""

@@ -18,6 +18,7 @@ import logging
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Protocol, cast
 
 from websockets.exceptions import InvalidMessage, NegotiationError
@@ -117,6 +118,10 @@ class Host(Protocol):
 
     def disconnected(self, connection: Connection) -> None:
         """Remove a connection that has ended."""
+        ...
+
+    def host_of(self, path: str) -> tuple[Host, str] | None:
+        """Return the server whose paths begin as this one does, and the rest of it; or None."""
         ...
 
     def http(self, path: str, rights: Rights) -> Answer:
@@ -475,6 +480,9 @@ class Connection(asyncio.Protocol):
     # -- the first request -------------------------------------------------------------------------
 
     def _handshake(self, request: Request) -> None:
+        if (found := self._host.host_of(request.path)) is not None:
+            self._move(found[0])
+            request = replace(request, path=found[1])
         if (refusal := self._host.entrance.refusal(request)) is not None:
             self._answer(refusal)
             return
@@ -509,6 +517,12 @@ class Connection(asyncio.Protocol):
         self.session = self._host.opened(self, CODECS[self._ws.subprotocol])
         if self.session is None:
             self.close(4101, "too many sessions; come back later")
+
+    def _move(self, host: Host) -> None:
+        """Continue as a connection of another server."""
+        self._host.disconnected(self)
+        self._host = host
+        host.connected(self)
 
     @property
     def _is_encrypted(self) -> bool:

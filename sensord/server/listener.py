@@ -16,6 +16,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import unquote
 
 import sensord
 from sensord.access.gate import Gate, Origin
@@ -32,7 +33,7 @@ from sensord.model.readings import Channel, Kind, Metadata, Reading, Value, Valu
 from sensord.server import local_socket
 from sensord.server.addresses import BACKLOG, Addresses, AddressStatus, written
 from sensord.server.certificates import Certificates
-from sensord.server.connection import Connection
+from sensord.server.connection import Connection, Host
 from sensord.server.http.entrance import Entrance
 from sensord.server.http.forms import Events
 from sensord.server.http.routes import Answer, Routes
@@ -113,6 +114,8 @@ class Server:
         """Those that post."""
         self.events = Events(lambda: bus.log.epoch)
         """The form of streams."""
+        self.within: dict[str, Server] = {}
+        """Servers whose paths begin with a name of their own: gateways at a hub."""
         self._routes = Routes(bus, self._health, self._metrics)
         self._room = Room(bus, limits.unannounced)
         self._addresses = Addresses([], limits.outbox_bytes)
@@ -368,6 +371,15 @@ class Server:
         self._room.leave(connection)
         if not self._connections:
             self._emptied.set()
+
+    def host_of(self, path: str) -> tuple[Host, str] | None:
+        """Return the server whose paths begin as this one does, and the rest of it; or None."""
+        if not self.within:
+            return None
+        path, mark, query = path.partition("?")
+        name, _, rest = path.removeprefix("/").partition("/")
+        found = self.within.get(unquote(name))
+        return None if found is None else (found, f"/{rest}{mark}{query}")
 
     def http(self, path: str, rights: Rights) -> Answer:
         """Answer a plain HTTP request."""

@@ -101,6 +101,16 @@ class JetStream:
 
         return self.ask(act)
 
+    def first(self, stream: str) -> bytes:
+        """Return the oldest message of a stream."""
+
+        async def act(client: Client) -> bytes:
+            source = client.jetstream()
+            state = (await source.stream_info(stream)).state
+            return (await source.get_msg(stream, state.first_seq)).data or b""
+
+        return self.ask(act)
+
     def messages(self, stream: str) -> list[RawStreamMsg]:
         """Return all messages of a stream, in order."""
 

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator, Sequence
+from functools import partial
 
 from sensord.bus import Bus
 from sensord.log import Archive, Cursor, Gap, Piece
@@ -98,6 +99,10 @@ class Subscription(LogRequest):
         elif isinstance(start, Position):
             if start.epoch not in log.epochs:
                 self._restart("epoch_changed")
+            elif start.offset > log.tail and log.is_mirror:
+                # The other log had it already: it will come.
+                log.when_reached(start.offset, partial(self._client.guard, self._resume, start))
+                return
             elif start.offset > log.tail:
                 self._restart("ahead")
             else:
@@ -105,6 +110,11 @@ class Subscription(LogRequest):
         elif start == "snapshot":
             self._snapshot(self.group.channels)
         self._advance()
+
+    def _resume(self, start: Position) -> None:
+        """Begin at a position that a mirror has reached."""
+        if self._group is not None:
+            self.begin(start)
 
     def _begin_since(self, time_us: int, *, is_ago: bool) -> None:
         gone = self._cursor.since(time_us, is_ago=is_ago)

@@ -10,7 +10,7 @@ import pytest
 PROGRAM = """
 import sys
 from pathlib import Path
-from sensord.app import tune
+from sensord.host.tuning import tune
 
 def resident():
     (line,) = [l for l in Path("/proc/self/status").read_text().splitlines() if "VmRSS" in l]

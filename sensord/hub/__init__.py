@@ -1,0 +1,1 @@
+"""The hub: serves gateways' logs from JetStream, each under its gateway's name."""

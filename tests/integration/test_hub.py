@@ -1,0 +1,152 @@
+"""Gateways behind a hub: the same readings, at the same positions, wherever a monitor connects."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from pathlib import Path
+
+import pytest
+
+from sensord.client import Client, Gap, Update
+from sensord.model.readings import Position
+from tests.integration.test_uplinks import recorded, until
+from tests.kit.daemon import Daemon, on_uvloop, sensord
+from tests.kit.hub import Hub, gateway_config
+from tests.kit.nats import JetStream
+
+pytestmark = pytest.mark.timeout(240)
+
+Ledger = list[tuple[int, object]]
+
+
+async def read(
+    url: str, ledger: Ledger, count: int, position: Position | int | None
+) -> tuple[Position, list[Gap]]:
+    """Read readings of a topic into a ledger; return the position reached, and the gaps."""
+    gaps: list[Gap] = []
+    start = "-1h" if position is None else position
+    async with Client(url) as client:
+        subscription = client.subscribe("plant/level", start=start)
+        wanted = len(ledger) + count
+        while (arrived := await subscription.arrived()) is not None:
+            for item in arrived.items:
+                if isinstance(item, Gap):
+                    gaps.append(item)
+                if isinstance(item, Update):
+                    assert item.channel.metadata.unit == "Cel"
+                    assert item.channel.metadata.decimals == 3
+                    ledger.append((item.reading.time_us, item.reading.value))
+            if len(ledger) >= wanted and arrived.position is not None:
+                return arrived.position, gaps
+    raise AssertionError("it has ended")
+
+
+@on_uvloop(200)
+async def test_a_monitor_moves_between_gateway_and_hubs_without_a_hole(tmp_path: Path) -> None:
+    """Its position is the gateway's own, and hubs keep nothing."""
+    with JetStream(tmp_path) as server:
+        text = gateway_config(tmp_path / "gw", "north", server)
+        with (
+            Daemon(tmp_path / "gw", text) as gateway,
+            Hub(tmp_path / "one", server) as one,
+            Hub(tmp_path / "two", server) as two,
+        ):
+            await asyncio.to_thread(until, lambda: server.count("sensord_north") > 50)
+            for hub in (one, two):
+                await asyncio.to_thread(hub.wait_for_log, "gateway=north state=up")
+            ledger: Ledger = []
+            position: Position | None = None
+            places = [one.of("north"), two.of("north"), gateway.url, one.of("north")]
+            for url in places:
+                is_first = position is None
+                position, gaps = await read(url, ledger, 60, position)
+                assert is_first or not gaps
+                if url == two.of("north"):
+                    one.kill()
+                    await asyncio.to_thread(one.start)
+                    await asyncio.to_thread(one.wait_for_log, "gateway=north state=up")
+            held = await asyncio.to_thread(recorded, gateway)
+    times = [time_us for time_us, _ in ledger]
+    assert times == sorted(set(times)), "each once, in order"
+    span = {t: v for t, v in held.items() if times[0] <= t <= times[-1]}
+    assert dict(ledger) == span
+
+
+@on_uvloop(200)
+async def test_what_has_left_the_memory_of_a_hub_is_read_from_the_stream(tmp_path: Path) -> None:
+    """A small ring: nearly all is history."""
+    with JetStream(tmp_path) as server:
+        text = gateway_config(tmp_path / "gw", "north", server, interval="2ms")
+        with Daemon(tmp_path / "gw", text) as gateway:
+            await asyncio.to_thread(until, lambda: server.count("sensord_north") > 6000)
+            first = json.loads(await asyncio.to_thread(server.first, "sensord_north"))["offset"]
+            with Hub(tmp_path / "hub", server, hub="ring = 1024") as hub:
+                await asyncio.to_thread(hub.wait_for_log, "gateway=north state=up")
+                ledger: Ledger = []
+                _, gaps = await read(hub.of("north"), ledger, 6000, None)
+                held = await asyncio.to_thread(recorded, gateway)
+    # What the gateway logged before its first message may have been anything.
+    assert [(gap.reason, gap.stop) for gap in gaps] == [("expired", first)]
+    times = [time_us for time_us, _ in ledger]
+    assert times == sorted(set(times))
+    assert dict(ledger) == {t: v for t, v in held.items() if times[0] <= t <= times[-1]}
+    assert times[0] == min(held)
+
+
+def test_commands_work_at_a_hub_as_at_the_gateway(tmp_path: Path) -> None:
+    """Last values, devices, history, and the page's files; acting is refused."""
+    with JetStream(tmp_path) as server:
+        text = gateway_config(tmp_path / "gw", "north", server)
+        with Daemon(tmp_path / "gw", text), Hub(tmp_path / "hub", server) as hub:
+            hub.wait_for_log("gateway=north state=up")
+            url = hub.of("north")
+            until(lambda: "plant/level" in sensord("get", "plant/#", "--url", url).stdout)
+            devices = sensord("devices", "--url", url)
+            assert devices.returncode == 0, devices.stderr
+            assert "sim" in devices.stdout
+            past = sensord("history", "plant/level", "--from", "-1h", "--limit", "5", "--url", url)
+            assert len(past.stdout.splitlines()) >= 5, past.stderr
+            known = sensord("get", "$sys/gateways/#", "--json", "--url", hub.url)
+            assert '"state": "up"' in known.stdout
+            refused = sensord("put", "state/x", "1", "--url", url)
+            assert refused.returncode == 4, refused.stderr
+
+
+@on_uvloop(200)
+async def test_a_hub_outlives_its_servers_and_the_gateway(tmp_path: Path) -> None:
+    """A monitor that stays connected gets each reading once, though everything is killed."""
+    with JetStream(tmp_path) as server:
+        text = gateway_config(tmp_path / "gw", "north", server)
+        with Daemon(tmp_path / "gw", text) as gateway, Hub(tmp_path / "hub", server) as hub:
+            await asyncio.to_thread(until, lambda: server.count("sensord_north") > 20)
+            await asyncio.to_thread(hub.wait_for_log, "gateway=north state=up")
+            ledger: Ledger = []
+            gaps: list[Gap] = []
+            async with Client(hub.of("north")) as client:
+                subscription = client.subscribe("plant/level", start="now")
+
+                async def follow(count: int) -> None:
+                    wanted = len(ledger) + count
+                    while len(ledger) < wanted:
+                        item = await anext(subscription)
+                        if isinstance(item, Gap):
+                            gaps.append(item)
+                        if isinstance(item, Update) and not item.reading.quality.level:
+                            ledger.append((item.reading.time_us, item.reading.value))
+
+                await follow(20)
+                await asyncio.to_thread(server.kill)
+                await asyncio.to_thread(server.start)
+                await follow(40)
+                gateway.kill()
+                await asyncio.to_thread(gateway.start)
+                await follow(40)
+                hub.kill()
+                await asyncio.to_thread(hub.start)
+                await follow(40)
+            held = await asyncio.to_thread(recorded, gateway)
+    assert not gaps
+    times = [time_us for time_us, _ in ledger]
+    assert times == sorted(set(times)), "each once, in order"
+    assert dict(ledger) == {t: v for t, v in held.items() if times[0] <= t <= times[-1]}
