@@ -480,12 +480,18 @@ class Connection(asyncio.Protocol):
     # -- the first request -------------------------------------------------------------------------
 
     def _handshake(self, request: Request) -> None:
-        if (found := self._host.host_of(request.path)) is not None:
-            self._move(found[0])
-            request = replace(request, path=found[1])
         if (refusal := self._host.entrance.refusal(request)) is not None:
             self._answer(refusal)
             return
+        if (found := self._host.host_of(request.path)) is not None:
+            self._move(found[0])
+            rest = found[1]
+            if not rest.startswith("/") and "Upgrade" not in request.headers:
+                # The page's own addresses are relative to its folder.
+                where = {"Location": request.path.partition("?")[0] + "/"}
+                self._answer(response(Answer(308, "text/plain", b""), b"", where))
+                return
+            request = replace(request, path=rest if rest.startswith("/") else f"/{rest}")
         is_upgrade = "Upgrade" in request.headers and self._upload is None
         try:
             self.entry = self._host.entrance.entry(request)

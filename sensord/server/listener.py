@@ -377,9 +377,9 @@ class Server:
         if not self.within:
             return None
         path, mark, query = path.partition("?")
-        name, _, rest = path.removeprefix("/").partition("/")
+        name, slash, rest = path.removeprefix("/").partition("/")
         found = self.within.get(unquote(name))
-        return None if found is None else (found, f"/{rest}{mark}{query}")
+        return None if found is None else (found, f"{slash}{rest}{mark}{query}")
 
     def http(self, path: str, rights: Rights) -> Answer:
         """Answer a plain HTTP request."""

@@ -24,7 +24,7 @@ const MENU = { topic: "now", view: "views", device: "devices" };
 const find = (selector) => document.querySelector(selector);
 const scheme = location.protocol === "https:" ? "wss" : "ws";
 
-const client = new Sensord(`${scheme}://${location.host}/v1`, {
+const client = new Sensord(`${scheme}://${location.host}${location.pathname.replace(/[^/]*$/, "")}v1`, {
   name: localStorage.getItem("sensord-name") || "page",
   key: sessionStorage.getItem("sensord-key") ?? undefined,
 });

@@ -11,6 +11,7 @@ import pytest
 from sensord.client import Client, Gap, Update
 from sensord.model.readings import Position
 from tests.integration.test_uplinks import recorded, until
+from tests.kit.browser import Browser
 from tests.kit.daemon import Daemon, on_uvloop, sensord
 from tests.kit.hub import Hub, gateway_config
 from tests.kit.nats import JetStream
@@ -150,3 +151,14 @@ async def test_a_hub_outlives_its_servers_and_the_gateway(tmp_path: Path) -> Non
     times = [time_us for time_us, _ in ledger]
     assert times == sorted(set(times)), "each once, in order"
     assert dict(ledger) == {t: v for t, v in held.items() if times[0] <= t <= times[-1]}
+
+
+def test_the_page_of_a_gateway_is_at_its_name(tmp_path: Path) -> None:
+    """In a browser: its values, over a connection of the gateway's own."""
+    with JetStream(tmp_path) as server:
+        text = gateway_config(tmp_path / "gw", "north", server)
+        with Daemon(tmp_path / "gw", text), Hub(tmp_path / "hub", server) as hub:
+            hub.wait_for_log("gateway=north state=up")
+            with Browser(tmp_path) as browser, browser.open(f"http://{hub.address}/north") as page:
+                page.until_there("document.body.innerText.includes('plant/level')")
+                assert page.eval("location.pathname") == "/north/"

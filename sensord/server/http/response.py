@@ -17,6 +17,7 @@ PHRASES = {
     200: "OK",
     204: "No Content",
     304: "Not Modified",
+    308: "Permanent Redirect",
     400: "Bad Request",
     401: "Unauthorized",
     403: "Forbidden",
