@@ -17,6 +17,7 @@ from sensord.config.build import build
 from sensord.config.load import with_profiles
 from sensord.config.schema import Faults
 from sensord.decode import registry as decoders
+from sensord.hub.options import build as build_hub
 from sensord.readers import registry as readers
 from sensord.uplinks import registry as uplinks
 
@@ -66,6 +67,11 @@ def false_examples(file: Path) -> Iterator[str]:
             yield f"{file}:{line}: not TOML: {exc}"
             continue
         faults = Faults()
+        if "hub" in raw:
+            build_hub(raw, faults)
+            for path, message in (*faults.found, *faults.doubts):
+                yield f"{file}:{line}: {'.'.join(map(str, path))}: {message}"
+            continue
         raw, _ = with_profiles(raw, file.parent, faults)
         for name, device in raw.get("devices", {}).items():
             # An example about decoding need not say where the bytes come from.

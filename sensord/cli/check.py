@@ -12,6 +12,7 @@ from sensord.config.load import load
 from sensord.config.tree import Config, Device
 from sensord.decode import registry as decoders
 from sensord.errors import SensordError
+from sensord.hub import options as hubs
 from sensord.log.journal import Options, forecast_bytes_per_day, forecast_days_kept
 from sensord.readers import registry as readers
 from sensord.sharing.allowance import Bounds
@@ -81,6 +82,8 @@ def _days(held: float, allowed: float) -> str:
 
 def run(options: argparse.Namespace) -> int:
     """Check the file and describe it; the caller shows the faults."""
+    if hubs.is_hub(options.file):
+        return _check_hub(options.file)
     config = read(options.file)
     found = len(config.warnings)
     doubtful = f", {found} warning{'s' if found > 1 else ''}" if found else ""
@@ -102,6 +105,16 @@ def run(options: argparse.Namespace) -> int:
         print(f"clients may publish {pattern}")
     if not config.devices:
         print("no devices: nothing will be read; config.toml in the documentation has examples")
+    return 0
+
+
+def _check_hub(file: Path) -> int:
+    config = hubs.load(file)
+    print(f"{file}: a hub, no faults", flush=True)
+    for warning in config.warnings:
+        print(f"warning: {warning}", file=sys.stderr, flush=True)
+    print(f"listens on {', '.join(config.server.listen)}")
+    print(f"serves the streams {config.hub.streams} of {', '.join(config.hub.servers)}")
     return 0
 
 

@@ -20,6 +20,7 @@ from nats.aio.client import Client
 from sensord.access.gate import GateWithin
 from sensord.bus import Bus
 from sensord.errors import StartError
+from sensord.host.nats_servers import connection
 from sensord.host.tuning import tune
 from sensord.hub.gateway import Gateway
 from sensord.hub.options import HubConfig
@@ -30,7 +31,6 @@ from sensord.model.readings import Channel, Metadata, Reading, ValueType
 from sensord.server.addresses import Addresses
 from sensord.server.doors import certificates_of, gate_of, limits_of, origins_of
 from sensord.server.listener import Server
-from sensord.uplinks.nats_servers import connection
 
 __all__ = ["HubApp", "run"]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple
@@ -13,9 +13,9 @@ from sensord.config.load import located
 from sensord.config.schema import Faults, Printable, Within, structure
 from sensord.config.tree import Logging, Server
 from sensord.errors import ConfigError, ConfigFault
-from sensord.uplinks.nats_servers import server_faults
+from sensord.host.nats_servers import server_faults
 
-__all__ = ["Hub", "HubConfig", "load"]
+__all__ = ["Hub", "HubConfig", "build", "is_hub", "load"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,10 +80,24 @@ def load(file: Path) -> HubConfig:
     except (ValueError, RecursionError) as exc:
         raise ConfigError([ConfigFault(str(file), 0, "", f"is not TOML: {exc}")]) from exc
     faults = Faults()
-    if "hub" not in raw:
-        faults.add(("hub",), 'is missing; say for example hub.servers = ["nats://127.0.0.1:4222"]')
-    built = structure(_Root, raw, (), faults)
+    built = build(raw, faults)
     if built is None or faults.found:
         raise ConfigError(located(faults.found, text, str(file)))
     doubts = tuple(located(faults.doubts, text, str(file)))
-    return HubConfig(built.hub, built.server, built.logging, doubts)
+    return built._replace(warnings=doubts)
+
+
+def build(raw: Mapping[str, Any], faults: Faults) -> HubConfig | None:
+    """Build the configuration; collect every fault in ``faults``, and then return None."""
+    if "hub" not in raw:
+        faults.add(("hub",), 'is missing; say for example hub.servers = ["nats://127.0.0.1:4222"]')
+    built = structure(_Root, raw, (), faults)
+    return None if built is None else HubConfig(built.hub, built.server, built.logging, ())
+
+
+def is_hub(file: Path) -> bool:
+    """Return whether a file is the configuration of a hub."""
+    try:
+        return "hub" in tomllib.loads(file.read_text(encoding="utf-8-sig"))
+    except (OSError, ValueError, RecursionError):
+        return False

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from sensord.errors import ConfigError
-from sensord.hub.options import Hub, load
+from sensord.hub.options import Hub, is_hub, load
 
 GOOD = '[hub]\nservers = ["nats://127.0.0.1:4222"]\n'
 
@@ -72,3 +72,12 @@ def test_the_asterisk_stands_for_the_gateway(
 ) -> None:
     """Other streams of the servers are left alone."""
     assert Hub(streams=pattern).gateway_of(stream) == gateway
+
+
+def test_a_hub_is_known_by_its_table(tmp_path: Path) -> None:
+    """`sensord check` is one command for both."""
+    for text, expected in ((GOOD, True), ("[devices.x]", False), ("[hub", False)):
+        file = tmp_path / "c.toml"
+        file.write_text(text)
+        assert is_hub(file) is expected
+    assert not is_hub(tmp_path / "none.toml")
