@@ -16,6 +16,7 @@ from pathlib import Path
 
 from sensord.log.journal.numbering import Numbering
 from sensord.log.journal.registry import (
+    FORMER_KEPT,
     Facts,
     Hole,
     Registry,
@@ -267,7 +268,7 @@ class Store:
     ) -> None:
         flags = self._flags if flags is None else flags
         head = Head(0, 0, first, count, flags, self.needed, reserved, self.segments.epoch)
-        self._ring.write(head, body)
+        self._ring.write(head, body, self.former if len(self.former) < FORMER_KEPT else None)
         self.reserved, self.reserved_epoch = reserved, self.segments.epoch
 
     def pending_bytes(self) -> int:

@@ -40,6 +40,10 @@ _MAGIC = b"SJF1"
 _HEADER = struct.Struct("<4sIQIIIQIIQQ8s")
 _CHECKED_FROM = 8
 """Where in the header its CRC begins to count."""
+_FORMER = struct.Struct("<QB")
+"""The serial (not stored) and the number of epochs, before a list of former epochs."""
+_CRC = struct.Struct("<I")
+_EPOCH_BYTES = 8
 
 
 class Flag(enum.IntFlag):
@@ -76,6 +80,8 @@ class Frame(NamedTuple):
     head: Head
     slots: int
     body: bytes | None
+    former: tuple[str, ...] | None = None
+    """The epochs that the log had before this one, if the frame lists them."""
 
 
 def encode_body(block: Block, compressor: zstandard.ZstdCompressor) -> bytes:
@@ -101,13 +107,31 @@ def decode_body(body: bytes, head: Head, codec: ChunkCodec) -> Block:
     return Block(head.first, ids, logged, list(map(sub, logged, ages)), texts)
 
 
-def encode_frame(head: Head, body: bytes) -> bytes:
-    """Encode a frame, padded to whole slots."""
+def encode_frame(head: Head, body: bytes, former: Sequence[str] | None = None) -> bytes:
+    """Encode a frame, padded to whole slots; list the former epochs if there is room for them."""
     fields = (head.serial, head.slot, len(body), zlib.crc32(body), head.first, head.count)
     rest = (head.flags, head.needed, head.reserved, bytes.fromhex(head.epoch))
     checked = _HEADER.pack(_MAGIC, 0, *fields, *rest)[_CHECKED_FROM:]
-    frame = _MAGIC + struct.pack("<I", zlib.crc32(checked)) + checked + body
-    return frame + bytes(-len(frame) % SLOT_BYTES)
+    frame = _MAGIC + _CRC.pack(zlib.crc32(checked)) + checked + body
+    room = -len(frame) % SLOT_BYTES
+    listed = b"" if former is None else _encode_former(head.serial, former)
+    return frame + (listed if len(listed) <= room else b"").ljust(room, b"\0")
+
+
+def _encode_former(serial: int, former: Sequence[str]) -> bytes:
+    checked = _FORMER.pack(serial, len(former)) + bytes.fromhex("".join(former))
+    return checked[_FORMER.size - 1 :] + _CRC.pack(zlib.crc32(checked))
+
+
+def _decode_former(serial: int, padding: bytes) -> tuple[str, ...] | None:
+    """Read the list of former epochs behind a frame, None if there is no whole one."""
+    size = 1 + (padding[0] if padding else 0) * _EPOCH_BYTES
+    if len(padding) < size + _CRC.size:
+        return None
+    checked = _FORMER.pack(serial, padding[0]) + padding[1:size]
+    if _CRC.unpack_from(padding, size) != (zlib.crc32(checked),):
+        return None
+    return tuple(padding[at : at + _EPOCH_BYTES].hex() for at in range(1, size, _EPOCH_BYTES))
 
 
 def read_ring(data: bytes) -> list[Frame]:
@@ -124,7 +148,9 @@ def read_ring(data: bytes) -> list[Frame]:
         head = Head(serial, slot, first, count, Flag(flags & 7), needed, reserved, epoch.hex())
         body = data[body_at : body_at + length]
         is_whole = zlib.crc32(body) == body_crc
-        found.append(Frame(head, _slots(_HEADER.size + length), body if is_whole else None))
+        slots = _slots(_HEADER.size + length)
+        former = _decode_former(serial, data[body_at + length : at + slots * SLOT_BYTES])
+        found.append(Frame(head, slots, body if is_whole else None, former))
     return sorted(found, key=lambda frame: frame.head.serial)
 
 
@@ -223,8 +249,10 @@ class Ring:
             used, at = used + self._slots - at if self._held else 0, 0
         return (at, used + slots) if used + slots <= self._slots else None
 
-    def write(self, head: Head, body: bytes) -> None:
+    def write(self, head: Head, body: bytes, former: Sequence[str] | None = None) -> None:
         """Write a frame over free slots and sync it; serial and slot are filled in here.
+
+        ``former`` are all epochs that the log had before, None if they are too many to list.
 
         Raises:
             OSError: It may or may not be on the device; the next frame is written over it.
@@ -233,7 +261,7 @@ class Ring:
         assert self._descriptor is not None
         assert room is not None
         head = replace(head, serial=self._serial, slot=room[0])
-        data = encode_frame(head, body)
+        data = encode_frame(head, body, former)
         self._disk.write(self._descriptor, data, room[0] * SLOT_BYTES)
         self._disk.sync(self._descriptor)
         slots = len(data) // SLOT_BYTES

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -59,6 +60,8 @@ __all__ = ["RESERVE", "Survey", "Unsealed", "survey"]
 
 RESERVE = 1 << 24
 """How many offsets a commit reserves beyond its last reading."""
+
+_EPOCH = re.compile("[0-9a-f]{16}")
 
 _REASONS = {
     Flag.DROPPED_FULL: "dropped: the disk was full",
@@ -116,16 +119,32 @@ class Survey:
     @property
     def sure_epochs(self) -> set[str]:
         """All the epochs that the log had, or none if there may have been others."""
-        facts = self.facts
-        known = self.known_epochs
+        facts, known = self.facts, self.known_epochs
+        if self.listed_epochs is not None:
+            return known
         if len(facts.former) >= FORMER_KEPT or facts.has_lost_epochs(known):
             return set()
         return known
 
     @property
+    def may_lack_epochs(self) -> bool:
+        """Whether damage may have lost former epochs."""
+        if self.listed_epochs is not None or len(self.facts.former) >= FORMER_KEPT:
+            return False
+        return self.facts.has_lost_epochs(self.known_epochs)
+
+    @property
     def known_epochs(self) -> set[str]:
         """The epochs that the log surely had."""
-        return {*self.facts.epochs, *(frame.head.epoch for frame in self.frames)}
+        listed = self.listed_epochs or ()
+        return {*self.facts.epochs, *listed, *(frame.head.epoch for frame in self.frames)}
+
+    @property
+    def listed_epochs(self) -> tuple[str, ...] | None:
+        """The epochs before the present one, if a frame of the present one lists them."""
+        present = self.frames[-1].head.epoch if self.frames else ""
+        of_present = (frame.former for frame in self.frames if frame.head.epoch == present)
+        return next((former for former in of_present if former is not None), None)
 
     def epochs_at(self, first: int) -> set[str]:
         """All epochs that a segment from an offset on can have, or none if that is uncertain.
@@ -167,10 +186,12 @@ def survey(folder: Path) -> Survey:
     files = [
         _looked_at(folder, found, first, codec, is_open=is_open) for first, is_open in segments
     ]
-    for file in _belonging(found, [file for file in files if file is not None]):
+    ours = list(_belonging(found, [file for file in files if file is not None]))
+    for file in ours:
         _enter(found, file)
         if file.table is not None:
             tables[file.first] = file.table
+    _restore_epochs(found, ours)
     found.sealed.sort()
     found.unsealed.sort(key=lambda segment: segment.first)
     found.end = max([0, *(s.end for s in found.sealed), *(s.end for s in found.unsealed)])
@@ -207,8 +228,8 @@ class _File:
     """The facts at its head, unless the registry lists it."""
     error: OSError | None = None
 
-    def look(self, codec: ChunkCodec) -> None:
-        """Read what must be known of it.
+    def look(self, codec: ChunkCodec, *, needs_head: bool) -> None:
+        """Read what must be known of it; ``needs_head`` if also the head of a listed one.
 
         Raises:
             FileNotFoundError: It was sealed or removed since it was listed.
@@ -217,7 +238,7 @@ class _File:
             descriptor = open_regular(self.path)
             try:
                 self.size = os.fstat(descriptor).st_size
-                if self.is_open or not self.is_listed:
+                if self.is_open or not self.is_listed or needs_head:
                     self.facts = read_head(descriptor)
                 if self.is_open:
                     self.walk = walk_file(descriptor, self.first, codec)
@@ -255,7 +276,7 @@ def _looked_at(
     path = open_path(folder, first) if is_open else sealed_path(folder, first)
     file = _File(path, first, is_open, found.facts.sealed.get(first))
     try:
-        file.look(codec)
+        file.look(codec, needs_head=found.may_lack_epochs)
     except FileNotFoundError:  # sealed or removed meanwhile
         return _looked_at(folder, found, first, codec, is_open=False) if is_open else None
     return file
@@ -280,6 +301,20 @@ def _belonging(found: Survey, files: Sequence[_File]) -> Iterator[_File]:
             yield file
         else:
             found.strays.append(Stray(file.path.name, reason))
+
+
+def _restore_epochs(found: Survey, ours: Sequence[_File]) -> None:
+    """Add the former epochs that a damaged registry lacks, from the ring, else from the segments.
+
+    The next start must not refuse the segments of an epoch that only this one knew.
+    """
+    lost = found.listed_epochs
+    if found.may_lack_epochs:
+        heads = sorted((f.first, f.facts["epoch"]) for f in ours if f.facts and "epoch" in f.facts)
+        lost = tuple(dict.fromkeys(epoch for _, epoch in heads))
+    known = {*found.facts.epochs, *(frame.head.epoch for frame in found.frames[-1:])}
+    fresh = [epoch for epoch in lost or () if not is_proven({"epoch": epoch}, known)]
+    found.facts.former[:0] = [epoch for epoch in fresh if _EPOCH.fullmatch(epoch)]
 
 
 def _enter(found: Survey, file: _File) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from sensord.log.journal import Options, Reader, Writer
+from sensord.log.journal.ring import SLOT_BYTES, read_ring
 from sensord.log.journal.survey import survey
 from sensord.mcap.segment import open_path, sealed_path
 from sensord.recordings import RecordingError, open_recording
@@ -18,6 +19,8 @@ from tests.kit.journal_damage import damage
 
 COUNT = 500
 BEYOND = 10_000_000
+HEADER_BYTES = 68
+"""Of a frame in the ring."""
 
 
 def journal(folder: Path, *, first: int = 0, sealed: bool = False) -> Path:
@@ -148,6 +151,68 @@ def long_journal(folder: Path) -> dict[int, object]:
     writer.abandon()
     found, _ = found_in(Reader(folder).scan(0))
     return {row.offset: (row.topic, row.value) for row in found}
+
+
+def journal_of_two_epochs(folder: Path) -> list[str]:
+    """Write readings under two epochs, with a real gap between them; return both."""
+    journal(folder)
+    journal(folder, first=survey(folder).next_offset, sealed=True)
+    writer = Writer(Options(folder=str(folder)))
+    recovery = writer.open(START_US, 0)
+    present = writer.renew_epoch()
+    writer.commit(mixed_readings(COUNT, first=recovery.next_offset), START_US, 0)
+    writer.close(START_US, 1)
+    return [recovery.epoch, present]
+
+
+@pytest.mark.parametrize("is_open", [False, True])
+def test_a_foreign_segment_in_a_gap_is_left_alone_though_the_registry_is_lost(
+    tmp_path: Path, *, is_open: bool
+) -> None:
+    """Its values were served in the gap: an epoch before the present one could not be excluded."""
+    folder = tmp_path / "journal"
+    epochs = journal_of_two_epochs(folder)
+    given = [row.offset for row in found_in(Reader(folder).scan(0))[0]]
+    assert len(given) == 3 * COUNT
+    other = journal(tmp_path / "other", sealed=True)
+    journal(other, first=10 * COUNT, sealed=True)
+    foreign = open_path(folder, 10 * COUNT) if is_open else sealed_path(folder, 10 * COUNT)
+    shutil.copy(sealed_path(other, 10 * COUNT), foreign)
+    for _ in range(2):  # the registry that the first start wrote is lost, too
+        (folder / "registry").unlink()
+        assert [row.offset for row in found_in(Reader(folder).scan(0))[0]] == given
+        writer = Writer(Options(folder=str(folder)))
+        recovery = writer.open(START_US, 0)
+        assert [stray.file for stray in recovery.strays] == [foreign.name]
+        assert list(recovery.epochs) == epochs
+        writer.close(START_US, 1)
+    assert [row.offset for row in found_in(Reader(folder).scan(0))[0]] == given
+
+
+def test_a_ring_without_a_list_of_epochs_hides_no_segment_of_a_former_one(tmp_path: Path) -> None:
+    """As an older version left it: the first start finds the epochs in the segments."""
+    folder = tmp_path / "journal"
+    epochs = journal_of_two_epochs(folder)
+    given = [row.offset for row in found_in(Reader(folder).scan(0))[0]]
+    forget_lists(folder / "ring")
+    for _ in range(2):
+        (folder / "registry").unlink()
+        writer = Writer(Options(folder=str(folder)))
+        recovery = writer.open(START_US, 0)
+        assert not recovery.strays
+        assert list(recovery.epochs) == epochs
+        writer.close(START_US, 1)
+        assert [row.offset for row in found_in(Reader(folder).scan(0))[0]] == given
+
+
+def forget_lists(ring: Path) -> None:
+    """Write zeros behind all frames."""
+    content = bytearray(ring.read_bytes())
+    for frame in read_ring(bytes(content)):
+        at = frame.head.slot * SLOT_BYTES
+        end = HEADER_BYTES + int.from_bytes(content[at + 20 : at + 24], "little")
+        content[at + end : at + frame.slots * SLOT_BYTES] = bytes(frame.slots * SLOT_BYTES - end)
+    ring.write_bytes(content)
 
 
 def flip(path: Path, where: bytes, behind: int = 0) -> None:
