@@ -41,7 +41,7 @@ export function act(main, { client, store, toast }) {
     if (facts.choices?.length)
       input = el("select", { name }, ...facts.choices.map((one) => el("option", { value: JSON.stringify(one) }, shown(one))));
     else if (facts.type === "bool")
-      input = el("select", { name }, el("option", { value: "true" }, "on"), el("option", { value: "false" }, "off"));
+      input = el("select", { name }, el("option", { value: "true" }, text.on), el("option", { value: "false" }, text.off));
     else if (facts.type === "string") input = el("input", { name, required: true });
     else input = el("input", { name, type: "number", required: true, step: facts.type === "int" ? 1 : "any",
       min: facts.range?.[0], max: facts.range?.[1], value: facts.default });

@@ -1,6 +1,7 @@
 // The alarms, the most urgent first: who looks after which, and until when one is shelved.
 
 import { clock, el, shown, span } from "./format.js";
+import { may } from "./rights.js";
 import { text } from "./text.js";
 
 const FILTER = "$sys/alarms/+";
@@ -83,7 +84,7 @@ export function alarms(main, { alarms: kept, client, toast, store }) {
     kept.sound.turn(!kept.sound.isOn);
     sound.setAttribute("aria-pressed", String(kept.sound.isOn));
   } }, text.sound);
-  main.append(el("h2", { class: "sr" }, text.views.alarms), el("div", { class: "bar" }, sound), cards, note);
+  main.append(el("h2", { class: "sr" }, text.views.alarms), el("div", { class: "bar own" }, sound), cards, note);
   const made = new Map(); // a card stays: what is typed into it does, too
 
   const card = (name) => {
@@ -100,7 +101,7 @@ export function alarms(main, { alarms: kept, client, toast, store }) {
     const shelve = text.shelves.map(([label, seconds]) => button(label, { act: "shelve", for_s: seconds }));
     const unshelve = button(text.unshelve, { act: "unshelve" });
     const node = el("section", { class: "card", "aria-label": name }, facts,
-      el("div", { class: "acts" }, words, acknowledge, ...shelve, unshelve));
+      el("div", { class: "acts", hidden: !may(client, "call", "alarms") }, words, acknowledge, ...shelve, unshelve));
     const update = (one) => {
       acknowledge.hidden = one.state !== "raised" && one.state !== "cleared";
       for (const one_ of shelve) one_.hidden = Boolean(one.shelved);

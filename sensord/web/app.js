@@ -5,7 +5,7 @@ import { Sensord } from "./client.js";
 import { el } from "./format.js";
 import { now } from "./now.js";
 import { Store } from "./store.js";
-import { text } from "./text.js";
+import { text, translate } from "./text.js";
 
 const VIEWS = {
   now: () => now,
@@ -22,6 +22,7 @@ const VIEWS = {
 /** The entry of the menu that a view belongs to, where that is another. */
 const MENU = { topic: "now", view: "views", device: "devices" };
 const find = (selector) => document.querySelector(selector);
+translate();
 const scheme = location.protocol === "https:" ? "wss" : "ws";
 
 const client = new Sensord(`${scheme}://${location.host}${location.pathname.replace(/[^/]*$/, "")}v1`, {

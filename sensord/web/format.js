@@ -9,7 +9,7 @@ export function shown(value, channel = {}) {
     if (channel.decimals !== undefined) return value.toFixed(channel.decimals);
     return Number.isInteger(value) ? String(value) : String(Number(value.toPrecision(9)));
   }
-  if (typeof value === "boolean") return value ? "on" : "off";
+  if (typeof value === "boolean") return value ? text.on : text.off;
   return typeof value === "string" ? value : JSON.stringify(value);
 }
 

@@ -1,5 +1,7 @@
 // Trade a token for a cookie that no script can read, or give the cookie back.
 
+import { text, translate } from "./text.js";
+
 const find = (selector) => document.querySelector(selector);
 
 const post = async (path, headers) => {
@@ -7,7 +9,7 @@ const post = async (path, headers) => {
     const answer = await fetch(path, { method: "POST", headers });
     return answer.ok ? "" : await answer.text();
   } catch {
-    return "The gateway does not answer.";
+    return text.noAnswer;
   }
 };
 
@@ -17,14 +19,16 @@ find("#login").addEventListener("submit", async (event) => {
   // A header has no other characters; the server would refuse them too.
   const problem = /^[!-~]+$/.test(token)
     ? await post("/login", { Authorization: `Bearer ${token}` })
-    : "This is not a token.";
+    : text.badToken;
   find("#problem").textContent = problem;
   if (!problem) location.replace("/");
 });
 
 find("#logout").addEventListener("click", async () => {
-  find("#problem").textContent = (await post("/logout", {})) || "You are logged out.";
+  find("#problem").textContent = (await post("/logout", {})) || text.loggedOut;
 });
 
+translate();
+document.title = `${text.logIn} · sensord`;
 // Before this, a submission would be the browser's own.
 find("#login").dataset.ready = "";

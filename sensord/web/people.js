@@ -1,6 +1,7 @@
 // Who is here and what they look at; a message to one or to all.
 
 import { clock, el, when } from "./format.js";
+import { may } from "./rights.js";
 import { text } from "./text.js";
 
 export function people(main, { client, toast }) {
@@ -18,7 +19,7 @@ export function people(main, { client, toast }) {
   } }, to, words, el("button", { class: "primary" }, text.send));
   const name = el("input", { "aria-label": text.myName, placeholder: text.myName, maxlength: 60, value: localStorage.getItem("sensord-name") ?? "" });
   // The name belongs to the connection, so the page is loaded again.
-  const naming = el("form", { class: "bar", onsubmit: (event) => {
+  const naming = el("form", { class: "bar own", onsubmit: (event) => {
     event.preventDefault();
     localStorage.setItem("sensord-name", name.value.trim());
     location.reload();
@@ -34,8 +35,12 @@ export function people(main, { client, toast }) {
     body.replaceChildren(...here.map((one) => el("tr", {},
       el("th", { scope: "row" }, one.name || text.unnamed), el("td", {}, one.state),
       el("td", { title: clock(one.since_us) }, when(one.since_us)), el("td", {}, (one.watches ?? []).slice(0, 8).join(", ")))));
-    to.replaceChildren(el("option", { value: "" }, text.everybody), ...here.filter((one) => one.id !== mine)
-      .map((one) => el("option", { value: one.id }, one.name || one.id)));
+    const chosen = to.value;
+    to.replaceChildren(...(may(client, "send", "group/operators") ? [el("option", { value: "" }, text.everybody)] : []),
+      ...here.filter(({ id }) => id !== mine && may(client, "send", `client/${id}`))
+        .map((one) => el("option", { value: one.id }, one.name || one.id)));
+    if ([...to.options].some(({ value }) => value === chosen)) to.value = chosen;
+    form.hidden = !to.options.length;
   };
   const ask = () => {
     known.clear();

@@ -2,6 +2,11 @@
 
 export const text = {
   views: { now: "Now", views: "Views", devices: "Devices", alarms: "Alarms", act: "Act", recordings: "Recordings", people: "People" },
+  language: "en",
+  skip: "Skip to the content", menu: "Views", session: "Log in or out",
+  logIn: "Log in", logOut: "Log out", token: "Token",
+  askForToken: "Ask whoever runs this gateway for a token; the command “sensord token create” makes one.",
+  noAnswer: "The gateway does not answer.", badToken: "This is not a token.", loggedOut: "You are logged out.",
   link: {
     connecting: "connecting …",
     up: "live",
@@ -81,5 +86,12 @@ export const text = {
   acts: "The last day's acts", actHeads: ["Time", "Who", "Act", "Subject", "Value", "Result"],
   heldBy: (name, until) => `held by ${name} until ${until}`, me: "you", take: "Keep others away for ten minutes", giveBack: "Let others act again",
   ago: { now: "now", s: "s", m: "min", h: "h", d: "d" },
-  unnamed: "unnamed",
+  unnamed: "unnamed", on: "on", off: "off",
+};
+
+/** Put the texts into a page: `data-text` names a content, `data-label` a name for screen readers. */
+export const translate = () => {
+  document.documentElement.lang = text.language;
+  for (const one of document.querySelectorAll("[data-text]")) one.textContent = text[one.dataset.text];
+  for (const one of document.querySelectorAll("[data-label]")) one.setAttribute("aria-label", text[one.dataset.label]);
 };

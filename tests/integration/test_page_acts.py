@@ -36,6 +36,13 @@ arguments = {{ on = {{ type = "bool" }} }}
 """
 
 
+ALARM = """
+[alarms.hot]
+topic = "oven/setpoint"
+above = 60
+"""
+
+
 @contextlib.contextmanager
 def answering(path: Path, answer: bytes) -> Iterator[None]:
     """Be a device at a pty that answers each line."""
@@ -125,7 +132,7 @@ def test_what_a_token_may_not_do_is_not_offered(tmp_path: Path) -> None:
     doors = f'server.tokens = "{tmp_path}/tokens.json"\n'
     with (
         answering(tmp_path / "ttyUSB0", b"OK\r\n"),
-        Daemon(tmp_path, doors + OVEN.format(folder=tmp_path)) as daemon,
+        Daemon(tmp_path, doors + ALARM + OVEN.format(folder=tmp_path)) as daemon,
         Browser(tmp_path / "browser") as browser,
         browser.open(f"http://{daemon.address}/") as page,
     ):
@@ -133,13 +140,17 @@ def test_what_a_token_may_not_do_is_not_offered(tmp_path: Path) -> None:
         page.eval(f"document.querySelector('#token').value = {json.dumps(token)}")
         page.eval("document.querySelector('#login').requestSubmit()")
         page.until_there("location.pathname === '/' && document.querySelector('#views a')")
-        for view in ("act", "views", "device/oven"):
+        for view in ("act", "views", "device/oven", "alarms", "people"):
             page.eval(f"location.hash = '#{view}'")
             page.until("document.querySelector('#link').textContent === 'live'")
             page.until("document.querySelector('main h2')")
+            if view in {"alarms", "people"}:
+                page.until("document.querySelector('.card, tbody tr')")
             page.eval("new Promise((done) => setTimeout(done, 300))")
             offered = page.eval(
-                "[...document.querySelectorAll('main form, main .lease button, main .bar button')]"
+                "[...document.querySelectorAll("
+                "'main form:not(.own), main .lease button, main .bar:not(.own) button,"
+                " main .acts button')]"
                 ".filter((one) => one.checkVisibility()).length"
             )
             assert offered == 0, view

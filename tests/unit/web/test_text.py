@@ -35,5 +35,7 @@ def test_every_text_that_the_page_uses_is_there_and_none_is_left_over() -> None:
     used = set()
     for file in WEB.glob("*.js"):
         used |= set(re.findall(r"\btext\.(?!js)(\w+)", file.read_text()))
+    for file in WEB.glob("*.html"):
+        used |= set(re.findall(r'data-(?:text|label)="(\w+)"', file.read_text()))
     assert used <= set(names())
     assert set(names()) <= used
