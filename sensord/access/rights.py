@@ -60,14 +60,18 @@ class Rights:
         return _without_covered(one for one in found if one is not None)
 
     def within(self, name: str) -> Rights:
-        """Return what may be read below a first level, as it is called there.
+        """Return what may be read, set and called below a first level, as it is called there.
 
-        Acting is not among it.
+        The rest of what may be done stays where the filters are from.
         """
         if self.admin:
-            return Rights(read=_ALL)
-        found = (_below(pattern, name) for pattern in self.read)
-        return Rights(read=tuple(one for one in found if one))
+            return Rights(read=_ALL, write=("#",), call=("#",))
+
+        def below(patterns: tuple[str, ...]) -> tuple[str, ...]:
+            found = (_below(pattern, name) for pattern in patterns)
+            return tuple(one for one in found if one)
+
+        return Rights(read=below(self.read), write=below(self.write), call=below(self.call))
 
     def faults(self) -> Iterator[tuple[str, str]]:
         """Yield the filters that are invalid, each with its action."""

@@ -325,6 +325,8 @@ class Calls:
 
     def __init__(self) -> None:
         self._targets: dict[str, Target] = {}
+        self.elsewhere: Target | None = None
+        """What every other name is passed on to, if anything."""
 
     def register(self, name: str, target: Target) -> None:
         """Register ``target`` under a name.
@@ -342,7 +344,7 @@ class Calls:
 
     def find(self, name: str) -> Target | None:
         """Return what is called by that name, or None."""
-        return self._targets.get(name)
+        return self._targets.get(name, self.elsewhere)
 
     def names(self) -> Iterator[str]:
         """Return every name, sorted."""

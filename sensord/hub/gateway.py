@@ -16,6 +16,7 @@ from sensord.access.gate import Gate
 from sensord.access.origins import Origins
 from sensord.device.backoff import REMOTE, Backoff
 from sensord.hub.arrivals import Arrival, Missing
+from sensord.hub.forward import Forward
 from sensord.hub.mirror import Mirror, ReplacedError
 from sensord.hub.past import StreamArchive
 from sensord.hub.stream import Stream, StreamError
@@ -185,6 +186,9 @@ class Gateway:
         self.server = Server(
             mirror.bus, loop, self._limits, archive, origins=self._origins, gate=self._gate
         )
+        control = self.server.shared.control
+        control.sets.elsewhere = Forward("set", self._stream)
+        control.calls.elsewhere = Forward("call", self._stream)
         self._changed()
 
     def _forget(self, why: str) -> None:

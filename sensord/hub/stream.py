@@ -23,6 +23,7 @@ from nats.js.errors import NotFoundError
 
 from sensord.errors import SensordError
 from sensord.hub.arrivals import Arrival, Missing, Reader
+from sensord.uplinks.orders import Order, Report, subject_for
 
 __all__ = ["Extent", "Stream", "StreamError"]
 
@@ -141,6 +142,22 @@ class Stream:
                 feed.flush()
         except (nats.errors.Error, OSError, TimeoutError) as exc:
             raise StreamError(_text(exc)) from exc
+
+    async def order(self, order: Order) -> Report:
+        """Pass an act on to the gateway; return what became of it.
+
+        Raises:
+            StreamError: No answer came: it may have acted.
+        """
+        try:
+            subject, limit_s = subject_for(self.name), order.timeout_s + ANSWER_S
+            answer = await self._client.request(subject, order.write(), limit_s)
+            return Report.read(answer.data)
+        except nats.errors.NoRespondersError:
+            text = "the gateway accepts no orders: it is away, or its uplink lacks commands = true"
+            return Report(reason="unavailable", message=text)
+        except (nats.errors.Error, OSError, TimeoutError, ValueError) as exc:
+            raise StreamError(f"the gateway did not answer: {_text(exc)}") from exc
 
     # -- consumers ---------------------------------------------------------------------------------
 

@@ -12,12 +12,12 @@ from typing import Any
 from sensord.access.rights import Rights
 from sensord.errors import ProtocolError
 from sensord.wire.ops import Action, Request, Result
-from sensord.wire.ops.acting import Call
+from sensord.wire.ops.acting import Call, Set
 from sensord.wire.ops.queries import Get, History, Topics
 from sensord.wire.ops.replay import Replay
 from sensord.wire.ops.subscriptions import Subscribe
 
-__all__ = ["permitted"]
+__all__ = ["passed_on", "permitted"]
 
 MOST_FILTERS = 1024
 """Of a narrowed request; 64 filters and many rights make many pairs."""
@@ -45,6 +45,18 @@ def permitted(rights: Rights, request: Request[Result]) -> Request[Result]:
         if not (rights.covers(subject) if is_reading else rights.allows(request.action, subject)):
             raise _forbidden(request, subject)
     return request
+
+
+def passed_on(request: Request[Result]) -> None:
+    """Check a request to a server that mirrors another one.
+
+    Raises:
+        ProtocolError: It would change what clients share, which only the other one can.
+    """
+    if isinstance(request, Set | Call) or request.action in {Action.NONE, Action.READ}:
+        return
+    text = "a hub passes on set and call, and nothing else; connect to the gateway itself"
+    raise ProtocolError("forbidden", text)
 
 
 def _narrowed(

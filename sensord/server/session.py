@@ -18,7 +18,7 @@ from sensord.errors import ProtocolError
 from sensord.server.live.subscription import Subscription
 from sensord.server.open.request import OpenRequest
 from sensord.server.packets import Write, packet
-from sensord.server.permissions import permitted
+from sensord.server.permissions import passed_on, permitted
 from sensord.server.requests import HANDLERS
 from sensord.server.shared import Shared
 from sensord.sharing.identity import Identity
@@ -224,6 +224,8 @@ class Session:
         if request.id in self.ongoing:
             raise ProtocolError("already", f"id {request.id} is an open request")
         request = permitted(self.entry.rights, request)
+        if self.shared.bus.log.is_mirror:
+            passed_on(request)
         if isinstance(request, Put | Delete) and not self.entry.rights.covers(request.topic):
             self._blind.add(request.id)
         HANDLERS[type(request)](self, request)

@@ -33,6 +33,7 @@ from sensord.uplinks.channel_header import CHANNEL, description_of
 from sensord.uplinks.context import Context
 from sensord.uplinks.destination import Batch, RejectedError, UplinkError
 from sensord.uplinks.options import Options
+from sensord.uplinks.order_desk import OrderDesk
 from sensord.uplinks.payload import Payloads, next_offset
 
 __all__ = ["Config", "Destination", "subject_of"]
@@ -70,6 +71,8 @@ class Config(Options):
     servers: tuple[str, ...] = ()
     stream: Printable = "sensord_{host}"
     subject: Printable = "sensord.{host}.{topic}"
+    commands: bool = False
+    """Whether hubs may set and call for their clients."""
     create: bool = True
     """Whether a stream that is missing is made."""
     replicas: Annotated[int, Within(1, 5)] = 1
@@ -103,6 +106,7 @@ class Destination:
         self._stream = config.stream.replace(HOST, host)
         self._prefix = config.subject.replace(HOST, host).removesuffix(PLACE)
         self._client: Client | None = None
+        self._desk = OrderDesk(context) if config.commands else None
         self._payloads = Payloads(has_topic=True, has_log_time=True)
         self._addresses: dict[Channel, tuple[str, str]] = {}
         """The subject of each channel, and its description."""
@@ -125,13 +129,16 @@ class Destination:
         self._client = Client()
         try:
             await self._client.connect(**self._connection())
-            return await self._join()
+            found = await self._join()
+            if self._desk is not None:
+                await self._desk.open(self._client, self._stream)
         except nats.errors.NoServersError as exc:
             raise UplinkError("no server can be reached") from exc
         except NotFoundError as exc:
             raise UplinkError(f"there is no stream {self._stream}") from exc
         except (nats.errors.Error, OSError, TimeoutError) as exc:
             raise UplinkError(_text(exc)) from exc
+        return found
 
     def _connection(self) -> dict[str, Any]:
         return connection(self._config) | {
@@ -172,6 +179,8 @@ class Destination:
 
     async def close(self) -> None:
         """Disconnect."""
+        if self._desk is not None:
+            await self._desk.close()
         client, self._client = self._client, None
         if client is not None and not client.is_closed:
             await client.close()

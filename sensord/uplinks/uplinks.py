@@ -11,7 +11,7 @@ from sensord.bus import Bus
 from sensord.config.tree import Uplink as UplinkConfig
 from sensord.control import Control
 from sensord.control.services import Offer
-from sensord.device.calls import Call
+from sensord.device.calls import Call, What
 from sensord.log import Archive
 from sensord.model.readings import Channel, Value
 from sensord.sharing.identity import Identity
@@ -116,12 +116,23 @@ def _context(
     def act(topic: str, value: Value) -> None:
         control.dispatch.ask("set", who, topic, {"value": value}, "", None)
 
+    def ask(  # as the dispatch's
+        what: What,
+        who: Identity,
+        name: str,
+        args: Mapping[str, Value],
+        key: str,
+        timeout_s: float | None,
+    ) -> Call:
+        return control.dispatch.ask(what, who, name, args, key, timeout_s).call
+
     return Context(
         config.name,
         socket.gethostname().partition(".")[0],
         channels,
         partial(_settable, bus),
         act,
+        ask,
         lambda: announced.get(config.name),
         save,
     )

@@ -162,3 +162,37 @@ def test_the_page_of_a_gateway_is_at_its_name(tmp_path: Path) -> None:
             with Browser(tmp_path) as browser, browser.open(f"http://{hub.address}/north") as page:
                 page.until_there("document.body.innerText.includes('plant/level')")
                 assert page.eval("location.pathname") == "/north/"
+
+
+def test_a_set_at_a_hub_acts_at_the_gateway_once(tmp_path: Path) -> None:
+    """Its own range, leases and audit decide; a key acts once, through whichever hub it comes."""
+    with JetStream(tmp_path) as server:
+        text = gateway_config(tmp_path / "gw", "north", server)
+        text = text.replace('"100s" } }', '"100s" }, valve = { shape = "constant", low = 20 } }')
+        text = text.replace("channels.level", "channels.valve.range = [0, 50]\nchannels.level", 1)
+        text = text.replace("[uplinks.hub]", "writable.valve = {}\n[uplinks.hub]")
+        text += "commands = true\n"
+        with (
+            Daemon(tmp_path / "gw", text) as gateway,
+            Hub(tmp_path / "one", server) as one,
+            Hub(tmp_path / "two", server) as two,
+        ):
+            for hub in (one, two):
+                hub.wait_for_log("gateway=north state=up")
+            until(lambda: "uplink is up" in "".join(gateway.log))
+            for hub in (one, two):
+                own = ("--key", "k1", "--identity", str(tmp_path / f"id-{hub.address[-5:]}"))
+                done = sensord("set", "plant/valve", "31", *own, "--url", hub.of("north"))
+                assert done.returncode == 0, done.stderr
+            refused = sensord("set", "plant/valve", "99", "--url", one.of("north"))
+            assert refused.returncode == 4, refused.stderr
+            assert "50" in refused.stderr
+            audit = sensord(
+                "history", "$audit/set", "--from", "-1h", "--json", "--url", gateway.url
+            )
+            rows = [json.loads(line)["value"] for line in audit.stdout.splitlines()]
+            assert [row["result"] for row in rows if row.get("key") == "k1"] == ["pending", "done"]
+            gateway.kill()
+            gone = sensord("set", "plant/valve", "32", "--url", one.of("north"))
+            assert gone.returncode != 0
+            assert "accepts no orders" in gone.stderr, gone.stderr
