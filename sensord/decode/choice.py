@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
-from sensord.config.schema import Faults, structure
-from sensord.decode import base, registry
+from sensord.decode import base
 from sensord.decode.base import Decoded, Fault, Sample, Selective, Writer, Zoned, excerpt
 from sensord.decode.framing.frames import hex_bytes
+from sensord.decode.sub_decoder import SubDecoder
 from sensord.model.readings import Metadata
 
 __all__ = ["NO_CHOICE", "Choice", "Config", "Decoder"]
@@ -18,13 +18,11 @@ NO_CHOICE = "no decoder for this message"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Choice:
+class Choice(SubDecoder):
     """A decoder, and the text or the bytes that its messages begin with; neither is any message."""
 
     starts: str = ""
     starts_hex: str = ""
-    decoder: str = ""
-    options: dict[str, object] = field(default_factory=dict)
 
     @property
     def start(self) -> bytes:
@@ -37,20 +35,7 @@ class Choice:
             yield "starts_hex", 'expected bytes in hexadecimal digits, such as "B5 62"'
         if self.starts and self.starts_hex:
             yield "starts_hex", "give starts or starts_hex, not both"
-        found = registry.find(self.decoder) if self.decoder != "choice" else None
-        if found is None:
-            yield "decoder", f'there is no decoder "{self.decoder}"'
-            return
-        faults = Faults()
-        structure(found.config, self.options, ("options",), faults)
-        for path, text in faults.found:
-            yield "options", f"{'.'.join(map(str, path[1:]))}: {text}"
-
-    def create(self) -> base.Decoder:
-        """Return the decoder."""
-        found = registry.find(self.decoder)
-        assert found is not None, "the configuration was checked"
-        return found.create(structure(found.config, self.options, (), Faults()))
+        yield from SubDecoder.faults(self)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -21,6 +21,7 @@ _MODULES = {
     "csv": "sensord.decode.csv_line",
     "json": "sensord.decode.json_paths",
     "key_value": "sensord.decode.key_value",
+    "nested": "sensord.decode.nested",
     "nmea0183": "sensord.decode.nmea0183",
     "number": "sensord.decode.number",
     "obis": "sensord.decode.obis",

@@ -8,11 +8,14 @@ import pytest
 
 from sensord.decode import registry
 from sensord.decode.choice import Choice
+from sensord.decode.nested import Inner
 from sensord.decode.number import Config, Decoder
+from sensord.decode.sub_decoder import SubDecoder
 
 EVERY_OPTION_NEEDED: dict[str, dict[str, object]] = {
     "choice": {"choices": (Choice(decoder="number"),)},
     "csv": {"fields": ("a",)},
+    "nested": {"outer": SubDecoder(decoder="json"), "inner": {"a": Inner(decoder="number")}},
     "regex": {"pattern": "(?P<a>.)"},
 }
 

@@ -90,6 +90,7 @@ units, and sentences of their own for some letters."""
 ELSEWHERE = {
     "ais",  # against real messages, in its own tests
     "choice",  # hands messages on to the others
+    "nested",  # the same
     "sml",  # against an independent library
     "sparkplug",  # against the protocol's own encoder
     "ubx",
