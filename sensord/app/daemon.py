@@ -170,6 +170,7 @@ class App:
         alarms = Alarms(self.config.alarms, bus, store, sharing.audit, loop, self._clock)
         alarms.begin(control.services)
         derived.begin()
+        store.on_late = partial(_join, store, sharing, control, derived, links, alarms)
         await server.serve(addresses)
         if self.config.server.socket:
             await server.serve_locally(self.config.server.socket, self.config.server.group)
@@ -379,6 +380,22 @@ async def _run(
     aborted: str,
 ) -> None:
     await App(config, notifier, read=read, aborted=aborted).run(on_ready)
+
+
+def _join(
+    store: Store,
+    sharing: Sharing,
+    control: Control,
+    derived: Derivations,
+    links: Uplinks,
+    alarms: Alarms,
+) -> None:
+    """Load the store's rows that came late; presence comes first, because the others use it."""
+    sharing.join()
+    control.join()
+    derived.join(store.load(derivations.KIND))
+    links.join()
+    alarms.join()
 
 
 def _calm_collector() -> None:

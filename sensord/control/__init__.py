@@ -112,6 +112,12 @@ class Control:
         self.dispatch.begin(committed)
         self.services.begin()
 
+    def join(self) -> None:
+        """Load the store's rows that came late."""
+        self.forgetting.begin(is_late=True)
+        self.leases.begin()
+        self.dispatch.begin(None)
+
     def close(self) -> None:
         """End what is under way and stop all timers; leases and keys stay in the store."""
         # Each is done whatever the others raise, the last one first.

@@ -106,6 +106,22 @@ class Alarms:
             self._watch(name, rules, Life.of(kept.get(name)), restates=name in kept)
         self._offer(services)
 
+    def join(self) -> None:
+        """Load the store's rows that came late; an alarm that somebody acted on stays as it is."""
+        for name, kept in self._store.load(KIND).items():
+            watch = self._watches.get(name)
+            if watch is None:
+                self._store.delete(KIND, name)
+            elif watch.life.acknowledged is not None or watch.life.shelved is not None:
+                self._keep(watch)
+            else:
+                watch.life = Life.of(kept)
+                if watch.life.is_on == watch.condition.is_on:
+                    self._publish(watch, restates=True)
+                else:
+                    self._turned(watch)
+                self._wake(watch)
+
     def change(self, rules: Mapping[str, Alarm], services: Services) -> None:
         """Have other rules from now on; an alarm that stays keeps its state."""
         self._rules = rules

@@ -58,10 +58,15 @@ class Forgetting:
         self._audit = audit
         self._store = store
 
-    def begin(self) -> None:
-        """Hide what was forgotten before the start."""
+    def begin(self, *, is_late: bool = False) -> None:
+        """Hide what was forgotten before the start.
+
+        With ``is_late``, the journal came after the start: its topics are not known yet.
+        """
         for topic in self._store.load(KIND):
             channel = self._bus.find(topic)
+            if is_late and channel is None:
+                continue
             if channel is None or any(one.feeds(channel) for one in self.feeders):
                 self._keep(topic, is_forgotten=False)  # the journal has it no more, or it is back
             else:

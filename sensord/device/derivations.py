@@ -132,6 +132,23 @@ class Derivations:
                 if last is not None and last.reading.time_us >= kept_us:
                     one.inputs[index].push(last)
 
+    def join(self, kept: Mapping[str, Value]) -> None:
+        """Add the rows of before the start that came late."""
+        self._kept = kept
+        for one in self._all:
+            row = _total(one, kept.get(one.topic)) if one.is_begun else None
+            if row is None:
+                continue
+            one.derivation.join(row[0], row[1])
+            now_us = self._bus.now_us()
+            total: Value = {
+                "offset": one.derivation.offset,
+                "count": one.derivation.count,
+                "at_us": row[2] if one.last is None else one.last.time_us,
+            }
+            self._keep(one.topic, total)
+            self._publish(one, now_us, one.derivation.result(now_us))
+
     def feeds(self, channel: Channel) -> str:
         """Return how a derived channel feeds a topic, for people; empty if none does."""
         is_derived = any(one.topic == channel.topic for one in self._all)
@@ -238,15 +255,23 @@ class Derivations:
 
 def _restore(one: _Derived, kept: Value) -> int:
     """Restore a total; return the time of the reading that it has counted last."""
+    found = _total(one, kept)
+    if found is None:
+        return 0
+    one.derivation.offset, one.derivation.count, at_us = found
+    return at_us
+
+
+def _total(one: _Derived, kept: Value) -> tuple[float, float, int] | None:
+    """Read a row: the offset, the counter, and the time of the reading that was counted last."""
     match kept:
         case {
             "offset": int() | float() as offset,
             "count": int() | float() as count,
             "at_us": int(at_us),
         } if one.rules.total:
-            one.derivation.offset, one.derivation.count = float(offset), float(count)
-            return at_us
-    return 0
+            return float(offset), float(count), at_us
+    return None
 
 
 def _metadata(one: _Derived) -> Metadata | None:

@@ -80,6 +80,8 @@ class Derivation:
         """Of a total: what is added to the counter."""
         self.count: float | None = None
         """Of a total: the counter as it was last seen."""
+        self.first: float | None = None
+        """Of a total: the counter as it was first seen."""
         self.is_resumed = False
         """Of a total: whether ``count`` is from before a restart, and may not be the last one."""
         self._doubt = GOOD
@@ -111,6 +113,16 @@ class Derivation:
         if self._kind == "total" and stretch.value is not None:
             self._count(stretch.value)
         return at_us
+
+    def join(self, offset: float, count: float) -> None:
+        """Add a total of before the start that is known only now."""
+        if self.first is None:
+            self.offset, self.count, self.is_resumed = offset, count, True
+            return
+        earlier = Derivation(self._rules)
+        earlier.offset, earlier.count = offset, count
+        earlier._count(self.first)
+        self.offset += earlier.offset
 
     def choice(self, now_us: int) -> int | None:
         """Return the best source that is neither bad nor silent; None if all are.
@@ -206,6 +218,7 @@ class Derivation:
     def _count(self, value: float) -> None:
         """Follow a counter across its wraps and resets."""
         before, self.count = self.count, value
+        self.first = value if self.first is None else self.first
         # Its course between the kept count and this one, perhaps a wrap, is unknown.
         self._doubt, self.is_resumed = INCOMPLETE if self.is_resumed else GOOD, False
         lost, self._before_zero = self._before_zero, None

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import secrets
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Self
 
@@ -46,8 +47,16 @@ class Identity:
 class Issuer:
     """Issues the ids and keys of clients."""
 
-    def __init__(self, secret: bytes) -> None:
+    def __init__(self, secret: bytes, former: Iterable[bytes] = ()) -> None:
+        """Keys that were made with a ``former`` secret stay valid."""
         self._secret = secret
+        self._former = [*former]
+
+    def change(self, secret: bytes, former: Iterable[bytes]) -> bytes:
+        """Make keys with another secret from now on; return the one until now, also accepted."""
+        before, self._secret = self._secret, secret
+        self._former = [*former, before]
+        return before
 
     def issue(self) -> str:
         """Return a key with a new id."""
@@ -55,12 +64,18 @@ class Issuer:
 
     def key_of(self, client: str) -> str:
         """Return the key of an id."""
-        digest = hmac.new(self._secret, client.encode(), hashlib.sha256).hexdigest()
-        return f"{client}.{digest[:32]}"
+        return _key(self._secret, client)
 
     def id_of(self, key: str) -> str | None:
         """Return the id in a key, or None if this server did not issue it."""
         if not key.isascii():
             return None
         found = key.partition(".")[0]
-        return found if found and hmac.compare_digest(self.key_of(found), key) else None
+        secrets_ = (self._secret, *self._former)
+        is_ours = any(hmac.compare_digest(_key(secret, found), key) for secret in secrets_)
+        return found if found and is_ours else None
+
+
+def _key(secret: bytes, client: str) -> str:
+    digest = hmac.new(secret, client.encode(), hashlib.sha256).hexdigest()
+    return f"{client}.{digest[:32]}"

@@ -381,7 +381,8 @@ class Post:
                 messages.append(message)
         messages.sort(key=lambda message: message.number)
         last = messages[-1].number + 1 if messages else 1
-        self._next = self._reserved = max(counter if type(counter) is int else 1, last)
+        self._next = max(counter if type(counter) is int else 1, last, self._next)
+        self._reserved = self._next
         for message in messages:
             self._restore_letter(message, acknowledged)
         for client in acknowledged:

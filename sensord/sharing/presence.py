@@ -375,10 +375,19 @@ class Presence:
             log.warning("presence is not kept", extra={"reason": str(exc)})
 
     def restore(self) -> None:
-        """Load the clients from before a restart; all of them are away."""
-        taken = set()
-        for client, value in self._store.load(KIND).items():
-            member = _member(client, value, self._issuer.key_of(client))
+        """Load the clients from before a restart; all of them are away.
+
+        If the rows come late, those who are here keep their places.
+        """
+        taken = {member.place for member in self._members.values()} | self._untold.keys()
+        here = frozenset(taken)
+        rows = self._store.load(KIND)
+        found = {one: _member(one, row, self._issuer.key_of(one)) for one, row in rows.items()}
+        highest = max([self._places_made, *(one.place for one in found.values() if one)])
+        for client, member in found.items():
+            if member is not None and member.place in here:
+                highest += 1
+                member.place = highest
             if member is None or member.place in taken or len(self._away) >= MAX_AWAY:
                 self._store.delete(KIND, client)
                 continue
@@ -394,7 +403,7 @@ class Presence:
             else:
                 self._leaves(member)
         self._places_made = max(taken, default=0)
-        still = {member.place for member in self._members.values()}
+        still = {member.place for member in self._members.values()} | self._untold.keys()
         self._places = sorted({*range(1, self._places_made + 1)} - still)
 
 

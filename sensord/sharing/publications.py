@@ -180,6 +180,9 @@ class Publishing:
         rows = self._store.load(KIND)
         channels = {channel.topic: channel for channel in standing(self._bus, self._topics)}
         for topic in sorted(rows.keys() | channels.keys()):
+            if topic in self._taps:  # the rows came late, and it is published again
+                self._changed(topic)
+                continue
             kept = _kept(rows.get(topic))
             channel = channels.get(topic)
             if not self._restore(topic, kept, channel) and topic in rows:

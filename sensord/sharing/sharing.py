@@ -25,6 +25,15 @@ __all__ = ["Sharing"]
 
 QUIET = Clients(presence=False)
 
+SECRET = "secret"  # noqa: S105  # a kind, not a secret
+"""The kind of rows in the store: what signs clients' keys, under ``keys`` and `FORMER`."""
+
+FORMER = "keys before "
+"""Secrets of runs whose store came late, numbered."""
+
+MOST_FORMER = 64
+"""Beyond it the newest replaces one: each costs a digest for each unknown key that is shown."""
+
 
 @dataclass(frozen=True, slots=True)
 class Sharing:
@@ -32,6 +41,7 @@ class Sharing:
 
     audit: Audit
     store: Store
+    issuer: Issuer
     presence: Presence
     post: Post
     publishing: Publishing
@@ -49,7 +59,7 @@ class Sharing:
     ) -> Self:
         """Build the parts on a bus and a store; ``bounds`` limit what they write into the log."""
         audit = Audit(bus, Allowance(bus, loop.time, bounds))
-        issuer = Issuer(_secret(store))
+        issuer = _issuer(store)
         presence = Presence(
             bus, audit, issuer, store, loop, options.grace, is_published=options.presence
         )
@@ -60,7 +70,7 @@ class Sharing:
         )
         deposits = Deposits(bus, publishing, store, loop)
         state = State(bus, audit, store, options.max_state)
-        sharing = cls(audit, store, presence, post, publishing, deposits, state)
+        sharing = cls(audit, store, issuer, presence, post, publishing, deposits, state)
         sharing._restore()
         return sharing
 
@@ -77,6 +87,15 @@ class Sharing:
         self.deposits.restore()
         self.state.restore()
 
+    def join(self) -> None:
+        """Load rows that came late, beside what the parts have by then."""
+        kept, former = _secrets(self.store)
+        if kept is not None:
+            before = self.issuer.change(kept, former)
+            # Clients with these keys stay the same ones, also after a restart.
+            self.store.put(SECRET, f"{FORMER}{len(former) % MOST_FORMER}", before.hex())
+        self._restore()
+
     def close(self) -> None:
         """Stop all timers, and write pending changes to the disk."""
         # Each is closed whatever the others raise, in reverse order.
@@ -87,11 +106,20 @@ class Sharing:
             steps.callback(self.post.close)
 
 
-def _secret(store: Store) -> bytes:
-    """Return the secret that signs clients' keys; create it the first time."""
-    found = store.load("secret").get("keys")
-    if isinstance(found, str) and re.fullmatch("[0-9a-f]{64}", found):
-        return bytes.fromhex(found)
-    made = secrets.token_bytes(32)
-    store.put("secret", "keys", made.hex())
-    return made
+def _issuer(store: Store) -> Issuer:
+    """Return what makes clients' keys; create its secret the first time."""
+    kept, former = _secrets(store)
+    if kept is None:
+        kept = secrets.token_bytes(32)
+        store.put(SECRET, "keys", kept.hex())
+    return Issuer(kept, former)
+
+
+def _secrets(store: Store) -> tuple[bytes | None, list[bytes]]:
+    """Return the secret that signs clients' keys, if there is one, and former ones."""
+    rows = {
+        name: bytes.fromhex(value)
+        for name, value in store.load(SECRET).items()
+        if isinstance(value, str) and re.fullmatch("[0-9a-f]{64}", value)
+    }
+    return rows.pop("keys", None), [rows[name] for name in sorted(rows)]

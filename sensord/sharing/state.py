@@ -111,7 +111,7 @@ class State:
     def restore(self) -> None:
         """Load the store's rows, and publish them again with their own times."""
         highest = self._store.load(HIGHEST).get("version")
-        self._last_version = highest if isinstance(highest, int) else 0
+        self._last_version = max(self._last_version, highest if isinstance(highest, int) else 0)
         for topic, kept in sorted(self._store.load(KIND).items()):
             entry = _entry_of(kept)
             if entry is not None and self._use(topic):

@@ -10,7 +10,9 @@ the disk eventually: it is retried until it does. A file that cannot be written 
 treated alike: its rows are read as far as possible, and each change tries to open it again.
 
 A folder that comes later, or a disk that answers later, is opened when it does. Rows found then
-were not restored, so nothing is written over them: changes are refused until a restart.
+are *joined* on the loop before anything is written: of a key that the file has, a waiting change is
+dropped, and ``on_late`` has every owner of rows load them beside what it has by then. Changes with
+a ``done`` were refused until then, so nothing that a client was promised competes with a row.
 """
 
 from __future__ import annotations
@@ -97,6 +99,10 @@ class Store:
         self._found: list[tuple[str, str, str]] = []
         """The rows for the start: kind, key and text."""
         self._has_opened = False
+        self.on_late: Callable[[], None] = _nothing
+        """Called on the loop when rows came late: they can be loaded now."""
+        self._late: Rows | None = None
+        """Rows that came late, until they are joined."""
         self._known = _digest({})
         """The digest of the rows that were restored."""
         self._refused: tuple[float, StoreError] | None = None
@@ -122,12 +128,7 @@ class Store:
                 self._refusal = self._reason = HANGS
                 log.error("clients' state is not kept", extra={"reason": HANGS})
                 return
-        for kind, key, text in self._found:
-            try:
-                self._entries.setdefault(kind, {})[key] = json.loads(text)
-            except ValueError as exc:
-                found = {"kind": kind, "key": key, "reason": str(exc)}
-                log.error("clients' state is damaged", extra=found)
+        self._restore(self._found)
         self._found = []
 
     def open_late(self) -> None:
@@ -135,8 +136,19 @@ class Store:
         if self._file is not None and self._thread is None and not self._is_closing:
             self._begin(is_expected=False)
 
+    def _restore(self, rows: list[tuple[str, str, str]]) -> None:
+        for kind, key, text in rows:
+            try:
+                self._entries.setdefault(kind, {})[key] = json.loads(text)
+            except ValueError as exc:
+                found = {"kind": kind, "key": key, "reason": str(exc)}
+                log.error("clients' state is damaged", extra=found)
+
     def load(self, kind: str) -> dict[str, Value]:
-        """Return the values of one kind from when the store was opened; call it once."""
+        """Return the values of one kind from when the store was opened; call it once.
+
+        If rows come late, call it again in ``on_late``.
+        """
         return self._entries.pop(kind, {})
 
     def put(self, kind: str, key: str, value: Value, done: Done | None = None) -> None:
@@ -243,15 +255,15 @@ class Store:
             error = exc
         _name_damage(file)
         with self._wake:
-            if self._refusal and file.rows:
-                file.close()
-                error = error or self._another()
-            elif not self._refusal:
-                self._found = [(row.kind, row.key, row.text) for row in file.rows.values()]
-                self._known = _digest(file.rows)
+            if self._refusal and file.rows and error is None:
+                self._late = file.rows
+            else:
+                if not self._refusal:
+                    self._found = [(row.kind, row.key, row.text) for row in file.rows.values()]
+                    self._known = _digest(file.rows)
+                self._refusal = ""
             if error is not None:
                 self._fail(error)
-            self._refusal = ""
             self._has_opened = True
             self._wake.notify_all()
         file.rows = {}
@@ -260,8 +272,41 @@ class Store:
         assert self._file is not None
         return StoreError(f"{self._file.path} has rows that the start did not read; restart")
 
+    def _join(self) -> None:
+        """Have rows that came late loaded beside what was made meanwhile."""
+        with self._wake:
+            if self._late is None or self._is_closing:
+                return
+            rows, self._refusal = self._late, ""
+            self._drop_known(rows)
+        self._restore([(row.kind, row.key, row.text) for row in rows.values()])
+        self.on_late()
+        log.info("clients' state came late and is joined", extra={"rows": len(rows)})
+        with self._wake:
+            self._late = None
+            self._wake.notify_all()
+
+    def _wait_for_join(self) -> None:
+        """Write nothing until late rows are joined; a stop keeps them as they are."""
+        if self._late is None:
+            return
+        self._on_loop(self._join)
+        with self._wake:
+            self._wake.wait_for(lambda: self._late is None or self._is_closing)
+            unjoined, self._late = self._late, None
+            self._drop_known(unjoined or {})
+
+    def _drop_known(self, rows: Rows) -> None:
+        """Drop the waiting changes of rows that the file has; of these no client waits."""
+        waiting, self._waiting, self._waiting_bytes = self._waiting, [], 0
+        self._newest.clear()
+        for change in waiting:
+            if change[:2] not in rows:
+                self._wait(change)
+
     def _write_some(self) -> bool:
         """Write what waits; return whether to continue."""
+        self._wait_for_join()
         with self._wake:
             if self._is_failing and len(self._waiting) == self._failed and not self._is_closing:
                 self._wake.wait(RETRY_S)
@@ -316,6 +361,10 @@ class Store:
         try:
             file.open()
             if _digest(file.rows) != self._known:
+                if self._known == _digest({}):  # nothing was restored: they can be joined
+                    with self._wake:
+                        self._late, self._refusal = file.rows, HANGS
+                    raise StoreError(f"{file.path} is read now; try again")
                 file.close()
                 raise self._another()
         except StoreError as exc:
@@ -344,6 +393,10 @@ class Store:
             self._loop.call_soon_threadsafe(call, *args)
         except RuntimeError:
             log.debug("nobody waits for the outcome any more")  # the loop was closed meanwhile
+
+
+def _nothing() -> None:
+    """Leave late rows unused."""
 
 
 def _raise(exc: Exception) -> NoReturn:

@@ -40,7 +40,7 @@ from sensord.model.readings import (
 from sensord.sharing.store import Store, StoreError
 from sensord.uplinks.destination import Batch, Destination, RejectedError, UplinkError
 from sensord.uplinks.options import Options
-from sensord.uplinks.progress import Progress
+from sensord.uplinks.progress import Progress, Range
 from sensord.uplinks.windows import Windows
 
 __all__ = ["Uplink"]
@@ -119,6 +119,7 @@ class Uplink:
         self._behind_windows: Windows | None = None
         self._begin_windows()
         self._progress = self._restored(saved)
+        self._began = self._progress.oldest
 
     # -- what it is asked --------------------------------------------------------------------------
 
@@ -136,6 +137,21 @@ class Uplink:
         self._is_dirty = self._is_rewound = True
         self._begin_windows()
         self._report()
+
+    def join(self, saved: Value) -> None:
+        """Deliver also what a position that came late has pending before this run's beginning."""
+        found = Progress.read(saved)
+        if found is None or found[0] not in self._bus.log.epochs:
+            return
+        earlier = found[1]
+        if earlier.live >= self._began:
+            return
+        if self._is_live_first:
+            self._progress.behind += [*earlier.behind, Range(earlier.live, self._began)]
+            self._is_dirty = True
+        elif not self._is_rewound:
+            self.rewind(earlier.oldest)
+            self._is_rewound = False
 
     def position(self) -> Value:
         """Return how far it has delivered, as the store keeps it."""

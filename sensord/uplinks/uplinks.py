@@ -75,6 +75,15 @@ class Uplinks:
             offer = Offer(SERVICE, who, text, 10.0, self._ask, lambda: None)
             self._control.services.offer(offer)
 
+    def join(self) -> None:
+        """Load the store's rows that came late."""
+        announced = self._store.load(ANNOUNCED)
+        self._announced.update({k: v for k, v in announced.items() if k not in self._announced})
+        self._saved = self._store.load(KIND)
+        for name, saved in self._saved.items():
+            if (found := self._by_name.get(name)) is not None:
+                found.join(saved)
+
     def start(self, names: Collection[str], begin: Begin) -> None:
         """Begin to deliver."""
         for name in names:

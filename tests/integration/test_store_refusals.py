@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from sensord.client import Client, Control, SharedState
+from sensord.client import Client, Control, SharedState, Update
 from sensord.errors import ProtocolError, SensordError
 from sensord.sharing.store import FILE_NAME
 from sensord.wire.ops.messages import Send
@@ -123,5 +123,99 @@ async def test_a_disk_that_comes_late_keeps_what_clients_share_from_then_on(tmp_
         await in_thread(daemon.start)
         async with Client(daemon.url) as client:
             assert await SharedState(client).get("state/a")
+        status, _ = await in_thread(daemon.stop)
+        assert status == 0
+
+
+LATE = """
+[clients.topics."lab/#"]
+retain = true
+[derived."count/total"]
+from = "lab/energy"
+total = true
+[alarms.energy]
+topic = "lab/energy"
+above = 100
+"""
+
+
+async def promised(daemon: Daemon, keys: dict[str, str]) -> None:
+    """Have much promised by a daemon whose store is there."""
+    async with Client(daemon.url, name="Anna") as anna, Client(daemon.url, name="Bert") as bert:
+        state, control = SharedState(anna), Control(anna)
+        keys["anna"], keys["bert"], keys["bert id"] = anna.key, bert.key, bert.id
+        keys["version"] = str(await state.put("state/a", "first"))
+        await anna.publish("lab/energy", 90)
+        await anna.publish("lab/energy", 30)  # the counter began again: the total is 120
+        await anna.publish("lab/energy", 130)
+        await anna.publish("lab/label", 1.5)
+        await control.call("alarms", {"alarm": "energy", "act": "acknowledge"})
+        await control.set("tank/pump", True, key="once")
+        await bert.bye()
+        await anna.ask(Send(anna.number(), "client", bert.id, "for Bert"))
+
+
+async def alarm(client: Client) -> dict[str, object]:
+    (found,) = await client.get("$sys/alarms/energy")
+    assert isinstance(found.reading.value, dict)
+    return dict(found.reading.value)
+
+
+async def last(client: Client, topic: str) -> object:
+    found: list[Update] = await client.get(topic)
+    return found[0].reading.value if found else None
+
+
+async def both_sides(daemon: Daemon, keys: dict[str, str]) -> None:
+    """Check what was promised before the disk was away, and what was made while it was."""
+    async with (
+        Client(daemon.url, key=keys["anna"]) as anna,
+        Client(daemon.url, key=keys["late"]) as late,
+    ):
+        assert anna.key == keys["anna"]
+        assert late.id == keys["late id"]
+        entry = await SharedState(late).get("state/a")
+        assert entry is not None
+        assert (entry.value, entry.version) == ("first", int(keys["version"]))
+        with pytest.raises(ProtocolError, match="another version"):
+            await SharedState(late).put("state/a", "second", version=0)
+        assert await last(late, "lab/label") == 1.5
+        assert await last(late, "lab/note") == 2.5
+        # The counter began again twice: at 90 before the disk was away, at 140 meanwhile.
+        assert await last(late, "count/total") == 90 + 140 + 10
+        assert (await alarm(late))["acknowledged"]
+
+
+@on_uvloop(60.0)
+async def test_a_disk_that_comes_late_with_rows_is_joined(tmp_path: Path) -> None:
+    """All was refused until a restart; now neither side is lost, nor at the next start."""
+    place, keys = tmp_path / "card", dict[str, str]()
+    with Daemon(tmp_path, config(place / "journal") + LATE) as daemon:
+        await promised(daemon, keys)
+        await in_thread(daemon.stop)
+        place.rename(tmp_path / "away")
+        place.write_text("no folder")
+        await in_thread(daemon.start)
+        async with Client(daemon.url, name="Late") as late:
+            keys["late"], keys["late id"] = late.key, late.id
+            for value in (140, 10):
+                await late.publish("lab/energy", value)
+            await late.publish("lab/note", 2.5)
+            assert "is not there yet" in (await refusals(late))["put"]
+            place.unlink()
+            (tmp_path / "away").rename(place)
+            await in_thread(daemon.wait_for_log, "came late and is joined")
+            await both_sides(daemon, keys)
+            await SharedState(late).put("state/b", 1)
+        await in_thread(daemon.kill)
+        await in_thread(daemon.start)
+        await both_sides(daemon, keys)
+        async with Client(daemon.url, key=keys["bert"]) as bert:
+            assert bert.id == keys["bert id"]
+            message = await asyncio.wait_for(anext(aiter(bert.messages())), 30)
+            assert message.body == "for Bert"
+        async with Client(daemon.url, key=keys["anna"]) as anna:
+            with pytest.raises(ProtocolError, match="it was used for another act"):
+                await Control(anna).set("tank/pump", False, key="once")
         status, _ = await in_thread(daemon.stop)
         assert status == 0
