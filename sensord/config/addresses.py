@@ -38,7 +38,7 @@ def host_fault(host: str) -> str | None:
         return f'the port is an option of its own: host = "{bare.strip("[]")}", port = {port}'
     if re.fullmatch(r"\[.*]", host):
         return f'an address stands without brackets: host = "{host.strip("[]")}"'
-    if re.fullmatch(r"[0-9.]+", host) or not re.fullmatch(r"[^\s/:@\[\]]+", host):
+    if re.fullmatch(r"[0-9.]+", host) or not _is_name(host):
         return f'expected a name or an address, such as "127.0.0.1", got "{host}"'
     return None
 
@@ -69,7 +69,16 @@ def _is_host(host: str) -> bool:
         return isinstance(_address(host), _IPv6)
     if re.fullmatch(r"[0-9.]+", host):
         return _address(host) is not None
-    return re.fullmatch(r"[\w.-]+", host) is not None
+    return re.fullmatch(r"[\w.-]+", host) is not None and _is_name(host)
+
+
+def _is_name(host: str) -> bool:
+    """Return whether a resolver may be asked for a host: it raises for some that cannot be."""
+    try:
+        host.encode("idna")
+    except UnicodeError:
+        return False
+    return re.fullmatch(r"[^\s/:@\[\]]+", host) is not None
 
 
 def _is_port(port: str) -> bool:

@@ -109,6 +109,7 @@ class Uplink:
         self._resume.set()
         self._is_dirty = False
         self._named_at = -NAMED_AGAIN_S
+        self._failed_at = -NAMED_AGAIN_S
         metadata = Metadata(ValueType.JSON, description=f"the uplink {name}")
         self._status = bus.channel(f"$sys/uplinks/{name}", metadata)
         metadata = Metadata(ValueType.JSON, kind=Kind.EVENT, description="readings not delivered")
@@ -197,9 +198,26 @@ class Uplink:
             await self._deliver()
         except UplinkError as exc:
             self._enter("down", f"{self._destination.where}: {exc}")
+        except Exception as exc:  # noqa: BLE001  # the catch-all of docs/architecture.md
+            self._failed(exc)
         finally:
-            await self._destination.close()
+            await self._closed()
         return 0.0 if began is None else self._loop.time() - began
+
+    def _failed(self, exc: Exception) -> None:
+        """Count and name what nobody foresaw: it fails this uplink, not the daemon."""
+        self._counts["failures"] += 1
+        self._enter("down", f"{self._destination.where}: failed unexpectedly: {exc!r}")
+        now = self._loop.time()
+        if now - self._failed_at >= NAMED_AGAIN_S:
+            self._failed_at = now
+            log.error("uplink failed unexpectedly", extra={"uplink": self.name}, exc_info=exc)
+
+    async def _closed(self) -> None:
+        try:
+            await self._destination.close()
+        except Exception as exc:  # noqa: BLE001  # the same
+            self._failed(exc)
 
     def _adopt(self, position: Position | None) -> None:
         """Resume where the other side's own position is, unless it was rewound by hand."""
@@ -409,6 +427,7 @@ class Uplink:
             "sent": self._counts["sent"],
             "bytes": self._counts["bytes"],
             "rejected": self._counts["rejected"],
+            "failures": self._counts["failures"],
             "gaps": self._counts["gaps"],
             "pending": pending,
             "behind": sum(one.stop - one.start for one in self._progress.behind),

@@ -18,6 +18,7 @@ from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 
+from sensord.config.addresses import host_fault
 from sensord.config.schema import Duration, Printable, Within
 from sensord.errors import DeviceError, ProtocolError
 from sensord.host.secrets import read_secret
@@ -78,6 +79,8 @@ class Config(Options):
         yield from Options.faults(self)
         if not self.host:
             yield "host", "is missing and has no default"
+        elif message := host_fault(self.host):
+            yield "host", message
         if self.topic.count(PLACE) != 1 or "+" in self.topic or "#" in self.topic:
             yield "topic", "expected a topic with {topic} in it once, such as sensord/{topic}"
         if not self.status or "+" in self.status or "#" in self.status:

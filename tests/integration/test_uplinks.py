@@ -321,3 +321,16 @@ def test_a_missing_broker_is_named_and_tried_again(tmp_path: Path) -> None:
             daemon.wait_for_log("uplink is up")
             until(lambda: len(ear.of("sensord/plant/level")) > 3)
             ear.close()
+
+
+def test_an_uplink_that_fails_unexpectedly_does_not_end_the_daemon(tmp_path: Path) -> None:
+    """The resolver raises `UnicodeError` for such a name: each start ended with it."""
+    uplink = f'type = "influx"\nurl = "http://{"a" * 64}:8086"'
+    with Daemon(tmp_path, config(tmp_path, uplink)) as daemon:
+        daemon.wait_for_log("uplink failed unexpectedly")
+        found = status(daemon)
+        assert found["state"] == "down"
+        assert "label" in found["detail"]
+        assert recorded(daemon)
+        ended, _ = daemon.stop()
+    assert ended == 0

@@ -230,6 +230,8 @@ def test_events_of_a_receiver_of_many_sensors_are_warned_of() -> None:
         ("mqtt://broker", "expected a name or an address"),
         ("1.2.3", "expected a name or an address"),
         ("300.1.1.1", "expected a name or an address"),
+        ("a..b", "expected a name or an address"),
+        ("a" * 64, "expected a name or an address"),
     ],
 )
 def test_a_host_with_more_than_a_name_is_refused_with_the_mend(host: str, mend: str) -> None:

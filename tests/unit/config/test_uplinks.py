@@ -130,3 +130,10 @@ def test_a_secret_is_the_first_line_of_a_file_or_a_credential(
     assert read_secret(str(tmp_path / "token")) == "abc"
     monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(tmp_path))
     assert read_secret("token") == "abc"
+
+
+@pytest.mark.parametrize("host", ["a..b", "a" * 64, "mqtt://broker", "broker:1883"])
+def test_a_host_that_no_resolver_takes_is_refused(host: str) -> None:
+    """The resolver raised, which ended the daemon at each start."""
+    (fault,) = found(f'type = "mqtt"\nhost = "{host}"\n')
+    assert fault.startswith("uplinks.cloud.host: ")

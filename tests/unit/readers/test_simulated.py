@@ -129,8 +129,9 @@ async def test_ticks_missed_by_a_stalled_loop_are_not_made_up_for() -> None:
         ({"signals": {"a": {"low": 2, "high": 1}}}, "signals.a.low", "above high"),
         ({"signals": {"a": {"low": 2}}}, "signals.a.low", "above high, which is 1"),
         ({"signals": {"a": {"period": 0}}}, "signals.a.period", 'from "1ms"'),
-        ({"signals": {"a": {"noise": -1}}}, "signals.a.noise", "0 or more"),
+        ({"signals": {"a": {"noise": -1}}}, "signals.a.noise", "from 0"),
         ({"signals": {"a": {"shape": "sin"}}}, "signals.a.shape", "sine"),
+        ({"signals": {"a": {"high": 1e308}}}, "signals.a.high", "to 1e+290"),
         ({"copies": 0}, "copies", "from 1"),
     ],
 )
