@@ -115,7 +115,7 @@ GROUPS: dict[str, dict[str, Entry]] = {
         ),
         "try": Entry(
             "pass a line or bytes through a decoder, a profile or a configured device",
-            "sensord try --decoder nmea0183 '$SDDPT,8.4,0.3*65'",
+            "sensord try --decoder nmea0183 '$SDDPT,8.4,0.3*58'",
         ),
         "check": Entry(
             "check a configuration file; touches no device and no network",

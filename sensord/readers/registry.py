@@ -21,6 +21,7 @@ _MODULES = {
     "replay": "sensord.readers.replay",
     "serial": "sensord.readers.serial",
     "simulated": "sensord.readers.simulated",
+    "udp": "sensord.readers.udp",
 }
 
 ENTRY_POINTS = "sensord.readers"

@@ -11,7 +11,18 @@ from typing import Protocol
 import pytest
 
 from sensord.device.reader import Reader
-from sensord.readers import file, modbus, mqtt, nats, registry, replay, serial, simulated, template
+from sensord.readers import (
+    file,
+    modbus,
+    mqtt,
+    nats,
+    registry,
+    replay,
+    serial,
+    simulated,
+    template,
+    udp,
+)
 from sensord.readers.contract import Bench, BrokenContractError, RecordedLink, checks
 from sensord.readers.modbus import options as modbus_options
 from sensord.readers.mqtt_options import Config, TopicMap
@@ -204,6 +215,13 @@ class TemplateBench:
         pass
 
 
+class UdpBench(TemplateBench):
+    """The same for the reader that knows its senders."""
+
+    def reader(self) -> Reader:
+        return udp.Reader(udp.Config(self.port, "127.0.0.1"))
+
+
 class UnaskedBench:
     """A source that speaks by itself, and cannot be lost once it is open."""
 
@@ -297,6 +315,7 @@ BENCHES: dict[str, Callable[[Path], ClosableBench]] = {
     "modbus": ModbusBench,
     "nats": NatsBench,
     "template": TemplateBench,
+    "udp": UdpBench,
     "simulated": SimulatedBench,
     "replay": ReplayBench,
 }
