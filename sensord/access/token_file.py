@@ -11,6 +11,7 @@ from pathlib import Path
 
 from sensord.access.tokens import Token
 from sensord.errors import SensordError
+from sensord.host.files import read_text
 
 __all__ = ["TokenFile", "TokenFileError", "Version"]
 
@@ -56,9 +57,8 @@ class TokenFile:
             TokenFileError: It cannot be read, others can read it, or it is damaged.
         """
         try:
-            with self.path.open(encoding="utf-8") as file:
-                mode = os.fstat(file.fileno()).st_mode
-                text = file.read()
+            mode = self.path.stat().st_mode
+            text = read_text(self.path)
         except FileNotFoundError:
             return {}
         except (OSError, ValueError) as exc:
@@ -100,7 +100,7 @@ class TokenFile:
     def uses(self) -> dict[str, int]:
         """Return when each token was last used; what cannot be read was never used."""
         try:
-            found = json.loads(self._uses.read_text(encoding="utf-8"))
+            found = json.loads(read_text(self._uses))
             return {str(one): int(used_us) for one, used_us in found.items()}
         except (OSError, ValueError, TypeError, AttributeError):
             return {}

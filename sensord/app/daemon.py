@@ -198,7 +198,7 @@ class App:
                     control.services,
                     certificates,
                     self._notifier,
-                    begin,
+                    partial(self._begin_beside, tasks, group),
                 )
                 reload.begin()
                 loop.add_signal_handler(signal.SIGHUP, reload.ask)
@@ -216,6 +216,8 @@ class App:
 
     async def _stop_in_order(self, running: _Running) -> None:
         """Run every step, even if an earlier one failed; the first failure ends in an error."""
+        # Its default would cut the stop.
+        asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, _ignore)
         with StopOrder() as order:
             order.step("service manager", self._notifier.stopping)
             order.step("listeners", running.server.refuse)
@@ -256,6 +258,18 @@ class App:
                 self._surprised(asyncio.get_running_loop(), context)
 
         return group.create_task(carried(), name=name)
+
+    def _begin_beside(
+        self,
+        tasks: list[asyncio.Task[None]],
+        group: asyncio.TaskGroup,
+        name: str,
+        work: Coroutine[None, None, None],
+    ) -> asyncio.Task[None]:
+        """Begin a task that may come to its end before the stop, which cancels it."""
+        task = self._begin(group, name, work)
+        tasks[:] = [*(one for one in tasks if not one.done()), task]
+        return task
 
     async def _open_log(self) -> tuple[Log, Recorder | None, Recovery | None]:
         try:
@@ -380,6 +394,10 @@ async def _run(
     aborted: str,
 ) -> None:
     await App(config, notifier, read=read, aborted=aborted).run(on_ready)
+
+
+def _ignore() -> None:
+    """Reload nothing any more."""
 
 
 def _join(

@@ -12,7 +12,7 @@ import contextlib
 import dataclasses
 import logging
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeVar
 
 from sensord.app.fleet import Begin, Fleet
 from sensord.bus import Bus
@@ -25,6 +25,7 @@ from sensord.device.derivations import Derivations
 from sensord.errors import ConfigError, SensordError
 from sensord.host.systemd import Notifier
 from sensord.model.readings import Metadata, Reading, Value, ValueType
+from sensord.readers.blocking import in_thread
 from sensord.server.certificates import Certificates
 from sensord.sharing.identity import Identity
 from sensord.uplinks.uplinks import Uplinks
@@ -40,6 +41,11 @@ TOPIC = "$sys/configuration"
 
 TIMEOUT_S = 30.0
 MOST_FAULTS = 5
+
+READ_S = 10.0
+"""How long a hanging disk may delay other reloads."""
+
+T = TypeVar("T")
 
 Read = Callable[[], Config]
 """Reads and checks the file; raises `ConfigError`."""
@@ -114,9 +120,9 @@ class Reload:
         async with self._turn:
             self._notifier.reloading()
             try:
-                new = await asyncio.to_thread(self._read)
+                new = await _in_time(self._read)
                 if self._certificates is not None:
-                    await asyncio.to_thread(self._certificates.load)
+                    await _in_time(self._certificates.load)
             except SensordError as exc:
                 log.error("not reloaded", extra={"reason": _text(exc)})
                 self._publish({}, _text(exc))
@@ -172,3 +178,16 @@ def _text(error: SensordError) -> str:
     faults = [str(fault) for fault in error.faults]
     more = len(faults) - MOST_FAULTS
     return "\n".join(faults[:MOST_FAULTS] + ([f"and {more} more"] if more > 0 else []))
+
+
+async def _in_time(read: Callable[[], T]) -> T:
+    """Read in a thread of its own; a disk that hangs holds up neither other reloads nor the stop.
+
+    Raises:
+        SensordError: It does not answer in time.
+    """
+    try:
+        async with asyncio.timeout(READ_S):
+            return await in_thread("reload", read)
+    except TimeoutError as exc:
+        raise SensordError(f"the disk did not answer within {READ_S:g} s") from exc

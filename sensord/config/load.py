@@ -21,6 +21,7 @@ from sensord.config.schema import Faults
 from sensord.config.schema import Path as KeyPath
 from sensord.config.tree import Config
 from sensord.errors import ConfigError, ConfigFault
+from sensord.host.files import read_text
 
 __all__ = ["load", "located", "parse", "with_profiles"]
 
@@ -35,7 +36,7 @@ def load(
     """
     try:
         # Windows' editors put a byte order mark in front.
-        text = file.read_text(encoding="utf-8-sig")
+        text = read_text(file, "utf-8-sig")
     except OSError as exc:
         raise ConfigError(
             [ConfigFault(str(file), 0, "", f"cannot be read: {exc.strerror}")]

@@ -6,6 +6,8 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
+from sensord.host.files import read_text
+
 __all__ = ["read_secret", "secret_faults"]
 
 
@@ -18,7 +20,7 @@ def read_secret(file: str) -> str:
     path = Path(file)
     if not path.is_absolute():
         path = Path(os.environ.get("CREDENTIALS_DIRECTORY", ".")) / path
-    return path.read_text(encoding="utf-8").partition("\n")[0].strip()
+    return read_text(path).partition("\n")[0].strip()
 
 
 def secret_faults(options: object, *names: str) -> Iterator[tuple[str, str]]:

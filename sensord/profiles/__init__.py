@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from sensord.errors import SensordError
+from sensord.host.files import read_text
 
 __all__ = ["Profile", "ProfileError", "Sample", "find", "merged", "names", "read"]
 
@@ -87,7 +88,7 @@ def read(file: Path) -> Profile:
         ProfileError: It cannot be read, or is no profile.
     """
     try:
-        raw = tomllib.loads(file.read_text(encoding="utf-8"))
+        raw = tomllib.loads(read_text(file))
     except OSError as exc:
         raise ProfileError(f"{file}: {exc.strerror}") from exc
     except ValueError as exc:

@@ -31,6 +31,7 @@ from paho.mqtt.subscribeoptions import SubscribeOptions
 from sensord.device.backoff import REMOTE, Limits
 from sensord.device.reader import Link, Order, Route
 from sensord.errors import DeviceError
+from sensord.host.files import read_text
 from sensord.readers.blocking import Ending, in_thread
 from sensord.readers.mqtt_options import Availability, Config, Poll, Tls, TopicMap, Will, Write
 from sensord.readers.mqtt_routes import Router, identifiers
@@ -125,7 +126,7 @@ def _password(file: str) -> str | None:
     if not file:
         return None
     try:
-        return Path(file).read_text(encoding="utf-8").rstrip("\r\n")
+        return read_text(Path(file)).rstrip("\r\n")
     except OSError as error:
         raise DeviceError("cannot read password_file", f"{file}: {error.strerror}") from error
     except UnicodeDecodeError as error:

@@ -12,6 +12,7 @@ import ssl
 from pathlib import Path
 
 from sensord.errors import StartError
+from sensord.host.files import check_regular
 
 __all__ = ["Certificates"]
 
@@ -69,6 +70,8 @@ class Certificates:
             connection.context = self._newest
 
     def _context(self) -> ssl.SSLContext:
+        for file in self._files:
+            check_regular(file)
         made = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         made.minimum_version = ssl.TLSVersion.TLSv1_2
         made.set_alpn_protocols(["http/1.1"])

@@ -199,3 +199,43 @@ def test_many_reloads_leave_nothing_behind(tmp_path: Path) -> None:
         assert rows["steady"]["connects"] == 1
         assert rows["steady"]["state"] == "up"
         assert daemon.stop()[0] == 0
+
+
+@pytest.mark.parametrize("kind", ["fifo", "device", "folder"])
+def test_what_is_no_file_is_not_waited_for(tmp_path: Path, kind: str) -> None:
+    """With a fifo in its place nothing was reloaded any more, and the process did not end."""
+    with Daemon(tmp_path, STEADY) as daemon:
+        file = tmp_path / "config.toml"
+        content = file.read_text()
+        file.unlink()
+        match kind:
+            case "fifo":
+                os.mkfifo(file)
+            case "device":
+                file.symlink_to("/dev/zero")
+            case _:
+                file.mkdir()
+        status, text = reload(daemon)
+        assert status != 0
+        assert "not a regular file" in text or "Is a directory" in text
+        file.rmdir() if kind == "folder" else file.unlink()
+        file.write_text(content + pump(5))
+        assert reload(daemon) == (0, "devices: added pump\n")
+        ended, _ = daemon.stop()
+    assert ended == 0
+
+
+@pytest.mark.parametrize("kind", ["fifo", "device"])
+@on_uvloop()
+async def test_a_tokens_file_that_is_no_file_is_not_waited_for(tmp_path: Path, kind: str) -> None:
+    """It is looked at again while the daemon serves: a fifo would stop everything."""
+    tokens = tmp_path / "tokens"
+    await in_thread(sensord, "token", "create", "all", "--read", "#", "--file", str(tokens))
+    with Daemon(tmp_path, f'server.tokens = "{tokens}"\n{STEADY}') as daemon:
+        tokens.unlink()
+        os.mkfifo(tokens) if kind == "fifo" else tokens.symlink_to("/dev/zero")
+        with pytest.raises(Exception, match=r"token|401|unauthorized|rights"):
+            async with Client(daemon.url, token="sd_x"):
+                pass
+        status, _ = await in_thread(daemon.stop)
+    assert status == 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 from pathlib import Path
 
@@ -34,8 +35,8 @@ STEPS = [
     "sensord.server.connection:Connection.close raises",
     "sensord.sharing.post:Post.close raises",
     "sensord.server.listener:Server.close hangs",
-    "sensord.log.archive:Archive.close raises",
-    "sensord.log.archive:Archive.close hangs",
+    "sensord.log.archive:JournalArchive.close raises",
+    "sensord.log.archive:JournalArchive.close hangs",
 ]
 
 
@@ -123,6 +124,18 @@ def test_a_store_that_hangs_at_the_start_holds_up_neither_start_nor_stop(tmp_pat
         assert status == 1
         assert took_s < 15
         assert "clients' state are not kept" in victim.wait_for_log("a step of the stop failed")
+    assert journalled(tmp_path)
+
+
+def test_a_disk_that_hangs_in_a_reload_does_not_hold_up_the_end(tmp_path: Path) -> None:
+    """The process did not end, and nothing was reloaded any more."""
+    with Victim(tmp_path, "sensord.cli.check:read blocks-again") as victim:
+        os.kill(victim.pid, signal.SIGHUP)
+        victim.wait_for_log("did not answer within 10 s")  # so the test takes as long
+        os.kill(victim.pid, signal.SIGHUP)
+        status, took_s = victim.stop()
+        assert status == 0
+        assert took_s < 8
     assert journalled(tmp_path)
 
 

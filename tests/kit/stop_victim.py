@@ -1,6 +1,8 @@
 """A daemon in which one method fails from the moment on in which it begins to stop.
 
 python -m tests.kit.stop_victim MODULE:CLASS.METHOD raises|hangs|blocks [at-once] FILE
+
+With ``blocks-again`` for a function, MODULE:FUNCTION, every call after the first one hangs.
 """
 
 from __future__ import annotations
@@ -9,6 +11,7 @@ import asyncio
 import importlib
 import sys
 import threading
+from collections.abc import Callable
 from typing import Any
 
 from sensord.app import App
@@ -32,9 +35,25 @@ def blocks(*_: object, **__: object) -> Any:
     threading.Event().wait()
 
 
+def blocks_again(act: Callable[..., Any]) -> Callable[..., Any]:
+    called = threading.Event()
+
+    def once(*args: object) -> Any:
+        if called.is_set():
+            blocks()
+        called.set()
+        return act(*args)
+
+    return once
+
+
 def prepare(where: str, fault: str, *, at_once: bool) -> None:
     """Break the method, now or as soon as the daemon is to stop."""
     module, _, path = where.partition(":")
+    if fault == "blocks-again":
+        owner: Any = importlib.import_module(module)
+        setattr(owner, path, blocks_again(getattr(owner, path)))
+        return
     name, _, method = path.partition(".")
     broken = {"raises": raises, "hangs": hangs, "blocks": blocks}[fault]
     owner = getattr(importlib.import_module(module), name)
