@@ -13,7 +13,7 @@ import heapq
 import logging
 import socket
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import unquote
@@ -39,6 +39,7 @@ from sensord.server.http.forms import Events
 from sensord.server.http.routes import Answer, Routes
 from sensord.server.http.transfer import Places
 from sensord.server.live.group import Groups
+from sensord.server.log_pace import LogPace
 from sensord.server.room import Room
 from sensord.server.session import Session
 from sensord.server.shared import Limits, Shared, control_for
@@ -125,6 +126,7 @@ class Server:
         self._sessions: dict[Session, Connection] = {}
         self._slots: list[int] = []  # given back, smallest first
         self._sessions_total = 0
+        self._ends, self._crowds, self._fulls = LogPace(), LogPace(), LogPace()
         self._failures = 0
         self._lagging: dict[Session, Channel] = {}
         """Sessions whose topic reports that they lag or cost too much."""
@@ -321,10 +323,12 @@ class Server:
     def opened(self, connection: Connection, codec: Codec) -> Session | None:
         """Make a session, or None if there are too many."""
         if len(self._sessions) >= self.shared.limits.sessions:
-            log.warning("too many sessions", extra={"address": connection.address})
+            fields = {"address": connection.address}
+            self._paced(self._fulls, logging.WARNING, "too many sessions", fields)
             return None
         if not self._has_room_from(connection):
-            log.warning("too many sessions of one machine", extra={"address": connection.address})
+            fields = {"address": connection.address}
+            self._paced(self._crowds, logging.WARNING, "too many sessions of one machine", fields)
             return None
         # Slots are reused: each one is a topic under $sys/sessions, and topics are never removed.
         slot = heapq.heappop(self._slots) if self._slots else len(self._sessions) + 1
@@ -359,7 +363,14 @@ class Server:
             self._publish_lag(session, "ended")
             del self._lagging[session], self._published_states[session]
         if session.client or session.lost:
-            log.info("session ended", extra=_identity(session) | {"lost": session.lost.total()})
+            fields = {**_identity(session), "lost": session.lost.total()}
+            self._paced(self._ends, logging.INFO, "session ended", fields)
+
+    def _paced(self, pace: LogPace, level: int, text: str, fields: Mapping[str, object]) -> None:
+        """Log a line that clients cause, unless there are too many of them."""
+        left_out = pace.next(self.shared.loop.time())
+        if left_out is not None:
+            log.log(level, text, extra={**fields, **({"left_out": left_out} if left_out else {})})
 
     def failed(self) -> None:
         """Count an internal fault."""

@@ -6,6 +6,8 @@ import asyncio
 import base64
 import json
 import random
+import time
+from contextlib import AsyncExitStack
 from pathlib import Path
 
 from websockets.asyncio.client import connect
@@ -13,8 +15,10 @@ from websockets.typing import Subprotocol
 
 from sensord.client import Client, Control, SharedState
 from sensord.errors import ProtocolError
-from tests.kit.daemon import Daemon, on_uvloop
+from sensord.server.log_pace import AT_ONCE, PER_S
+from tests.kit.daemon import Daemon, in_thread, on_uvloop
 from tests.kit.follower import Follower
+from tests.kit.monitor import monitor
 
 SHARE_BYTES = 2 << 20
 
@@ -102,3 +106,21 @@ async def test_four_clients_that_put_as_fast_as_they_can_displace_no_reading(
             assert daemon.rss_bytes() - rss_bytes < 64 << 20
     size = sum(file.stat().st_size for file in folder.glob("*.mcap*"))
     assert size < SHARE_BYTES
+
+
+@on_uvloop()
+async def test_clients_that_come_and_go_do_not_fill_the_log(tmp_path: Path) -> None:
+    """Each session wrote a line: 1,400 a second, which the journal's daemon had to take."""
+    with Daemon(tmp_path, "") as daemon:
+        began = time.monotonic()
+        for _ in range(10):
+            async with AsyncExitStack() as crowd:
+                for _ in range(30):
+                    await crowd.enter_async_context(monitor(daemon.url, "json"))
+        status, _ = await in_thread(daemon.stop)
+        took_s = time.monotonic() - began
+        lines = [line for line in daemon.log if "session ended" in line]
+    assert status == 0
+    left_out = sum(int(line.rpartition("left_out=")[2]) for line in lines if "left_out" in line)
+    assert AT_ONCE <= len(lines) <= AT_ONCE + PER_S * took_s + 1
+    assert len(lines) + left_out <= 300
