@@ -13,6 +13,7 @@ from sensord.config.load import located
 from sensord.config.schema import Faults, Printable, Within, structure
 from sensord.config.tree import Logging, Server
 from sensord.errors import ConfigError, ConfigFault
+from sensord.host.files import read_text
 from sensord.host.nats_servers import server_faults
 
 __all__ = ["Hub", "HubConfig", "build", "is_hub", "load"]
@@ -72,7 +73,7 @@ def load(file: Path) -> HubConfig:
         ConfigError: It cannot be read, or has faults: all are reported.
     """
     try:
-        text = file.read_text(encoding="utf-8-sig")
+        text = read_text(file, "utf-8-sig")
         raw: dict[str, Any] = tomllib.loads(text)
     except OSError as exc:
         fault = ConfigFault(str(file), 0, "", f"cannot be read: {exc.strerror}")
@@ -98,6 +99,6 @@ def build(raw: Mapping[str, Any], faults: Faults) -> HubConfig | None:
 def is_hub(file: Path) -> bool:
     """Return whether a file is the configuration of a hub."""
     try:
-        return "hub" in tomllib.loads(file.read_text(encoding="utf-8-sig"))
+        return "hub" in tomllib.loads(read_text(file, "utf-8-sig"))
     except (OSError, ValueError, RecursionError):
         return False

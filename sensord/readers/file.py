@@ -8,11 +8,11 @@ read, is away: exactly its channels turn bad, until it is back.
 from __future__ import annotations
 
 import glob
+import os
 import re
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Annotated, NamedTuple
 
 from sensord.config.schema import Duration, Printable, Size, Within
@@ -52,6 +52,11 @@ class _Read(NamedTuple):
     is_gone: bool = False
 
 
+def _at_once(path: str, flags: int) -> int:
+    """Open a file; a fifo holds up no other one, and on regular ones this has no effect."""
+    return os.open(path, flags | os.O_NONBLOCK)
+
+
 class Reader:
     """Reads the files that a pattern finds."""
 
@@ -88,8 +93,8 @@ class Reader:
 
     def _read_one(self, path: str) -> _Read:
         try:
-            with Path(path).open("rb") as file:
-                content = file.read(self._config.max_bytes)
+            with open(path, "rb", opener=_at_once) as file:  # that of Path has no opener
+                content = file.read(self._config.max_bytes) or b""
         except OSError as exc:
             is_gone = isinstance(exc, FileNotFoundError)
             return _Read(path, b"", exc.strerror or str(exc), is_gone)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -58,6 +59,17 @@ async def test_a_file_that_is_gone_is_away_and_comes_back(tmp_path: Path) -> Non
 
 
 @on_each_loop
+async def test_a_fifo_holds_up_no_other_file(tmp_path: Path) -> None:
+    """Opening it waited for a writer, and no file was read any more."""
+    thermometer(tmp_path, "a", "1\n")
+    (tmp_path / "28-b").mkdir()
+    os.mkfifo(tmp_path / "28-b" / "temperature")
+    async with running(Reader(Config(f"{tmp_path}/28-*/temperature", interval=0.02))) as link:
+        await link.until(lambda link: len(link.messages) >= 3 and link.faults)
+        assert {route.captures for route, _ in link.messages} == {("a",)}
+
+
+@on_each_loop
 async def test_without_a_file_the_device_is_not_there(tmp_path: Path) -> None:
     """With what to look for."""
     with pytest.raises(DeviceError, match="no such file"):
@@ -75,3 +87,14 @@ def test_patterns_are_absolute_and_stand_for_parts_of_one_level() -> None:
         "path: expected an absolute path, such as /sys/class/hwmon/hwmon*/temp1_input"
     ]
     assert any("**" in one for one in config_faults(Config, {"path": "/a/**"}))
+
+
+@on_each_loop
+async def test_a_folder_in_the_place_of_a_file_costs_no_descriptor(tmp_path: Path) -> None:
+    """However often it is looked at."""
+    thermometer(tmp_path, "a", "1\n")
+    (tmp_path / "28-b" / "temperature").mkdir(parents=True)
+    before = open_descriptors()
+    async with running(Reader(Config(f"{tmp_path}/28-*/temperature", interval=0.02))) as link:
+        await link.until(lambda link: len(link.messages) >= 10)
+    assert open_descriptors() <= before

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -81,3 +82,11 @@ def test_a_hub_is_known_by_its_table(tmp_path: Path) -> None:
         file.write_text(text)
         assert is_hub(file) is expected
     assert not is_hub(tmp_path / "none.toml")
+
+
+def test_a_fifo_is_no_configuration(tmp_path: Path) -> None:
+    """Whether it is a hub's is looked at before anything else: that waited for a writer."""
+    os.mkfifo(tmp_path / "hub.toml")
+    assert not is_hub(tmp_path / "hub.toml")
+    with pytest.raises(ConfigError, match="not a regular file"):
+        load(tmp_path / "hub.toml")
