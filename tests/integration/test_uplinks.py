@@ -334,3 +334,31 @@ def test_an_uplink_that_fails_unexpectedly_does_not_end_the_daemon(tmp_path: Pat
         assert recorded(daemon)
         ended, _ = daemon.stop()
     assert ended == 0
+
+
+def test_what_was_pending_on_a_disk_that_comes_late_is_delivered(tmp_path: Path) -> None:
+    """The uplink began without its position: what was recorded before that would be left out."""
+    place = tmp_path / "card"
+    place.mkdir()
+    with Influx(tmp_path) as influx:
+        uplink = influx_uplink(influx)
+        with Daemon(tmp_path, config(place, uplink)) as daemon:
+            daemon.wait_for_log("uplink is up")
+            until(lambda: len(influx.points()) > 5)
+            influx.kill()
+            daemon.wait_for_log("uplink is down")
+            before = recorded(daemon)
+            until(lambda: len(recorded(daemon)) > len(before) + 20)
+            daemon.stop()
+            place.rename(tmp_path / "away")
+            place.write_text("no folder")
+            influx.start()
+            daemon.start()
+            daemon.wait_for_log("uplink is up")
+            place.unlink()
+            (tmp_path / "away").rename(place)
+            daemon.wait_for_log("came late and is joined")
+            held = recorded(daemon)
+            assert set(held) > set(before)
+            until(lambda: set(points(influx)) >= set(held))
+            assert daemon.stop()[0] == 0
